@@ -1,1 +1,24 @@
-//! To be written.
+//! The algebra of synchronisation: stamps, rows, merging, conflicts, knowledge and plans.
+//!
+//! Everything here is a pure function of its arguments. This crate does no I/O, reads no clock, draws no random
+//! number and knows no SQL; whoever needs the time passes it in. The laws that the other crates rely on (merging is
+//! commutative, associative and idempotent; a conflict is noticed exactly once) are property-tested in `tests/`.
+
+pub mod codec;
+pub mod conflict;
+pub mod key;
+pub mod knowledge;
+pub mod merge;
+pub mod plan;
+pub mod row;
+pub mod stamp;
+pub mod value;
+
+pub use conflict::{Conflict, ConflictKind};
+pub use key::RowId;
+pub use knowledge::{Incarnation, Knowledge, Position, Source, StoreId};
+pub use merge::{Merged, Relation, merge};
+pub use plan::{Effect, Planned, Summary};
+pub use row::{ColumnId, Row, RowState, Seen};
+pub use stamp::{SiteId, Stamp};
+pub use value::Value;

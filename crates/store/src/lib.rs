@@ -1,1 +1,99 @@
-//! To be written.
+//! The one interface that hides what a store is and where it is, and the shapes that cross it.
+//!
+//! A store is one part of a virtual desktop at one site. Its verbs are coarse, so that a round costs the same few
+//! exchanges whether the store is local, behind a direct connection or behind an agent. This crate holds no
+//! implementation; every implementation must pass the story suite in the `sync_story` tests.
+
+pub mod batch;
+pub mod description;
+pub mod error;
+pub mod report;
+
+pub use batch::{Batch, Change, TableHead};
+pub use description::{Description, Role, SlaveSettings, TableInfo, TableStatus};
+pub use error::{Result, StoreError, Trouble};
+pub use report::{Applied, ConflictEntry, Drained, Mode, Outline, TableOutline};
+
+use sync_core::{Knowledge, Position, Source, Value};
+
+/// What the receiver already contains, and who it is: all that a sender needs to know.
+#[derive(Clone, Debug)]
+pub struct Since {
+    /// The receiver's own source; rows whose latest change came from it are not echoed.
+    pub receiver: Source,
+    /// How far the receiver contains this store, general position and held tables.
+    pub position: Position,
+    /// Tables that stay behind, with the seq each has reached; those that are paused now are left out of `tables`.
+    pub held: Vec<(String, u64)>,
+    /// The tables to send. Anything else is withheld, and the receiver holds it.
+    pub tables: Vec<String>,
+}
+
+/// Receives batches as they are read. An error stops the stream and is passed on.
+pub type Sink<'a> = dyn FnMut(Batch) -> Result<()> + 'a;
+
+/// One part of a virtual desktop at one site.
+///
+/// Every method that writes is atomic: after a crash at any instruction its effect is there whole or not at all, and
+/// calling it again is harmless. No method loses a change of the application, however it interleaves with one.
+pub trait Store: Send {
+    /// Who and what this is, read afresh: identity, versions, clock, tables.
+    fn describe(&mut self) -> Result<Description>;
+
+    /// What this store contains of others.
+    fn knowledge(&mut self) -> Result<Knowledge>;
+
+    /// Brings capture up to date with the schema, then turns the pending marks into stamped rows.
+    fn drain(&mut self) -> Result<Drained>;
+
+    /// Whether this store still recognises a position of its own that somebody else names. If not, it was restored
+    /// from a backup, and must be [`Store::reincarnate`]d before it sends anything.
+    fn recognises(&mut self, position: Position) -> Result<bool>;
+
+    /// Takes a new incarnation. Its seqs go on where they are.
+    fn reincarnate(&mut self) -> Result<Source>;
+
+    /// How many rows [`Store::changes`] would send, by table.
+    fn outline(&mut self, since: &Since) -> Result<Outline>;
+
+    /// Streams the rows that changed, in seq order, in batches of bounded size. Returns the position at which the
+    /// stream ends; it covers every row of `since.tables` up to it.
+    fn changes(&mut self, since: &Since, sink: &mut Sink) -> Result<Position>;
+
+    /// Merges a batch, shows the outcome and records the sender's position, all in one transaction.
+    fn apply(&mut self, batch: &Batch, mode: Mode) -> Result<Applied>;
+
+    /// After a stream has been received whole: records its end, what the sender itself contained when it began, and
+    /// which tables are held for this sender.
+    fn complete(&mut self, stream: &Completed) -> Result<()>;
+
+    /// Streams a whole table in ascending order of its key (text by its code points), with states.
+    fn scan(&mut self, table: &str, sink: &mut Sink) -> Result<()>;
+
+    /// The rows with these keys, in any order; keys that were never heard of are left out.
+    fn rows(&mut self, table: &str, keys: &[Vec<Value>]) -> Result<Batch>;
+
+    /// Stamps rows as written now by this site, though nobody changed them: they win a first contact.
+    fn touch(&mut self, table: &str, keys: &[Vec<Value>]) -> Result<()>;
+
+    /// The conflict list, newest first.
+    fn conflicts(&mut self) -> Result<Vec<ConflictEntry>>;
+
+    /// Writes the losing value of a conflict back as a new write of this site.
+    fn restore(&mut self, conflict: &str) -> Result<()>;
+}
+
+/// A stream that was received whole.
+#[derive(Clone, Debug)]
+pub struct Completed {
+    /// Who sent it.
+    pub sender: Source,
+    /// Where it ended.
+    pub end: Position,
+    /// What the sender contained when the stream began.
+    pub knowledge: Knowledge,
+    /// The tables that were sent whole; they are no longer held.
+    pub sent: Vec<String>,
+    /// Tables that were withheld although both sides have reason to want them, held at the seq they had reached.
+    pub held: Vec<(String, u64)>,
+}

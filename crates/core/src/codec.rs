@@ -1,0 +1,176 @@
+//! The stored form of states and values: short, versioned, and safe to read from hostile input. Lengths are checked
+//! before anything is allocated; nothing here panics.
+
+use thiserror::Error;
+
+use crate::row::{RowState, Seen};
+use crate::stamp::Stamp;
+use crate::value::Value;
+
+/// Bytes that this program did not write, or wrote in a later version.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum CodecError {
+    /// The bytes end too early.
+    #[error("the stored bytes end too early")]
+    Short,
+    /// Something is there that the format does not know.
+    #[error("the stored bytes hold an unknown {0}")]
+    Unknown(&'static str),
+    /// Bytes are left over.
+    #[error("{0} bytes are left over after the stored value")]
+    Trailing(usize),
+}
+
+const STATE_VERSION: u8 = 1;
+
+/// Packs a state: version, inserted, deleted, then cells and seen as counted lists.
+pub fn pack_state(state: &RowState) -> Vec<u8> {
+    let mut out = Vec::with_capacity(24 + state.cells.len() * 10);
+    out.push(STATE_VERSION);
+    put_stamp(&mut out, state.inserted);
+    put_stamp(&mut out, state.deleted);
+    put_varint(&mut out, state.cells.len() as u64);
+    for (column, stamp) in &state.cells {
+        put_varint(&mut out, u64::from(*column));
+        put_stamp(&mut out, *stamp);
+    }
+    put_varint(&mut out, state.seen.stamps().len() as u64);
+    state.seen.stamps().for_each(|s| put_stamp(&mut out, s));
+    out
+}
+
+/// Unpacks what [`pack_state`] made.
+pub fn unpack_state(bytes: &[u8]) -> Result<RowState, CodecError> {
+    let mut input = Input(bytes);
+    if input.byte()? != STATE_VERSION {
+        return Err(CodecError::Unknown("state version"));
+    }
+    let (inserted, deleted) = (input.stamp()?, input.stamp()?);
+    let mut cells = std::collections::BTreeMap::new();
+    for _ in 0..input.varint()? {
+        let column = u16::try_from(input.varint()?).map_err(|_| CodecError::Unknown("column"))?;
+        cells.insert(column, input.stamp()?);
+    }
+    let mut seen = Seen::default();
+    for _ in 0..input.varint()? {
+        seen.add(input.stamp()?);
+    }
+    input.end()?;
+    Ok(RowState { inserted, deleted, cells, seen })
+}
+
+/// Packs values, each with its type, so that they come back exactly.
+pub fn pack_values(values: &[Value]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(values.iter().map(Value::weight).sum());
+    put_varint(&mut out, values.len() as u64);
+    values.iter().for_each(|v| put_value(&mut out, v));
+    out
+}
+
+/// Unpacks what [`pack_values`] made.
+pub fn unpack_values(bytes: &[u8]) -> Result<Vec<Value>, CodecError> {
+    let mut input = Input(bytes);
+    let count = input.varint()?;
+    let mut values = Vec::new();
+    for _ in 0..count {
+        values.push(input.value()?);
+    }
+    input.end()?;
+    Ok(values)
+}
+
+fn put_stamp(out: &mut Vec<u8>, stamp: Stamp) {
+    out.extend_from_slice(&stamp.raw().to_be_bytes());
+}
+
+fn put_varint(out: &mut Vec<u8>, mut n: u64) {
+    while n >= 0x80 {
+        out.push(n as u8 | 0x80);
+        n >>= 7;
+    }
+    out.push(n as u8);
+}
+
+fn put_value(out: &mut Vec<u8>, value: &Value) {
+    match value {
+        Value::Null => out.push(0),
+        Value::Int(n) => put_tagged(out, 1, &n.to_be_bytes()),
+        Value::UInt(n) => put_tagged(out, 2, &n.to_be_bytes()),
+        Value::Float(b) => put_tagged(out, 3, &b.to_be_bytes()),
+        Value::Double(b) => put_tagged(out, 4, &b.to_be_bytes()),
+        Value::Text(s) => put_counted(out, 5, s.as_bytes()),
+        Value::Bytes(b) => put_counted(out, 6, b),
+    }
+}
+
+fn put_tagged(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
+    out.push(tag);
+    out.extend_from_slice(bytes);
+}
+
+fn put_counted(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
+    out.push(tag);
+    put_varint(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+struct Input<'a>(&'a [u8]);
+
+impl<'a> Input<'a> {
+    fn take(&mut self, n: usize) -> Result<&'a [u8], CodecError> {
+        let (head, rest) = self.0.split_at_checked(n).ok_or(CodecError::Short)?;
+        self.0 = rest;
+        Ok(head)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], CodecError> {
+        self.take(N)?.try_into().map_err(|_| CodecError::Short)
+    }
+
+    fn byte(&mut self) -> Result<u8, CodecError> {
+        Ok(self.array::<1>()?[0])
+    }
+
+    fn stamp(&mut self) -> Result<Stamp, CodecError> {
+        Ok(Stamp::from_raw(u64::from_be_bytes(self.array()?)))
+    }
+
+    fn varint(&mut self) -> Result<u64, CodecError> {
+        let mut n = 0u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            n |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Ok(n);
+            }
+        }
+        Err(CodecError::Unknown("length"))
+    }
+
+    fn counted(&mut self) -> Result<&'a [u8], CodecError> {
+        let len = usize::try_from(self.varint()?).map_err(|_| CodecError::Short)?;
+        self.take(len)
+    }
+
+    fn value(&mut self) -> Result<Value, CodecError> {
+        Ok(match self.byte()? {
+            0 => Value::Null,
+            1 => Value::Int(i64::from_be_bytes(self.array()?)),
+            2 => Value::UInt(u64::from_be_bytes(self.array()?)),
+            3 => Value::Float(u32::from_be_bytes(self.array()?)),
+            4 => Value::Double(u64::from_be_bytes(self.array()?)),
+            5 => Value::Text(self.text()?),
+            6 => Value::Bytes(self.counted()?.to_vec()),
+            _ => return Err(CodecError::Unknown("type of value")),
+        })
+    }
+
+    fn text(&mut self) -> Result<String, CodecError> {
+        let bytes = self.counted()?.to_vec();
+        String::from_utf8(bytes).map_err(|_| CodecError::Unknown("text encoding"))
+    }
+
+    fn end(&self) -> Result<(), CodecError> {
+        if self.0.is_empty() { Ok(()) } else { Err(CodecError::Trailing(self.0.len())) }
+    }
+}

@@ -1,0 +1,120 @@
+//! What a store contains of every store's history, as one vector. Pure; where it is kept is the store's business.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// The lasting identity of a store, drawn at random when it is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StoreId(pub u128);
+
+/// One unbroken history of a store. A store that was restored from a backup takes a new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Incarnation(pub u64);
+
+/// Whose seqs are meant: a store in one of its incarnations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Source {
+    /// The store.
+    pub store: StoreId,
+    /// Its history.
+    pub incarnation: Incarnation,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}/{:016x}", self.store.0, self.incarnation.0)
+    }
+}
+
+/// A point in a store's history. The token is the random number that the store drew when it committed the
+/// transaction this seq belongs to; a store that does not recognise its own token was restored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// The store's arrival order; 0 is before everything.
+    pub seq: u64,
+    /// Proof of the history that led there.
+    pub token: u64,
+}
+
+/// Map from source to the highest position that is contained here.
+///
+/// A table that is paused is *held*: it stays at its own lower seq while the others go on.
+/// Invariant: a held seq is below the source's position.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Knowledge {
+    positions: BTreeMap<Source, Position>,
+    held: BTreeMap<(Source, String), u64>,
+}
+
+impl Knowledge {
+    /// The position for a source, or nothing if this store never heard of it.
+    pub fn position(&self, source: Source) -> Option<Position> {
+        self.positions.get(&source).copied()
+    }
+
+    /// Up to which seq of the source one table is contained.
+    pub fn table_seq(&self, source: Source, table: &str) -> u64 {
+        let general = self.position(source).unwrap_or_default().seq;
+        self.held.get(&(source, table.to_owned())).copied().unwrap_or(general)
+    }
+
+    /// The tables held back for a source, with their seqs.
+    pub fn held(&self, source: Source) -> impl Iterator<Item = (&str, u64)> {
+        self.held.iter().filter(move |((s, _), _)| *s == source).map(|((_, t), seq)| (t.as_str(), *seq))
+    }
+
+    /// All sources and positions.
+    pub fn positions(&self) -> impl Iterator<Item = (Source, Position)> + '_ {
+        self.positions.iter().map(|(s, p)| (*s, *p))
+    }
+
+    /// Whether nothing was ever received.
+    pub fn is_empty(&self) -> bool {
+        self.positions.is_empty()
+    }
+
+    /// Moves a source's position forward; never back.
+    pub fn advance(&mut self, source: Source, to: Position) {
+        let entry = self.positions.entry(source).or_insert(to);
+        if to.seq > entry.seq {
+            *entry = to;
+        }
+    }
+
+    /// Holds a table back at this seq. A table already held stays where it is: what it lacks it still lacks.
+    pub fn hold(&mut self, source: Source, table: &str, seq: u64) {
+        self.held.entry((source, table.to_owned())).or_insert(seq);
+    }
+
+    /// The table has caught up with its source's position.
+    pub fn release(&mut self, source: Source, table: &str) {
+        self.held.remove(&(source, table.to_owned()));
+    }
+
+    /// Takes the maximum with all that another store contained when the stream began that has now been received
+    /// whole. Entries about `own` are of no use here and are left out.
+    ///
+    /// A table that the other holds is contained here only as far as one of the two had it.
+    pub fn adopt(&mut self, other: &Knowledge, own: Source) {
+        let mine = self.clone();
+        for (source, position) in other.positions().filter(|(s, _)| *s != own) {
+            self.advance(source, position);
+            self.adopt_held(&mine, other, source);
+        }
+    }
+
+    fn adopt_held(&mut self, mine: &Knowledge, other: &Knowledge, source: Source) {
+        let general = self.position(source).unwrap_or_default().seq;
+        let tables: Vec<String> = mine.held(source).chain(other.held(source)).map(|(t, _)| t.to_owned()).collect();
+        for table in tables {
+            let seq = mine.table_seq(source, &table).max(other.table_seq(source, &table));
+            self.release(source, &table);
+            if seq < general {
+                self.hold(source, &table, seq);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

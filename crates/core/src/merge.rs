@@ -1,0 +1,169 @@
+//! Joining two states of one row, and noticing what was concurrent. Pure and total: any two rows can be merged.
+//!
+//! State is a join semilattice: `(inserted, cells)` is ordered first by `inserted` (a newer lineage replaces an older
+//! one whole) and pointwise within one lineage; `deleted` and `seen` are pointwise maxima. Therefore merging is
+//! commutative, associative and idempotent, and order, duplication and topology cannot matter.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use crate::conflict::{Conflict, ConflictKind};
+use crate::row::{ColumnId, Row, RowState, Seen};
+use crate::stamp::Stamp;
+use crate::value::Value;
+
+/// How the outcome stands to the two sides; decides what is recorded and what is sent on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relation {
+    /// Nothing new came in. The row gets no new seq, so every topology goes quiet.
+    Dominated,
+    /// The outcome is what came in; its sender need not hear of it again.
+    Taken,
+    /// Both sides gave something; everybody, the sender too, must hear of the outcome.
+    Mixed,
+}
+
+/// The outcome of a merge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Merged {
+    /// The joined row.
+    pub row: Row,
+    /// How it stands to the two sides.
+    pub relation: Relation,
+    /// What was concurrent and lost. Empty if either side had seen the other.
+    pub conflicts: Vec<Conflict>,
+}
+
+/// Merges what came in into what is here.
+pub fn merge(local: &Row, incoming: &Row) -> Merged {
+    let state = join(&local.state, &incoming.state);
+    let relation = relation(&state, &local.state, &incoming.state);
+    let values = join_values(&state, local, incoming);
+    let row = Row { state, values };
+    let mut conflicts = conflicts(&row, local, incoming);
+    conflicts.extend(self::conflicts(&row, incoming, local));
+    Merged { row, relation, conflicts }
+}
+
+/// The least upper bound of two states.
+pub fn join(a: &RowState, b: &RowState) -> RowState {
+    let cells = match a.inserted.cmp(&b.inserted) {
+        Ordering::Greater => a.cells.clone(),
+        Ordering::Less => b.cells.clone(),
+        Ordering::Equal => join_cells(&a.cells, &b.cells),
+    };
+    let mut seen = a.seen.clone();
+    seen.join(&b.seen);
+    RowState { inserted: a.inserted.max(b.inserted), deleted: a.deleted.max(b.deleted), cells, seen }
+}
+
+fn join_cells(a: &BTreeMap<ColumnId, Stamp>, b: &BTreeMap<ColumnId, Stamp>) -> BTreeMap<ColumnId, Stamp> {
+    let mut cells = a.clone();
+    for (column, stamp) in b {
+        let entry = cells.entry(*column).or_default();
+        *entry = (*entry).max(*stamp);
+    }
+    cells
+}
+
+fn relation(joined: &RowState, local: &RowState, incoming: &RowState) -> Relation {
+    if same_content(joined, local) {
+        Relation::Dominated
+    } else if same_content(joined, incoming) {
+        Relation::Taken
+    } else {
+        Relation::Mixed
+    }
+}
+
+/// Whether two states show the same and would win the same; a grave's cells are memory, not content.
+fn same_content(joined: &RowState, side: &RowState) -> bool {
+    (joined.inserted, joined.deleted) == (side.inserted, side.deleted)
+        && (joined.cells == side.cells || !joined.is_live())
+}
+
+/// Each column's value from the side whose stamp won; ties have equal values, so the local one saves a copy.
+fn join_values(state: &RowState, local: &Row, incoming: &Row) -> Option<Vec<Value>> {
+    let holds = |row: &Row| row.values.is_some() && row.state.inserted == state.inserted;
+    match (&local.values, &incoming.values) {
+        (Some(ours), Some(theirs)) if holds(local) && holds(incoming) => {
+            let pick = |(column, (our, their)): (usize, (&Value, &Value))| {
+                let column = column as ColumnId;
+                if local.state.cell(column) >= incoming.state.cell(column) { our.clone() } else { their.clone() }
+            };
+            Some(ours.iter().zip(theirs).enumerate().map(pick).collect())
+        }
+        (Some(ours), _) if holds(local) => Some(ours.clone()),
+        (_, Some(theirs)) if holds(incoming) => Some(theirs.clone()),
+        _ => None,
+    }
+}
+
+/// What `loser` loses in the outcome without `other` having seen it.
+fn conflicts(outcome: &Row, loser: &Row, other: &Row) -> Vec<Conflict> {
+    if loser.state.inserted < outcome.state.inserted {
+        lost_lineage(outcome, loser, other).into_iter().collect()
+    } else if loser.state.is_live() && !outcome.state.is_live() {
+        lost_update(outcome, loser, other).into_iter().collect()
+    } else if loser.state.inserted == other.state.inserted && outcome.state.is_live() {
+        let mut all = lost_cells(loser, other);
+        all.extend(lost_delete(outcome, loser, other));
+        all
+    } else {
+        Vec::new()
+    }
+}
+
+/// The newest stamp of a live row that the other side had not seen.
+fn unseen(row: &RowState, seen: &Seen) -> Option<Stamp> {
+    row.cells.values().copied().chain([row.inserted]).filter(|s| !seen.covers(*s)).max()
+}
+
+/// A row that was shown here belongs to an older lineage: it is kept whole.
+fn lost_lineage(outcome: &Row, loser: &Row, other: &Row) -> Option<Conflict> {
+    let stamp = unseen(&loser.state, &other.state.seen).filter(|_| loser.state.is_live())?;
+    let losing = loser.values.clone().unwrap_or_default();
+    let (kind, winner) = if outcome.state.is_live() {
+        (ConflictKind::Insert, outcome.state.inserted)
+    } else {
+        (ConflictKind::UpdateLost, outcome.state.deleted)
+    };
+    conflict(kind, (winner, shown(outcome)), (stamp, losing))
+}
+
+/// The other side deleted what was still written here, and the delete is later.
+fn lost_update(outcome: &Row, loser: &Row, other: &Row) -> Option<Conflict> {
+    let stamp = unseen(&loser.state, &other.state.seen)?;
+    let losing = loser.values.clone().unwrap_or_default();
+    conflict(ConflictKind::UpdateLost, (outcome.state.deleted, Vec::new()), (stamp, losing))
+}
+
+/// This side deleted what the other still wrote, and the write is later.
+fn lost_delete(outcome: &Row, loser: &Row, other: &Row) -> Option<Conflict> {
+    let deleted = loser.state.deleted;
+    let concurrent = !loser.state.is_live() && !other.state.seen.covers(deleted);
+    let winner = (outcome.state.newest(), shown(outcome));
+    concurrent.then(|| conflict(ConflictKind::DeleteLost, winner, (deleted, Vec::new()))).flatten()
+}
+
+fn lost_cells(loser: &Row, winner: &Row) -> Vec<Conflict> {
+    let (Some(losing), Some(winning)) = (&loser.values, &winner.values) else { return Vec::new() };
+    let lost = |(column, (ours, theirs)): (usize, (&Value, &Value))| {
+        let column = column as ColumnId;
+        let (loser_at, winner_at) = (loser.state.cell(column), winner.state.cell(column));
+        let concurrent = loser_at < winner_at && !winner.state.seen.covers(loser_at);
+        let sides = ((winner_at, vec![theirs.clone()]), (loser_at, vec![ours.clone()]));
+        concurrent.then(|| conflict(ConflictKind::Cell(column), sides.0, sides.1)).flatten()
+    };
+    losing.iter().zip(winning).enumerate().filter_map(lost).collect()
+}
+
+fn shown(row: &Row) -> Vec<Value> {
+    row.values.clone().filter(|_| row.state.is_live()).unwrap_or_default()
+}
+
+/// Equal values are not a conflict: nothing was lost.
+fn conflict(kind: ConflictKind, winner: (Stamp, Vec<Value>), loser: (Stamp, Vec<Value>)) -> Option<Conflict> {
+    let lost_something = winner.1 != loser.1 || kind == ConflictKind::DeleteLost;
+    lost_something.then_some(Conflict { kind, winner: winner.0, loser: loser.0, winning: winner.1, losing: loser.1 })
+}

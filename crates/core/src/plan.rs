@@ -1,0 +1,109 @@
+//! What a batch is about to do at one store, as a value: the dry run prints it, the safety halt judges it, the store
+//! carries it out, the tests read it. Deciding only; nothing is written here.
+
+use std::ops::AddAssign;
+
+use crate::conflict::Conflict;
+use crate::merge::{Relation, merge};
+use crate::row::{ColumnId, Row};
+
+/// What happens to the visible row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing that anybody could see.
+    None,
+    /// The row appears.
+    Insert,
+    /// These columns get other values.
+    Update(Vec<ColumnId>),
+    /// The row disappears.
+    Delete,
+}
+
+/// The decision about one row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Planned {
+    /// The row as it will be.
+    pub row: Row,
+    /// Whether it is recorded with a new seq, and whose change it then is.
+    pub relation: Relation,
+    /// What is written to the table.
+    pub effect: Effect,
+    /// What lost.
+    pub conflicts: Vec<Conflict>,
+    /// Whether the merge taught the row only that it has now seen more.
+    pub saw_more: bool,
+}
+
+impl Planned {
+    /// Decides about one row. `None` for a row this store never heard of.
+    pub fn new(local: Option<&Row>, incoming: &Row) -> Self {
+        let nothing = Row::default();
+        let local = local.unwrap_or(&nothing);
+        let merged = merge(local, incoming);
+        Planned {
+            effect: effect(local, &merged.row),
+            saw_more: merged.row.state.seen != local.state.seen,
+            row: merged.row,
+            relation: merged.relation,
+            conflicts: merged.conflicts,
+        }
+    }
+
+    /// What it amounts to.
+    pub fn summary(&self) -> Summary {
+        let is = |yes: bool| u64::from(yes);
+        Summary {
+            received: 1,
+            inserted: is(self.effect == Effect::Insert),
+            updated: is(matches!(self.effect, Effect::Update(_))),
+            deleted: is(self.effect == Effect::Delete),
+            conflicts: self.conflicts.len() as u64,
+            parked: 0,
+        }
+    }
+}
+
+fn effect(local: &Row, outcome: &Row) -> Effect {
+    match (local.state.is_live(), outcome.state.is_live()) {
+        (false, false) => Effect::None,
+        (false, true) => Effect::Insert,
+        (true, false) => Effect::Delete,
+        (true, true) => update(local, outcome),
+    }
+}
+
+fn update(local: &Row, outcome: &Row) -> Effect {
+    let (Some(before), Some(after)) = (&local.values, &outcome.values) else { return Effect::None };
+    let differ = |(c, (b, a))| (b != a).then_some(c as ColumnId);
+    let columns: Vec<ColumnId> = before.iter().zip(after).enumerate().filter_map(differ).collect();
+    if columns.is_empty() { Effect::None } else { Effect::Update(columns) }
+}
+
+/// How many rows were received, and what became of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Rows that came in.
+    pub received: u64,
+    /// Rows that appeared.
+    pub inserted: u64,
+    /// Rows of which a column changed.
+    pub updated: u64,
+    /// Rows that disappeared.
+    pub deleted: u64,
+    /// Values that lost.
+    pub conflicts: u64,
+    /// Rows that a constraint keeps from being shown.
+    pub parked: u64,
+}
+
+impl AddAssign for Summary {
+    fn add_assign(&mut self, other: Summary) {
+        self.received += other.received;
+        self.inserted += other.inserted;
+        self.updated += other.updated;
+        self.deleted += other.deleted;
+        self.conflicts += other.conflicts;
+        self.parked += other.parked;
+    }
+}

@@ -1,0 +1,76 @@
+//! What a store says of itself in the handshake. Plain data.
+
+use sync_core::{Position, SiteId, Source};
+
+/// Who and what a store is.
+#[derive(Clone, Debug)]
+pub struct Description {
+    /// The site's number.
+    pub site: SiteId,
+    /// The site's name.
+    pub site_name: String,
+    /// The virtual desktop.
+    pub vd: String,
+    /// The version of the virtual desktop's application, as its settings say.
+    pub vd_version: String,
+    /// The version of server_sync that prepared this store.
+    pub product_version: String,
+    /// The version of the exchange and of the stored formats.
+    pub protocol: u32,
+    /// Identity.
+    pub source: Source,
+    /// The head of its history.
+    pub head: Position,
+    /// What the site allows others.
+    pub role: Role,
+    /// The store's clock, microseconds since the Unix epoch, and how long reading it took.
+    pub clock_micros: i64,
+    /// Half the round trip of reading the clock: its uncertainty.
+    pub clock_uncertainty_micros: i64,
+    /// Whether the store holds no row of the application at all.
+    pub empty: bool,
+    /// The tables, sorted by name.
+    pub tables: Vec<TableInfo>,
+    /// What an administrator should know: tables without a key, tables that are not transactional.
+    pub warnings: Vec<String>,
+}
+
+/// Whom a site lets start rounds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Nobody: the slave mode is not enabled.
+    NotSlave,
+    /// These masters.
+    Slave(SlaveSettings),
+}
+
+/// The slave mode's settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SlaveSettings {
+    /// The names of the masters that may start rounds.
+    pub masters: Vec<String>,
+}
+
+/// A table as the handshake compares it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableInfo {
+    /// Its name.
+    pub name: String,
+    /// Equal on both sides exactly if rows can go from one to the other unchanged.
+    pub fingerprint: String,
+    /// One line a column, of which the fingerprint is made; for saying what differs.
+    pub definition: Vec<String>,
+    /// Whether it takes part.
+    pub status: TableStatus,
+}
+
+/// Whether a table takes part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TableStatus {
+    /// It does.
+    Synchronised,
+    /// It cannot, and why: no key, an unsupported type.
+    Refused(String),
+    /// The settings leave it out.
+    Excluded,
+}
