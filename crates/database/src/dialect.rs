@@ -1,0 +1,78 @@
+//! How one kind of server says things. Text and schema only; what is done with it is the same for all.
+//!
+//! # The mark table
+//! For each synchronised table number `n` there is `server_sync_mark_n`:
+//!
+//! | column | content |
+//! | --- | --- |
+//! | `id` | unique, ascending where that costs nothing (`UUID_SHORT()`, rowid); order in which the marks of one row were made |
+//! | `op` | [`Op`] as an integer |
+//! | `at` | when, in whatever form is cheapest for a trigger; read through [`Dialect::mark_micros`] |
+//! | `b0`, `b1`, … | changed columns of an update: bit `i % 32` of `b(i / 32)` for column id `i`; all bits set where the trigger could not tell |
+//! | `k0`, `k1`, … | the key, in columns of the key columns' own types |
+
+use sync_store::Result;
+
+use crate::schema::{Column, Registered, Schema, Table};
+use crate::sql::Sql;
+
+/// What differs between kinds of server.
+pub trait Dialect: Send + Sync {
+    /// An identifier, quoted, whatever characters it has.
+    fn quote(&self, name: &str) -> String;
+
+    /// Begins a transaction that writes.
+    fn begin(&self) -> &'static str;
+
+    /// Begins a transaction that only reads, all of it from one snapshot.
+    fn begin_snapshot(&self) -> &'static str;
+
+    /// Put at the end of a SELECT that locks the rows it finds; empty where a writer locks everything.
+    fn for_update(&self) -> &'static str;
+
+    /// Put after `INSERT INTO … VALUES …` of rows whose key exists: sets these columns. Columns are quoted already.
+    fn on_duplicate(&self, key: &[String], set: &[String]) -> String;
+
+    /// The server's clock in microseconds since the Unix epoch, UTC, as an expression.
+    fn now_micros(&self) -> &'static str;
+
+    /// `m.at` of a mark in microseconds since the Unix epoch, as an expression.
+    fn mark_micros(&self) -> &'static str;
+
+    /// That two expressions of this column's type are equal byte for byte (neither is NULL), and so that an index on
+    /// the left one can be used.
+    fn same(&self, column: &Column, left: &str, right: &str) -> String;
+
+    /// The expression to sort a key column by, alike on every server: text by code points.
+    fn sort_key(&self, column: &Column, expression: &str) -> String;
+
+    /// The statements that create our tables (`IF NOT EXISTS`), except the mark tables.
+    fn own_tables(&self) -> Vec<String>;
+
+    /// At most this many `?` in one statement.
+    fn max_params(&self) -> usize;
+
+    /// A short text that changes whenever tables, columns, keys or triggers do. Cheap; one statement if possible.
+    fn probe(&self, sql: &mut dyn Sql) -> Result<String>;
+
+    /// Reads the schema.
+    fn read_schema(&self, sql: &mut dyn Sql) -> Result<Schema>;
+
+    /// Makes the mark table and the triggers of one table what they should be, and guards the application's triggers.
+    /// Says what it did; nothing if all was right already. Crash-safe at any point, and never leaves a moment in which
+    /// a write of the application fails or is not marked, other than before the first installation.
+    fn install(
+        &self,
+        sql: &mut dyn Sql,
+        schema: &Schema,
+        table: &Table,
+        registered: &Registered,
+    ) -> Result<Vec<String>>;
+
+    /// Removes all our triggers, and the guards from the application's. Tables are dropped by the caller afterwards.
+    fn uninstall(&self, sql: &mut dyn Sql, schema: &Schema) -> Result<()>;
+
+    /// What the account lacks, one line each: the privilege and the GRANT to type. `guarded` says whether triggers of
+    /// the application must be guarded.
+    fn missing_privileges(&self, sql: &mut dyn Sql, schema: &Schema) -> Result<Vec<String>>;
+}
