@@ -26,6 +26,8 @@ pub enum Trouble {
     Corrupt,
     /// A person must decide.
     Halt,
+    /// A constraint of the schema forbids a value or row.
+    Constraint,
     /// Anything else; trying again does not help.
     Failure,
 }
