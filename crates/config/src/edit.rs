@@ -92,7 +92,7 @@ impl Draft {
         })
     }
 
-    /// Begins a new file, which must not exist when it is saved.
+    /// Begins a new file, which must not exist when it is saved; for instance from [`crate::example`].
     ///
     /// # Errors
     /// [`ConfigError::VdName`] or [`ConfigError::Invalid`] (not TOML).

@@ -3,7 +3,7 @@
 //! - [`Settings::load`] reads a file, checks *all* of it and gives a typed value or every problem at
 //!   once, each with file, line, column and setting.
 //! - [`Draft`] changes a file without losing its comments, its order, its owner or somebody else's edit.
-//! - [`SETTINGS`] lists every setting there is.
+//! - [`example`] is a complete commented file; [`SETTINGS`] lists every setting there is.
 //!
 //! This crate never reads environment variables or arguments (the caller passes [`Environment`]), never
 //! connects to anything and never prints. Passwords are held in [`SecretString`], which shows
@@ -13,6 +13,7 @@ mod convert;
 mod duration;
 mod edit;
 mod error;
+mod example;
 mod file;
 mod name;
 mod pattern;
@@ -26,6 +27,7 @@ mod version;
 pub use duration::{DurationError, Period, duration_text, parse_duration};
 pub use edit::{Draft, Revision, RevisionError, set};
 pub use error::{ConfigError, NotConfigured, Problem, Problems};
+pub use example::example;
 pub use name::{Name, NameError};
 pub use pattern::Pattern;
 pub use schema::{Kind, SETTINGS, Setting};

@@ -8,7 +8,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use sync_config::{
-    ConfigError, DEFAULT_DIRECTORY, Environment, NotConfigured, Settings, configured,
+    ConfigError, DEFAULT_DIRECTORY, Environment, NotConfigured, SETTINGS, Settings, configured,
 };
 
 const TEXT: &str = r#"site = "geneva"
@@ -168,4 +168,51 @@ fn what_is_configured() {
     let directory = tempfile::tempdir().unwrap();
     assert_eq!(configured(&directory.path().join("none")).unwrap(), []);
     assert!(configured(Path::new("/dev/null")).is_err());
+}
+
+/// The manual has, under the heading of each section, one row for each setting with its right default.
+#[test]
+fn the_manual_is_complete() {
+    let manual = include_str!("../../../docs/configuration.md");
+    for setting in SETTINGS {
+        let (section, name) = setting.path.rsplit_once('.').unwrap_or(("", setting.path));
+        let heading = match section {
+            "" => "## The site".to_owned(),
+            "master[].database" => "## `[database]` and `[master.database]`".to_owned(),
+            "database" => "## `[database]` and `[master.database]`".to_owned(),
+            _ => match section.strip_suffix("[]") {
+                Some(list) => format!("## `[[{list}]]`"),
+                None => format!("## `[{section}]`"),
+            },
+        };
+        let chapter = manual
+            .split("\n## ")
+            .find(|chapter| heading[3..] == *chapter.lines().next().unwrap());
+        let chapter = chapter.unwrap_or_else(|| panic!("no heading {heading}"));
+        let default = match setting.default {
+            "required" | "none" => setting.default.to_owned(),
+            value => format!("`{value}`"),
+        };
+        let row = format!("\n| `{name}` | {default} | ");
+        assert!(
+            chapter.contains(&row),
+            "{} must have a row {row}",
+            setting.path
+        );
+    }
+}
+
+/// The manual names no setting that does not exist.
+#[test]
+fn the_manual_invents_nothing() {
+    let manual = include_str!("../../../docs/configuration.md");
+    let names = manual
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    for name in names {
+        let known = SETTINGS
+            .iter()
+            .any(|setting| setting.path.rsplit('.').next() == Some(name));
+        assert!(known, "{name}");
+    }
 }
