@@ -24,15 +24,19 @@ use crate::{identity, marks, vector};
 /// Rows in one batch at most.
 const PAGE: usize = 512;
 
+/// Whether a position is part of this store's history.
+pub fn recognises(db: &mut Database, own: Position) -> Result<bool> {
+    Ok(own.seq == 0 || identity::token_of(db.connections.writer.as_mut(), own.seq)? == Some(own.token))
+}
+
 /// Decides where a stream for a peer begins, and remembers what the peer acknowledged.
 pub fn greet(db: &mut Database, peer: Source, claimed: Option<Position>) -> Result<Greeting> {
-    let sql = db.connections.writer.as_mut();
     let own = db.identity.source.incarnation;
-    let Some(claimed) = claimed else { return greet_by_record(sql, peer) };
-    let known = claimed.seq == 0 || identity::token_of(sql, claimed.seq)? == Some(claimed.token);
-    if !known {
+    let Some(claimed) = claimed else { return greet_by_record(db.connections.writer.as_mut(), peer) };
+    if !recognises(db, claimed)? {
         return Ok(Greeting::Restored);
     }
+    let sql = db.connections.writer.as_mut();
     if vector::acknowledged(sql, peer)? != Some(claimed.seq) {
         vector::acknowledge(sql, peer, own, claimed.seq)?;
     }
