@@ -1,6 +1,153 @@
 //! MySQL and MariaDB.
 
+mod definition;
 mod driver;
 mod errors;
+mod install;
+mod mark;
+mod names;
+mod own;
+mod schema;
+mod session;
+mod triggers;
 
 pub use driver::{Address, Driver, Tls};
+
+use sync_store::Result;
+
+use crate::dialect::Dialect;
+use crate::schema::{Column, Kind, Registered, Schema, Table};
+use crate::sql::{Fields, Sql};
+
+/// Which of the two it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flavour {
+    /// MariaDB.
+    MariaDb,
+    /// MySQL.
+    MySql,
+}
+
+/// A server and how it says things.
+#[derive(Clone, Debug)]
+pub struct MySql {
+    /// Which of the two.
+    pub flavour: Flavour,
+    /// Major and minor version.
+    pub version: (u16, u16),
+    /// The account that our triggers belong to, `user@host`.
+    pub account: String,
+}
+
+impl MySql {
+    /// Asks a server what it is.
+    pub fn detect(sql: &mut dyn Sql) -> Result<Self> {
+        let row = sql.first("SELECT VERSION(), CURRENT_USER()", &[])?.unwrap_or_default();
+        let mut fields = Fields::of(row);
+        let (version, account) = (fields.text()?, fields.text()?);
+        let flavour = if version.contains("MariaDB") { Flavour::MariaDb } else { Flavour::MySql };
+        Ok(MySql { flavour, version: parse_version(&version), account })
+    }
+}
+
+/// `10.11.6-MariaDB-log` → (10, 11); what cannot be read is 0.
+fn parse_version(text: &str) -> (u16, u16) {
+    // Old clients were told 5.5.5- before the real version.
+    let mut parts = text.strip_prefix("5.5.5-").unwrap_or(text).split(|c: char| !c.is_ascii_digit());
+    let mut next = || parts.next().and_then(|p| p.parse().ok()).unwrap_or(0);
+    (next(), next())
+}
+
+impl Dialect for MySql {
+    fn quote(&self, name: &str) -> String {
+        names::quote(name)
+    }
+
+    fn begin(&self) -> &'static str {
+        "START TRANSACTION"
+    }
+
+    fn begin_snapshot(&self) -> &'static str {
+        "START TRANSACTION WITH CONSISTENT SNAPSHOT"
+    }
+
+    fn for_update(&self) -> &'static str {
+        " FOR UPDATE"
+    }
+
+    fn on_duplicate(&self, _key: &[String], set: &[String]) -> String {
+        let assignments: Vec<String> = set.iter().map(|c| format!("{c}=VALUES({c})")).collect();
+        format!(" ON DUPLICATE KEY UPDATE {}", assignments.join(", "))
+    }
+
+    fn now_micros(&self) -> &'static str {
+        "TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6))"
+    }
+
+    fn mark_micros(&self) -> &'static str {
+        "TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', m.at)"
+    }
+
+    fn same(&self, column: &Column, left: &str, right: &str) -> String {
+        match column.kind {
+            // The first comparison finds by index what the second decides.
+            Kind::Text => format!("({left} = {right} AND CAST({left} AS BINARY) = CAST({right} AS BINARY))"),
+            _ => format!("{left} = {right}"),
+        }
+    }
+
+    fn sort_key(&self, column: &Column, expression: &str) -> String {
+        match column.kind {
+            Kind::Text => format!("CONVERT({expression} USING utf8mb4) COLLATE utf8mb4_bin"),
+            Kind::Bytes => format!("CAST({expression} AS BINARY)"),
+            _ => expression.to_owned(),
+        }
+    }
+
+    fn own_tables(&self) -> Vec<String> {
+        own::own_tables()
+    }
+
+    fn max_params(&self) -> usize {
+        65_535
+    }
+
+    fn probe(&self, sql: &mut dyn Sql) -> Result<String> {
+        schema::probe(sql)
+    }
+
+    fn read_schema(&self, sql: &mut dyn Sql) -> Result<Schema> {
+        schema::read(sql, self.flavour)
+    }
+
+    fn install(
+        &self,
+        sql: &mut dyn Sql,
+        schema: &Schema,
+        table: &Table,
+        registered: &Registered,
+    ) -> Result<Vec<String>> {
+        install::install(self, sql, schema, table, registered)
+    }
+
+    fn uninstall(&self, sql: &mut dyn Sql, schema: &Schema) -> Result<()> {
+        install::uninstall(self, sql, schema)
+    }
+
+    fn missing_privileges(&self, _sql: &mut dyn Sql, _schema: &Schema) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions() {
+        assert_eq!(parse_version("10.11.6-MariaDB-0+deb12u1"), (10, 11));
+        assert_eq!(parse_version("5.5.5-10.4.1-MariaDB"), (10, 4));
+        assert_eq!(parse_version("9.7.4-2"), (9, 7));
+        assert_eq!(parse_version("?"), (0, 0));
+    }
+}
