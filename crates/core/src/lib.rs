@@ -4,6 +4,7 @@
 //! number and knows no SQL; whoever needs the time passes it in. The laws that the other crates rely on (merging is
 //! commutative, associative and idempotent; a conflict is noticed exactly once) are property-tested in `tests/`.
 
+pub mod capture;
 pub mod codec;
 pub mod conflict;
 pub mod key;

@@ -74,7 +74,10 @@ fn effect(local: &Row, outcome: &Row) -> Effect {
 }
 
 fn update(local: &Row, outcome: &Row) -> Effect {
-    let (Some(before), Some(after)) = (&local.values, &outcome.values) else { return Effect::None };
+    // A row that should be there but was not found (TRUNCATE, or parked until now) appears again.
+    let (Some(before), Some(after)) = (&local.values, &outcome.values) else {
+        return if outcome.values.is_some() { Effect::Insert } else { Effect::None };
+    };
     let differ = |(c, (b, a))| (b != a).then_some(c as ColumnId);
     let columns: Vec<ColumnId> = before.iter().zip(after).enumerate().filter_map(differ).collect();
     if columns.is_empty() { Effect::None } else { Effect::Update(columns) }

@@ -27,8 +27,36 @@ pub trait Dialect: Send + Sync {
     /// Begins a transaction that only reads, all of it from one snapshot.
     fn begin_snapshot(&self) -> &'static str;
 
-    /// Put at the end of a SELECT that locks the rows it finds; empty where a writer locks everything.
+    /// Put at the end of a SELECT that locks the rows it finds and fails at once ([`sync_store::Trouble::Contention`])
+    /// if another transaction holds one; empty where a writer locks everything.
     fn for_update(&self) -> &'static str;
+
+    /// The same, but waits.
+    fn wait_for_update(&self) -> &'static str;
+
+    /// A table in a FROM clause whose rows are looked up by their key and never scanned for it: a scan would wait
+    /// behind every row that the application holds.
+    fn by_key(&self, table: &Table) -> String;
+
+    /// DELETE of `count` marks by id (`?` each) that locks exactly those, and never waits behind marks being made.
+    fn delete_marks(&self, mark_table: &str, count: usize) -> String;
+
+    /// The expression for the id of a new mark, one for each row of a SELECT.
+    fn mark_id(&self) -> &'static str;
+
+    /// The expression for `at` of a mark made now.
+    fn mark_now(&self) -> &'static str;
+
+    /// The condition that a column which was added to a table no longer has its default; may hold for too many rows.
+    fn not_default(&self, column: &str) -> String;
+
+    /// As [`Dialect::not_default`], but looks at the column's default; for servers where no condition fits all.
+    fn unlike_default(&self, _sql: &mut dyn Sql, _table: &str, column: &str) -> Result<String> {
+        Ok(self.not_default(&self.quote(column)))
+    }
+
+    /// Makes the writes of this connection captured (as the application's are), or not.
+    fn capture(&self, on: bool) -> &'static str;
 
     /// Put after `INSERT INTO … VALUES …` of rows whose key exists: sets these columns. Columns are quoted already.
     fn on_duplicate(&self, key: &[String], set: &[String]) -> String;
@@ -43,11 +71,11 @@ pub trait Dialect: Send + Sync {
     /// the left one can be used.
     fn same(&self, column: &Column, left: &str, right: &str) -> String;
 
-    /// The expression to sort a key column by, alike on every server: text by code points.
-    fn sort_key(&self, column: &Column, expression: &str) -> String;
-
     /// The statements that create our tables (`IF NOT EXISTS`), except the mark tables.
     fn own_tables(&self) -> Vec<String>;
+
+    /// The conflict list as a synchronised table.
+    fn conflict_table(&self) -> Table;
 
     /// At most this many `?` in one statement.
     fn max_params(&self) -> usize;
@@ -68,6 +96,18 @@ pub trait Dialect: Send + Sync {
         table: &Table,
         registered: &Registered,
     ) -> Result<Vec<String>>;
+
+    /// Makes what cascades do to the rows of other tables marked, where the triggers of those do not fire; called when
+    /// all tables are registered and installed. Says what it did. Also removes our triggers from tables that are not
+    /// registered.
+    fn install_cascades(
+        &self,
+        _sql: &mut dyn Sql,
+        _schema: &Schema,
+        _registered: &[Registered],
+    ) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
 
     /// Removes all our triggers, and the guards from the application's. Tables are dropped by the caller afterwards.
     fn uninstall(&self, sql: &mut dyn Sql, schema: &Schema) -> Result<()>;

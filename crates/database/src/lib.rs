@@ -4,8 +4,25 @@
 //! [`sql::Sql`] (run a statement) and [`dialect::Dialect`] (how this kind of server says it). What differs is in
 //! [`mysql`] and [`sqlite`]. Nothing here talks to people or reads settings.
 
+mod apply;
+pub mod catalog;
+mod changes;
+mod conflicts;
+mod database;
 pub mod dialect;
+mod drain;
+pub mod identity;
+pub mod layout;
+mod marks;
+mod meta;
 pub mod mysql;
+mod retry;
 pub mod schema;
+mod show;
 pub mod sql;
 pub mod sqlite;
+mod tables;
+mod vector;
+
+pub use database::{Connections, Database, PROTOCOL};
+pub use identity::Card;

@@ -29,6 +29,18 @@ pub struct Since {
     pub tables: Vec<String>,
 }
 
+/// What a store makes of a peer's claim to contain it up to a position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Greeting {
+    /// The peer contains everything up to here; what follows is a stream of changes.
+    Known(Position),
+    /// Nothing is known of what the peer contains: everything must be compared.
+    Stranger,
+    /// This store does not recognise its own history: it was restored from a backup and must be
+    /// [`Store::reincarnate`]d before it sends anything.
+    Restored,
+}
+
 /// Receives batches as they are read. An error stops the stream and is passed on.
 pub type Sink<'a> = dyn FnMut(Batch) -> Result<()> + 'a;
 
@@ -46,9 +58,8 @@ pub trait Store: Send {
     /// Brings capture up to date with the schema, then turns the pending marks into stamped rows.
     fn drain(&mut self) -> Result<Drained>;
 
-    /// Whether this store still recognises a position of its own that somebody else names. If not, it was restored
-    /// from a backup, and must be [`Store::reincarnate`]d before it sends anything.
-    fn recognises(&mut self, position: Position) -> Result<bool>;
+    /// Hears how far `peer` contains this store, by what it says, and remembers it.
+    fn greet(&mut self, peer: Source, claimed: Option<Position>) -> Result<Greeting>;
 
     /// Takes a new incarnation. Its seqs go on where they are.
     fn reincarnate(&mut self) -> Result<Source>;
@@ -67,14 +78,15 @@ pub trait Store: Send {
     /// which tables are held for this sender.
     fn complete(&mut self, stream: &Completed) -> Result<()>;
 
-    /// Streams a whole table in ascending order of its key (text by its code points), with states.
+    /// Streams a whole table, each row once with its state, in whatever order is cheapest here.
     fn scan(&mut self, table: &str, sink: &mut Sink) -> Result<()>;
 
     /// The rows with these keys, in any order; keys that were never heard of are left out.
     fn rows(&mut self, table: &str, keys: &[Vec<Value>]) -> Result<Batch>;
 
-    /// Stamps rows as written now by this site, though nobody changed them: they win a first contact.
-    fn touch(&mut self, table: &str, keys: &[Vec<Value>]) -> Result<()>;
+    /// Stamps the cells of these rows that are still as they were before synchronisation began as written by this
+    /// site at `millis`: how a first contact decides between two rows that differ.
+    fn touch(&mut self, table: &str, keys: &[Vec<Value>], millis: u64) -> Result<()>;
 
     /// The conflict list, newest first.
     fn conflicts(&mut self) -> Result<Vec<ConflictEntry>>;

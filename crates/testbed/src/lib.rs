@@ -1,1 +1,24 @@
-//! To be written.
+//! Real database servers for tests: starts MariaDB and MySQL in temporary folders, fills them, breaks them and
+//! compares what they hold. Development only: nothing the product ships depends on this crate, and it never
+//! touches a server that it did not start itself.
+
+mod client;
+mod dump;
+mod error;
+mod options;
+mod port;
+mod sakila;
+mod server;
+mod tls;
+mod wait;
+
+pub use dump::{Cell, DatabaseDump, SchemaDump, TableDump, assert_equal, difference, dump, schema_dump};
+pub use error::TestbedError;
+pub use options::Options;
+pub use sakila::{Locations, load_sakila, sakila};
+pub use server::{Account, Flavour, MariaDb, Mysql, Server};
+pub use tls::Authority;
+pub use wait::wait_until;
+
+/// What this crate's functions return.
+pub type Result<T> = std::result::Result<T, TestbedError>;

@@ -1,5 +1,6 @@
 //! MySQL and MariaDB.
 
+mod added;
 mod definition;
 mod driver;
 mod errors;
@@ -72,7 +73,42 @@ impl Dialect for MySql {
     }
 
     fn for_update(&self) -> &'static str {
+        " FOR UPDATE NOWAIT"
+    }
+
+    fn wait_for_update(&self) -> &'static str {
         " FOR UPDATE"
+    }
+
+    fn by_key(&self, table: &Table) -> String {
+        let force = if table.has_primary { " FORCE INDEX (PRIMARY)" } else { "" };
+        format!("{}{force}", names::quote(&table.name))
+    }
+
+    fn delete_marks(&self, mark_table: &str, count: usize) -> String {
+        let places = vec!["?"; count].join(",");
+        // Only the form with several tables takes an index hint.
+        format!("DELETE m FROM {} m FORCE INDEX (PRIMARY) WHERE m.id IN ({places})", names::quote(mark_table))
+    }
+
+    fn mark_id(&self) -> &'static str {
+        mark::ID
+    }
+
+    fn mark_now(&self) -> &'static str {
+        mark::NOW
+    }
+
+    fn not_default(&self, column: &str) -> String {
+        format!("({column} IS NOT NULL AND CAST({column} AS BINARY) NOT IN ('', '0'))")
+    }
+
+    fn unlike_default(&self, sql: &mut dyn Sql, table: &str, column: &str) -> Result<String> {
+        added::condition(sql, table, column)
+    }
+
+    fn capture(&self, on: bool) -> &'static str {
+        if on { "SET @server_sync_applying = NULL" } else { "SET @server_sync_applying = 1" }
     }
 
     fn on_duplicate(&self, _key: &[String], set: &[String]) -> String {
@@ -96,16 +132,12 @@ impl Dialect for MySql {
         }
     }
 
-    fn sort_key(&self, column: &Column, expression: &str) -> String {
-        match column.kind {
-            Kind::Text => format!("CONVERT({expression} USING utf8mb4) COLLATE utf8mb4_bin"),
-            Kind::Bytes => format!("CAST({expression} AS BINARY)"),
-            _ => expression.to_owned(),
-        }
-    }
-
     fn own_tables(&self) -> Vec<String> {
         own::own_tables()
+    }
+
+    fn conflict_table(&self) -> Table {
+        own::conflict_table()
     }
 
     fn max_params(&self) -> usize {

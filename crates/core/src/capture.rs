@@ -1,0 +1,74 @@
+//! From marks to stamps: what a trigger noted about one row becomes the row's new state.
+//!
+//! A mark only says that something happened; whether the row is there is read from the table in the same snapshot.
+//! Therefore a mark too many is harmless, and marks of a cascade may be made before the cascade.
+
+use crate::row::{ColumnId, RowState};
+use crate::stamp::{SiteId, Stamp};
+
+/// What happened to a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// The row appeared.
+    Insert,
+    /// These columns were written.
+    Update(Vec<ColumnId>),
+    /// The row disappeared, or was about to.
+    Delete,
+}
+
+/// One mark.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// What happened.
+    pub operation: Operation,
+    /// When, in milliseconds since the Unix epoch.
+    pub millis: u64,
+}
+
+/// The new state of a row, or nothing if the marks tell nothing new.
+///
+/// `known` is the state so far (`None`: the row was never heard of), `marks` are those of this row in the order in
+/// which they were made, `present` says whether the row is in the table now.
+pub fn stamp(known: Option<&RowState>, marks: &[Mark], present: bool, site: SiteId) -> Option<RowState> {
+    let first = marks.first()?;
+    let born_here = known.is_none() && first.operation == Operation::Insert;
+    if born_here && !present {
+        // Inserted and deleted before anybody could hear of it.
+        return None;
+    }
+    let mut state = known.cloned().unwrap_or_else(|| if born_here { RowState::default() } else { RowState::baseline() });
+    let before = state.clone();
+    for (i, mark) in marks.iter().enumerate() {
+        let stays = present && !marks[i + 1..].iter().any(|m| m.operation == Operation::Insert);
+        apply(&mut state, mark, stays, site);
+    }
+    settle(&mut state, marks.iter().map(|m| m.millis).max().unwrap_or_default(), present, site);
+    (state != before).then_some(state)
+}
+
+/// `stays`: the row is there and no later mark says that it was inserted again, so nothing deleted it.
+fn apply(state: &mut RowState, mark: &Mark, stays: bool, site: SiteId) {
+    let stamp = state.next_stamp(mark.millis, site);
+    match &mark.operation {
+        Operation::Insert => state.insert(stamp),
+        Operation::Update(columns) if !columns.is_empty() && state.is_live() => {
+            state.write(columns.iter().copied(), stamp);
+        }
+        Operation::Delete if !stays && state.is_live() => state.delete(stamp),
+        Operation::Update(_) | Operation::Delete => {}
+    }
+}
+
+/// The table has the last word: triggers can be off, and marks of a cascade can be out of order.
+fn settle(state: &mut RowState, millis: u64, present: bool, site: SiteId) {
+    let stamp: Stamp = state.next_stamp(millis, site);
+    match (state.is_live(), present) {
+        (true, false) => state.delete(stamp),
+        (false, true) => state.insert(stamp),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests;

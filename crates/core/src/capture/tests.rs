@@ -1,0 +1,75 @@
+use super::*;
+
+fn site() -> SiteId {
+    SiteId::new(3).unwrap()
+}
+
+fn insert(millis: u64) -> Mark {
+    Mark { operation: Operation::Insert, millis }
+}
+
+fn update(millis: u64, columns: &[ColumnId]) -> Mark {
+    Mark { operation: Operation::Update(columns.to_vec()), millis }
+}
+
+fn delete(millis: u64) -> Mark {
+    Mark { operation: Operation::Delete, millis }
+}
+
+#[test]
+fn a_new_row_gets_a_lineage() {
+    let state = stamp(None, &[insert(10)], true, site()).unwrap();
+    assert_eq!(state, RowState::inserted_at(Stamp::at(10, site())));
+}
+
+#[test]
+fn a_row_that_came_and_went_between_two_drains_leaves_nothing() {
+    assert_eq!(stamp(None, &[insert(10), update(11, &[1]), delete(12)], false, site()), None);
+}
+
+#[test]
+fn an_update_of_a_row_from_before_keeps_it_in_the_baseline() {
+    let state = stamp(None, &[update(10, &[2])], true, site()).unwrap();
+    assert_eq!(state.inserted, Stamp::BASELINE);
+    assert_eq!(state.cell(2), Stamp::at(10, site()));
+    assert_eq!(state.cell(1), Stamp::BASELINE);
+}
+
+#[test]
+fn a_deleted_row_from_before_leaves_a_grave() {
+    let state = stamp(None, &[delete(10)], false, site()).unwrap();
+    assert!(!state.is_live());
+    assert_eq!(state.deleted, Stamp::at(10, site()));
+}
+
+#[test]
+fn replace_starts_a_new_lineage() {
+    let known = RowState::inserted_at(Stamp::at(5, site()));
+    let state = stamp(Some(&known), &[delete(10), insert(10)], true, site()).unwrap();
+    assert!(state.is_live() && state.inserted > state.deleted && state.deleted > known.inserted);
+}
+
+#[test]
+fn a_cascade_that_was_announced_and_did_not_happen_changes_nothing() {
+    let known = RowState::inserted_at(Stamp::at(5, site()));
+    assert_eq!(stamp(Some(&known), &[delete(10)], true, site()), None);
+}
+
+#[test]
+fn the_table_has_the_last_word() {
+    let known = RowState::inserted_at(Stamp::at(5, site()));
+    let gone = stamp(Some(&known), &[delete(10), update(11, &[1])], false, site()).unwrap();
+    assert!(!gone.is_live());
+    let mut grave = known;
+    grave.delete(Stamp::at(8, site()));
+    let back = stamp(Some(&grave), &[update(11, &[1])], true, site()).unwrap();
+    assert!(back.is_live());
+}
+
+#[test]
+fn an_overwrite_beats_what_the_row_had_seen_though_the_clock_is_behind() {
+    let mut known = RowState::inserted_at(Stamp::at(5, site()));
+    known.seen.add(Stamp::at(9_000, SiteId::new(7).unwrap()));
+    let state = stamp(Some(&known), &[update(10, &[1])], true, site()).unwrap();
+    assert!(state.cell(1) > Stamp::at(9_000, SiteId::new(7).unwrap()));
+}

@@ -1,0 +1,397 @@
+//! Which tables are synchronised: the application's schema held against `server_sync_table`, where each table has a
+//! number and each column a lasting id. Keeps capture in line with the schema, unattended.
+
+use sync_core::{ColumnId, Value, codec};
+use sync_store::{Result, StoreError, TableInfo, TableStatus, Trouble};
+
+use crate::dialect::Dialect;
+use crate::layout::Tracked;
+use crate::schema::{Op, Registered, Schema, Table};
+use crate::sql::{Fields, Sql};
+
+/// The number of the conflict list; the application's tables begin at 1.
+pub const CONFLICTS: u16 = 0;
+
+/// The tables as they were when last looked at.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    probe: String,
+    /// The synchronised tables, the conflict list first, then by name.
+    pub tracked: Vec<Tracked>,
+    /// All tables of the application, for the handshake.
+    pub infos: Vec<TableInfo>,
+    /// What an administrator should know.
+    pub warnings: Vec<String>,
+}
+
+/// A registered table, with what is needed to recognise a renamed column.
+#[derive(Clone, Debug)]
+struct Registration {
+    registered: Registered,
+    /// By id: the column's type and its place in the table when last seen.
+    shapes: Vec<(String, i64)>,
+}
+
+/// Written instead of a column's place until what was written before its triggers has been marked.
+const PENDING: i64 = -2;
+
+impl Registration {
+    fn with_pending(&self, added: &[ColumnId]) -> Self {
+        let mut pending = self.clone();
+        added.iter().for_each(|id| pending.shapes[usize::from(*id)].1 = PENDING);
+        pending
+    }
+}
+
+impl Catalog {
+    /// The synchronised table of this name.
+    pub fn named(&self, name: &str) -> Option<&Tracked> {
+        self.tracked.iter().find(|t| t.table.name == name)
+    }
+
+    /// The synchronised table of this number.
+    pub fn numbered(&self, number: u16) -> Option<&Tracked> {
+        self.tracked.iter().find(|t| t.number() == number)
+    }
+
+    /// Looks at the schema again; if anything changed, renews registrations and triggers. `prepared`: the store has
+    /// an identity, so a table that is new now was not there when synchronisation began.
+    pub fn refresh(
+        &mut self,
+        sql: &mut dyn Sql,
+        dialect: &dyn Dialect,
+        excluded: &[String],
+        prepared: bool,
+    ) -> Result<Vec<String>> {
+        let probe = format!("{}\n{}", dialect.probe(sql)?, excluded.join("\n"));
+        if probe == self.probe {
+            return Ok(Vec::new());
+        }
+        let schema = dialect.read_schema(sql)?;
+        let mut renewal = Renewal { dialect, prepared, schema: &schema, notes: Vec::new() };
+        let (tracked, infos) = renewal.tables(sql, excluded)?;
+        let notes = renewal.notes;
+        // Installing triggers changed the probe.
+        let probe = format!("{}\n{}", dialect.probe(sql)?, excluded.join("\n"));
+        *self = Catalog { probe, tracked, infos, warnings: warnings(&schema) };
+        Ok(notes)
+    }
+
+    /// Forgets what was seen, so that the next refresh reads everything.
+    pub fn forget(&mut self) {
+        self.probe.clear();
+    }
+}
+
+struct Renewal<'a> {
+    dialect: &'a dyn Dialect,
+    prepared: bool,
+    schema: &'a Schema,
+    notes: Vec<String>,
+}
+
+impl Renewal<'_> {
+    fn tables(&mut self, sql: &mut dyn Sql, excluded: &[String]) -> Result<(Vec<Tracked>, Vec<TableInfo>)> {
+        let known = registrations(sql)?;
+        let conflicts = self.dialect.conflict_table();
+        let mut tracked = vec![self.track(sql, &conflicts, &known)?];
+        let mut infos = Vec::new();
+        for table in &self.schema.tables {
+            let (definition, fingerprint) = fingerprint(table);
+            let status = status(table, &known, excluded);
+            if status == TableStatus::Synchronised {
+                tracked.push(self.track(sql, table, &known)?);
+            }
+            infos.push(TableInfo { name: table.name.clone(), fingerprint, definition, status });
+        }
+        Ok((tracked, infos))
+    }
+
+    fn track(&mut self, sql: &mut dyn Sql, table: &Table, known: &[Registration]) -> Result<Tracked> {
+        let known = known.iter().find(|r| r.registered.name == table.name);
+        let (registration, added) = match known {
+            Some(r) => renumber(r, table),
+            None => self.first(sql, table)?,
+        };
+        // Registered before the triggers are made: a mark's bits must never name an id that is not recorded.
+        let recorded = registration.with_pending(&added);
+        if known.is_none_or(|k| k.registered != recorded.registered || k.shapes != recorded.shapes) {
+            store(sql, self.dialect, &recorded)?;
+        }
+        self.notes.extend(self.dialect.install(sql, self.schema, table, &registration.registered)?);
+        let tracked = Tracked::new(table.clone(), registration.registered.clone(), fingerprint(table).1);
+        if !added.is_empty() {
+            sql.run(self.dialect.begin())?;
+            catch_up(sql, self.dialect, &tracked, &added)?;
+            store(sql, self.dialect, &registration)?;
+            sql.run("COMMIT")?;
+        }
+        Ok(tracked)
+    }
+
+    /// A table that is new although the store is prepared has rows that no trigger saw.
+    fn first(&self, sql: &mut dyn Sql, table: &Table) -> Result<(Registration, Vec<ColumnId>)> {
+        let registration = first_registration(table, next_number(sql, table)?);
+        let unseen = self.prepared && table.name != crate::conflicts::TABLE;
+        let added = if unseen { (0..registration.shapes.len() as ColumnId).collect() } else { Vec::new() };
+        Ok((registration, added))
+    }
+}
+
+/// What was written before the triggers knew of it: the rows of a new table, the values of a new column.
+fn catch_up(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, added: &[ColumnId]) -> Result<()> {
+    if added.contains(&0) {
+        // Id 0 is given once, when the table is first registered.
+        return mark_rows(sql, dialect, tracked, Op::Insert, &[], "1=1").map(drop);
+    }
+    for id in added {
+        let condition = dialect.not_default(&dialect.quote(tracked.name_of(*id)));
+        mark_rows(sql, dialect, tracked, Op::Update, &[*id], &condition)?;
+    }
+    Ok(())
+}
+
+/// Marks rows as a trigger would have.
+pub fn mark_rows(
+    sql: &mut dyn Sql,
+    dialect: &dyn Dialect,
+    tracked: &Tracked,
+    op: Op,
+    columns: &[ColumnId],
+    condition: &str,
+) -> Result<u64> {
+    let words = tracked.registered.bit_columns();
+    let names: String = (0..words).map(|i| format!(", b{i}")).collect();
+    let bits: String = (0..words).map(|i| format!(", {}", word(columns, i))).collect();
+    let keys: Vec<String> = tracked.table.key_columns().map(|c| dialect.quote(&c.name)).collect();
+    let places: String = (0..keys.len()).map(|i| format!(", k{i}")).collect();
+    let statement = format!(
+        "INSERT INTO {} (id, op, at{names}{places}) SELECT {}, {}, {}{bits}, {} FROM {} WHERE {condition}",
+        dialect.quote(&tracked.registered.mark_table()),
+        dialect.mark_id(),
+        op as u8,
+        dialect.mark_now(),
+        keys.join(", "),
+        dialect.quote(&tracked.table.name),
+    );
+    sql.execute(&statement, &[])
+}
+
+fn word(columns: &[ColumnId], index: usize) -> u64 {
+    use crate::schema::BITS;
+    columns.iter().map(|c| usize::from(*c)).filter(|c| c / BITS == index).map(|c| 1u64 << (c % BITS)).sum()
+}
+
+fn status(table: &Table, known: &[Registration], excluded: &[String]) -> TableStatus {
+    if excluded.iter().any(|pattern| matches_pattern(pattern, &table.name)) {
+        return TableStatus::Excluded;
+    }
+    if table.key.is_empty() {
+        let why = "it has neither a primary key nor a unique key without NULLs, so its rows cannot be told apart";
+        return TableStatus::Refused(why.to_owned());
+    }
+    let known = known.iter().find(|r| r.registered.name == table.name);
+    match known.map(|r| renumber(r, table).0) {
+        Some(renewed) if renewed.registered.key != key_names(table) => TableStatus::Refused(format!(
+            "its key changed from ({}) to ({}): rename it away and back to have it taken as a new table",
+            renewed.registered.key.join(", "),
+            key_names(table).join(", ")
+        )),
+        _ => TableStatus::Synchronised,
+    }
+}
+
+/// `*` stands for any characters, `?` for one.
+pub fn matches_pattern(pattern: &str, name: &str) -> bool {
+    let (mut rest, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
+    let mut reachable = vec![false; name.len() + 1];
+    reachable[0] = true;
+    for p in rest.drain(..) {
+        let before = reachable.clone();
+        for i in 0..=name.len() {
+            reachable[i] = match p {
+                '*' => before[i] || (i > 0 && reachable[i - 1]),
+                _ => i > 0 && before[i - 1] && (p == '?' || p == name[i - 1]),
+            };
+        }
+    }
+    reachable[name.len()]
+}
+
+fn warnings(schema: &Schema) -> Vec<String> {
+    let fragile = schema.tables.iter().filter(|t| !t.transactional && !t.key.is_empty());
+    fragile
+        .map(|t| {
+            format!(
+                "table {} is not transactional: after a crash of its server a change can lack its mark; \
+                 ALTER TABLE … ENGINE=InnoDB is safer",
+                t.name
+            )
+        })
+        .collect()
+}
+
+fn fingerprint(table: &Table) -> (Vec<String>, String) {
+    let mut lines: Vec<String> = table.columns.iter().map(|c| c.definition.clone()).collect();
+    lines.push(format!("key ({})", key_names(table).join(", ")));
+    let hash = blake3::hash(lines.join("\n").as_bytes()).to_hex()[..16].to_owned();
+    (lines, hash)
+}
+
+fn key_names(table: &Table) -> Vec<String> {
+    table.key_columns().map(|c| c.name.clone()).collect()
+}
+
+fn first_registration(table: &Table, number: u16) -> Registration {
+    let columns: Vec<String> = table.stored_columns().map(|c| c.name.clone()).collect();
+    let shapes = columns.iter().map(|c| shape(table, c)).collect();
+    let registered = Registered { number, name: table.name.clone(), columns, key: key_names(table) };
+    Registration { registered, shapes }
+}
+
+fn shape(table: &Table, column: &str) -> (String, i64) {
+    let found = table.columns.iter().enumerate().find(|(_, c)| c.name == column);
+    found.map_or((String::new(), -1), |(i, c)| (c.sql_type.clone(), i as i64))
+}
+
+/// Brings the ids in line with the columns there are now; also says which ids are new.
+///
+/// A column counts as renamed if its name is gone and another of the same type stands in its place in a table with
+/// as many columns as before; anything else is a drop and an addition.
+fn renumber(known: &Registration, table: &Table) -> (Registration, Vec<ColumnId>) {
+    let mut next = known.clone();
+    let is_there = |name: &str| table.stored_columns().any(|c| c.name == name);
+    let before = known.shapes.iter().filter(|s| s.1 != -1).count();
+    let same_width = before == table.stored_columns().count();
+    for (id, name) in known.registered.columns.iter().enumerate() {
+        if name.is_empty() || is_there(name) {
+            continue;
+        }
+        let successor = table.stored_columns().find(|c| {
+            same_width && !known.registered.columns.contains(&c.name) && shape(table, &c.name) == known.shapes[id]
+        });
+        let new_name = successor.map(|c| c.name.clone()).unwrap_or_default();
+        for key in next.registered.key.iter_mut().filter(|k| *k == name) {
+            key.clone_from(&new_name);
+        }
+        next.registered.columns[id] = new_name;
+    }
+    let is_pending = |id: &ColumnId| known.shapes[usize::from(*id)].1 == PENDING;
+    let mut added: Vec<ColumnId> = (0..known.shapes.len() as ColumnId).filter(is_pending).collect();
+    for column in table.stored_columns() {
+        if next.registered.id(&column.name).is_none() {
+            added.push(next.registered.columns.len() as ColumnId);
+            next.registered.columns.push(column.name.clone());
+        }
+    }
+    next.shapes = next.registered.columns.iter().map(|c| shape(table, c)).collect();
+    (next, added)
+}
+
+fn next_number(sql: &mut dyn Sql, table: &Table) -> Result<u16> {
+    if table.name == crate::conflicts::TABLE {
+        return Ok(CONFLICTS);
+    }
+    let row = sql.first("SELECT COALESCE(MAX(number), 0) + 1 FROM server_sync_table", &[])?;
+    let next = Fields::of(row.unwrap_or_default()).unsigned()?;
+    u16::try_from(next).map_err(|_| StoreError::new(Trouble::Failure, "more than 65535 tables were registered"))
+}
+
+fn registrations(sql: &mut dyn Sql) -> Result<Vec<Registration>> {
+    let rows = sql.all("SELECT number, name, columns_by_id, key_columns FROM server_sync_table ORDER BY number", &[])?;
+    rows.into_iter().map(parse).collect()
+}
+
+fn parse(row: Vec<Value>) -> Result<Registration> {
+    let mut fields = Fields::of(row);
+    let (number, name) = (fields.unsigned()? as u16, fields.text()?);
+    let mut packed = Fields::of(codec::unpack_values(&fields.bytes()?)?);
+    let count = packed.unsigned()?;
+    let (mut columns, mut shapes) = (Vec::new(), Vec::new());
+    for _ in 0..count {
+        columns.push(packed.text()?);
+        shapes.push((packed.text()?, packed.int()?));
+    }
+    let mut keys = codec::unpack_values(&fields.bytes()?)?.into_iter();
+    let key = keys.by_ref().map(|v| Fields::of(vec![v]).text()).collect::<Result<_>>()?;
+    Ok(Registration { registered: Registered { number, name, columns, key }, shapes })
+}
+
+fn store(sql: &mut dyn Sql, dialect: &dyn Dialect, registration: &Registration) -> Result<()> {
+    let registered = &registration.registered;
+    let mut packed = vec![Value::Int(registered.columns.len() as i64)];
+    for (name, (sql_type, place)) in registered.columns.iter().zip(&registration.shapes) {
+        packed.extend([Value::text(name), Value::text(sql_type), Value::Int(*place)]);
+    }
+    let keys: Vec<Value> = registered.key.iter().map(Value::text).collect();
+    let upsert = dialect.on_duplicate(&["number".to_owned()], &["columns_by_id".to_owned(), "key_columns".to_owned()]);
+    let statement =
+        format!("INSERT INTO server_sync_table (number, name, columns_by_id, key_columns) VALUES (?,?,?,?){upsert}");
+    let params = [
+        Value::Int(registered.number.into()),
+        Value::text(&registered.name),
+        Value::Bytes(codec::pack_values(&packed)),
+        Value::Bytes(codec::pack_values(&keys)),
+    ];
+    sql.execute(&statement, &params).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::{Column, Kind};
+
+    fn table(columns: &[(&str, &str)]) -> Table {
+        let column = |(name, sql_type): &(&str, &str)| Column {
+            name: (*name).to_owned(),
+            sql_type: (*sql_type).to_owned(),
+            kind: Kind::Integer,
+            nullable: true,
+            generated: false,
+            definition: format!("{name} {sql_type}"),
+        };
+        let columns = columns.iter().map(column).collect();
+        Table { name: "t".into(), columns, key: vec![0], has_primary: true, uniques: vec![], transactional: true }
+    }
+
+    fn names(r: &Registration) -> Vec<&str> {
+        r.registered.columns.iter().map(String::as_str).collect()
+    }
+
+    #[test]
+    fn ids_survive_adding_dropping_and_renaming() {
+        let first = first_registration(&table(&[("id", "int"), ("a", "int"), ("b", "text")]), 1);
+        let (r, added) = renumber(&first, &table(&[("id", "int"), ("c", "date"), ("a", "int"), ("b", "text")]));
+        assert_eq!((names(&r), added), (vec!["id", "a", "b", "c"], vec![3]));
+        let (r, added) = renumber(&r, &table(&[("id", "int"), ("c", "date"), ("b", "text")]));
+        assert_eq!((names(&r), added), (vec!["id", "", "b", "c"], vec![]));
+        let (r, added) = renumber(&r, &table(&[("id", "int"), ("c", "date"), ("body", "text")]));
+        assert_eq!((names(&r), added), (vec!["id", "", "body", "c"], vec![]));
+        let (r, added) = renumber(&r, &table(&[("id", "int"), ("a", "int"), ("c", "date"), ("body", "text")]));
+        assert_eq!((names(&r), added), (vec!["id", "", "body", "c", "a"], vec![4]));
+    }
+
+    #[test]
+    fn a_renamed_key_is_still_the_key() {
+        let first = first_registration(&table(&[("id", "int"), ("a", "int")]), 1);
+        let renamed = table(&[("number", "int"), ("a", "int")]);
+        let (r, _) = renumber(&first, &renamed);
+        assert_eq!(r.registered.key, ["number"]);
+        assert_eq!(status(&renamed, &[first], &[]), TableStatus::Synchronised);
+    }
+
+    #[test]
+    fn patterns() {
+        for (pattern, name, expected) in [
+            ("cache_*", "cache_pages", true),
+            ("cache_*", "my_cache_pages", false),
+            ("*log", "log", true),
+            ("a?c", "abc", true),
+            ("a?c", "ac", false),
+            ("*a*b*", "xxaxxbxx", true),
+            ("", "", true),
+        ] {
+            assert_eq!(matches_pattern(pattern, name), expected, "{pattern} {name}");
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! Reading what others should get: the stream of changes, whole tables, single rows. Writes nothing but drains.
+//!
+//! Every page is read in one short snapshot, values together with their stamps. A row with a pending mark is left
+//! out: its value is newer than its stamp, and the mark will give it a later seq. Therefore a stream never sends a
+//! value under a stamp that it was not written with.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use sync_core::{Position, Row, RowId, RowState, Source, Value};
+use sync_store::{
+    Batch, Change, Drained, Greeting, Outline, Result, Since, Sink, TableHead, TableOutline,
+};
+
+use crate::catalog::{CONFLICTS, Catalog};
+use crate::database::Database;
+use crate::dialect::Dialect;
+use crate::drain::{drain_pending, unknown_table};
+use crate::layout::Tracked;
+use crate::meta::{self, Line, Numbered};
+use crate::sql::{Fields, Sql};
+use crate::tables::{self, PAGE_BYTES};
+use crate::{identity, marks, vector};
+
+/// Rows in one batch at most.
+const PAGE: usize = 512;
+
+/// Decides where a stream for a peer begins, and remembers what the peer acknowledged.
+pub fn greet(db: &mut Database, peer: Source, claimed: Option<Position>) -> Result<Greeting> {
+    let sql = db.connections.writer.as_mut();
+    let own = db.identity.source.incarnation;
+    let Some(claimed) = claimed else { return greet_by_record(sql, peer) };
+    let known = claimed.seq == 0 || identity::token_of(sql, claimed.seq)? == Some(claimed.token);
+    if !known {
+        return Ok(Greeting::Restored);
+    }
+    if vector::acknowledged(sql, peer)? != Some(claimed.seq) {
+        vector::acknowledge(sql, peer, own, claimed.seq)?;
+    }
+    Ok(Greeting::Known(claimed))
+}
+
+/// A peer that never heard of this incarnation contains what it acknowledged of the one before.
+fn greet_by_record(sql: &mut dyn Sql, peer: Source) -> Result<Greeting> {
+    let Some(seq) = vector::acknowledged(sql, peer)? else { return Ok(Greeting::Stranger) };
+    let token = identity::token_of(sql, seq)?.unwrap_or_default();
+    Ok(Greeting::Known(Position { seq, token }))
+}
+
+/// How many rows a stream would bring.
+pub fn outline(db: &mut Database, since: &Since) -> Result<Outline> {
+    let sql = db.connections.writer.as_mut();
+    let (_, end) = identity::lock(sql, "")?;
+    let mut outline = Outline { end, ..Outline::default() };
+    if end.seq == since.position.seq && since.held.is_empty() {
+        return Ok(outline);
+    }
+    let origin = vector::number(sql, since.receiver)?;
+    let query = "SELECT tab, dead, COUNT(*) FROM server_sync_row WHERE seq>? AND origin<>? GROUP BY tab, dead";
+    let rows = sql.all(query, &[Value::unsigned(since.position.seq), Value::Int(origin.into())])?;
+    for row in rows {
+        let mut fields = Fields::of(row);
+        let (tab, dead, count) = (fields.unsigned()? as u16, fields.int()?, fields.unsigned()?);
+        let Some(tracked) = db.catalog.numbered(tab).filter(|t| wanted(t, &since.tables)) else { continue };
+        let table = outline.tables.entry(tracked.table.name.clone()).or_default();
+        *(if dead == 1 { &mut table.graves } else { &mut table.live }) += count;
+    }
+    count_rows(db, &mut outline.tables)?;
+    Ok(outline)
+}
+
+/// Counts the tables of which so many rows were deleted that somebody may want to stop it.
+fn count_rows(db: &mut Database, tables: &mut BTreeMap<String, TableOutline>) -> Result<()> {
+    const WORTH_COUNTING: u64 = 20;
+    let c = &mut db.connections;
+    for (name, table) in tables.iter_mut().filter(|(_, t)| t.graves > WORTH_COUNTING) {
+        let query = format!("SELECT COUNT(*) FROM {}", c.dialect.quote(name));
+        table.rows = Fields::of(c.writer.first(&query, &[])?.unwrap_or_default()).unsigned()?;
+    }
+    Ok(())
+}
+
+fn wanted(tracked: &Tracked, tables: &[String]) -> bool {
+    tracked.number() == CONFLICTS || tables.contains(&tracked.table.name)
+}
+
+/// Streams what changed.
+pub fn stream(db: &mut Database, since: &Since, sink: &mut Sink) -> Result<Position> {
+    drain_pending(db, &mut Drained::default())?;
+    let origin = vector::number(db.connections.writer.as_mut(), since.receiver)?;
+    let (_, head) = identity::lock(db.connections.writer.as_mut(), "")?;
+    for (table, seq) in since.held.iter().filter(|(t, _)| since.tables.contains(t)) {
+        let only = db.catalog.named(table).map(Tracked::number);
+        let window = Window { only, upto: since.position, moves: false };
+        stream_window(db, since, origin, *seq, &window, sink)?;
+    }
+    let window = Window { only: None, upto: head, moves: true };
+    stream_window(db, since, origin, since.position.seq, &window, sink)?;
+    Ok(head)
+}
+
+/// Which part of the history a pass goes through.
+struct Window {
+    /// Only this table.
+    only: Option<u16>,
+    /// The last position.
+    upto: Position,
+    /// Whether batches move the receiver's knowledge.
+    moves: bool,
+}
+
+fn stream_window(
+    db: &mut Database,
+    since: &Since,
+    origin: u16,
+    mut after: u64,
+    window: &Window,
+    sink: &mut Sink,
+) -> Result<()> {
+    let mut first = true;
+    while after < window.upto.seq {
+        if !std::mem::take(&mut first) {
+            // Rows that were written meanwhile move behind the window instead of being left out here.
+            drain_pending(db, &mut Drained::default())?;
+        }
+        let own = db.identity.source;
+        let catalog = &db.catalog;
+        let (mut batch, last) = db.connections.snapshot(|sql, dialect| {
+            let wanted = |line: &Numbered| {
+                line.2.origin != origin && catalog.numbered(line.0).is_some_and(|t| wanted(t, &since.tables))
+            };
+            let mut page = Page { sql, dialect, catalog, batch: Batch::empty(own) };
+            let last = page.history(window, after, wanted)?;
+            Ok((page.batch, last))
+        })?;
+        after = last.seq;
+        batch.upto = window.moves.then_some(last);
+        if !batch.changes.is_empty() || window.moves {
+            sink(batch)?;
+        }
+    }
+    Ok(())
+}
+
+/// One batch being read from one snapshot.
+struct Page<'a> {
+    sql: &'a mut dyn Sql,
+    dialect: &'a dyn Dialect,
+    catalog: &'a Catalog,
+    batch: Batch,
+}
+
+impl Page<'_> {
+    /// Reads the next part of the history; returns where it ends.
+    fn history(&mut self, window: &Window, after: u64, wanted: impl Fn(&Numbered) -> bool) -> Result<Position> {
+        let lines = meta::page(self.sql, window.only, after, window.upto.seq, PAGE)?;
+        let exhausted = lines.len() < PAGE;
+        let lines: Vec<Numbered> = lines.into_iter().collect();
+        let end = lines.last().map(|l| l.2.seq);
+        let mut chosen: Vec<Numbered> = lines.into_iter().filter(wanted).collect();
+        let kept = self.fitting(&chosen)?;
+        let cut = kept < chosen.len();
+        chosen.truncate(kept);
+        let last = if cut { chosen.last().map(|l| l.2.seq) } else { end };
+        self.add_lines(chosen)?;
+        match last {
+            Some(seq) if cut || !exhausted => {
+                Ok(Position { seq, token: identity::token_of(self.sql, seq)?.unwrap_or_default() })
+            }
+            _ => Ok(window.upto),
+        }
+    }
+
+    /// How many lines, from the first, have rows that fit into a page; at least one.
+    fn fitting(&mut self, lines: &[Numbered]) -> Result<usize> {
+        let mut lengths: HashMap<(u16, RowId), usize> = HashMap::new();
+        for (tab, lines) in by_table(lines) {
+            let Some(tracked) = self.catalog.numbered(tab).filter(|t| t.bulky) else { continue };
+            let keys = lines.iter().map(|(_, id, line)| line.key(id)).collect::<Result<Vec<_>>>()?;
+            for (id, length) in tables::lengths(self.sql, self.dialect, tracked, &keys)? {
+                lengths.insert((tab, id), length);
+            }
+        }
+        let mut total = 0;
+        for (i, (tab, id, _)) in lines.iter().enumerate() {
+            total += lengths.get(&(*tab, id.clone())).copied().unwrap_or(0);
+            if total > PAGE_BYTES && i > 0 {
+                return Ok(i);
+            }
+        }
+        Ok(lines.len())
+    }
+
+    fn add_lines(&mut self, lines: Vec<Numbered>) -> Result<()> {
+        let marked = marks::pending(self.sql, self.dialect, self.catalog)?;
+        for (tab, lines) in by_table(&lines) {
+            let Some(tracked) = self.catalog.numbered(tab) else { continue };
+            let keys = lines.iter().map(|(_, id, line)| line.key(id)).collect::<Result<Vec<_>>>()?;
+            let lines: HashMap<RowId, Line> = lines.into_iter().map(|(_, id, line)| (id.clone(), line.clone())).collect();
+            self.add_rows(tracked, &keys, &lines, marked.contains(&tab))?;
+        }
+        Ok(())
+    }
+
+    /// Adds the rows with these keys, except those with a pending mark and those nobody ever heard of.
+    fn add_rows(
+        &mut self,
+        tracked: &Tracked,
+        keys: &[Vec<Value>],
+        lines: &HashMap<RowId, Line>,
+        marked: bool,
+    ) -> Result<()> {
+        let pending: HashSet<RowId> = if marked {
+            marks::of_rows(self.sql, self.dialect, tracked, keys)?.rows.into_iter().map(|r| r.id).collect()
+        } else {
+            HashSet::new()
+        };
+        let values = tables::read(self.sql, self.dialect, tracked, keys, false)?;
+        let table = self.batch.head(&TableHead { name: tracked.table.name.clone(), columns: tracked.names() });
+        for key in keys {
+            let id = RowId::of(key);
+            if pending.contains(&id) {
+                continue;
+            }
+            if let Some(row) = outgoing(tracked, lines.get(&id), values.get(&id)) {
+                self.batch.changes.push(Change { table, key: key.clone(), row });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn by_table(lines: &[Numbered]) -> BTreeMap<u16, Vec<&Numbered>> {
+    let mut tables: BTreeMap<u16, Vec<&Numbered>> = BTreeMap::new();
+    for line in lines {
+        tables.entry(line.0).or_default().push(line);
+    }
+    tables
+}
+
+/// A row as it travels; nothing if it is neither known nor there, or should be there and is not (TRUNCATE: emptiness
+/// is never propagated by itself).
+fn outgoing(tracked: &Tracked, line: Option<&Line>, values: Option<&Vec<Value>>) -> Option<Row> {
+    let Some(line) = line else {
+        return values.map(|v| Row { state: RowState::baseline(), values: Some(tracked.gather(v)) });
+    };
+    let live = line.state.is_live();
+    let values = if line.kept.is_some() { line.kept.as_ref() } else { values.filter(|_| live) };
+    if live && values.is_none() {
+        return None;
+    }
+    let place = |id| tracked.ids.iter().position(|i| *i == id).map(|p| p as u16);
+    Some(Row { state: line.state.renumbered(place), values: values.map(|v| tracked.gather(v)) })
+}
+
+/// Streams a whole table.
+pub fn scan(db: &mut Database, table: &str, sink: &mut Sink) -> Result<()> {
+    let tracked = db.catalog.named(table).ok_or_else(|| unknown_table(table))?.clone();
+    let mut after: Option<Vec<Value>> = None;
+    loop {
+        drain_pending(db, &mut Drained::default())?;
+        let own = db.identity.source;
+        let catalog = &db.catalog;
+        let (batch, last) = db.connections.snapshot(|sql, dialect| {
+            let keys = tables::keys_after(sql, dialect, &tracked, after.as_deref(), PAGE)?;
+            let piece = tables::pieces(sql, dialect, &tracked, keys)?.into_iter().next().unwrap_or_default();
+            let mut page = Page { sql, dialect, catalog, batch: Batch::empty(own) };
+            page.add_keys(&tracked, &piece)?;
+            Ok((page.batch, piece.into_iter().next_back()))
+        })?;
+        let Some(last) = last else { return Ok(()) };
+        after = Some(last);
+        sink(batch)?;
+    }
+}
+
+impl Page<'_> {
+    fn add_keys(&mut self, tracked: &Tracked, keys: &[Vec<Value>]) -> Result<()> {
+        let ids: Vec<RowId> = keys.iter().map(|k| RowId::of(k)).collect();
+        let lines = meta::load(self.sql, tracked.number(), &ids)?;
+        let marked = marks::pending(self.sql, self.dialect, self.catalog)?.contains(&tracked.number());
+        self.add_rows(tracked, keys, &lines, marked)
+    }
+}
+
+/// The rows with these keys, graves too.
+pub fn rows(db: &mut Database, table: &str, keys: &[Vec<Value>]) -> Result<Batch> {
+    drain_pending(db, &mut Drained::default())?;
+    let tracked = db.catalog.named(table).ok_or_else(|| unknown_table(table))?.clone();
+    let own = db.identity.source;
+    let catalog = &db.catalog;
+    db.connections.snapshot(|sql, dialect| {
+        let mut page = Page { sql, dialect, catalog, batch: Batch::empty(own) };
+        page.add_keys(&tracked, keys)?;
+        Ok(page.batch)
+    })
+}

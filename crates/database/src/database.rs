@@ -1,0 +1,282 @@
+//! The store itself: its connections, its identity and its catalog, and the [`Store`] interface over them.
+
+use sync_core::{Incarnation, Knowledge, Position, Source, StoreId, Value};
+use sync_store::{
+    Applied, Batch, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline, Result, Since, Sink, Store,
+    StoreError, TableStatus, Trouble,
+};
+
+use crate::catalog::Catalog;
+use crate::dialect::Dialect;
+use crate::identity::{self, Card, Identity};
+use crate::sql::{Fields, Sql};
+use crate::{apply, changes, conflicts, drain, tables, vector};
+
+/// The version of the exchange.
+pub const PROTOCOL: u32 = 1;
+
+/// The connections of a store, and how its kind of server says things.
+pub struct Connections {
+    /// For transactions that write.
+    pub writer: Box<dyn Sql>,
+    /// For reading from a snapshot beside an open transaction of the writer; `None` where one connection does both.
+    pub reader: Option<Box<dyn Sql>>,
+    /// The kind of server.
+    pub dialect: Box<dyn Dialect>,
+}
+
+impl Connections {
+    /// Runs `work` on the reader within one snapshot. With a single connection the writer's transaction, if one is
+    /// open, is the snapshot.
+    pub(crate) fn snapshot<T>(&mut self, work: impl FnOnce(&mut dyn Sql, &dyn Dialect) -> Result<T>) -> Result<T> {
+        let dialect = self.dialect.as_ref();
+        let sql = match &mut self.reader {
+            Some(reader) => reader.as_mut(),
+            None => return work(self.writer.as_mut(), dialect),
+        };
+        sql.run(dialect.begin_snapshot())?;
+        let result = work(sql, dialect);
+        let ended = sql.run("COMMIT");
+        result.and_then(|value| ended.map(|()| value))
+    }
+
+    /// Runs `work` in a transaction that writes; an error rolls it back.
+    pub(crate) fn transaction<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<Ended<T>>) -> Result<T> {
+        self.writer.run(self.dialect.begin())?;
+        match work(self) {
+            Ok(Ended::Commit(value)) => self.writer.run("COMMIT").map(|()| value),
+            Ok(Ended::Rollback(value)) => self.writer.run("ROLLBACK").map(|()| value),
+            Err(error) => {
+                // The error matters, not whether the connection could still roll back: closing it does as well.
+                let _ = self.writer.run("ROLLBACK");
+                Err(error)
+            }
+        }
+    }
+}
+
+/// How a transaction ends.
+pub(crate) enum Ended<T> {
+    /// What was written stays.
+    Commit(T),
+    /// Nothing stays.
+    Rollback(T),
+}
+
+/// A store over an SQL database.
+pub struct Database {
+    pub(crate) connections: Connections,
+    pub(crate) catalog: Catalog,
+    pub(crate) identity: Identity,
+    /// The server's clock in microseconds when it was last read, so that it need not be read for every drain.
+    anchor: Option<(std::time::Instant, i64)>,
+}
+
+impl Database {
+    /// Opens a database that was prepared.
+    pub fn open(mut connections: Connections) -> Result<Self> {
+        let identity = identity::read(connections.writer.as_mut())?.ok_or_else(identity::not_prepared)?;
+        Ok(Database { connections, catalog: Catalog::default(), identity, anchor: None })
+    }
+
+    /// Prepares a database for synchronisation, or publishes changed settings in one that is prepared: our tables,
+    /// the triggers, the identity. Harmless to repeat after a crash at any point.
+    pub fn prepare(mut connections: Connections, card: &Card) -> Result<(Self, Vec<String>)> {
+        refuse_missing_privileges(&mut connections)?;
+        for statement in connections.dialect.own_tables() {
+            connections.writer.run(&statement)?;
+        }
+        let known = identity::read(connections.writer.as_mut())?;
+        let mut catalog = Catalog::default();
+        let Connections { writer, dialect, .. } = &mut connections;
+        let notes = catalog.refresh(writer.as_mut(), dialect.as_ref(), &card.excluded, known.is_some())?;
+        let identity = match known {
+            Some(identity) if identity.card == *card => identity,
+            Some(identity) => republish(&mut connections, identity, card)?,
+            None => first_identity(&mut connections, card)?,
+        };
+        Ok((Database { connections, catalog, identity, anchor: None }, notes))
+    }
+
+    /// Removes everything of ours: triggers first, so that no write ever fails, then tables.
+    pub fn uninstall(mut connections: Connections) -> Result<()> {
+        let Connections { writer, dialect, .. } = &mut connections;
+        let schema = dialect.read_schema(writer.as_mut())?;
+        dialect.uninstall(writer.as_mut(), &schema)
+    }
+
+    /// What this site published of itself.
+    pub fn card(&self) -> &Card {
+        &self.identity.card
+    }
+
+    /// Whose history this is.
+    pub fn source(&self) -> Source {
+        self.identity.source
+    }
+
+    /// Rows that a constraint keeps from being shown: table, key, reason.
+    pub fn parked(&mut self) -> Result<Vec<(String, Vec<Value>, String)>> {
+        apply::parked(self)
+    }
+
+    /// Looks at the schema, and renews capture if it changed.
+    pub(crate) fn refresh(&mut self) -> Result<Vec<String>> {
+        let Connections { writer, dialect, .. } = &mut self.connections;
+        self.catalog.refresh(writer.as_mut(), dialect.as_ref(), &self.identity.card.excluded, true)
+    }
+
+    /// The server's time in milliseconds, and a second more: what is later than this was not written yet.
+    pub(crate) fn latest_millis(&mut self) -> Result<u64> {
+        if self.anchor.is_none() {
+            self.clock()?;
+        }
+        let (when, micros) = self.anchor.unwrap_or((std::time::Instant::now(), 0));
+        let elapsed = i64::try_from(when.elapsed().as_micros()).unwrap_or(i64::MAX);
+        Ok(u64::try_from(micros.saturating_add(elapsed) / 1000).unwrap_or_default() + 1000)
+    }
+
+    fn clock(&mut self) -> Result<(i64, i64)> {
+        let query = format!("SELECT {}", self.connections.dialect.now_micros());
+        let before = std::time::Instant::now();
+        let row = self.connections.writer.first(&query, &[])?.unwrap_or_default();
+        let uncertainty = i64::try_from(before.elapsed().as_micros() / 2).unwrap_or(i64::MAX);
+        let micros = Fields::of(row).int()?;
+        self.anchor = Some((std::time::Instant::now(), micros));
+        Ok((micros, uncertainty))
+    }
+
+    fn is_empty(&mut self) -> Result<bool> {
+        if self.identity.head.seq > 0 {
+            return Ok(false);
+        }
+        let Connections { writer, dialect, .. } = &mut self.connections;
+        for info in self.catalog.infos.iter().filter(|i| i.status == TableStatus::Synchronised) {
+            if !tables::is_empty(writer.as_mut(), dialect.as_ref(), &info.name)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+fn refuse_missing_privileges(connections: &mut Connections) -> Result<()> {
+    let Connections { writer, dialect, .. } = connections;
+    let schema = dialect.read_schema(writer.as_mut())?;
+    let missing = dialect.missing_privileges(writer.as_mut(), &schema)?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(StoreError::new(Trouble::Privilege, "the database account lacks privileges").hint(missing.join("\n  ")))
+}
+
+fn first_identity(connections: &mut Connections, card: &Card) -> Result<Identity> {
+    let source = Source { store: StoreId(random_u128()?), incarnation: Incarnation(random()?) };
+    identity::create(connections.writer.as_mut(), source, card)?;
+    identity::read(connections.writer.as_mut())?.ok_or_else(identity::not_prepared)
+}
+
+/// A database that belongs to another site is that site's, or a copy of it: never silently taken over.
+fn republish(connections: &mut Connections, known: Identity, card: &Card) -> Result<Identity> {
+    if known.card.site != card.site || known.card.vd != card.vd {
+        return Err(StoreError::new(
+            Trouble::Configuration,
+            format!(
+                "the database belongs to site {} (number {}, vd {}), the settings are those of site {} (number {}, vd {})",
+                known.card.site_name, known.card.site, known.card.vd, card.site_name, card.site, card.vd
+            ),
+        )
+        .hint("check site_number and the database's name; to start anew on a copy run `server_sync uninstall` on it first"));
+    }
+    identity::publish(connections.writer.as_mut(), card)?;
+    Ok(Identity { card: card.clone(), product_version: env!("CARGO_PKG_VERSION").to_owned(), ..known })
+}
+
+/// A random number that nobody can guess or repeat.
+pub(crate) fn random() -> Result<u64> {
+    getrandom::u64().map_err(|e| StoreError::new(Trouble::Failure, format!("the system gives no random numbers: {e}")))
+}
+
+fn random_u128() -> Result<u128> {
+    Ok(u128::from(random()?) << 64 | u128::from(random()?))
+}
+
+impl Store for Database {
+    fn describe(&mut self) -> Result<Description> {
+        self.refresh()?;
+        let identity = identity::read(self.connections.writer.as_mut())?.ok_or_else(identity::not_prepared)?;
+        self.identity = identity.clone();
+        let (clock_micros, clock_uncertainty_micros) = self.clock()?;
+        Ok(Description {
+            site: identity.card.site,
+            site_name: identity.card.site_name,
+            vd: identity.card.vd,
+            vd_version: identity.card.vd_version,
+            product_version: identity.product_version,
+            protocol: PROTOCOL,
+            source: identity.source,
+            head: identity.head,
+            role: identity.card.role,
+            clock_micros,
+            clock_uncertainty_micros,
+            empty: self.is_empty()?,
+            tables: self.catalog.infos.clone(),
+            warnings: self.catalog.warnings.clone(),
+        })
+    }
+
+    fn knowledge(&mut self) -> Result<Knowledge> {
+        vector::read(self.connections.writer.as_mut())
+    }
+
+    fn drain(&mut self) -> Result<Drained> {
+        drain::drain(self)
+    }
+
+    fn greet(&mut self, peer: Source, claimed: Option<Position>) -> Result<Greeting> {
+        changes::greet(self, peer, claimed)
+    }
+
+    fn reincarnate(&mut self) -> Result<Source> {
+        let incarnation = Incarnation(random()?);
+        identity::set_incarnation(self.connections.writer.as_mut(), incarnation)?;
+        self.identity.source.incarnation = incarnation;
+        Ok(self.identity.source)
+    }
+
+    fn outline(&mut self, since: &Since) -> Result<Outline> {
+        changes::outline(self, since)
+    }
+
+    fn changes(&mut self, since: &Since, sink: &mut Sink) -> Result<Position> {
+        changes::stream(self, since, sink)
+    }
+
+    fn apply(&mut self, batch: &Batch, mode: Mode) -> Result<Applied> {
+        apply::apply(self, batch, mode)
+    }
+
+    fn complete(&mut self, stream: &Completed) -> Result<()> {
+        apply::complete(self, stream)
+    }
+
+    fn scan(&mut self, table: &str, sink: &mut Sink) -> Result<()> {
+        changes::scan(self, table, sink)
+    }
+
+    fn rows(&mut self, table: &str, keys: &[Vec<Value>]) -> Result<Batch> {
+        changes::rows(self, table, keys)
+    }
+
+    fn touch(&mut self, table: &str, keys: &[Vec<Value>], millis: u64) -> Result<()> {
+        drain::touch(self, table, keys, millis)
+    }
+
+    fn conflicts(&mut self) -> Result<Vec<ConflictEntry>> {
+        conflicts::list(self)
+    }
+
+    fn restore(&mut self, conflict: &str) -> Result<()> {
+        conflicts::restore(self, conflict)
+    }
+}

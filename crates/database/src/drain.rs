@@ -1,0 +1,164 @@
+//! Draining: marks become stamped rows with the next seqs, and exactly the marks that were read are deleted, all in
+//! one transaction. A late commit simply appears in the next drain.
+
+use std::collections::HashMap;
+
+use sync_core::capture::stamp;
+use sync_core::{ColumnId, Position, RowId, RowState, SiteId, Stamp, Value};
+use sync_store::{Drained, Result, StoreError, Trouble};
+
+use crate::database::{Connections, Database, Ended, random};
+use crate::layout::Tracked;
+use crate::marks::{self, Marked, Marks};
+use crate::meta::{self, Line, Numbered};
+use crate::{identity, retry};
+
+/// Marks read in one transaction.
+const PAGE: usize = 2_000;
+
+/// Renews capture if the schema changed, then drains all that is visible.
+pub fn drain(db: &mut Database) -> Result<Drained> {
+    let notes = retry::contention(|| db.refresh())?;
+    let mut drained = Drained { notes, ..Drained::default() };
+    drain_pending(db, &mut drained)?;
+    Ok(drained)
+}
+
+/// Drains all that is visible. One statement if there is nothing.
+pub(crate) fn drain_pending(db: &mut Database, drained: &mut Drained) -> Result<()> {
+    let connections = &mut db.connections;
+    let numbers = marks::pending(connections.writer.as_mut(), connections.dialect.as_ref(), &db.catalog)?;
+    for number in numbers {
+        loop {
+            let (read, rows) = retry::contention(|| drain_page(db, number))?;
+            drained.marks += read as u64;
+            drained.rows += rows as u64;
+            if read < PAGE {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn drain_page(db: &mut Database, number: u16) -> Result<(usize, usize)> {
+    let latest = db.latest_millis()?;
+    let Some(tracked) = db.catalog.numbered(number) else { return Ok((0, 0)) };
+    let site = db.identity.card.site;
+    db.connections.transaction(|c| {
+        // The lock before the snapshot: what another drain deleted must not be read again.
+        let (_, head) = identity::lock(c.writer.as_mut(), c.dialect.wait_for_update())?;
+        let marks = c.snapshot(|sql, dialect| marks::oldest(sql, dialect, tracked, PAGE))?;
+        let stamped = stamp_rows(c, tracked, &marks, site, latest)?;
+        let rows = stamped.len();
+        publish(c, head, stamped)?;
+        marks::delete(c.writer.as_mut(), c.dialect.as_ref(), tracked, &marks.ids)?;
+        Ok(Ended::Commit((marks.ids.len(), rows)))
+    })
+}
+
+fn stamp_rows(
+    c: &mut Connections,
+    tracked: &Tracked,
+    marks: &Marks,
+    site: SiteId,
+    latest: u64,
+) -> Result<Vec<Numbered>> {
+    let ids: Vec<RowId> = marks.rows.iter().map(|r| r.id.clone()).collect();
+    let lines = meta::load(c.writer.as_mut(), tracked.number(), &ids)?;
+    let one = |row: &Marked| {
+        let state = stamp_one(&lines, row, row.present, site, latest)?;
+        Some((tracked.number(), row.id.clone(), own_line(state, &row.key)))
+    };
+    Ok(marks.rows.iter().filter_map(one).collect())
+}
+
+/// The new state of one marked row. Marks from the future (an application can set its session's clock) are taken as
+/// of now, or nobody could overwrite them for that long.
+pub(crate) fn stamp_one(
+    lines: &HashMap<RowId, Line>,
+    row: &Marked,
+    present: bool,
+    site: SiteId,
+    latest: u64,
+) -> Option<RowState> {
+    let mut marks = row.marks.clone();
+    marks.iter_mut().for_each(|m| m.millis = m.millis.min(latest));
+    stamp(lines.get(&row.id).map(|l| &l.state), &marks, present, site)
+}
+
+/// A line about a change of this site; its values are in the table, or gone.
+fn own_line(state: RowState, key: &[Value]) -> Line {
+    Line { seq: 0, origin: 0, state, key: Some(key.to_vec()), kept: None }
+}
+
+/// Gives lines the next seqs, and writes them and the new head.
+pub(crate) fn publish(c: &mut Connections, head: Position, mut lines: Vec<Numbered>) -> Result<Position> {
+    if lines.is_empty() {
+        return Ok(head);
+    }
+    let mut seq = head.seq;
+    for (_, _, line) in &mut lines {
+        seq += 1;
+        line.seq = seq;
+    }
+    save(c, &lines)?;
+    let head = Position { seq, token: random()? };
+    identity::advance(c.writer.as_mut(), head)?;
+    Ok(head)
+}
+
+/// Writes lines as they are.
+pub(crate) fn save(c: &mut Connections, lines: &[Numbered]) -> Result<()> {
+    let upsert = c.dialect.on_duplicate(&meta::KEY.map(str::to_owned), &meta::REPLACED.map(str::to_owned));
+    meta::save(c.writer.as_mut(), &upsert, lines)
+}
+
+/// Stamps the columns of these rows that still are as they were before synchronisation began, as written at `millis`.
+pub fn touch(db: &mut Database, table: &str, keys: &[Vec<Value>], millis: u64) -> Result<()> {
+    let site = db.identity.card.site;
+    let tracked = db.catalog.named(table).ok_or_else(|| unknown_table(table))?;
+    for chunk in keys.chunks(500) {
+        retry::contention(|| {
+            db.connections.transaction(|c| {
+                let (_, head) = identity::lock(c.writer.as_mut(), c.dialect.wait_for_update())?;
+                let lines = touched(c, tracked, chunk, millis, site)?;
+                publish(c, head, lines)?;
+                Ok(Ended::Commit(()))
+            })
+        })?;
+    }
+    Ok(())
+}
+
+fn touched(
+    c: &mut Connections,
+    tracked: &Tracked,
+    keys: &[Vec<Value>],
+    millis: u64,
+    site: SiteId,
+) -> Result<Vec<Numbered>> {
+    let ids: Vec<RowId> = keys.iter().map(|k| RowId::of(k)).collect();
+    let lines = meta::load(c.writer.as_mut(), tracked.number(), &ids)?;
+    let one = |(id, key): (RowId, &Vec<Value>)| {
+        let state = lines.get(&id).map_or_else(RowState::baseline, |l| l.state.clone());
+        let state = touch_state(tracked, state, millis, site)?;
+        Some((tracked.number(), id, own_line(state, key)))
+    };
+    Ok(ids.into_iter().zip(keys).filter_map(one).collect())
+}
+
+fn touch_state(tracked: &Tracked, mut state: RowState, millis: u64, site: SiteId) -> Option<RowState> {
+    let untouched: Vec<ColumnId> =
+        tracked.ids.iter().copied().filter(|id| state.cell(*id) == Stamp::BASELINE).collect();
+    if untouched.is_empty() || !state.is_live() {
+        return None;
+    }
+    // Not above what the row has seen: a real write must win against this.
+    state.write(untouched, Stamp::at(millis, site));
+    Some(state)
+}
+
+pub(crate) fn unknown_table(table: &str) -> StoreError {
+    StoreError::new(Trouble::SchemaChanged, format!("table {table} is not synchronised here"))
+}

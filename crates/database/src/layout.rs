@@ -1,0 +1,272 @@
+//! The statements for one table, made once from its schema: reading rows by key, writing them, reading marks. Text
+//! only; nothing is run here.
+
+use sync_core::{ColumnId, Value};
+
+use crate::dialect::Dialect;
+use crate::schema::{BITS, Column, Registered, Table};
+
+/// A table as it is now, together with its registered number and column ids.
+#[derive(Clone, Debug)]
+pub struct Tracked {
+    /// The schema.
+    pub table: Table,
+    /// Number and ids.
+    pub registered: Registered,
+    /// Equal at two sites exactly if rows go from one to the other unchanged.
+    pub fingerprint: String,
+    /// The ids of the columns that exist, ascending; the order in which values are read and written.
+    pub ids: Vec<ColumnId>,
+    /// Positions of the key columns within `ids`.
+    pub key_at: Vec<usize>,
+    /// Whether a row can be large, so that lengths must be asked before values.
+    pub bulky: bool,
+}
+
+impl Tracked {
+    /// Puts schema and registration together. Columns that are not registered are left out.
+    pub fn new(table: Table, registered: Registered, fingerprint: String) -> Self {
+        let ids: Vec<ColumnId> = (0..registered.columns.len() as ColumnId)
+            .filter(|id| table.stored_columns().any(|c| c.name == registered.columns[usize::from(*id)]))
+            .collect();
+        let position = |c: &Column| ids.iter().position(|id| registered.columns[usize::from(*id)] == c.name);
+        let key_at = table.key_columns().filter_map(position).collect();
+        let bulky = table.stored_columns().any(|c| is_bulky(&c.sql_type));
+        Tracked { table, registered, fingerprint, ids, key_at, bulky }
+    }
+
+    /// The number.
+    pub fn number(&self) -> u16 {
+        self.registered.number
+    }
+
+    /// The name of a column by id.
+    pub fn name_of(&self, id: ColumnId) -> &str {
+        self.registered.columns.get(usize::from(id)).map_or("", String::as_str)
+    }
+
+    /// The names of the columns in the order of `ids`.
+    pub fn names(&self) -> Vec<String> {
+        self.ids.iter().map(|id| self.name_of(*id).to_owned()).collect()
+    }
+
+    /// The key of a row given in the order of `ids`.
+    pub fn key_of(&self, values: &[Value]) -> Vec<Value> {
+        self.key_at.iter().map(|i| values[*i].clone()).collect()
+    }
+
+    /// Values in the order of `ids`, spread over all registered ids; dropped columns are NULL.
+    pub fn spread(&self, values: Vec<Value>) -> Vec<Value> {
+        let mut all = vec![Value::Null; self.registered.columns.len()];
+        for (id, value) in self.ids.iter().zip(values) {
+            all[usize::from(*id)] = value;
+        }
+        all
+    }
+
+    /// The reverse of [`Tracked::spread`].
+    pub fn gather(&self, all: &[Value]) -> Vec<Value> {
+        self.ids.iter().map(|id| all.get(usize::from(*id)).cloned().unwrap_or_default()).collect()
+    }
+
+    fn key_names<'a>(&'a self, dialect: &'a dyn Dialect) -> impl Iterator<Item = String> + 'a {
+        self.table.key_columns().map(|c| dialect.quote(&c.name))
+    }
+
+    fn columns(&self, dialect: &dyn Dialect, prefix: &str) -> String {
+        let names = self.ids.iter().map(|id| format!("{prefix}{}", dialect.quote(self.name_of(*id))));
+        names.collect::<Vec<_>>().join(", ")
+    }
+
+    /// The condition that the key is one of `count` keys, `?` for each key value.
+    fn key_in(&self, dialect: &dyn Dialect, prefix: &str, count: usize) -> String {
+        let names: Vec<String> = self.key_names(dialect).map(|n| format!("{prefix}{n}")).collect();
+        key_in(&names, count)
+    }
+
+    /// SELECT of all columns of the rows with `count` keys; with `lock`, locking them without waiting.
+    pub fn select(&self, dialect: &dyn Dialect, count: usize, lock: bool) -> String {
+        let table = dialect.by_key(&self.table);
+        let lock = if lock { dialect.for_update() } else { "" };
+        let condition = self.key_in(dialect, "", count);
+        format!("SELECT {} FROM {table} WHERE {condition}{lock}", self.columns(dialect, ""))
+    }
+
+    /// SELECT of the keys and the byte length of the rows with `count` keys.
+    pub fn select_lengths(&self, dialect: &dyn Dialect, count: usize) -> String {
+        let lengths: Vec<String> =
+            self.ids.iter().map(|id| format!("COALESCE(LENGTH({}), 0)", dialect.quote(self.name_of(*id)))).collect();
+        let keys = self.key_names(dialect).collect::<Vec<_>>().join(", ");
+        let table = dialect.by_key(&self.table);
+        format!("SELECT {}, {keys} FROM {table} WHERE {}", lengths.join(" + "), self.key_in(dialect, "", count))
+    }
+
+    /// SELECT of up to `limit` keys that follow a key (`?` for each value, several times for a composite key), or
+    /// the first ones.
+    pub fn select_keys(&self, dialect: &dyn Dialect, after: bool, limit: usize) -> String {
+        let keys: Vec<String> = self.key_names(dialect).collect();
+        let condition = if after { format!("WHERE {}", following(&keys)) } else { String::new() };
+        let (list, table) = (keys.join(", "), dialect.by_key(&self.table));
+        format!("SELECT {list} FROM {table} {condition} ORDER BY {list} LIMIT {limit}")
+    }
+
+    /// The parameters that [`Tracked::select_keys`] wants for the key to follow.
+    pub fn following_params(key: &[Value]) -> Vec<Value> {
+        let mut params: Vec<Value> = Vec::new();
+        for (i, value) in key.iter().enumerate() {
+            if i + 1 < key.len() {
+                params.push(value.clone());
+            }
+            params.push(value.clone());
+        }
+        params
+    }
+
+    /// INSERT of `count` rows.
+    pub fn insert(&self, dialect: &dyn Dialect, count: usize) -> String {
+        let table = dialect.quote(&self.table.name);
+        let places = rows(self.ids.len(), count);
+        format!("INSERT INTO {table} ({}) VALUES {places}", self.columns(dialect, ""))
+    }
+
+    /// INSERT of `count` rows whose keys exist, which sets these columns.
+    pub fn update(&self, dialect: &dyn Dialect, count: usize, columns: &[ColumnId]) -> String {
+        let keys: Vec<String> = self.key_names(dialect).collect();
+        let set: Vec<String> = columns.iter().map(|id| dialect.quote(self.name_of(*id))).collect();
+        format!("{}{}", self.insert(dialect, count), dialect.on_duplicate(&keys, &set))
+    }
+
+    /// DELETE of the rows with `count` keys.
+    pub fn delete(&self, dialect: &dyn Dialect, count: usize) -> String {
+        format!("DELETE FROM {} WHERE {}", dialect.quote(&self.table.name), self.key_in(dialect, "", count))
+    }
+
+    /// SELECT of the oldest `limit` marks, each with whether its row is in the table.
+    pub fn select_marks(&self, dialect: &dyn Dialect, limit: usize) -> String {
+        let same = |(i, c): (usize, &Column)| {
+            dialect.same(c, &format!("t.{}", dialect.quote(&c.name)), &format!("m.k{i}"))
+        };
+        let on: Vec<String> = self.table.key_columns().enumerate().map(same).collect();
+        let first = self.key_names(dialect).next().unwrap_or_default();
+        format!(
+            "SELECT m.id, m.op, {}, t.{first} IS NOT NULL, {}, {} FROM {} m LEFT JOIN {} t ON {} ORDER BY m.id LIMIT {limit}",
+            dialect.mark_micros(),
+            self.bits("m."),
+            self.mark_keys("m.").join(", "),
+            dialect.quote(&self.registered.mark_table()),
+            dialect.quote(&self.table.name),
+            on.join(" AND "),
+        )
+    }
+
+    /// SELECT of the marks of `count` keys.
+    pub fn select_marks_of(&self, dialect: &dyn Dialect, count: usize) -> String {
+        let keys = self.mark_keys("m.");
+        format!(
+            "SELECT m.id, m.op, {}, 0, {}, {} FROM {} m WHERE {} ORDER BY m.id",
+            dialect.mark_micros(),
+            self.bits("m."),
+            keys.join(", "),
+            dialect.quote(&self.registered.mark_table()),
+            key_in(&keys, count),
+        )
+    }
+
+    fn bits(&self, prefix: &str) -> String {
+        (0..self.registered.bit_columns()).map(|i| format!("{prefix}b{i}")).collect::<Vec<_>>().join(", ")
+    }
+
+    fn mark_keys(&self, prefix: &str) -> Vec<String> {
+        (0..self.table.key.len()).map(|i| format!("{prefix}k{i}")).collect()
+    }
+
+    /// The column ids that a mark's bits name, of those that exist; all of them if every bit is set.
+    pub fn columns_of(&self, bits: &[u64]) -> Vec<ColumnId> {
+        let is_set = |id: &ColumnId| {
+            let id = usize::from(*id);
+            bits.get(id / BITS).is_some_and(|word| word >> (id % BITS) & 1 == 1)
+        };
+        self.ids.iter().copied().filter(is_set).collect()
+    }
+}
+
+/// Types whose values can exceed what a page of rows may weigh.
+fn is_bulky(sql_type: &str) -> bool {
+    let t = sql_type.to_ascii_lowercase();
+    t.is_empty() || ["blob", "text", "json", "geom", "char(", "clob"].iter().any(|word| t.contains(word)) && !is_short(&t)
+}
+
+/// CHAR and VARCHAR that cannot hold more than a few hundred characters.
+fn is_short(sql_type: &str) -> bool {
+    let digits: String = sql_type.chars().skip_while(|c| *c != '(').skip(1).take_while(char::is_ascii_digit).collect();
+    sql_type.contains("char(") && digits.parse::<u32>().is_ok_and(|n| n <= 1024)
+}
+
+/// `a IN (?, ?)`, or for composite keys `(a=? AND b=?) OR …`, which both servers answer from the index.
+fn key_in(names: &[String], count: usize) -> String {
+    if let [name] = names {
+        return format!("{name} IN ({})", vec!["?"; count].join(","));
+    }
+    let one = names.iter().map(|n| format!("{n}=?")).collect::<Vec<_>>().join(" AND ");
+    format!("({})", vec![format!("({one})"); count].join(" OR "))
+}
+
+/// The rows after a key: `a > ?`, or `a >= ? AND (a > ? OR (b > ?))` — never `(a, b) > (?, ?)`, which reads all.
+fn following(names: &[String]) -> String {
+    match names {
+        [] => "1=1".to_owned(),
+        [last] => format!("{last} > ?"),
+        [first, rest @ ..] => format!("({first} >= ? AND ({first} > ? OR {}))", following(rest)),
+    }
+}
+
+/// `(?,?),(?,?)`.
+pub(crate) fn rows(columns: usize, count: usize) -> String {
+    let row = format!("({})", vec!["?"; columns].join(","));
+    vec![row; count].join(",")
+}
+
+/// Cuts a length into powers of two up to `max`, so that only a few different statements are ever prepared.
+pub(crate) fn powers(len: usize, max: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+    let max = if max.is_power_of_two() { max } else { max.next_power_of_two() / 2 }.max(1);
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let left = len - at;
+        if left == 0 {
+            return None;
+        }
+        let step = if left >= max { max } else { 1 << left.ilog2() };
+        at += step;
+        Some(at - step..at)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_cut_into_powers_of_two() {
+        let cut: Vec<_> = powers(300, 200).map(|r| r.len()).collect();
+        assert_eq!(cut, [128, 128, 32, 8, 4]);
+        assert_eq!(powers(0, 8).count(), 0);
+    }
+
+    #[test]
+    fn following_a_composite_key_repeats_all_but_the_last_value() {
+        let names = ["a", "b", "c"].map(str::to_owned);
+        assert_eq!(following(&names), "(a >= ? AND (a > ? OR (b >= ? AND (b > ? OR c > ?))))");
+        let params = Tracked::following_params(&[Value::Int(1), Value::Int(2), Value::Int(3)]);
+        assert_eq!(params, [1, 1, 2, 2, 3].map(Value::Int));
+    }
+
+    #[test]
+    fn bulky_types() {
+        for t in ["longblob", "text CHARACTER SET latin1", "varchar(4000)", "json", "geometry", ""] {
+            assert!(is_bulky(t), "{t}");
+        }
+        for t in ["int", "varchar(255) CHARACTER SET utf8mb4", "decimal(10,2)", "datetime(6)", "char(2)"] {
+            assert!(!is_bulky(t), "{t}");
+        }
+    }
+}

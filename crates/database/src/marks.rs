@@ -1,0 +1,122 @@
+//! Reading marks and deleting exactly those that were read. Never keeps a high-water mark over their ids: ids are
+//! given before commit, so a slow transaction's marks appear late, and simply wait for the next drain.
+
+use std::collections::HashMap;
+
+use sync_core::RowId;
+use sync_core::Value;
+use sync_core::capture::{Mark, Operation};
+use sync_store::{Result, StoreError, Trouble};
+
+use crate::catalog::Catalog;
+use crate::dialect::Dialect;
+use crate::layout::{Tracked, powers};
+use crate::sql::{Fields, Sql};
+
+/// The marks of some rows of one table.
+#[derive(Debug, Default)]
+pub struct Marks {
+    /// In the order in which the rows first occur.
+    pub rows: Vec<Marked>,
+    /// The ids of all marks that were read.
+    pub ids: Vec<u64>,
+}
+
+/// The marks of one row.
+#[derive(Debug)]
+pub struct Marked {
+    /// The row.
+    pub id: RowId,
+    /// Its key.
+    pub key: Vec<Value>,
+    /// What happened, oldest first.
+    pub marks: Vec<Mark>,
+    /// Whether the row is in the table, where the query could tell.
+    pub present: bool,
+}
+
+/// The tables that have marks, in one statement.
+pub fn pending(sql: &mut dyn Sql, dialect: &dyn Dialect, catalog: &Catalog) -> Result<Vec<u16>> {
+    let one = |t: &Tracked| {
+        let table = dialect.quote(&t.registered.mark_table());
+        format!("SELECT {} AS n WHERE EXISTS (SELECT 1 FROM {table})", t.number())
+    };
+    let mut numbers = Vec::new();
+    for chunk in catalog.tracked.chunks(200) {
+        let query = chunk.iter().map(one).collect::<Vec<_>>().join(" UNION ALL ");
+        for row in sql.all(&query, &[])? {
+            numbers.push(Fields::of(row).unsigned()? as u16);
+        }
+    }
+    Ok(numbers)
+}
+
+/// The oldest `limit` marks of a table, with whether their rows are there: run it in one snapshot.
+pub fn oldest(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, limit: usize) -> Result<Marks> {
+    let mut reader = Reader::new(tracked);
+    sql.query(&tracked.select_marks(dialect, limit), &[], &mut |row| reader.add(row))?;
+    Ok(reader.marks)
+}
+
+/// The marks of these rows.
+pub fn of_rows(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, keys: &[Vec<Value>]) -> Result<Marks> {
+    let mut reader = Reader::new(tracked);
+    for range in powers(keys.len(), 128) {
+        let params: Vec<Value> = keys[range.clone()].iter().flatten().cloned().collect();
+        sql.query(&tracked.select_marks_of(dialect, range.len()), &params, &mut |row| reader.add(row))?;
+    }
+    Ok(reader.marks)
+}
+
+/// Deletes marks by id.
+pub fn delete(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, ids: &[u64]) -> Result<()> {
+    let table = tracked.registered.mark_table();
+    for range in powers(ids.len(), 256) {
+        let params: Vec<Value> = ids[range.clone()].iter().map(|id| Value::unsigned(*id)).collect();
+        sql.execute(&dialect.delete_marks(&table, range.len()), &params)?;
+    }
+    Ok(())
+}
+
+struct Reader<'a> {
+    tracked: &'a Tracked,
+    marks: Marks,
+    at: HashMap<RowId, usize>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(tracked: &'a Tracked) -> Self {
+        Reader { tracked, marks: Marks::default(), at: HashMap::new() }
+    }
+
+    fn add(&mut self, row: Vec<Value>) -> Result<()> {
+        let mut fields = Fields::of(row);
+        self.marks.ids.push(fields.unsigned()?);
+        let op = fields.int()?;
+        let millis = u64::try_from(fields.int()? / 1000).unwrap_or_default();
+        let present = fields.int()? == 1;
+        let bits = (0..self.tracked.registered.bit_columns()).map(|_| fields.unsigned()).collect::<Result<Vec<_>>>()?;
+        let key = fields.rest();
+        let mark = Mark { operation: self.operation(op, &bits)?, millis };
+        let id = RowId::of(&key);
+        let rows = &mut self.marks.rows;
+        let at = *self.at.entry(id.clone()).or_insert_with(|| {
+            rows.push(Marked { id, key, marks: Vec::new(), present });
+            rows.len() - 1
+        });
+        rows[at].marks.push(mark);
+        Ok(())
+    }
+
+    fn operation(&self, op: i64, bits: &[u64]) -> Result<Operation> {
+        match op {
+            1 => Ok(Operation::Insert),
+            2 => Ok(Operation::Update(self.tracked.columns_of(bits))),
+            3 => Ok(Operation::Delete),
+            other => Err(StoreError::new(
+                Trouble::Corrupt,
+                format!("{} holds a mark of unknown kind {other}", self.tracked.registered.mark_table()),
+            )),
+        }
+    }
+}

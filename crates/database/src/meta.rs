@@ -1,0 +1,135 @@
+//! `server_sync_row`: one line for each row that was ever written since synchronisation began, with its packed state,
+//! the seq under which it is published and whose change it last was. Rows without a line are in the baseline.
+//!
+//! `kept` holds values that are not in the table: a grave's last ones, or those of a parked row.
+
+use std::collections::HashMap;
+
+use sync_core::{RowId, RowState, Value, codec, key};
+use sync_store::Result;
+
+use crate::layout::{powers, rows};
+use crate::sql::{Fields, Sql};
+
+/// A line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The arrival order.
+    pub seq: u64,
+    /// The number of the source whose change this was, 0 for this store's own.
+    pub origin: u16,
+    /// The stamps.
+    pub state: RowState,
+    /// Key values, where the id does not hold them.
+    pub key: Option<Vec<Value>>,
+    /// Values that are not in the table.
+    pub kept: Option<Vec<Value>>,
+}
+
+impl Line {
+    /// The key of the row with this id.
+    pub fn key(&self, id: &RowId) -> Result<Vec<Value>> {
+        match &self.key {
+            Some(key) => Ok(key.clone()),
+            None => Ok(id.key()?),
+        }
+    }
+
+    /// Whether the row should be visible and is not.
+    pub fn is_parked(&self) -> bool {
+        self.kept.is_some() && self.state.is_live()
+    }
+}
+
+/// A line with its table's number and its row's id.
+pub type Numbered = (u16, RowId, Line);
+
+const COLUMNS: &str = "tab, id, seq, origin, state, row_key, kept";
+const WIDTH: usize = 8;
+
+/// The lines of these rows of one table.
+pub fn load(sql: &mut dyn Sql, tab: u16, ids: &[RowId]) -> Result<HashMap<RowId, Line>> {
+    let mut lines = HashMap::with_capacity(ids.len());
+    for range in powers(ids.len(), 512) {
+        let places = vec!["?"; range.len()].join(",");
+        let query = format!("SELECT {COLUMNS} FROM server_sync_row WHERE tab=? AND id IN ({places})");
+        let params = [Value::Int(tab.into())].into_iter().chain(ids[range].iter().map(id_value)).collect::<Vec<_>>();
+        sql.query(&query, &params, &mut |row| {
+            let (_, id, line) = read(row)?;
+            lines.insert(id, line);
+            Ok(())
+        })?;
+    }
+    Ok(lines)
+}
+
+/// Up to `limit` lines with seqs in `after < seq <= upto`, ascending; of one table, or of all.
+pub fn page(sql: &mut dyn Sql, tab: Option<u16>, after: u64, upto: u64, limit: usize) -> Result<Vec<Numbered>> {
+    let only = if tab.is_some() { "AND tab=?" } else { "" };
+    let query = format!(
+        "SELECT {COLUMNS} FROM server_sync_row WHERE seq>? AND seq<=? {only} ORDER BY seq LIMIT {limit}"
+    );
+    let mut params = vec![Value::unsigned(after), Value::unsigned(upto)];
+    params.extend(tab.map(|n| Value::Int(n.into())));
+    let mut lines = Vec::new();
+    sql.query(&query, &params, &mut |row| {
+        lines.push(read(row)?);
+        Ok(())
+    })?;
+    Ok(lines)
+}
+
+/// Writes lines, replacing those that are there.
+pub fn save(sql: &mut dyn Sql, upsert: &str, lines: &[Numbered]) -> Result<()> {
+    for range in powers(lines.len(), 256) {
+        let places = rows(WIDTH, range.len());
+        let statement =
+            format!("INSERT INTO server_sync_row (tab, id, seq, origin, dead, state, row_key, kept) VALUES {places}{upsert}");
+        let params: Vec<Value> = lines[range].iter().flat_map(write).collect();
+        sql.execute(&statement, &params)?;
+    }
+    Ok(())
+}
+
+/// The columns that [`save`] replaces.
+pub const REPLACED: [&str; 6] = ["seq", "origin", "dead", "state", "row_key", "kept"];
+/// The key of the table.
+pub const KEY: [&str; 2] = ["tab", "id"];
+
+fn id_value(id: &RowId) -> Value {
+    Value::Bytes(id.as_bytes().to_vec())
+}
+
+fn read(row: Vec<Value>) -> Result<Numbered> {
+    let mut fields = Fields::of(row);
+    let tab = fields.unsigned()? as u16;
+    let id = RowId::from_bytes(fields.bytes()?);
+    let seq = fields.unsigned()?;
+    let origin = fields.unsigned()? as u16;
+    let state = codec::unpack_state(&fields.bytes()?)?;
+    let key = optional(fields.value()).map(|b| key::unpack(&b)).transpose()?;
+    let kept = optional(fields.value()).map(|b| codec::unpack_values(&b)).transpose()?;
+    Ok((tab, id, Line { seq, origin, state, key, kept }))
+}
+
+fn optional(value: Value) -> Option<Vec<u8>> {
+    match value {
+        Value::Bytes(b) => Some(b),
+        Value::Text(s) => Some(s.into_bytes()),
+        _ => None,
+    }
+}
+
+fn write((tab, id, line): &Numbered) -> [Value; WIDTH] {
+    let bytes = |b: Option<Vec<u8>>| b.map_or(Value::Null, Value::Bytes);
+    [
+        Value::Int((*tab).into()),
+        id_value(id),
+        Value::unsigned(line.seq),
+        Value::Int(line.origin.into()),
+        Value::Int((!line.state.is_live()).into()),
+        Value::Bytes(codec::pack_state(&line.state)),
+        bytes(line.key.as_deref().filter(|_| id.is_hashed()).map(key::pack)),
+        bytes(line.kept.as_deref().map(codec::pack_values)),
+    ]
+}

@@ -1,0 +1,171 @@
+//! Making the merged rows visible: deletes first, then inserts and updates in bulk; row by row, in two phases, where
+//! a constraint objects. What cannot be shown is parked. Never decides what a row should be.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sync_core::{ColumnId, Effect, RowId, Value};
+use sync_store::{Result, StoreError, Trouble};
+
+use crate::apply::{Group, Outcome};
+use crate::database::Connections;
+use crate::layout::Tracked;
+use crate::sql::Sql;
+use crate::tables;
+
+/// What became visible, apart from what was asked for: the rows that had to be parked, with the reason.
+#[derive(Debug, Default)]
+pub(crate) struct Shown {
+    parked: BTreeMap<(u16, RowId), (String, String)>,
+}
+
+impl Shown {
+    /// Whether this row had to be parked.
+    pub fn is_parked(&self, tab: u16, id: &RowId) -> bool {
+        self.parked.contains_key(&(tab, id.clone()))
+    }
+
+    /// How many rows of each table had to be parked.
+    pub fn parked_by_table(&self) -> BTreeMap<String, u64> {
+        let mut counts = BTreeMap::new();
+        for (table, _) in self.parked.values() {
+            *counts.entry(table.clone()).or_default() += 1;
+        }
+        counts
+    }
+}
+
+/// What is done to the table for one row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Action {
+    Nothing,
+    Insert,
+    Update,
+    Delete,
+}
+
+fn action(outcome: &Outcome) -> Action {
+    let row = &outcome.planned.row;
+    let changes = outcome.planned.effect != Effect::None;
+    let was_parked = outcome.line.as_ref().is_some_and(|l| l.is_parked());
+    match (row.state.is_live(), outcome.present) {
+        (false, true) => Action::Delete,
+        (true, true) if changes => Action::Update,
+        (true, false) if (changes || was_parked) && row.values.is_some() => Action::Insert,
+        _ => Action::Nothing,
+    }
+}
+
+/// Shows everything, all deletes before anything else so that what they held is free.
+pub(crate) fn show(c: &mut Connections, groups: &[Group], may_park: bool) -> Result<Shown> {
+    let mut shown = Shown::default();
+    for group in groups {
+        let keys: Vec<Vec<Value>> = with(group, Action::Delete).map(|o| o.key.clone()).collect();
+        tables::delete(c.writer.as_mut(), c.dialect.as_ref(), group.tracked, &keys)?;
+    }
+    for group in groups {
+        match write_all(c, group) {
+            Err(e) if e.trouble == Trouble::Constraint && may_park => one_by_one(c, group, &mut shown)?,
+            other => other?,
+        }
+    }
+    Ok(shown)
+}
+
+fn with<'a>(group: &'a Group, wanted: Action) -> impl Iterator<Item = &'a Outcome> {
+    group.outcomes.iter().filter(move |o| action(o) == wanted)
+}
+
+fn values(outcome: &Outcome) -> &[Value] {
+    outcome.planned.row.values.as_deref().unwrap_or_default()
+}
+
+fn write_all(c: &mut Connections, group: &Group) -> Result<()> {
+    let (sql, dialect) = (c.writer.as_mut(), c.dialect.as_ref());
+    let updates: Vec<&[Value]> = with(group, Action::Update).map(values).collect();
+    if !updates.is_empty() {
+        tables::update(sql, dialect, group.tracked, &updates, &changed_columns(group))?;
+    }
+    let inserts: Vec<&[Value]> = with(group, Action::Insert).map(values).collect();
+    tables::insert(sql, dialect, group.tracked, &inserts)
+}
+
+/// All columns that any row of the group changes; the others keep their values, which are written as they are. A
+/// row's key does not change.
+fn changed_columns(group: &Group) -> Vec<ColumnId> {
+    let mut columns = BTreeSet::new();
+    for outcome in with(group, Action::Update) {
+        match &outcome.planned.effect {
+            Effect::Update(changed) => columns.extend(changed.iter().copied()),
+            _ => columns.extend(group.tracked.ids.iter().copied()),
+        }
+    }
+    columns.into_iter().collect()
+}
+
+/// The two-phase write: rows that are to change are taken out, then each is put in by itself, so that unique values
+/// can be swapped; again and again until nothing more fits.
+fn one_by_one(c: &mut Connections, group: &Group, shown: &mut Shown) -> Result<()> {
+    let (sql, dialect) = (c.writer.as_mut(), c.dialect.as_ref());
+    let updated: Vec<Vec<Value>> = with(group, Action::Update).map(|o| o.key.clone()).collect();
+    tables::delete(sql, dialect, group.tracked, &updated)?;
+    // Inserts may have gone in before the constraint objected, where the table is not transactional.
+    let inserted: Vec<Vec<Value>> = with(group, Action::Insert).map(|o| o.key.clone()).collect();
+    if !group.tracked.table.transactional {
+        tables::delete(sql, dialect, group.tracked, &inserted)?;
+    }
+    let mut left: Vec<(&Outcome, Option<StoreError>)> =
+        with(group, Action::Update).chain(with(group, Action::Insert)).map(|o| (o, None)).collect();
+    loop {
+        let before = left.len();
+        left = insert_each(sql, dialect, group.tracked, left)?;
+        if left.is_empty() || left.len() == before {
+            break;
+        }
+    }
+    for (outcome, error) in left {
+        let reason = error.map(|e| e.message).unwrap_or_default();
+        let table = group.tracked.table.name.clone();
+        shown.parked.insert((group.tracked.number(), outcome.id.clone()), (table, reason));
+    }
+    Ok(())
+}
+
+type Left<'a> = Vec<(&'a Outcome, Option<StoreError>)>;
+
+/// Those that could not be inserted, with why.
+fn insert_each<'a>(
+    sql: &mut dyn Sql,
+    dialect: &dyn crate::dialect::Dialect,
+    tracked: &Tracked,
+    rows: Left<'a>,
+) -> Result<Left<'a>> {
+    let mut left = Vec::new();
+    for (outcome, _) in rows {
+        match tables::insert(sql, dialect, tracked, &[values(outcome)]) {
+            Err(e) if e.trouble == Trouble::Constraint => left.push((outcome, Some(e))),
+            other => other?,
+        }
+    }
+    Ok(left)
+}
+
+/// Notes the rows that are parked now, and forgets those that no longer are.
+pub(crate) fn record_parked(c: &mut Connections, groups: &[Group], shown: &Shown) -> Result<()> {
+    for group in groups {
+        let tab = group.tracked.number();
+        for outcome in group.outcomes.iter().filter(|o| o.line.as_ref().is_some_and(|l| l.is_parked())) {
+            forget_parked(c.writer.as_mut(), tab, &outcome.id)?;
+        }
+    }
+    for ((tab, id), (_, reason)) in &shown.parked {
+        let params = [Value::Int((*tab).into()), Value::Bytes(id.as_bytes().to_vec()), Value::text(reason)];
+        c.writer.execute("INSERT INTO server_sync_parked (tab, id, reason) VALUES (?,?,?)", &params)?;
+    }
+    Ok(())
+}
+
+/// Forgets that a row is parked.
+pub(crate) fn forget_parked(sql: &mut dyn Sql, tab: u16, id: &RowId) -> Result<()> {
+    let params = [Value::Int(tab.into()), Value::Bytes(id.as_bytes().to_vec())];
+    sql.execute("DELETE FROM server_sync_parked WHERE tab=? AND id=?", &params).map(drop)
+}

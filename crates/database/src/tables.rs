@@ -1,0 +1,157 @@
+//! Reading and writing the application's rows by key, in statements of bounded size. Decides nothing.
+
+use std::collections::HashMap;
+
+use sync_core::{ColumnId, RowId, Value};
+use sync_store::Result;
+
+use crate::dialect::Dialect;
+use crate::layout::{Tracked, powers};
+use crate::sql::{Fields, Sql};
+
+/// A page of rows weighs no more than this, unless a single row does.
+pub const PAGE_BYTES: usize = 4 << 20;
+
+/// How many keys go into one statement.
+fn keys_per_statement(dialect: &dyn Dialect, tracked: &Tracked) -> usize {
+    let wanted = if tracked.key_at.len() == 1 { 512 } else { 64 };
+    wanted.min(dialect.max_params() / tracked.key_at.len().max(1))
+}
+
+/// How many rows go into one INSERT.
+fn rows_per_statement(dialect: &dyn Dialect, tracked: &Tracked) -> usize {
+    512.min(dialect.max_params() / tracked.ids.len().max(1)).max(1)
+}
+
+fn flat(keys: &[Vec<Value>]) -> Vec<Value> {
+    keys.iter().flatten().cloned().collect()
+}
+
+/// The values of the rows with these keys, by id. Rows whose key merely sorts alike (letter case) are left out.
+pub fn read(
+    sql: &mut dyn Sql,
+    dialect: &dyn Dialect,
+    tracked: &Tracked,
+    keys: &[Vec<Value>],
+    lock: bool,
+) -> Result<HashMap<RowId, Vec<Value>>> {
+    let wanted: std::collections::HashSet<RowId> = keys.iter().map(|k| RowId::of(k)).collect();
+    let mut found = HashMap::with_capacity(keys.len());
+    for range in powers(keys.len(), keys_per_statement(dialect, tracked)) {
+        let statement = tracked.select(dialect, range.len(), lock);
+        sql.query(&statement, &flat(&keys[range]), &mut |row| {
+            let id = RowId::of(&tracked.key_of(&row));
+            if wanted.contains(&id) {
+                found.insert(id, tracked.spread(row));
+            }
+            Ok(())
+        })?;
+    }
+    Ok(found)
+}
+
+/// Cuts keys into pieces whose rows weigh about [`PAGE_BYTES`] each.
+pub fn pieces(
+    sql: &mut dyn Sql,
+    dialect: &dyn Dialect,
+    tracked: &Tracked,
+    keys: Vec<Vec<Value>>,
+) -> Result<Vec<Vec<Vec<Value>>>> {
+    if !tracked.bulky {
+        return Ok(vec![keys]);
+    }
+    let lengths = lengths(sql, dialect, tracked, &keys)?;
+    Ok(cut(keys, |key| lengths.get(&RowId::of(key)).copied().unwrap_or(0)))
+}
+
+/// The byte lengths of the rows with these keys.
+pub fn lengths(
+    sql: &mut dyn Sql,
+    dialect: &dyn Dialect,
+    tracked: &Tracked,
+    keys: &[Vec<Value>],
+) -> Result<HashMap<RowId, usize>> {
+    let mut lengths = HashMap::new();
+    for range in powers(keys.len(), keys_per_statement(dialect, tracked)) {
+        let statement = tracked.select_lengths(dialect, range.len());
+        sql.query(&statement, &flat(&keys[range]), &mut |row| {
+            let mut fields = Fields::of(row);
+            let length = fields.unsigned()? as usize;
+            lengths.insert(RowId::of(&fields.rest()), length);
+            Ok(())
+        })?;
+    }
+    Ok(lengths)
+}
+
+fn cut(keys: Vec<Vec<Value>>, weight: impl Fn(&[Value]) -> usize) -> Vec<Vec<Vec<Value>>> {
+    let mut pieces = vec![Vec::new()];
+    let mut total = 0;
+    for key in keys {
+        let heavy = weight(&key);
+        if total > 0 && total + heavy > PAGE_BYTES {
+            pieces.push(Vec::new());
+            total = 0;
+        }
+        total += heavy;
+        if let Some(last) = pieces.last_mut() {
+            last.push(key);
+        }
+    }
+    pieces
+}
+
+/// Up to `limit` keys after `after`, in index order.
+pub fn keys_after(
+    sql: &mut dyn Sql,
+    dialect: &dyn Dialect,
+    tracked: &Tracked,
+    after: Option<&[Value]>,
+    limit: usize,
+) -> Result<Vec<Vec<Value>>> {
+    let statement = tracked.select_keys(dialect, after.is_some(), limit);
+    sql.all(&statement, &after.map(Tracked::following_params).unwrap_or_default())
+}
+
+/// Whether the table has no row.
+pub fn is_empty(sql: &mut dyn Sql, dialect: &dyn Dialect, table: &str) -> Result<bool> {
+    Ok(sql.first(&format!("SELECT 1 FROM {} LIMIT 1", dialect.quote(table)), &[])?.is_none())
+}
+
+/// Inserts rows given over all registered ids.
+pub fn insert(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, rows: &[&[Value]]) -> Result<()> {
+    write(sql, dialect, tracked, rows, |count| tracked.insert(dialect, count))
+}
+
+/// Sets these columns of rows that exist.
+pub fn update(
+    sql: &mut dyn Sql,
+    dialect: &dyn Dialect,
+    tracked: &Tracked,
+    rows: &[&[Value]],
+    columns: &[ColumnId],
+) -> Result<()> {
+    write(sql, dialect, tracked, rows, |count| tracked.update(dialect, count, columns))
+}
+
+fn write(
+    sql: &mut dyn Sql,
+    dialect: &dyn Dialect,
+    tracked: &Tracked,
+    rows: &[&[Value]],
+    statement: impl Fn(usize) -> String,
+) -> Result<()> {
+    for range in powers(rows.len(), rows_per_statement(dialect, tracked)) {
+        let params: Vec<Value> = rows[range.clone()].iter().flat_map(|row| tracked.gather(row)).collect();
+        sql.execute(&statement(range.len()), &params)?;
+    }
+    Ok(())
+}
+
+/// Deletes rows by key.
+pub fn delete(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, keys: &[Vec<Value>]) -> Result<()> {
+    for range in powers(keys.len(), keys_per_statement(dialect, tracked)) {
+        sql.execute(&tracked.delete(dialect, range.len()), &flat(&keys[range]))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,111 @@
+//! Where knowledge is kept: `server_sync_knowledge` (what this store contains of others), `server_sync_acknowledged`
+//! (what others said they contain of this one) and `server_sync_source` (short numbers for origins).
+
+use sync_core::{Incarnation, Knowledge, Position, Source, Value};
+use sync_store::{Result, StoreError, Trouble};
+
+use crate::identity::store_id;
+use crate::sql::{Fields, Sql};
+
+/// Reads the knowledge.
+pub fn read(sql: &mut dyn Sql) -> Result<Knowledge> {
+    let mut knowledge = Knowledge::default();
+    let rows = sql.all("SELECT store, incarnation, tab, seq, token FROM server_sync_knowledge ORDER BY tab", &[])?;
+    for row in rows {
+        let mut fields = Fields::of(row);
+        let source = Source { store: store_id(&fields.bytes()?)?, incarnation: Incarnation(fields.unsigned()?) };
+        let (table, seq, token) = (fields.text()?, fields.unsigned()?, fields.unsigned()?);
+        if table.is_empty() {
+            knowledge.advance(source, Position { seq, token });
+        } else {
+            knowledge.hold(source, &table, seq);
+        }
+    }
+    Ok(knowledge)
+}
+
+/// Replaces what is stored about one source.
+pub fn write(sql: &mut dyn Sql, knowledge: &Knowledge, source: Source) -> Result<()> {
+    let Some(position) = knowledge.position(source) else { return Ok(()) };
+    let [store, incarnation] = source_params(source);
+    sql.execute("DELETE FROM server_sync_knowledge WHERE store=? AND incarnation=?", &[store, incarnation])?;
+    insert(sql, source, "", position)?;
+    for (table, seq) in knowledge.held(source) {
+        insert(sql, source, table, Position { seq, token: 0 })?;
+    }
+    Ok(())
+}
+
+fn insert(sql: &mut dyn Sql, source: Source, table: &str, position: Position) -> Result<()> {
+    let [store, incarnation] = source_params(source);
+    let params =
+        [store, incarnation, Value::text(table), Value::unsigned(position.seq), Value::unsigned(position.token)];
+    let statement = "INSERT INTO server_sync_knowledge (store, incarnation, tab, seq, token) VALUES (?,?,?,?,?)";
+    sql.execute(statement, &params).map(drop)
+}
+
+/// Moves one source's position forward; the cheap path of a batch.
+pub fn advance(sql: &mut dyn Sql, source: Source, to: Position) -> Result<()> {
+    let [store, incarnation] = source_params(source);
+    let params = [Value::unsigned(to.seq), Value::unsigned(to.token), store, incarnation];
+    let statement = "UPDATE server_sync_knowledge SET seq=?, token=? WHERE store=? AND incarnation=? AND tab='' AND seq<?";
+    let mut all = params.to_vec();
+    all.push(Value::unsigned(to.seq));
+    if sql.execute(statement, &all)? == 0 && position(sql, source)?.is_none() {
+        insert(sql, source, "", to)?;
+    }
+    Ok(())
+}
+
+fn position(sql: &mut dyn Sql, source: Source) -> Result<Option<u64>> {
+    let query = "SELECT seq FROM server_sync_knowledge WHERE store=? AND incarnation=? AND tab=''";
+    let row = sql.first(query, &source_params(source))?;
+    row.map(|r| Fields::of(r).unsigned()).transpose()
+}
+
+/// The short number of a source, for origins; given at its first use.
+pub fn number(sql: &mut dyn Sql, source: Source) -> Result<u16> {
+    let query = "SELECT number FROM server_sync_source WHERE store=? AND incarnation=?";
+    if let Some(row) = sql.first(query, &source_params(source))? {
+        return Ok(Fields::of(row).unsigned()? as u16);
+    }
+    let row = sql.first("SELECT COALESCE(MAX(number), 0) + 1 FROM server_sync_source", &[])?;
+    let next = Fields::of(row.unwrap_or_default()).unsigned()?;
+    let number = u16::try_from(next).map_err(|_| StoreError::new(Trouble::Failure, "more than 65535 histories are known"))?;
+    let [store, incarnation] = source_params(source);
+    let params = [Value::Int(number.into()), store, incarnation];
+    sql.execute("INSERT INTO server_sync_source (number, store, incarnation) VALUES (?,?,?)", &params)?;
+    Ok(number)
+}
+
+/// Remembers that `peer` contains this store's history up to `seq` of incarnation `own`.
+pub fn acknowledge(sql: &mut dyn Sql, peer: Source, own: Incarnation, seq: u64) -> Result<()> {
+    let [store, incarnation] = source_params(peer);
+    let key = [store, incarnation, Value::unsigned(own.0)];
+    let mut update = vec![Value::unsigned(seq)];
+    update.extend(key.clone());
+    let statement = "UPDATE server_sync_acknowledged SET seq=? WHERE store=? AND incarnation=? AND own_incarnation=?";
+    if sql.execute(statement, &update)? == 0 {
+        let mut params = key.to_vec();
+        params.push(Value::unsigned(seq));
+        let statement =
+            "INSERT INTO server_sync_acknowledged (store, incarnation, own_incarnation, seq) VALUES (?,?,?,?)";
+        sql.execute(statement, &params)?;
+    }
+    Ok(())
+}
+
+/// Up to which seq `peer` is known to contain this store's history, in any of its incarnations. A new incarnation
+/// continues the seqs of the one before, and what was acknowledged then is in the part they share.
+pub fn acknowledged(sql: &mut dyn Sql, peer: Source) -> Result<Option<u64>> {
+    let query = "SELECT MAX(seq) FROM server_sync_acknowledged WHERE store=? AND incarnation=?";
+    let row = sql.first(query, &source_params(peer))?.unwrap_or_default();
+    match Fields::of(row).value() {
+        Value::Null => Ok(None),
+        value => Fields::of(vec![value]).unsigned().map(Some),
+    }
+}
+
+fn source_params(source: Source) -> [Value; 2] {
+    [Value::Bytes(source.store.0.to_be_bytes().to_vec()), Value::unsigned(source.incarnation.0)]
+}
