@@ -3,6 +3,7 @@
 //! touches a server that it did not start itself.
 
 mod client;
+mod crm;
 mod dump;
 mod error;
 mod options;
@@ -12,6 +13,7 @@ mod server;
 mod tls;
 mod wait;
 
+pub use crm::{create_crm, create_load_tables, insert_rows, run_transaction};
 pub use dump::{Cell, DatabaseDump, SchemaDump, TableDump, assert_equal, difference, dump, schema_dump};
 pub use error::TestbedError;
 pub use options::Options;
