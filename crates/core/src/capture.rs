@@ -37,7 +37,8 @@ pub fn stamp(known: Option<&RowState>, marks: &[Mark], present: bool, site: Site
         // Inserted and deleted before anybody could hear of it.
         return None;
     }
-    let mut state = known.cloned().unwrap_or_else(|| if born_here { RowState::default() } else { RowState::baseline() });
+    let mut state =
+        known.cloned().unwrap_or_else(|| if born_here { RowState::default() } else { RowState::baseline() });
     let before = state.clone();
     for (i, mark) in marks.iter().enumerate() {
         let stays = present && !marks[i + 1..].iter().any(|m| m.operation == Operation::Insert);

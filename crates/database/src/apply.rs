@@ -307,7 +307,8 @@ fn record(outcome: &Outcome, sender: u16, is_parked: bool, alone: bool) -> Recor
     let keeps = is_parked || !state.is_live();
     let kept = planned.row.values.clone().filter(|_| keeps);
     let known = outcome.line.as_ref();
-    let line = |origin, seq| Line { seq, origin, state: state.clone(), key: Some(outcome.key.clone()), kept: kept.clone() };
+    let line =
+        |origin, seq| Line { seq, origin, state: state.clone(), key: Some(outcome.key.clone()), kept: kept.clone() };
     match planned.relation {
         Relation::Taken if alone && state == RowState::baseline() && !is_parked => Recorded::Nothing,
         Relation::Taken => Recorded::Published(line(sender, 0)),

@@ -7,9 +7,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sync_core::{Position, Row, RowId, RowState, Source, Value};
-use sync_store::{
-    Batch, Change, Drained, Greeting, Outline, Result, Since, Sink, TableHead, TableOutline,
-};
+use sync_store::{Batch, Change, Drained, Greeting, Outline, Result, Since, Sink, TableHead, TableOutline};
 
 use crate::catalog::{CONFLICTS, Catalog};
 use crate::database::Database;
@@ -199,7 +197,8 @@ impl Page<'_> {
         for (tab, lines) in by_table(&lines) {
             let Some(tracked) = self.catalog.numbered(tab) else { continue };
             let keys = lines.iter().map(|(_, id, line)| line.key(id)).collect::<Result<Vec<_>>>()?;
-            let lines: HashMap<RowId, Line> = lines.into_iter().map(|(_, id, line)| (id.clone(), line.clone())).collect();
+            let lines: HashMap<RowId, Line> =
+                lines.into_iter().map(|(_, id, line)| (id.clone(), line.clone())).collect();
             self.add_rows(tracked, &keys, &lines, marked.contains(&tab))?;
         }
         Ok(())

@@ -2,8 +2,8 @@
 
 use sync_core::{Incarnation, Knowledge, Position, Source, StoreId, Value};
 use sync_store::{
-    Applied, Batch, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline, Restamp, Result, Since, Sink, Store,
-    StoreError, TableStatus, Trouble,
+    Applied, Batch, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline, Restamp, Result, Since,
+    Sink, Store, StoreError, TableStatus, Trouble,
 };
 
 use crate::catalog::Catalog;

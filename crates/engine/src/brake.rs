@@ -54,9 +54,14 @@ mod tests {
     #[test]
     fn only_much_and_a_large_share_halts() {
         let brake = Brake { share: 0.2, rows: 1000, always: 100 };
-        for (graves, rows, halts) in
-            [(0, 0, false), (100, 0, false), (101, 0, true), (150, 1000, false), (300, 1000, true), (1001, 1_000_000, true)]
-        {
+        for (graves, rows, halts) in [
+            (0, 0, false),
+            (100, 0, false),
+            (101, 0, true),
+            (150, 1000, false),
+            (300, 1000, true),
+            (1001, 1_000_000, true),
+        ] {
             assert_eq!(check(&outline(graves, rows), &brake, "lyon").is_err(), halts, "{graves} of {rows}");
         }
     }

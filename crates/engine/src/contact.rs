@@ -46,13 +46,17 @@ fn copy(
         let side = if direction == Direction::Pull { &mut report.pulled } else { &mut report.pushed };
         let horizon = parties.horizon;
         let (from, to) = parties.stores(direction);
-        pump(from, |from, sink| from.scan(table, sink), |batch| {
-            horizon.check(&batch)?;
-            rows += batch.changes.len() as u64;
-            side.add(to.apply(&batch, mode)?);
-            watch.event(Event::Table { name: table, rows });
-            Ok(())
-        })?;
+        pump(
+            from,
+            |from, sink| from.scan(table, sink),
+            |batch| {
+                horizon.check(&batch)?;
+                rows += batch.changes.len() as u64;
+                side.add(to.apply(&batch, mode)?);
+                watch.event(Event::Table { name: table, rows });
+                Ok(())
+            },
+        )?;
     }
     Ok(())
 }
@@ -80,11 +84,15 @@ fn spool(parties: &mut Parties, table: &str, watch: &mut dyn Watch) -> Result<Sp
     let mut rows = 0;
     let stores: [(&mut dyn Store, Side); 2] = [(parties.master, Side::Master), (parties.slave, Side::Slave)];
     for (store, side) in stores {
-        pump(store, |store, sink| store.scan(table, sink), |batch: Batch| {
-            rows += batch.changes.len() as u64;
-            watch.event(Event::Table { name: table, rows });
-            spool.add(side, &batch)
-        })?;
+        pump(
+            store,
+            |store, sink| store.scan(table, sink),
+            |batch: Batch| {
+                rows += batch.changes.len() as u64;
+                watch.event(Event::Table { name: table, rows });
+                spool.add(side, &batch)
+            },
+        )?;
     }
     Ok(spool)
 }

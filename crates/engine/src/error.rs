@@ -84,9 +84,11 @@ impl From<StoreError> for EngineError {
             Trouble::NotPrepared => Kind::NotConfigured,
             Trouble::Configuration => Kind::Configuration,
             Trouble::Halt => Kind::Halt,
-            Trouble::Contention | Trouble::SchemaChanged | Trouble::Corrupt | Trouble::Constraint | Trouble::Failure => {
-                Kind::Failure
-            }
+            Trouble::Contention
+            | Trouble::SchemaChanged
+            | Trouble::Corrupt
+            | Trouble::Constraint
+            | Trouble::Failure => Kind::Failure,
         };
         let retryable = e.is_retryable();
         EngineError { kind, message: e.message, hint: e.hint, retryable }

@@ -71,13 +71,19 @@ fn programs(local: &Description, remote: &Description) -> Result<()> {
 fn names(remote: &Description, expected: &Expectation) -> Result<()> {
     if remote.site_name != expected.slave {
         return Err(refuse(
-            format!("the settings expect the slave {}, but the database belongs to site {}", expected.slave, remote.site_name),
+            format!(
+                "the settings expect the slave {}, but the database belongs to site {}",
+                expected.slave, remote.site_name
+            ),
             "check `slave` and the database's host and name in [[master]]",
         ));
     }
     if remote.vd != expected.remote_vd {
         return Err(refuse(
-            format!("the settings expect the virtual desktop {} at {}, but it is {}", expected.remote_vd, remote.site_name, remote.vd),
+            format!(
+                "the settings expect the virtual desktop {} at {}, but it is {}",
+                expected.remote_vd, remote.site_name, remote.vd
+            ),
             "check `remote_vd` in [[master]]",
         ));
     }
@@ -99,7 +105,10 @@ fn role(local: &Description, remote: &Description) -> Result<()> {
     }
     Err(refuse(
         format!("{} expects the master {}, not {}", remote.site_name, settings.masters.join(" or "), local.site_name),
-        format!("at {}, add \"{}\" to masters in [slave], then run `server_sync init-site` there", remote.site_name, local.site_name),
+        format!(
+            "at {}, add \"{}\" to masters in [slave], then run `server_sync init-site` there",
+            remote.site_name, local.site_name
+        ),
     ))
 }
 
@@ -141,7 +150,9 @@ fn versions(local: &Description, remote: &Description, minimum: Option<&Version>
             format!("the application is version {version}, and at least {minimum} is needed"),
             "upgrade the application at both sites, or lower minimum_version",
         )),
-        (Some(_), Err(e)) => Err(refuse(format!("the application's version {:?}: {e}", local.vd_version), "check [vd]")),
+        (Some(_), Err(e)) => {
+            Err(refuse(format!("the application's version {:?}: {e}", local.vd_version), "check [vd]"))
+        }
         _ => Ok(()),
     }
 }

@@ -167,8 +167,7 @@ fn set_source(parties: &mut Parties, direction: Direction, source: Source) {
 fn unmet(parties: &Parties, knowledge: &Sides<Knowledge>) -> Vec<String> {
     let never = |k: &Knowledge, source: Source, table: &String| k.held(source).any(|(t, seq)| t == table && seq == 0);
     let (master, slave) = (parties.about.master.source, parties.about.slave.source);
-    let is_unmet =
-        |t: &&String| never(&knowledge.master, slave, t) || never(&knowledge.slave, master, t);
+    let is_unmet = |t: &&String| never(&knowledge.master, slave, t) || never(&knowledge.slave, master, t);
     parties.agreement.tables.iter().filter(is_unmet).cloned().collect()
 }
 
@@ -228,13 +227,17 @@ impl Stream<'_> {
         let total = outline.tables.values().map(|t| t.live + t.graves).sum();
         let mut done = 0;
         let side = if direction == Direction::Pull { &mut report.pulled } else { &mut report.pushed };
-        pump(from, |from, sink| from.changes(since, sink), |batch: Batch| {
-            horizon.check(&batch)?;
-            done += batch.changes.len() as u64;
-            side.add(to.apply(&batch, mode)?);
-            watch.event(Event::Rows { direction, done, total });
-            Ok(())
-        })
+        pump(
+            from,
+            |from, sink| from.changes(since, sink),
+            |batch: Batch| {
+                horizon.check(&batch)?;
+                done += batch.changes.len() as u64;
+                side.add(to.apply(&batch, mode)?);
+                watch.event(Event::Rows { direction, done, total });
+                Ok(())
+            },
+        )
     }
 
     /// Records the end of the stream, unless the receiver already knows all that it would learn.

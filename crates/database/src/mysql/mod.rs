@@ -16,6 +16,7 @@ pub use driver::{Address, Driver, Tls};
 
 use sync_store::Result;
 
+use crate::database::Connections;
 use crate::dialect::Dialect;
 use crate::schema::{Column, Kind, Registered, Schema, Table};
 use crate::sql::{Fields, Sql};
@@ -182,4 +183,14 @@ mod tests {
         assert_eq!(parse_version("9.7.4-2"), (9, 7));
         assert_eq!(parse_version("?"), (0, 0));
     }
+}
+
+/// Connects, with the two connections that a store needs.
+pub fn connect(address: &Address) -> Result<Connections> {
+    let mut writer = Driver::connect(address)?;
+    let mut reader = Driver::connect(address)?;
+    // Every page is read from one snapshot.
+    reader.run("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")?;
+    let dialect = MySql::detect(&mut writer)?;
+    Ok(Connections { writer: Box::new(writer), reader: Some(Box::new(reader)), dialect: Box::new(dialect) })
 }
