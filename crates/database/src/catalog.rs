@@ -298,7 +298,8 @@ fn next_number(sql: &mut dyn Sql, table: &Table) -> Result<u16> {
 }
 
 fn registrations(sql: &mut dyn Sql) -> Result<Vec<Registration>> {
-    let rows = sql.all("SELECT number, name, columns_by_id, key_columns FROM server_sync_table ORDER BY number", &[])?;
+    let rows =
+        sql.all("SELECT number, name, columns_by_id, key_columns FROM server_sync_table ORDER BY number", &[])?;
     rows.into_iter().map(parse).collect()
 }
 

@@ -2,8 +2,8 @@
 
 use sync_core::{Incarnation, Knowledge, Position, Source, StoreId, Value};
 use sync_store::{
-    Applied, Batch, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline, Result, Since, Sink, Store,
-    StoreError, TableStatus, Trouble,
+    Applied, Batch, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline, Restamp, Result, Since,
+    Sink, Store, StoreError, TableStatus, Trouble,
 };
 
 use crate::catalog::Catalog;
@@ -145,19 +145,6 @@ impl Database {
         self.anchor = Some((std::time::Instant::now(), micros));
         Ok((micros, uncertainty))
     }
-
-    fn is_empty(&mut self) -> Result<bool> {
-        if self.identity.head.seq > 0 {
-            return Ok(false);
-        }
-        let Connections { writer, dialect, .. } = &mut self.connections;
-        for info in self.catalog.infos.iter().filter(|i| i.status == TableStatus::Synchronised) {
-            if !tables::is_empty(writer.as_mut(), dialect.as_ref(), &info.name)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
 }
 
 fn refuse_missing_privileges(connections: &mut Connections) -> Result<()> {
@@ -203,7 +190,6 @@ fn random_u128() -> Result<u128> {
 
 impl Store for Database {
     fn describe(&mut self) -> Result<Description> {
-        self.refresh()?;
         let identity = identity::read(self.connections.writer.as_mut())?.ok_or_else(identity::not_prepared)?;
         self.identity = identity.clone();
         let (clock_micros, clock_uncertainty_micros) = self.clock()?;
@@ -219,7 +205,6 @@ impl Store for Database {
             role: identity.card.role,
             clock_micros,
             clock_uncertainty_micros,
-            empty: self.is_empty()?,
             tables: self.catalog.infos.clone(),
             warnings: self.catalog.warnings.clone(),
         })
@@ -231,6 +216,20 @@ impl Store for Database {
 
     fn drain(&mut self) -> Result<Drained> {
         drain::drain(self)
+    }
+
+    fn is_empty(&mut self) -> Result<bool> {
+        let Connections { writer, dialect, .. } = &mut self.connections;
+        for info in self.catalog.infos.iter().filter(|i| i.status == TableStatus::Synchronised) {
+            if !tables::is_empty(writer.as_mut(), dialect.as_ref(), &info.name)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn recognises(&mut self, own: Position) -> Result<bool> {
+        changes::recognises(self, own)
     }
 
     fn greet(&mut self, peer: Source, claimed: Option<Position>) -> Result<Greeting> {
@@ -268,8 +267,8 @@ impl Store for Database {
         changes::rows(self, table, keys)
     }
 
-    fn touch(&mut self, table: &str, keys: &[Vec<Value>], millis: u64) -> Result<()> {
-        drain::touch(self, table, keys, millis)
+    fn restamp(&mut self, table: &str, rows: &[Restamp], millis: u64) -> Result<()> {
+        drain::restamp(self, table, rows, millis)
     }
 
     fn conflicts(&mut self) -> Result<Vec<ConflictEntry>> {

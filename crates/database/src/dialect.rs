@@ -50,9 +50,9 @@ pub trait Dialect: Send + Sync {
     /// The condition that a column which was added to a table no longer has its default; may hold for too many rows.
     fn not_default(&self, column: &str) -> String;
 
-    /// The same for a column whose definition is at hand: exact also where statements cannot ask for the default.
-    fn not_default_of(&self, column: &Column) -> String {
-        self.not_default(&self.quote(&column.name))
+    /// As [`Dialect::not_default`], but looks at the column's default; for servers where no condition fits all.
+    fn unlike_default(&self, _sql: &mut dyn Sql, _table: &str, column: &str) -> Result<String> {
+        Ok(self.not_default(&self.quote(column)))
     }
 
     /// Makes the writes of this connection captured (as the application's are), or not.
@@ -96,6 +96,18 @@ pub trait Dialect: Send + Sync {
         table: &Table,
         registered: &Registered,
     ) -> Result<Vec<String>>;
+
+    /// Makes what cascades do to the rows of other tables marked, where the triggers of those do not fire; called when
+    /// all tables are registered and installed. Says what it did. Also removes our triggers from tables that are not
+    /// registered.
+    fn install_cascades(
+        &self,
+        _sql: &mut dyn Sql,
+        _schema: &Schema,
+        _registered: &[Registered],
+    ) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
 
     /// Removes all our triggers, and the guards from the application's. Tables are dropped by the caller afterwards.
     fn uninstall(&self, sql: &mut dyn Sql, schema: &Schema) -> Result<()>;

@@ -190,4 +190,7 @@ pub enum Op {
     Update = 2,
     /// The row disappeared, or a cascade is about to take it.
     Delete = 3,
+    /// Something happened that the trigger could not tell, because the key's definition had changed under it; the key
+    /// of such a mark is NULL. The table must be compared.
+    Unknown = 4,
 }

@@ -301,7 +301,8 @@ fn a_column_that_was_added_is_compared_with_its_default() {
     }
     let schema = site.schema();
     for column in &schema.tables[0].columns[1..] {
-        let count = format!("SELECT count(*) FROM t WHERE {}", SqliteDialect.not_default_of(column));
+        let condition = SqliteDialect.unlike_default(&mut site.ours, "t", &column.name).unwrap();
+        let count = format!("SELECT count(*) FROM t WHERE {condition}");
         assert_eq!(site.rows(&count), ["0"], "{column:?}");
         site.app(&format!("UPDATE t SET {} = 'A' WHERE id=2", column.name));
         assert_eq!(site.rows(&count), ["1"], "{column:?}");

@@ -80,7 +80,7 @@ fn columns_and_unique_keys() {
     assert_eq!(t.stored_columns().count(), 6);
     assert!(t.columns[6].generated);
     assert_eq!(t.uniques, [vec![1], vec![2, 3]]);
-    assert_eq!(t.columns[1].sql_type, "VARCHAR ( 20 ) COLLATE \"NOCASE\" DEFAULT 'x'");
+    assert_eq!(t.columns[1].sql_type, "VARCHAR ( 20 ) COLLATE \"NOCASE\"");
 }
 
 #[test]

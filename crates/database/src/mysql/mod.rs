@@ -1,6 +1,197 @@
 //! MySQL and MariaDB.
 
+mod added;
+mod definition;
 mod driver;
 mod errors;
+mod install;
+mod mark;
+mod names;
+mod own;
+mod schema;
+mod session;
+mod statement;
+mod triggers;
 
 pub use driver::{Address, Driver, Tls};
+
+use sync_store::Result;
+
+use crate::database::Connections;
+use crate::dialect::Dialect;
+use crate::schema::{Column, Kind, Registered, Schema, Table};
+use crate::sql::{Fields, Sql};
+
+/// Which of the two it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flavour {
+    /// MariaDB.
+    MariaDb,
+    /// MySQL.
+    MySql,
+}
+
+/// A server and how it says things.
+#[derive(Clone, Debug)]
+pub struct MySql {
+    /// Which of the two.
+    pub flavour: Flavour,
+    /// Major and minor version.
+    pub version: (u16, u16),
+    /// The account that our triggers belong to, `user@host`.
+    pub account: String,
+}
+
+impl MySql {
+    /// Asks a server what it is.
+    pub fn detect(sql: &mut dyn Sql) -> Result<Self> {
+        let row = sql.first("SELECT VERSION(), CURRENT_USER()", &[])?.unwrap_or_default();
+        let mut fields = Fields::of(row);
+        let (version, account) = (fields.text()?, fields.text()?);
+        let flavour = if version.contains("MariaDB") { Flavour::MariaDb } else { Flavour::MySql };
+        Ok(MySql { flavour, version: parse_version(&version), account })
+    }
+}
+
+/// `10.11.6-MariaDB-log` → (10, 11); what cannot be read is 0.
+fn parse_version(text: &str) -> (u16, u16) {
+    // Old clients were told 5.5.5- before the real version.
+    let mut parts = text.strip_prefix("5.5.5-").unwrap_or(text).split(|c: char| !c.is_ascii_digit());
+    let mut next = || parts.next().and_then(|p| p.parse().ok()).unwrap_or(0);
+    (next(), next())
+}
+
+impl Dialect for MySql {
+    fn quote(&self, name: &str) -> String {
+        names::quote(name)
+    }
+
+    fn begin(&self) -> &'static str {
+        "START TRANSACTION"
+    }
+
+    fn begin_snapshot(&self) -> &'static str {
+        "START TRANSACTION WITH CONSISTENT SNAPSHOT"
+    }
+
+    fn for_update(&self) -> &'static str {
+        " FOR UPDATE NOWAIT"
+    }
+
+    fn wait_for_update(&self) -> &'static str {
+        " FOR UPDATE"
+    }
+
+    fn by_key(&self, table: &Table) -> String {
+        let force = if table.has_primary { " FORCE INDEX (PRIMARY)" } else { "" };
+        format!("{}{force}", names::quote(&table.name))
+    }
+
+    fn delete_marks(&self, mark_table: &str, count: usize) -> String {
+        let places = vec!["?"; count].join(",");
+        // Only the form with several tables takes an index hint.
+        format!("DELETE m FROM {} m FORCE INDEX (PRIMARY) WHERE m.id IN ({places})", names::quote(mark_table))
+    }
+
+    fn mark_id(&self) -> &'static str {
+        mark::ID
+    }
+
+    fn mark_now(&self) -> &'static str {
+        mark::NOW
+    }
+
+    fn not_default(&self, column: &str) -> String {
+        format!("({column} IS NOT NULL AND CAST({column} AS BINARY) NOT IN ('', '0'))")
+    }
+
+    fn unlike_default(&self, sql: &mut dyn Sql, table: &str, column: &str) -> Result<String> {
+        added::condition(sql, table, column)
+    }
+
+    fn capture(&self, on: bool) -> &'static str {
+        if on { "SET @server_sync_applying = NULL" } else { "SET @server_sync_applying = 1" }
+    }
+
+    fn on_duplicate(&self, _key: &[String], set: &[String]) -> String {
+        let assignments: Vec<String> = set.iter().map(|c| format!("{c}=VALUES({c})")).collect();
+        format!(" ON DUPLICATE KEY UPDATE {}", assignments.join(", "))
+    }
+
+    fn now_micros(&self) -> &'static str {
+        "TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6))"
+    }
+
+    fn mark_micros(&self) -> &'static str {
+        "TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', m.at)"
+    }
+
+    fn same(&self, column: &Column, left: &str, right: &str) -> String {
+        match column.kind {
+            // The first comparison finds by index what the second decides.
+            Kind::Text => format!("({left} = {right} AND CAST({left} AS BINARY) = CAST({right} AS BINARY))"),
+            _ => format!("{left} = {right}"),
+        }
+    }
+
+    fn own_tables(&self) -> Vec<String> {
+        own::own_tables()
+    }
+
+    fn conflict_table(&self) -> Table {
+        own::conflict_table()
+    }
+
+    fn max_params(&self) -> usize {
+        65_535
+    }
+
+    fn probe(&self, sql: &mut dyn Sql) -> Result<String> {
+        schema::probe(sql)
+    }
+
+    fn read_schema(&self, sql: &mut dyn Sql) -> Result<Schema> {
+        schema::read(sql, self.flavour)
+    }
+
+    fn install(
+        &self,
+        sql: &mut dyn Sql,
+        schema: &Schema,
+        table: &Table,
+        registered: &Registered,
+    ) -> Result<Vec<String>> {
+        install::install(self, sql, schema, table, registered)
+    }
+
+    fn uninstall(&self, sql: &mut dyn Sql, schema: &Schema) -> Result<()> {
+        install::uninstall(self, sql, schema)
+    }
+
+    fn missing_privileges(&self, _sql: &mut dyn Sql, _schema: &Schema) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions() {
+        assert_eq!(parse_version("10.11.6-MariaDB-0+deb12u1"), (10, 11));
+        assert_eq!(parse_version("5.5.5-10.4.1-MariaDB"), (10, 4));
+        assert_eq!(parse_version("9.7.4-2"), (9, 7));
+        assert_eq!(parse_version("?"), (0, 0));
+    }
+}
+
+/// Connects, with the two connections that a store needs.
+pub fn connect(address: &Address) -> Result<Connections> {
+    let mut writer = Driver::connect(address)?;
+    let mut reader = Driver::connect(address)?;
+    // Every page is read from one snapshot.
+    reader.run("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")?;
+    let dialect = MySql::detect(&mut writer)?;
+    Ok(Connections { writer: Box::new(writer), reader: Some(Box::new(reader)), dialect: Box::new(dialect) })
+}

@@ -38,15 +38,42 @@ pub(super) fn install(sql: &mut dyn Sql, table: &Table, registered: &Registered)
 
 /// Removes all our triggers.
 pub(super) fn uninstall(sql: &mut dyn Sql) -> Result<()> {
+    remove(sql, |_| true).map(drop)
+}
+
+/// Removes our triggers from tables of the application that are not registered; says from which.
+pub(super) fn remove_unregistered(sql: &mut dyn Sql, registered: &[Registered]) -> Result<Vec<String>> {
+    let is_unknown =
+        |table: &str| !table.starts_with(PREFIX) && !registered.iter().any(|r| r.name.eq_ignore_ascii_case(table));
+    let tables = remove(sql, is_unknown)?;
+    Ok(tables.iter().map(|t| format!("table {t}: triggers removed, it is not synchronised")).collect())
+}
+
+/// Removes our triggers from these tables; returns those that had any.
+fn remove(sql: &mut dyn Sql, from: impl Fn(&str) -> bool) -> Result<BTreeSet<String>> {
+    if unwanted(sql, &from)?.is_empty() {
+        return Ok(BTreeSet::new());
+    }
     transaction(sql, |sql| {
-        for row in sql.all("SELECT name FROM main.sqlite_schema WHERE type='trigger'", &[])? {
-            let name = Fields::of(row).text()?;
-            if name.starts_with(PREFIX) {
-                sql.run(&format!("DROP TRIGGER main.{}", quote(&name)))?;
-            }
+        let unwanted = unwanted(sql, &from)?;
+        for (trigger, _) in &unwanted {
+            sql.run(&format!("DROP TRIGGER main.{}", quote(trigger)))?;
         }
-        Ok(())
+        Ok(unwanted.into_iter().map(|(_, table)| table).collect())
     })
+}
+
+/// Our triggers on these tables, with the tables.
+fn unwanted(sql: &mut dyn Sql, on: &impl Fn(&str) -> bool) -> Result<Vec<(String, String)>> {
+    let mut found = Vec::new();
+    for row in sql.all("SELECT name, tbl_name FROM main.sqlite_schema WHERE type='trigger'", &[])? {
+        let mut fields = Fields::of(row);
+        let (name, table) = (fields.text()?, fields.text()?);
+        if name.starts_with(PREFIX) && on(&table) {
+            found.push((name, table));
+        }
+    }
+    Ok(found)
 }
 
 /// Whether the file can be written, found out by writing to it and taking that back.

@@ -78,8 +78,8 @@ impl Dialect for SqliteDialect {
         format!("{column} IS NOT NULL")
     }
 
-    fn not_default_of(&self, column: &Column) -> String {
-        format!("{} COLLATE BINARY IS NOT {}", quote(&column.name), schema::default_of(&column.sql_type))
+    fn unlike_default(&self, sql: &mut dyn Sql, table: &str, column: &str) -> Result<String> {
+        Ok(format!("{} COLLATE BINARY IS NOT {}", quote(column), schema::default_of(sql, table, column)?))
     }
 
     fn capture(&self, on: bool) -> &'static str {
@@ -144,6 +144,11 @@ impl Dialect for SqliteDialect {
         registered: &Registered,
     ) -> Result<Vec<String>> {
         install::install(sql, table, registered)
+    }
+
+    /// Cascades fire triggers by themselves; only removes the triggers of tables that are not registered.
+    fn install_cascades(&self, sql: &mut dyn Sql, _schema: &Schema, registered: &[Registered]) -> Result<Vec<String>> {
+        install::remove_unregistered(sql, registered)
     }
 
     fn uninstall(&self, sql: &mut dyn Sql, _schema: &Schema) -> Result<()> {

@@ -1,8 +1,7 @@
 //! Reading the schema of an SQLite database. Reading only.
 //!
 //! Left out: views, virtual tables and the tables in which those keep their contents (see [`super::search`]),
-//! SQLite's own tables and ours. Columns say in `sql_type` what CREATE TABLE says: `TEXT COLLATE NOCASE DEFAULT 'x'`;
-//! the default is there because a column that was added compares with it (`default_of`).
+//! SQLite's own tables and ours. Columns say their type in upper case, and the collation: `TEXT COLLATE "NOCASE"`.
 //!
 //! In SQLite a primary key may hold NULLs unless it is INTEGER PRIMARY KEY, NOT NULL or WITHOUT ROWID. Such a key
 //! column is `nullable`; a row with a NULL in its key has no identity, is never marked and stays at its site.
@@ -122,12 +121,10 @@ struct Raw {
     not_null: bool,
     key_place: i64,
     generated: bool,
-    default: Option<String>,
 }
 
 fn columns(sql: &mut dyn Sql, table: &str) -> Result<Vec<Raw>> {
-    let query =
-        "SELECT name, type, \"notnull\", pk, hidden, dflt_value FROM pragma_table_xinfo(?, 'main') ORDER BY cid";
+    let query = "SELECT name, type, \"notnull\", pk, hidden FROM pragma_table_xinfo(?, 'main') ORDER BY cid";
     let parse = |row| {
         let mut fields = Fields::of(row);
         Ok(Raw {
@@ -136,7 +133,6 @@ fn columns(sql: &mut dyn Sql, table: &str) -> Result<Vec<Raw>> {
             not_null: fields.int()? == 1,
             key_place: fields.int()?,
             generated: fields.int()? >= 2,
-            default: Some(fields.text()?).filter(|d| !d.is_empty()),
         })
     };
     sql.all(query, &[Value::text(table)])?.into_iter().map(parse).collect()
@@ -151,13 +147,12 @@ impl Raw {
         let nullable = !(self.not_null || is_row_id || is_clustered);
         let collation = collations.get(&self.name.to_ascii_lowercase());
         let collated = collation.map(|c| format!(" COLLATE {c}")).unwrap_or_default();
-        let default = self.default.as_ref().map(|d| format!(" DEFAULT {d}")).unwrap_or_default();
         let strict = if table.strict { " STRICT" } else { "" };
         let null = if nullable { "" } else { " NOT NULL" };
         let generated = if self.generated { " GENERATED" } else { "" };
         Column {
             definition: format!("{} {declared} {}{strict}{null}{generated}", super::quote(&self.name), affinity(kind)),
-            sql_type: format!("{declared}{collated}{default}").trim_start().to_owned(),
+            sql_type: format!("{declared}{collated}").trim_start().to_owned(),
             name: self.name.clone(),
             kind,
             nullable,
@@ -198,7 +193,7 @@ fn affinity(kind: Kind) -> &'static str {
 /// Whether values that SQLite calls equal can differ in type: 1 and 1.0.
 pub(super) fn is_typeless(column: &Column) -> bool {
     let first = tokens::tokens(&column.sql_type).first().map(|t| t.name());
-    column.kind == Kind::Bytes && first.is_none_or(|word| ["ANY", "COLLATE", "DEFAULT"].contains(&word.as_str()))
+    column.kind == Kind::Bytes && first.is_none_or(|word| ["ANY", "COLLATE"].contains(&word.as_str()))
 }
 
 /// ` COLLATE X` of a column's `sql_type`, if it has one other than BINARY.
@@ -208,14 +203,18 @@ pub(super) fn collation_of(sql_type: &str) -> String {
     collation.filter(|c| c != "BINARY").map(|c| format!(" COLLATE {}", super::quote(&c))).unwrap_or_default()
 }
 
-/// The default in a column's `sql_type`, as an expression; `NULL` if there is none.
-pub(super) fn default_of(sql_type: &str) -> String {
-    let all = tokens::tokens(sql_type);
-    let at = tokens::find(&all, "DEFAULT").map_or(all.len(), |i| i + 1);
-    match &all[at..] {
+/// The default of a column, as an expression; `NULL` if there is none.
+pub(super) fn default_of(sql: &mut dyn Sql, table: &str, column: &str) -> Result<String> {
+    let query = "SELECT dflt_value FROM pragma_table_xinfo(?, 'main') WHERE name=?";
+    let row = sql.first(query, &[Value::text(table), Value::text(column)])?;
+    Ok(constant(&Fields::of(row.unwrap_or_default()).text()?))
+}
+
+fn constant(default: &str) -> String {
+    match tokens::tokens(default).as_slice() {
         [] => "NULL".to_owned(),
         [one] if is_text(one) => format!("'{}'", one.name().replace('\'', "''")),
-        several => tokens::source(sql_type, several).to_owned(),
+        _ => default.to_owned(),
     }
 }
 
@@ -374,20 +373,24 @@ mod tests {
     }
 
     #[test]
-    fn types_tell_collation_and_default() {
-        assert_eq!(collation_of("TEXT COLLATE \"NOCASE\" DEFAULT 'x'"), " COLLATE \"NOCASE\"");
+    fn types_tell_the_collation() {
+        assert_eq!(collation_of("TEXT COLLATE \"NOCASE\""), " COLLATE \"NOCASE\"");
         assert_eq!(collation_of("TEXT COLLATE \"BINARY\""), "");
+        assert_eq!(collation_of("TEXT"), "");
+    }
+
+    #[test]
+    fn defaults_are_constants() {
         let defaults = [
-            ("TEXT COLLATE \"NOCASE\" DEFAULT 'a b' ", "'a b'"),
-            ("INTEGER DEFAULT -1", "-1"),
-            ("INTEGER DEFAULT true", "true"),
-            ("TEXT DEFAULT \"it's\"", "'it''s'"),
-            ("TEXT DEFAULT open", "'open'"),
-            ("DEFAULT x'00'", "x'00'"),
-            ("INTEGER", "NULL"),
+            ("-1", "-1"),
+            ("true", "true"),
+            ("\"it's\"", "'it''s'"),
+            ("open", "'open'"),
+            ("x'00'", "x'00'"),
+            ("", "NULL"),
         ];
-        for (sql_type, expected) in defaults {
-            assert_eq!(default_of(sql_type), expected);
+        for (default, expected) in defaults {
+            assert_eq!(constant(default), expected);
         }
     }
 }

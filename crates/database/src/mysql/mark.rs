@@ -1,0 +1,75 @@
+//! The mark tables: their columns, and the text that appends marks. Text only.
+
+use super::names::quote;
+use crate::schema::{Column, Kind, Op, Registered, Table};
+
+/// A mark's id: unique without a lock, ascending within a boot of the server.
+pub(super) const ID: &str = "UUID_SHORT()";
+
+/// Another id, where the first was taken: after a boot at the same reading of a clock that does not go while the
+/// machine is off, the server begins with the same numbers.
+pub(super) const OTHER_ID: &str = "UUID_SHORT() ^ FLOOR(RAND() * 72057594037927936)";
+
+/// When.
+pub(super) const NOW: &str = "UTC_TIMESTAMP(6)";
+
+/// All bits of a word.
+pub(super) const ALL: &str = "4294967295";
+
+/// The beginning of an INSERT of marks with so many words and key columns.
+pub(super) fn into(registered: &Registered, words: usize, keys: usize) -> String {
+    let words: String = (0..words).map(|i| format!(", b{i}")).collect();
+    let keys: String = (0..keys).map(|i| format!(", k{i}")).collect();
+    format!("INSERT INTO {} (id, op, at{words}{keys})", quote(&registered.mark_table()))
+}
+
+/// The values that go with [`into`], without parentheses.
+pub(super) fn values(op: Op, words: &[String], keys: &[String]) -> String {
+    let rest: String = words.iter().chain(keys).map(|v| format!(", {v}")).collect();
+    format!("{ID}, {}, {NOW}{rest}", op as u8)
+}
+
+/// A statement that marks the whole table as changed in an unknown way, and gives up if even that cannot be done.
+pub(super) fn unknown(registered: &Registered) -> String {
+    let into = into(registered, 0, 0);
+    format!(
+        "DECLARE EXIT HANDLER FOR 1054, 1062, 1142, 1143, 1146 BEGIN END;\n{into} VALUES ({OTHER_ID}, {}, {NOW});",
+        Op::Unknown as u8
+    )
+}
+
+/// The columns a mark table should have after `id`, `op` and `at`, each with its type.
+pub(super) fn columns(table: &Table, registered: &Registered) -> Vec<(String, String)> {
+    let words = (0..registered.bit_columns()).map(|i| (format!("b{i}"), WORD.to_owned()));
+    let keys = table.key_columns().enumerate().map(|(i, c)| (format!("k{i}"), key_type(c)));
+    words.chain(keys).collect()
+}
+
+/// The type of the changed-column bits.
+pub(super) const WORD: &str = "int unsigned";
+
+/// Integers are kept in the widest type: a key that outgrows INT can then be marked before the triggers are renewed.
+fn key_type(column: &Column) -> String {
+    let is_plain = column.kind == Kind::Integer && column.sql_type.to_ascii_lowercase().contains("int");
+    match (is_plain, column.sql_type.contains("unsigned")) {
+        (true, true) => "bigint unsigned".to_owned(),
+        (true, false) => "bigint".to_owned(),
+        (false, _) => column.sql_type.clone(),
+    }
+}
+
+/// A column's declaration. Keys can be NULL: those of marks without a key are.
+pub(super) fn declaration(name: &str, sql_type: &str) -> String {
+    let constraint = if name.starts_with('b') { "NOT NULL DEFAULT 0" } else { "NULL DEFAULT NULL" };
+    format!("{name} {sql_type} {constraint}")
+}
+
+/// Creates the mark table.
+pub(super) fn create(table: &Table, registered: &Registered) -> String {
+    let columns: String = columns(table, registered).iter().map(|(n, t)| format!(", {}", declaration(n, t))).collect();
+    format!(
+        "CREATE TABLE IF NOT EXISTS {} (id BIGINT UNSIGNED NOT NULL PRIMARY KEY, op TINYINT NOT NULL, \
+         at DATETIME(6) NOT NULL{columns}) ENGINE=InnoDB",
+        quote(&registered.mark_table())
+    )
+}

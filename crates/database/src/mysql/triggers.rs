@@ -1,0 +1,165 @@
+//! The text of our triggers on one table. Text only; nothing is run here.
+//!
+//! # What a trigger may and may not do
+//! It appends marks, and reads nothing but the row it fires for. It must never make a statement of the application
+//! fail, whatever happened to the table or to ours since it was made. So everything that a changed definition can
+//! cause is handled, each by itself and never SQLEXCEPTION as a whole, which would hide deadlocks:
+//!
+//! 1. A column was dropped or renamed (1054): the row is marked with *all* columns.
+//! 2. That fails too: a key column was renamed (1054) or holds more than the mark's column can (1264, 1265, 1292, 1366,
+//!    1406), or ids are taken (1062: two boots at the same clock reading): a mark without a key says that the table
+//!    must be compared ([`Op::Unknown`]).
+//! 3. The mark table is gone (1146) or closed to the definer (1142, 1143): the write goes through unmarked.
+
+use super::names::{quote, trigger_name};
+use super::{Flavour, mark};
+use crate::schema::{BITS, Column, Kind, Op, Registered, Table};
+
+/// A trigger as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub name: String,
+    pub table: String,
+    pub timing: &'static str,
+    pub event: &'static str,
+    pub body: String,
+}
+
+/// The session variable that switches capture off for our own writes.
+pub(super) const GUARD: &str = "@server_sync_applying IS NULL";
+
+/// What a changed definition can cause.
+pub(super) const CHANGED: &str = "1054, 1062, 1142, 1143, 1146, 1264, 1265, 1292, 1366, 1406";
+
+/// The three triggers that capture one table's own changes.
+pub(super) fn capture(flavour: Flavour, table: &Table, registered: &Registered) -> [Wanted; 3] {
+    let text = Text { flavour, table, registered };
+    let wanted = |suffix: &str, event, body| Wanted {
+        name: trigger_name(registered.number, suffix),
+        table: table.name.clone(),
+        timing: "AFTER",
+        event,
+        body,
+    };
+    [
+        wanted("ai", "INSERT", text.row_trigger(&text.insert_of(Op::Insert, "NEW"))),
+        wanted("au", "UPDATE", text.update()),
+        wanted("ad", "DELETE", text.row_trigger(&text.insert_of(Op::Delete, "OLD"))),
+    ]
+}
+
+/// The bits of these columns, one word for each `b` column of the mark.
+pub(super) fn words<'a>(registered: &Registered, columns: impl IntoIterator<Item = &'a str>) -> Vec<u64> {
+    let mut words = vec![0; registered.bit_columns()];
+    for id in columns.into_iter().filter_map(|c| registered.id(c)).map(usize::from) {
+        words[id / BITS] |= 1 << (id % BITS);
+    }
+    words
+}
+
+struct Text<'a> {
+    flavour: Flavour,
+    table: &'a Table,
+    registered: &'a Registered,
+}
+
+impl Text<'_> {
+    /// A trigger that appends one kind of mark.
+    fn row_trigger(&self, insert: &str) -> String {
+        self.protected(insert, &format!("IF {GUARD} THEN\n{insert};\nEND IF;"))
+    }
+
+    /// A body whose failures are handled as told above; `again` is step 1.
+    fn protected(&self, again: &str, body: &str) -> String {
+        format!(
+            "BEGIN\nDECLARE EXIT HANDLER FOR {CHANGED} BEGIN\n\
+             DECLARE EXIT HANDLER FOR {CHANGED} BEGIN\n{}\nEND;\n{again};\nEND;\n{body}\nEND",
+            mark::unknown(self.registered)
+        )
+    }
+
+    fn key(&self, row: &str) -> Vec<String> {
+        self.table.key_columns().map(|c| format!("{row}.{}", quote(&c.name))).collect()
+    }
+
+    fn insert_of(&self, op: Op, row: &str) -> String {
+        let values = mark::values(op, &[], &self.key(row));
+        format!("{} VALUES ({values})", mark::into(self.registered, 0, self.table.key.len()))
+    }
+
+    /// A delete mark of the old key and an insert mark of the new one.
+    fn moved(&self) -> String {
+        let (old, new) =
+            (mark::values(Op::Delete, &[], &self.key("OLD")), mark::values(Op::Insert, &[], &self.key("NEW")));
+        format!("{} VALUES ({old}), ({new})", mark::into(self.registered, 0, self.table.key.len()))
+    }
+
+    fn written(&self, words: &[String]) -> String {
+        let values = mark::values(Op::Update, words, &self.key("NEW"));
+        format!("{} VALUES ({values})", mark::into(self.registered, words.len(), self.table.key.len()))
+    }
+
+    fn update(&self) -> String {
+        let count = self.registered.bit_columns();
+        let variables: Vec<String> = (0..count).map(|i| format!("w{i}")).collect();
+        let declarations: String =
+            (0..count).map(|i| format!("DECLARE w{i} INT UNSIGNED DEFAULT {};\n", self.changed(i))).collect();
+        let (moved, written) = (self.moved(), self.written(&variables));
+        let body = format!(
+            "IF {GUARD} THEN BEGIN\n{declarations}IF {} THEN\n{moved};\nELSEIF {} THEN\n{written};\nEND IF;\nEND; END IF;",
+            self.key_changed(&variables),
+            variables.join(" OR "),
+        );
+        self.protected(&self.update_again(), &body)
+    }
+
+    /// Everything is marked, by the old key too if it is another.
+    fn update_again(&self) -> String {
+        let all = vec![mark::ALL.to_owned(); self.registered.bit_columns()];
+        let (moved, written) = (self.moved(), self.written(&all));
+        let same: Vec<String> = self.table.key_columns().map(|c| format!("({})", self.unchanged(c))).collect();
+        format!("IF {} THEN\n{written};\nELSE\n{moved};\nEND IF", same.join(" AND "))
+    }
+
+    fn key_changed(&self, variables: &[String]) -> String {
+        let words = words(self.registered, self.table.key_columns().map(|c| c.name.as_str()));
+        let tests =
+            words.iter().zip(variables).filter(|(word, _)| **word != 0).map(|(word, v)| format!("{v} & {word}"));
+        let tests: Vec<String> = tests.collect();
+        if tests.is_empty() { "FALSE".to_owned() } else { tests.join(" OR ") }
+    }
+
+    /// The expression for one word of changed-column bits.
+    fn changed(&self, word: usize) -> String {
+        let term = |c: &Column| {
+            let id = usize::from(self.registered.id(&c.name)?);
+            (id / BITS == word).then(|| format!("IF({}, 0, {})", self.unchanged(c), 1u64 << (id % BITS)))
+        };
+        let terms: Vec<String> = self.table.stored_columns().filter_map(term).collect();
+        if terms.is_empty() { "0".to_owned() } else { terms.join(" | ") }
+    }
+
+    /// That a column has the same bytes before and after.
+    fn unchanged(&self, column: &Column) -> String {
+        let name = quote(&column.name);
+        let (new, old) = (format!("NEW.{name}"), format!("OLD.{name}"));
+        let is = |word: &str| column.sql_type.to_ascii_lowercase().starts_with(word);
+        match column.kind {
+            // By position: labels compare by collation.
+            Kind::Text if is("enum") || is("set") => format!("{new} + 0 <=> {old} + 0"),
+            Kind::Text | Kind::Json => format!("CAST({new} AS BINARY) <=> CAST({old} AS BINARY)"),
+            // 0 = -0, but their bits differ.
+            Kind::Float => format!(
+                "{new} <=> {old} AND ({new} <> 0 OR {new} IS NULL OR CAST({new} AS CHAR) = CAST({old} AS CHAR))"
+            ),
+            // MySQL compares local times, and in the hour that a clock is put back two instants have the same.
+            Kind::Exact if is("timestamp") && self.flavour == Flavour::MySql => {
+                format!("UNIX_TIMESTAMP({new}) <=> UNIX_TIMESTAMP({old})")
+            }
+            Kind::Exact | Kind::Integer | Kind::Bytes | Kind::Geometry => format!("{new} <=> {old}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
