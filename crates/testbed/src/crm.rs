@@ -80,7 +80,7 @@ pub fn run_transaction(connection: &mut Conn, work: &Transaction) -> Result<bool
     }
 }
 
-fn attempt(connection: &mut Conn, work: &Transaction) -> mysql::Result<()> {
+pub(crate) fn attempt(connection: &mut Conn, work: &Transaction) -> mysql::Result<()> {
     // Dropped without commit, it is rolled back.
     let mut transaction = connection.start_transaction(TxOpts::default())?;
     for statement in &work.statements {
@@ -96,12 +96,12 @@ pub(crate) fn execute(connection: &mut impl Queryable, statement: &Statement) ->
 
 /// Duplicate key, foreign key (child, parent), CHECK (MySQL, MariaDB), lock wait, deadlock, a cascade over more tables
 /// than MySQL 9 opens.
-fn is_expected(code: u16) -> bool {
+pub(crate) fn is_expected(code: u16) -> bool {
     matches!(code, 1062 | 1451 | 1452 | 3819 | 4025 | 1205 | 1213 | 6575)
 }
 
-fn parameters(values: impl Iterator<Item = Value>) -> mysql::Params {
-    let values: Vec<_> = values.map(parameter).collect();
+pub(crate) fn parameters(values: impl IntoIterator<Item = Value>) -> mysql::Params {
+    let values: Vec<_> = values.into_iter().map(parameter).collect();
     if values.is_empty() { mysql::Params::Empty } else { mysql::Params::Positional(values) }
 }
 

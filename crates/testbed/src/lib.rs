@@ -6,6 +6,7 @@ mod client;
 mod crm;
 mod dump;
 mod error;
+mod load;
 mod options;
 mod port;
 mod sakila;
@@ -16,6 +17,9 @@ mod wait;
 pub use crm::{create_crm, create_load_tables, insert_rows, run_transaction};
 pub use dump::{Cell, DatabaseDump, SchemaDump, TableDump, assert_equal, difference, dump, schema_dump};
 pub use error::TestbedError;
+pub use load::{
+    Change, CheckReport, LoadReport, Violation, Write, Writers, WritersOptions, check_journals, fill_load_tables,
+};
 pub use options::Options;
 pub use sakila::{Locations, load_sakila, sakila};
 pub use server::{Account, Flavour, MariaDb, Mysql, Server};

@@ -7,7 +7,7 @@ use sync_store::Result;
 use super::names::{other_name, quote, trigger_name};
 use super::session::{Settings, apply, ddl, with_short_waits};
 use super::triggers::{self, Wanted};
-use super::{Flavour, MySql, mark, schema as reader};
+use super::{Flavour, MySql, mark, schema as reader, statement};
 use crate::schema::{Registered, Schema, Table, Trigger};
 use crate::sql::Sql;
 
@@ -105,9 +105,15 @@ pub(super) fn renew(server: &MySql, sql: &mut dyn Sql, wanted: &[Wanted], all: &
         let other = other_name(&wanted.name);
         let namesakes: Vec<&Trigger> = all.iter().filter(|t| t.name == wanted.name || t.name == other).collect();
         // Those on another table went with it when it was renamed; its own installation removes them.
-        let here = namesakes.iter().copied().filter(|t| t.table == wanted.table);
-        let (right, wrong): (Vec<&Trigger>, Vec<&Trigger>) = here.partition(|t| is_right(server, t, wanted));
+        let (mut right, mut wrong) = (Vec::new(), Vec::new());
+        for trigger in namesakes.iter().copied().filter(|t| t.table == wanted.table) {
+            let is_right = is_right(server, sql, trigger, wanted)?;
+            if is_right { &mut right } else { &mut wrong }.push(trigger);
+        }
         if right.is_empty() {
+            for w in &wrong {
+                eprintln!("{w:?}\n{wanted:?}");
+            }
             replace(server, sql, wanted, &namesakes)?;
         } else {
             drop_all(sql, wrong.iter().chain(right.iter().skip(1)).copied())?;
@@ -117,11 +123,13 @@ pub(super) fn renew(server: &MySql, sql: &mut dyn Sql, wanted: &[Wanted], all: &
     Ok(count)
 }
 
-fn is_right(server: &MySql, trigger: &Trigger, wanted: &Wanted) -> bool {
-    trigger.body == wanted.body
-        && trigger.definer == server.account
-        && trigger.event == wanted.event
-        && trigger.timing == wanted.timing
+fn is_right(server: &MySql, sql: &mut dyn Sql, trigger: &Trigger, wanted: &Wanted) -> Result<bool> {
+    let alike = trigger.definer == server.account && trigger.event == wanted.event && trigger.timing == wanted.timing;
+    // MySQL shows names with backticks wrongly, so a difference there proves nothing.
+    if alike && trigger.body != wanted.body && wanted.body.contains("``") {
+        return Ok(statement::read(sql, &trigger.name)?.body == wanted.body);
+    }
+    Ok(alike && trigger.body == wanted.body)
 }
 
 /// Creates a trigger under one of its two names, then drops those it replaces.

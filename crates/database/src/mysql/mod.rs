@@ -10,6 +10,7 @@ mod names;
 mod own;
 mod schema;
 mod session;
+mod statement;
 mod triggers;
 
 pub use driver::{Address, Driver, Tls};

@@ -5,10 +5,10 @@
 //! fail, whatever happened to the table or to ours since it was made. So everything that a changed definition can
 //! cause is handled, each by itself and never SQLEXCEPTION as a whole, which would hide deadlocks:
 //!
-//! 1. A column was dropped or renamed (1054), the mark's id was taken (1062: two boots at the same clock reading): the
-//!    row is marked once more with *all* columns and another id.
+//! 1. A column was dropped or renamed (1054): the row is marked with *all* columns.
 //! 2. That fails too: a key column was renamed (1054) or holds more than the mark's column can (1264, 1265, 1292, 1366,
-//!    1406): a mark without a key says that the table must be compared ([`Op::Unknown`]).
+//!    1406), or ids are taken (1062: two boots at the same clock reading): a mark without a key says that the table
+//!    must be compared ([`Op::Unknown`]).
 //! 3. The mark table is gone (1146) or closed to the definer (1142, 1143): the write goes through unmarked.
 
 use super::names::{quote, trigger_name};
@@ -66,8 +66,7 @@ struct Text<'a> {
 impl Text<'_> {
     /// A trigger that appends one kind of mark.
     fn row_trigger(&self, insert: &str) -> String {
-        let again = insert.replace(mark::ID, mark::OTHER_ID);
-        self.protected(&again, &format!("IF {GUARD} THEN\n{insert};\nEND IF;"))
+        self.protected(insert, &format!("IF {GUARD} THEN\n{insert};\nEND IF;"))
     }
 
     /// A body whose failures are handled as told above; `again` is step 1.
@@ -119,7 +118,7 @@ impl Text<'_> {
         let all = vec![mark::ALL.to_owned(); self.registered.bit_columns()];
         let (moved, written) = (self.moved(), self.written(&all));
         let same: Vec<String> = self.table.key_columns().map(|c| format!("({})", self.unchanged(c))).collect();
-        format!("IF {} THEN\n{written};\nELSE\n{moved};\nEND IF", same.join(" AND ")).replace(mark::ID, mark::OTHER_ID)
+        format!("IF {} THEN\n{written};\nELSE\n{moved};\nEND IF", same.join(" AND "))
     }
 
     fn key_changed(&self, variables: &[String]) -> String {

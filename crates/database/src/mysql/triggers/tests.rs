@@ -66,16 +66,6 @@ fn a_table_whose_columns_are_all_generated_but_the_key_still_works() {
 }
 
 #[test]
-fn every_insert_beyond_the_first_takes_another_id() {
-    let (table, registered) = table(vec![column("id", "int", Kind::Integer)]);
-    for trigger in capture(Flavour::MySql, &table, &registered) {
-        let (handler, normal) = trigger.body.split_once("END;\nIF @server_sync_applying").unwrap();
-        assert!(!handler.contains("(UUID_SHORT(),") && handler.contains("RAND()"), "{handler}");
-        assert!(!normal.contains("RAND()"), "{normal}");
-    }
-}
-
-#[test]
 fn words_by_id() {
     let columns: Vec<String> = (0..40).map(|i| format!("c{i}")).collect();
     let registered = Registered { number: 1, name: "t".into(), columns, key: vec![] };
