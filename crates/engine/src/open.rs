@@ -1,6 +1,7 @@
 //! From settings to stores: the only place that knows which kinds there are. Refuses before anything is touched.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
@@ -8,7 +9,7 @@ use sync_config::{self as config, Link, Settings, VersionSource};
 use sync_core::{SiteId, Value};
 use sync_database::mysql::{self, Address, Tls};
 use sync_database::sql::Sql;
-use sync_database::{Card, Connections, Database};
+use sync_database::{Card, Connections, Database, sqlite};
 use sync_store::{Role, SlaveSettings, Store, StoreError, Trouble};
 
 use crate::brake::Brake;
@@ -21,7 +22,7 @@ use crate::state::{Remembered, State};
 pub fn connect(database: &config::Database) -> Result<Connections> {
     match database {
         config::Database::Mysql(m) => Ok(mysql::connect(&address(m))?),
-        config::Database::Sqlite(s) => Err(EngineError::new(Kind::Failure, format!("sqlite {}", s.path.display()))),
+        config::Database::Sqlite(s) => Ok(sqlite::connect(&s.path)?),
     }
 }
 
@@ -83,15 +84,29 @@ fn card(settings: &Settings, sql: &mut dyn Sql) -> Result<Card> {
     })
 }
 
+/// The application's version as it is now; connects only if the version comes from a query.
+pub fn version_now(settings: &Settings) -> Result<String> {
+    match &settings.version.source {
+        VersionSource::Query(_) => vd_version(settings, connect(&settings.database)?.writer.as_mut()),
+        VersionSource::Fixed(version) => Ok(version.to_string()),
+        VersionSource::File(path) => version_in_file(path),
+    }
+}
+
 fn vd_version(settings: &Settings, sql: &mut dyn Sql) -> Result<String> {
     let text = match &settings.version.source {
         VersionSource::Fixed(version) => version.to_string(),
-        VersionSource::File(path) => fs::read_to_string(path).map_err(|e| {
-            EngineError::new(Kind::Configuration, format!("cannot read the version from {}: {e}", path.display()))
-                .hint("check version_file in [vd]")
-        })?,
+        VersionSource::File(path) => version_in_file(path)?,
         VersionSource::Query(query) => version_by_query(sql, query)?,
     };
+    Ok(text.trim().to_owned())
+}
+
+fn version_in_file(path: &Path) -> Result<String> {
+    let text = fs::read_to_string(path).map_err(|e| {
+        EngineError::new(Kind::Configuration, format!("cannot read the version from {}: {e}", path.display()))
+            .hint("check version_file in [vd]")
+    })?;
     Ok(text.trim().to_owned())
 }
 
