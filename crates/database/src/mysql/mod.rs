@@ -79,7 +79,10 @@ impl Dialect for MySql {
     }
 
     fn wait_for_update(&self) -> &'static str {
-        " FOR UPDATE"
+        match self.flavour {
+            Flavour::MariaDb => " FOR UPDATE WAIT 5",
+            Flavour::MySql => " FOR UPDATE",
+        }
     }
 
     fn by_key(&self, table: &Table) -> String {
@@ -180,6 +183,11 @@ pub fn connect(address: &Address) -> Result<Connections> {
     // Every page is read from one snapshot.
     reader.run("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")?;
     let dialect = MySql::detect(&mut writer)?;
+    if dialect.flavour == Flavour::MariaDb {
+        // Whoever never waits is never part of a deadlock: the application's transaction cannot be its victim. MySQL
+        // knows no such value.
+        writer.run("SET innodb_lock_wait_timeout=0")?;
+    }
     Ok(Connections::new(Box::new(writer), Some(Box::new(reader)), Box::new(dialect)))
 }
 
