@@ -24,6 +24,7 @@ pub use driver::{Options, SqliteDriver, open};
 
 use sync_store::Result;
 
+use crate::database::Connections;
 use crate::dialect::Dialect;
 use crate::schema::{Column, Registered, Schema, Table};
 use crate::sql::{Fields, Sql};
@@ -158,6 +159,13 @@ impl Dialect for SqliteDialect {
     fn missing_privileges(&self, sql: &mut dyn Sql, _schema: &Schema) -> Result<Vec<String>> {
         install::writable(sql)
     }
+}
+
+/// Opens a database that exists, with the two connections that a store needs.
+pub fn connect(path: &std::path::Path) -> Result<Connections> {
+    let writer = open(path)?;
+    let reader = open(path)?;
+    Ok(Connections { writer: Box::new(writer), reader: Some(Box::new(reader)), dialect: Box::new(SqliteDialect) })
 }
 
 /// A name as SQLite reads it whatever characters it has.
