@@ -126,11 +126,9 @@ pub enum Endpoint {
 pub struct Tls {
     /// Whether to encrypt.
     pub mode: TlsMode,
-    /// A file of PEM certificates, one of which must have signed the server's; absolute path. Only with
-    /// [`TlsMode::Required`].
+    /// A file of PEM certificates, one of which must have signed the server's; absolute path. Never with
+    /// [`TlsMode::Off`]. With [`TlsMode::Preferred`] the certificate is checked wherever the server offers one.
     pub ca_file: Option<PathBuf>,
-    /// The name in the server's certificate, where it differs from the host.
-    pub server_name: Option<String>,
 }
 
 /// Whether a connection is encrypted.

@@ -11,6 +11,7 @@ mod contact;
 pub mod daemon;
 pub mod error;
 pub mod handshake;
+pub mod link;
 pub mod lock;
 pub mod open;
 pub mod report;
@@ -19,5 +20,6 @@ pub mod state;
 mod transfer;
 
 pub use error::{EngineError, Kind, Result};
+pub use link::{Flags, run_link};
 pub use report::{Direction, PausedTable, RoundReport, Watch};
 pub use round::{Options, round};

@@ -1,6 +1,7 @@
 //! From settings to stores: the only place that knows which kinds there are. Refuses before anything is touched.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
@@ -83,15 +84,29 @@ fn card(settings: &Settings, sql: &mut dyn Sql) -> Result<Card> {
     })
 }
 
+/// The application's version as it is now; connects only if the version comes from a query.
+pub fn version_now(settings: &Settings) -> Result<String> {
+    match &settings.version.source {
+        VersionSource::Query(_) => vd_version(settings, connect(&settings.database)?.writer.as_mut()),
+        VersionSource::Fixed(version) => Ok(version.to_string()),
+        VersionSource::File(path) => version_in_file(path),
+    }
+}
+
 fn vd_version(settings: &Settings, sql: &mut dyn Sql) -> Result<String> {
     let text = match &settings.version.source {
         VersionSource::Fixed(version) => version.to_string(),
-        VersionSource::File(path) => fs::read_to_string(path).map_err(|e| {
-            EngineError::new(Kind::Configuration, format!("cannot read the version from {}: {e}", path.display()))
-                .hint("check version_file in [vd]")
-        })?,
+        VersionSource::File(path) => version_in_file(path)?,
         VersionSource::Query(query) => version_by_query(sql, query)?,
     };
+    Ok(text.trim().to_owned())
+}
+
+fn version_in_file(path: &Path) -> Result<String> {
+    let text = fs::read_to_string(path).map_err(|e| {
+        EngineError::new(Kind::Configuration, format!("cannot read the version from {}: {e}", path.display()))
+            .hint("check version_file in [vd]")
+    })?;
     Ok(text.trim().to_owned())
 }
 

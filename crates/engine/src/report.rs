@@ -1,9 +1,12 @@
 //! What a round tells: events while it runs, and the report at its end. Plain data.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use sync_core::Summary;
 use sync_store::{Applied, ConflictEntry};
+
+use crate::error::EngineError;
 
 /// Which way rows go, seen from the master.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +35,13 @@ pub enum Event<'a> {
         name: &'a str,
         /// Rows looked at so far, on both sides.
         rows: u64,
+    },
+    /// The round is tried again after a pause.
+    Retrying {
+        /// Why it stopped.
+        error: &'a EngineError,
+        /// How long the pause is.
+        pause: Duration,
     },
     /// Rows have been received.
     Rows {

@@ -20,6 +20,8 @@ pub struct State {
     pub store: Option<Remembered>,
     /// By slave: what became of the last rounds.
     pub links: BTreeMap<String, LinkState>,
+    /// The names of the sites that were met, by number; for showing who wrote a value.
+    pub sites: BTreeMap<u16, String>,
 }
 
 /// A point in the own store's history.
@@ -90,6 +92,17 @@ impl State {
         })
     }
 
+    /// Changes the state and saves it. Several threads and processes may do so at once: each sees the others' changes.
+    pub fn update(dir: &Path, change: impl FnOnce(&mut State)) -> Result<()> {
+        let _turn = turn(dir).map_err(|e| {
+            EngineError::new(Kind::Failure, format!("cannot use {}: {e}", dir.join("state.lock").display()))
+                .hint("the state directory must be writable for the account that runs server_sync ([state] dir)")
+        })?;
+        let mut state = State::load(dir);
+        change(&mut state);
+        state.save(dir)
+    }
+
     fn write(&self, dir: &Path) -> std::io::Result<()> {
         fs::create_dir_all(dir)?;
         let mut file = tempfile::NamedTempFile::new_in(dir)?;
@@ -99,6 +112,14 @@ impl State {
         file.persist(path(dir))?;
         fs::File::open(dir)?.sync_all()
     }
+}
+
+/// Held while somebody changes the state; the system gives it back even if the process is killed.
+fn turn(dir: &Path) -> std::io::Result<fs::File> {
+    fs::create_dir_all(dir)?;
+    let file = fs::OpenOptions::new().write(true).create(true).truncate(false).open(dir.join("state.lock"))?;
+    file.lock()?;
+    Ok(file)
 }
 
 /// Now, as it is remembered.
@@ -125,6 +146,9 @@ mod tests {
         state.save(dir.path()).unwrap();
         assert_eq!(State::load(dir.path()), state);
         assert_eq!(state.store.unwrap().recall(), Some((source, head)));
+        let add = |n: u64| State::update(dir.path(), |s| s.links.entry("lyon".into()).or_default().rows += n).unwrap();
+        std::thread::scope(|scope| (0..8).for_each(|_| drop(scope.spawn(|| add(1)))));
+        assert_eq!(State::load(dir.path()).links["lyon"].rows, 11);
         fs::write(path(dir.path()), "{").unwrap();
         assert_eq!(State::load(dir.path()), State::default());
     }

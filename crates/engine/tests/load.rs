@@ -25,7 +25,9 @@ fn seconds() -> u64 {
 fn make(server: &Server, filled: bool) {
     server.create_database("crm").unwrap();
     create_load_tables(server, "crm").unwrap();
-    if std::env::var_os("NOFK").is_some() { server.execute("ALTER TABLE crm.load_child DROP FOREIGN KEY load_child_account").unwrap(); }
+    if std::env::var_os("NOFK").is_some() {
+        server.execute("ALTER TABLE crm.load_child DROP FOREIGN KEY load_child_account").unwrap();
+    }
     if filled {
         fill_load_tables(server, "crm", ACCOUNTS).unwrap();
     }
@@ -75,7 +77,12 @@ fn check(initial: &sync_testbed::DatabaseDump, geneva: &mut Site, lyon: &mut Sit
     for report in &reports {
         println!(
             "{} commits, {} rolled back, {} deadlocks, {} lock waits, slowest {:?} ({})",
-            report.commits, report.rollbacks, report.deadlocks, report.lock_waits, report.slowest, report.slowest_statement
+            report.commits,
+            report.rollbacks,
+            report.deadlocks,
+            report.lock_waits,
+            report.slowest,
+            report.slowest_statement
         );
         assert_eq!(report.errors, Vec::<String>::new());
     }

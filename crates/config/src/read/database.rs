@@ -7,8 +7,8 @@ use crate::section::Section;
 use crate::{Database, Endpoint, Mysql, SecretString, Sqlite, Tls, TlsMode};
 
 /// What only a MySQL database has.
-const MYSQL_ONLY: [&str; 10] =
-    ["host", "port", "socket", "name", "user", "password_file", "password", "tls", "ca_file", "tls_server_name"];
+const MYSQL_ONLY: [&str; 9] =
+    ["host", "port", "socket", "name", "user", "password_file", "password", "tls", "ca_file"];
 
 const TLS_MODES: &[(&str, TlsMode)] =
     &[("required", TlsMode::Required), ("preferred", TlsMode::Preferred), ("off", TlsMode::Off)];
@@ -62,7 +62,7 @@ fn endpoint(section: &Section) -> Option<Endpoint> {
 }
 
 fn only_with_host(section: &Section) {
-    for name in ["port", "tls", "ca_file", "tls_server_name"].iter().filter(|name| section.has(name)) {
+    for name in ["port", "tls", "ca_file"].iter().filter(|name| section.has(name)) {
         section.refuse(name, "has no meaning for a `socket`; leave it out, or write `host`");
     }
 }
@@ -100,23 +100,13 @@ fn read_file(section: &Section, origin: &Origin, file: &std::path::Path) -> Opti
 
 fn tls(section: &Section) -> Option<Tls> {
     if section.has("socket") {
-        return Some(Tls { mode: TlsMode::Off, ca_file: None, server_name: None });
+        return Some(Tls { mode: TlsMode::Off, ca_file: None });
     }
     let ca_file = section.get("ca_file", convert::absolute);
-    let checked = section.has("ca_file") || section.has("tls_server_name");
-    let default = if checked { TlsMode::Required } else { TlsMode::Preferred };
-    let mode = section.or("tls", choice(TLS_MODES), default);
-    let server_name = section.get("tls_server_name", convert::host);
-    check_tls(section, mode?);
-    Some(Tls { mode: mode?, ca_file, server_name })
-}
-
-/// Anybody on the way could make an unencrypted connection out of a preferred one, so a certificate to
-/// check beside it would promise what it cannot keep.
-fn check_tls(section: &Section, mode: TlsMode) {
-    for name in ["ca_file", "tls_server_name"].iter().filter(|name| section.has(name)) {
-        if mode != TlsMode::Required {
-            section.refuse(name, "is checked only with `tls = \"required\"`");
-        }
+    let default = if section.has("ca_file") { TlsMode::Required } else { TlsMode::Preferred };
+    let mode = section.or("tls", choice(TLS_MODES), default)?;
+    if mode == TlsMode::Off && section.has("ca_file") {
+        section.refuse("ca_file", "has no meaning with `tls = \"off\"`; leave it out, or write `tls = \"required\"`");
     }
+    Some(Tls { mode, ca_file })
 }

@@ -362,8 +362,8 @@ fn one_exact_message_for_each_mistake() {
         ),
         (
             "host = \"db.lyon\"",
-            "host = \"h\"\ntls = \"preferred\"\nca_file = \"/ca\"",
-            "crm.toml:16:1: `master[0].database.ca_file` is checked only with `tls = \"required\"`",
+            "host = \"h\"\ntls = \"off\"\nca_file = \"/ca\"",
+            "crm.toml:16:1: `master[0].database.ca_file` has no meaning with `tls = \"off\"`; leave it out, or write `tls = \"required\"`",
         ),
         (
             "user = \"sync\"",
