@@ -24,7 +24,6 @@ pub use driver::{Options, SqliteDriver, open};
 
 use sync_store::Result;
 
-use crate::database::Connections;
 use crate::dialect::Dialect;
 use crate::schema::{Column, Registered, Schema, Table};
 use crate::sql::{Fields, Sql};
@@ -161,14 +160,12 @@ impl Dialect for SqliteDialect {
     }
 }
 
-/// Opens a database that exists, with the two connections that a store needs.
-pub fn connect(path: &std::path::Path) -> Result<Connections> {
-    let writer = open(path)?;
-    let reader = open(path)?;
-    Ok(Connections { writer: Box::new(writer), reader: Some(Box::new(reader)), dialect: Box::new(SqliteDialect) })
-}
-
 /// A name as SQLite reads it whatever characters it has.
 pub(crate) fn quote(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// Opens a database as a store does: one connection both reads and writes.
+pub fn connect(path: &std::path::Path) -> Result<crate::Connections> {
+    Ok(crate::Connections::new(Box::new(open(path)?), None, Box::new(SqliteDialect)))
 }
