@@ -13,9 +13,7 @@ use toml_edit::Value;
 pub(crate) type Converted<T> = Result<T, String>;
 
 pub(crate) fn flag(value: &Value) -> Converted<bool> {
-    value
-        .as_bool()
-        .ok_or_else(|| expected("true or false", value))
+    value.as_bool().ok_or_else(|| expected("true or false", value))
 }
 
 /// Text that is not empty and has no control characters.
@@ -23,30 +21,24 @@ pub(crate) fn text(value: &Value) -> Converted<String> {
     let text = any_text(value)?;
     match text {
         "" => Err("must not be empty".to_owned()),
-        _ if text.chars().any(char::is_control) => {
-            Err("must not contain control characters".to_owned())
-        }
+        _ if text.chars().any(char::is_control) => Err("must not contain control characters".to_owned()),
         _ => Ok(text.to_owned()),
     }
 }
 
 fn any_text(value: &Value) -> Converted<&str> {
-    value
-        .as_str()
-        .ok_or_else(|| expected("text in quotes", value))
+    value.as_str().ok_or_else(|| expected("text in quotes", value))
 }
 
 pub(crate) fn name(value: &Value) -> Converted<Name> {
     let text = any_text(value)?;
-    text.parse()
-        .map_err(|e| format!("must be a name, not {text:?}: {e}"))
+    text.parse().map_err(|e| format!("must be a name, not {text:?}: {e}"))
 }
 
 /// An internet name or address; what it resolves to is not looked at.
 pub(crate) fn host(value: &Value) -> Converted<String> {
     let text = text(value)?;
-    let allowed =
-        |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
     match text.chars().all(allowed) && text.len() <= 255 && !text.starts_with('-') {
         true => Ok(text),
         false => Err(format!("must be a host name or address, not {text:?}")),
@@ -68,10 +60,7 @@ pub(crate) fn absolute(value: &Value) -> Converted<PathBuf> {
     let path = PathBuf::from(text(value)?);
     match path.is_absolute() {
         true => Ok(path),
-        false => Err(format!(
-            "must be an absolute path, not {:?}",
-            path.display().to_string()
-        )),
+        false => Err(format!("must be an absolute path, not {:?}", path.display().to_string())),
     }
 }
 
@@ -123,9 +112,7 @@ pub(crate) fn share(value: &Value) -> Converted<f64> {
 pub(crate) fn duration(shortest: u64, longest: u64) -> impl Fn(&Value) -> Converted<Duration> {
     move |value| {
         let duration = match (value.as_str(), value.as_integer()) {
-            (Some(text), _) => {
-                parse_duration(text).map_err(|e| format!("must be a length of time: {e}"))?
-            }
+            (Some(text), _) => parse_duration(text).map_err(|e| format!("must be a length of time: {e}"))?,
             (_, Some(seconds)) => Duration::from_secs(u64::try_from(seconds).unwrap_or(u64::MAX)),
             _ => return Err(expected("a length of time like \"5m\"", value)),
         };
@@ -137,8 +124,7 @@ pub(crate) fn duration(shortest: u64, longest: u64) -> impl Fn(&Value) -> Conver
 }
 
 fn out_of_range(shortest: u64, longest: u64) -> String {
-    let [shortest, longest] =
-        [shortest, longest].map(|s| crate::duration_text(Duration::from_secs(s)));
+    let [shortest, longest] = [shortest, longest].map(|s| crate::duration_text(Duration::from_secs(s)));
     format!("must be from {shortest} to {longest}")
 }
 
@@ -148,16 +134,12 @@ pub(crate) fn period(value: &Value) -> Converted<Period> {
 }
 
 /// One of a few words.
-pub(crate) fn choice<T: Copy>(
-    choices: &'static [(&'static str, T)],
-) -> impl Fn(&Value) -> Converted<T> {
+pub(crate) fn choice<T: Copy>(choices: &'static [(&'static str, T)]) -> impl Fn(&Value) -> Converted<T> {
     move |value| {
         let what = alternatives(choices.iter().map(|(word, _)| *word));
         let text = value.as_str().ok_or_else(|| expected(&what, value))?;
         let found = choices.iter().find(|(word, _)| *word == text);
-        found
-            .map(|(_, choice)| *choice)
-            .ok_or_else(|| format!("must be {what}, not {text:?}"))
+        found.map(|(_, choice)| *choice).ok_or_else(|| format!("must be {what}, not {text:?}"))
     }
 }
 
@@ -171,22 +153,13 @@ pub(crate) fn names(value: &Value) -> Converted<Vec<Name>> {
 }
 
 pub(crate) fn patterns(value: &Value) -> Converted<Vec<Pattern>> {
-    list(value, "a list of patterns", |item| {
-        text(item).map(Pattern::new)
-    })
+    list(value, "a list of patterns", |item| text(item).map(Pattern::new))
 }
 
 /// A list with every entry converted; the refusal is that of the first bad entry.
-fn list<T>(
-    value: &Value,
-    what: &str,
-    convert: impl Fn(&Value) -> Converted<T>,
-) -> Converted<Vec<T>> {
-    let entries = value
-        .as_array()
-        .ok_or_else(|| expected(&format!("{what} like [\"a\", \"b\"]"), value))?;
-    let number =
-        |(i, entry)| convert(entry).map_err(|e| format!("must be {what}; number {} {e}", i + 1));
+fn list<T>(value: &Value, what: &str, convert: impl Fn(&Value) -> Converted<T>) -> Converted<Vec<T>> {
+    let entries = value.as_array().ok_or_else(|| expected(&format!("{what} like [\"a\", \"b\"]"), value))?;
+    let number = |(i, entry)| convert(entry).map_err(|e| format!("must be {what}; number {} {e}", i + 1));
     entries.iter().enumerate().map(number).collect()
 }
 

@@ -11,9 +11,7 @@ const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1
 
 /// A text that is not a length of time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{0:?} is not a length of time; write for instance 30s, 5m, 1h, 1h30m, 2d or a number of seconds"
-)]
+#[error("{0:?} is not a length of time; write for instance 30s, 5m, 1h, 1h30m, 2d or a number of seconds")]
 pub struct DurationError(String);
 
 /// How often a master starts a round over a link.
@@ -27,9 +25,7 @@ pub enum Period {
 
 /// Reads `30s`, `5m`, `1h`, `1h30m`, `2d` or plain seconds; units from long to short, each once.
 pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
-    seconds(text.trim())
-        .map(Duration::from_secs)
-        .ok_or_else(|| DurationError(text.to_owned()))
+    seconds(text.trim()).map(Duration::from_secs).ok_or_else(|| DurationError(text.to_owned()))
 }
 
 fn seconds(text: &str) -> Option<u64> {
@@ -40,10 +36,7 @@ fn seconds(text: &str) -> Option<u64> {
     let mut rest = text;
     let mut total = 0u64;
     while !rest.is_empty() {
-        let (digits, after) = rest.split_at(
-            rest.find(|c: char| !c.is_ascii_digit())
-                .unwrap_or(rest.len()),
-        );
+        let (digits, after) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len()));
         let number: u64 = digits.parse().ok()?;
         let Some(unit) = after.chars().next() else {
             return (rest == text).then_some(number);

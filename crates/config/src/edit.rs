@@ -46,9 +46,7 @@ impl FromStr for Revision {
     type Err = RevisionError;
 
     fn from_str(text: &str) -> Result<Self, RevisionError> {
-        blake3::Hash::from_hex(text)
-            .map(Self)
-            .map_err(|_| RevisionError)
+        blake3::Hash::from_hex(text).map(Self).map_err(|_| RevisionError)
     }
 }
 
@@ -66,10 +64,7 @@ pub struct Draft {
 /// Without the content, which may hold a password.
 impl fmt::Debug for Draft {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Draft")
-            .field("path", &self.path)
-            .field("revision", &self.revision)
-            .finish_non_exhaustive()
+        f.debug_struct("Draft").field("path", &self.path).field("revision", &self.revision).finish_non_exhaustive()
     }
 }
 
@@ -84,12 +79,7 @@ impl Draft {
         let path = file.canonicalize().map_err(file_error("read", file))?;
         let (text, _) = crate::settings::read(&path).map_err(file_error("read", file))?;
         let document = document(&text, &path)?;
-        Ok(Self {
-            vd,
-            path,
-            document,
-            revision: Some(Revision::of(&text)),
-        })
+        Ok(Self { vd, path, document, revision: Some(Revision::of(&text)) })
     }
 
     /// Begins a new file, which must not exist when it is saved; for instance from [`crate::example`].
@@ -98,12 +88,7 @@ impl Draft {
     /// [`ConfigError::VdName`] or [`ConfigError::Invalid`] (not TOML).
     pub fn new(file: &Path, text: &str) -> Result<Self, ConfigError> {
         let vd = vd_of(file)?;
-        Ok(Self {
-            vd,
-            path: file.to_owned(),
-            document: document(text, file)?,
-            revision: None,
-        })
+        Ok(Self { vd, path: file.to_owned(), document: document(text, file)?, revision: None })
     }
 
     /// What the file held when this draft began; `None` for a new one.
@@ -117,10 +102,7 @@ impl Draft {
     /// [`ConfigError::Changed`].
     pub fn expect(&self, revision: Revision) -> Result<(), ConfigError> {
         match self.revision {
-            Some(now) if now != revision => Err(ConfigError::Changed {
-                path: self.path.clone(),
-                now,
-            }),
+            Some(now) if now != revision => Err(ConfigError::Changed { path: self.path.clone(), now }),
             _ => Ok(()),
         }
     }
@@ -145,9 +127,7 @@ impl Draft {
     /// # Errors
     /// [`ConfigError::NoSuchSetting`]. Whether the value is good shows when the draft is checked or saved.
     pub fn set(&mut self, setting: &str, value: impl Into<Value>) -> Result<(), ConfigError> {
-        place::parse_setting(setting)?
-            .0
-            .set(&mut self.document, value.into())
+        place::parse_setting(setting)?.0.set(&mut self.document, value.into())
     }
 
     /// Like [`Draft::set`], from the text of a form or an argument, read after the kind of the setting:
@@ -157,10 +137,7 @@ impl Draft {
     /// [`ConfigError::NoSuchSetting`] or [`ConfigError::BadValue`].
     pub fn set_text(&mut self, setting: &str, text: &str) -> Result<(), ConfigError> {
         let (place, known) = place::parse_setting(setting)?;
-        let bad = |message| ConfigError::BadValue {
-            setting: setting.to_owned(),
-            message,
-        };
+        let bad = |message| ConfigError::BadValue { setting: setting.to_owned(), message };
         let value = value(known.kind, text.trim()).map_err(bad)?;
         place.set(&mut self.document, value)
     }
@@ -182,12 +159,7 @@ impl Draft {
     /// [`ConfigError::Invalid`] or [`ConfigError::SecretExposed`], with all that is wrong.
     pub fn check(&self) -> Result<(), ConfigError> {
         let mode = replace::mode(&self.path).unwrap_or(NEW_MODE);
-        let origin = Origin {
-            vd: &self.vd,
-            file: &self.path,
-            mode,
-            passwords: &Unread,
-        };
+        let origin = Origin { vd: &self.vd, file: &self.path, mode, passwords: &Unread };
         match parse(&self.text(), &origin) {
             Ok(_) | Err(ConfigError::NotConfigured(_)) => Ok(()),
             Err(error) => Err(error),
@@ -216,10 +188,7 @@ impl Draft {
         let now = Revision::of(now);
         match now == revision {
             true => Ok(()),
-            false => Err(ConfigError::Changed {
-                path: self.path.clone(),
-                now,
-            }),
+            false => Err(ConfigError::Changed { path: self.path.clone(), now }),
         }
     }
 }
@@ -248,23 +217,10 @@ fn value(kind: Kind, text: &str) -> Converted<Value> {
     let must = |what: &str| format!("must be {what}, not {text:?}");
     match kind {
         Kind::Text | Kind::Duration => Ok(text.into()),
-        Kind::Whole => text
-            .parse::<i64>()
-            .map(Value::from)
-            .map_err(|_| must("a whole number")),
-        Kind::Share => text
-            .parse::<f64>()
-            .map(Value::from)
-            .map_err(|_| must("a number from 0 to 1")),
-        Kind::Flag => text
-            .parse::<bool>()
-            .map(Value::from)
-            .map_err(|_| must("true or false")),
-        Kind::List => Ok(text
-            .split(',')
-            .map(str::trim)
-            .filter(|entry| !entry.is_empty())
-            .collect()),
+        Kind::Whole => text.parse::<i64>().map(Value::from).map_err(|_| must("a whole number")),
+        Kind::Share => text.parse::<f64>().map(Value::from).map_err(|_| must("a number from 0 to 1")),
+        Kind::Flag => text.parse::<bool>().map(Value::from).map_err(|_| must("true or false")),
+        Kind::List => Ok(text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).collect()),
     }
 }
 

@@ -97,35 +97,19 @@ impl fmt::Display for NotConfigured {
 impl NotConfigured {
     fn no_mode(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (vd, file) = (&self.vd, self.file.display());
-        write!(
-            f,
-            "virtual desktop `{vd}`: neither master nor slave mode is enabled in {file}"
-        )?;
-        write!(
-            f,
-            "\n  for a master, write a [[master]] section with `enabled = true` for each slave"
-        )?;
-        write!(
-            f,
-            "\n  for a slave, write a [slave] section with `enabled = true` and its `masters`"
-        )
+        write!(f, "virtual desktop `{vd}`: neither master nor slave mode is enabled in {file}")?;
+        write!(f, "\n  for a master, write a [[master]] section with `enabled = true` for each slave")?;
+        write!(f, "\n  for a slave, write a [slave] section with `enabled = true` and its `masters`")
     }
 
     fn no_file(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (vd, file) = (&self.vd, self.file.display());
-        write!(
-            f,
-            "virtual desktop `{vd}` is not configured here: there is no {file}"
-        )?;
+        write!(f, "virtual desktop `{vd}` is not configured here: there is no {file}")?;
         if !self.others.is_empty() {
             let others: Vec<_> = self.others.iter().map(Name::as_str).collect();
             write!(f, "\n  configured here: {}", others.join(", "))?;
         }
-        write!(
-            f,
-            "\n  to configure it, run: server_sync init-site{} -vd {vd}",
-            self.config_dir()
-        )?;
+        write!(f, "\n  to configure it, run: server_sync init-site{} -vd {vd}", self.config_dir())?;
         write!(f, "\n  to see a complete example, add: --example")
     }
 
@@ -177,13 +161,7 @@ impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, problem) in self.problems.iter().enumerate() {
             let separator = if i == 0 { "" } else { "\n" };
-            write!(
-                f,
-                "{separator}{}:{}:{}: {problem}",
-                self.file.display(),
-                problem.line,
-                problem.column
-            )?;
+            write!(f, "{separator}{}:{}:{}: {problem}", self.file.display(), problem.line, problem.column)?;
         }
         Ok(())
     }
@@ -191,11 +169,7 @@ impl fmt::Display for Problems {
 
 impl From<Problems> for ConfigError {
     fn from(problems: Problems) -> Self {
-        match problems
-            .problems
-            .iter()
-            .any(|problem| problem.exposes_secret)
-        {
+        match problems.problems.iter().any(|problem| problem.exposes_secret) {
             true => Self::SecretExposed(problems),
             false => Self::Invalid(problems),
         }
@@ -203,16 +177,9 @@ impl From<Problems> for ConfigError {
 }
 
 /// For `map_err` after something done to a file.
-pub(crate) fn file_error(
-    action: &'static str,
-    path: impl Into<PathBuf>,
-) -> impl FnOnce(io::Error) -> ConfigError {
+pub(crate) fn file_error(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> ConfigError {
     let path = path.into();
-    move |source| ConfigError::File {
-        action,
-        path,
-        source,
-    }
+    move |source| ConfigError::File { action, path, source }
 }
 
 /// A path as it can be typed into a shell.

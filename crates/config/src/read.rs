@@ -10,8 +10,8 @@ use crate::convert::{self, choice, whole};
 use crate::secret::Passwords;
 use crate::section::{Findings, Section};
 use crate::{
-    ConfigError, DEFAULT_STATE_DIRECTORY, Limits, Link, Name, NotConfigured, Pattern, Period,
-    Preference, Problems, Settings, Version, VersionRule, VersionSource,
+    ConfigError, DEFAULT_STATE_DIRECTORY, Limits, Link, Name, NotConfigured, Pattern, Period, Preference, Problems,
+    Settings, Version, VersionRule, VersionSource,
 };
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -39,11 +39,7 @@ pub(crate) fn parse(text: &str, origin: &Origin) -> Result<Settings, ConfigError
     let problems = findings.into_problems();
     match settings {
         Some(settings) if problems.is_empty() => with_a_mode(settings),
-        _ => Err(Problems {
-            file: origin.file.to_owned(),
-            problems,
-        }
-        .into()),
+        _ => Err(Problems { file: origin.file.to_owned(), problems }.into()),
     }
 }
 
@@ -53,20 +49,13 @@ pub(crate) fn syntax_problems(text: &str, file: &Path) -> Problems {
     if let Err(error) = Document::parse(text) {
         syntax(&findings, &error);
     }
-    Problems {
-        file: file.to_owned(),
-        problems: findings.into_problems(),
-    }
+    Problems { file: file.to_owned(), problems: findings.into_problems() }
 }
 
 /// Only the parser's message: its `Display` would show the line, which may hold a password.
 fn syntax(findings: &Findings, error: &TomlError) {
     let offset = error.span().map_or(0, |span| span.start);
-    findings.add(
-        offset,
-        "",
-        format!("this is not TOML: {}", error.message().replace('\n', "; ")),
-    );
+    findings.add(offset, "", format!("this is not TOML: {}", error.message().replace('\n', "; ")));
 }
 
 fn with_a_mode(settings: Settings) -> Result<Settings, ConfigError> {
@@ -74,12 +63,7 @@ fn with_a_mode(settings: Settings) -> Result<Settings, ConfigError> {
         return Ok(settings);
     }
     let Settings { vd, file, .. } = settings;
-    Err(ConfigError::NotConfigured(Box::new(NotConfigured {
-        vd,
-        file,
-        file_exists: true,
-        others: Vec::new(),
-    })))
+    Err(ConfigError::NotConfigured(Box::new(NotConfigured { vd, file, file_exists: true, others: Vec::new() })))
 }
 
 fn read(top: &Section, origin: &Origin) -> Option<Settings> {
@@ -87,13 +71,9 @@ fn read(top: &Section, origin: &Origin) -> Option<Settings> {
     let site = top.need("site", convert::name);
     let site_number = top.need("site_number", whole(1..=4095));
     let version = needed(top, "vd").and_then(|section| version(&section));
-    let database =
-        needed(top, "database").and_then(|section| database::read(&section, origin, true));
+    let database = needed(top, "database").and_then(|section| database::read(&section, origin, true));
     let state_root = state_root(top);
-    let here = Here {
-        site: site.as_ref(),
-        database: database.as_ref(),
-    };
+    let here = Here { site: site.as_ref(), database: database.as_ref() };
     let masters = masters(top, here);
     let (links, disabled_links) = links(top, origin, here);
     let limits = limits(top);
@@ -130,16 +110,9 @@ fn version(section: &Section) -> Option<VersionRule> {
     let query = section.get("version_query", convert::select);
     let minimum = minimum_version(section, fixed.as_ref());
     let only_one = one_of(section, &["version", "version_file", "version_query"]);
-    let sources = [
-        fixed.map(VersionSource::Fixed),
-        file.map(VersionSource::File),
-        query.map(VersionSource::Query),
-    ];
+    let sources = [fixed.map(VersionSource::Fixed), file.map(VersionSource::File), query.map(VersionSource::Query)];
     only_one.then_some(())?;
-    Some(VersionRule {
-        source: sources.into_iter().flatten().next()?,
-        minimum: minimum?,
-    })
+    Some(VersionRule { source: sources.into_iter().flatten().next()?, minimum: minimum? })
 }
 
 /// The outer `None` has been noted.
@@ -149,10 +122,7 @@ fn minimum_version(section: &Section, fixed: Option<&Version>) -> Option<Option<
     }
     let minimum = section.get("minimum_version", convert::version)?;
     if let Some(version) = fixed.filter(|version| **version < minimum) {
-        section.refuse(
-            "version",
-            format!("is {version}, which is below the minimum_version {minimum}"),
-        );
+        section.refuse("version", format!("is {version}, which is below the minimum_version {minimum}"));
     }
     Some(Some(minimum))
 }
@@ -167,10 +137,7 @@ fn one_of(section: &Section, names: &[&str]) -> bool {
     };
     let more: Vec<_> = present.collect();
     for name in &more {
-        section.refuse(
-            name,
-            format!("cannot stand beside `{first}`: write only one of {list}"),
-        );
+        section.refuse(name, format!("cannot stand beside `{first}`: write only one of {list}"));
     }
     more.is_empty()
 }
@@ -178,9 +145,7 @@ fn one_of(section: &Section, names: &[&str]) -> bool {
 fn state_root(top: &Section) -> Option<PathBuf> {
     let default = || PathBuf::from(DEFAULT_STATE_DIRECTORY);
     match top.has("state") {
-        true => top
-            .section("state")?
-            .or("dir", convert::absolute, default()),
+        true => top.section("state")?.or("dir", convert::absolute, default()),
         false => Some(default()),
     }
 }
@@ -222,13 +187,7 @@ fn link(section: &Section, origin: &Origin, slave: Option<Name>, enabled: bool) 
     let remote_vd = section.or("remote_vd", convert::name, origin.vd.clone());
     let mail_domain = section.get("mail_domain", convert::domain);
     let database = remote_database(section, origin, enabled);
-    Some(Link {
-        slave: slave?,
-        period: period?,
-        remote_vd: remote_vd?,
-        mail_domain,
-        database: database?,
-    })
+    Some(Link { slave: slave?, period: period?, remote_vd: remote_vd?, mail_domain, database: database? })
 }
 
 fn remote_database(link: &Section, origin: &Origin, enabled: bool) -> Option<crate::Database> {
@@ -246,21 +205,9 @@ fn limits(top: &Section) -> Option<Limits> {
         return Some(default);
     }
     let section = top.section("limits")?;
-    let clock = section.or(
-        "max_clock_difference",
-        convert::duration(1, 86_400),
-        default.max_clock_difference,
-    );
-    let share = section.or(
-        "max_deleted_share",
-        convert::share,
-        default.max_deleted_share,
-    );
-    let rows = section.or(
-        "max_deleted_rows",
-        whole(0..=i64::MAX as u64),
-        default.max_deleted_rows,
-    );
+    let clock = section.or("max_clock_difference", convert::duration(1, 86_400), default.max_clock_difference);
+    let share = section.or("max_deleted_share", convert::share, default.max_deleted_share);
+    let rows = section.or("max_deleted_rows", whole(0..=i64::MAX as u64), default.max_deleted_rows);
     let batch = section.or("batch_rows", whole(1..=100_000), default.batch_rows as u64);
     Some(Limits {
         max_clock_difference: clock?,
@@ -272,22 +219,15 @@ fn limits(top: &Section) -> Option<Limits> {
 
 fn excluded_tables(top: &Section) -> Option<Vec<Pattern>> {
     match top.has("tables") {
-        true => top
-            .section("tables")?
-            .or("exclude", convert::patterns, Vec::new()),
+        true => top.section("tables")?.or("exclude", convert::patterns, Vec::new()),
         false => Some(Vec::new()),
     }
 }
 
 fn preference(top: &Section) -> Option<Preference> {
-    const CHOICES: &[(&str, Preference)] =
-        &[("master", Preference::Master), ("slave", Preference::Slave)];
+    const CHOICES: &[(&str, Preference)] = &[("master", Preference::Master), ("slave", Preference::Slave)];
     match top.has("conflicts") {
-        true => top.section("conflicts")?.or(
-            "prefer_on_first_contact",
-            choice(CHOICES),
-            Preference::Master,
-        ),
+        true => top.section("conflicts")?.or("prefer_on_first_contact", choice(CHOICES), Preference::Master),
         false => Some(Preference::Master),
     }
 }

@@ -53,7 +53,6 @@ pub const SETTINGS: &[Setting] = &[
     entry("database.password", Kind::Text, "none", "the password itself"),
     entry("database.tls", Kind::Text, "\"preferred\"", "whether the connection is encrypted"),
     entry("database.ca_file", Kind::Text, "none", "the certificate that must have signed the server's"),
-    entry("database.tls_server_name", Kind::Text, "none", "the name in the server's certificate"),
     entry("database.path", Kind::Text, "none", "the file of the SQLite database"),
     entry("state.dir", Kind::Text, "\"/var/lib/server_sync\"", "the directory for the state of all virtual desktops"),
     entry("slave.enabled", Kind::Flag, "true", "whether other sites may start rounds with this one"),
@@ -73,7 +72,6 @@ pub const SETTINGS: &[Setting] = &[
     entry("master[].database.password", Kind::Text, "none", "the password itself"),
     entry("master[].database.tls", Kind::Text, "\"preferred\"", "whether the connection is encrypted"),
     entry("master[].database.ca_file", Kind::Text, "none", "the certificate that must have signed the server's"),
-    entry("master[].database.tls_server_name", Kind::Text, "none", "the name in the server's certificate"),
     entry("master[].database.path", Kind::Text, "none", "the file of the SQLite database"),
     entry("limits.max_clock_difference", Kind::Duration, "\"5m\"", "how far the clocks of two sites may differ"),
     entry("limits.max_deleted_share", Kind::Share, "0.2", "the share of a table that one round may delete"),
@@ -83,18 +81,8 @@ pub const SETTINGS: &[Setting] = &[
     entry("conflicts.prefer_on_first_contact", Kind::Text, "\"master\"", "whose row wins where nothing tells which is newer"),
 ];
 
-const fn entry(
-    path: &'static str,
-    kind: Kind,
-    default: &'static str,
-    help: &'static str,
-) -> Setting {
-    Setting {
-        path,
-        kind,
-        default,
-        help,
-    }
+const fn entry(path: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Setting {
+    Setting { path, kind, default, help }
 }
 
 /// The setting at a path as in [`Setting::path`].
@@ -128,17 +116,12 @@ pub(crate) fn hint(section: &str, name: &str) -> String {
     if let Some(close) = closest(names_in(section), name) {
         return format!("; did you mean `{close}`?");
     }
-    let home = SETTINGS
-        .iter()
-        .find_map(|setting| match setting.path.rsplit_once('.') {
-            Some((home, last)) if last == name => Some(header(home)),
-            None if setting.path == name => {
-                Some("the top of the file, before the first [section]".to_owned())
-            }
-            _ => None,
-        });
-    home.map(|home| format!("; it belongs in {home}"))
-        .unwrap_or_default()
+    let home = SETTINGS.iter().find_map(|setting| match setting.path.rsplit_once('.') {
+        Some((home, last)) if last == name => Some(header(home)),
+        None if setting.path == name => Some("the top of the file, before the first [section]".to_owned()),
+        _ => None,
+    });
+    home.map(|home| format!("; it belongs in {home}")).unwrap_or_default()
 }
 
 /// A section as it is written in the file.
@@ -154,20 +137,10 @@ fn header(section: &str) -> String {
 pub(crate) fn closest<'a>(known: impl Iterator<Item = &'a str>, word: &str) -> Option<&'a str> {
     let known: Vec<_> = known.collect();
     let bound = (word.chars().count() / 3).clamp(1, 3);
-    let edits = known
-        .iter()
-        .map(|candidate| (strsim::damerau_levenshtein(candidate, word), *candidate));
-    let nearest = edits
-        .min_by_key(|(edits, _)| *edits)
-        .filter(|(edits, _)| *edits <= bound);
-    let around = || {
-        known
-            .iter()
-            .find(|candidate| contains(candidate, word) || contains(word, candidate))
-    };
-    nearest
-        .map(|(_, candidate)| candidate)
-        .or_else(|| around().copied())
+    let edits = known.iter().map(|candidate| (strsim::damerau_levenshtein(candidate, word), *candidate));
+    let nearest = edits.min_by_key(|(edits, _)| *edits).filter(|(edits, _)| *edits <= bound);
+    let around = || known.iter().find(|candidate| contains(candidate, word) || contains(word, candidate));
+    nearest.map(|(_, candidate)| candidate).or_else(|| around().copied())
 }
 
 fn contains(long: &str, short: &str) -> bool {

@@ -74,11 +74,7 @@ pub(crate) fn exposure(path: &Path, mode: u32) -> Option<String> {
         _ => return None,
     };
     let (mode, better) = (mode & 0o7777, mode & 0o640);
-    Some(format!(
-        "{} {who} (mode {mode:04o}); type: chmod {better:04o} {}",
-        path.display(),
-        quoted(path)
-    ))
+    Some(format!("{} {who} (mode {mode:04o}); type: chmod {better:04o} {}", path.display(), quoted(path)))
 }
 
 fn read(path: &Path) -> Result<SecretString, Refusal> {
@@ -97,9 +93,7 @@ fn password(mut text: String) -> Result<SecretString, &'static str> {
     text.truncate(end);
     match text.as_str() {
         "" => Err("the file holds no password"),
-        line if line.contains(['\n', '\0']) => {
-            Err("the file must hold the password and nothing else, in one line")
-        }
+        line if line.contains(['\n', '\0']) => Err("the file must hold the password and nothing else, in one line"),
         _ => Ok(SecretString::from(text)),
     }
 }

@@ -18,31 +18,17 @@ pub(crate) struct Findings<'a> {
 
 impl<'a> Findings<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
-        Self {
-            text,
-            problems: RefCell::default(),
-        }
+        Self { text, problems: RefCell::default() }
     }
 
     /// Notes a problem with `setting` at a byte offset of the text.
-    pub(crate) fn add(
-        &self,
-        offset: usize,
-        setting: impl Into<String>,
-        message: impl Into<String>,
-    ) {
+    pub(crate) fn add(&self, offset: usize, setting: impl Into<String>, message: impl Into<String>) {
         self.push(offset, setting.into(), message.into(), false);
     }
 
     fn push(&self, offset: usize, setting: String, message: String, exposes_secret: bool) {
         let (line, column) = position(self.text, offset);
-        self.problems.borrow_mut().push(Problem {
-            line,
-            column,
-            setting,
-            message,
-            exposes_secret,
-        });
+        self.problems.borrow_mut().push(Problem { line, column, setting, message, exposes_secret });
     }
 
     /// Everything noted, in the order of the file.
@@ -57,10 +43,7 @@ impl<'a> Findings<'a> {
 fn position(text: &str, offset: usize) -> (usize, usize) {
     let before = text.get(..offset).unwrap_or(text);
     let start = before.rfind('\n').map_or(0, |end| end + 1);
-    (
-        before.matches('\n').count() + 1,
-        before[start..].chars().count() + 1,
-    )
+    (before.matches('\n').count() + 1, before[start..].chars().count() + 1)
 }
 
 /// One section of the file: the top, `[name]`, one of `[[name]]`, or `name = { … }`.
@@ -78,24 +61,14 @@ pub(crate) struct Section<'a> {
 impl<'a> Section<'a> {
     /// The whole document.
     pub(crate) fn top(table: &'a dyn TableLike, findings: &'a Findings<'a>) -> Self {
-        Self {
-            table,
-            path: String::new(),
-            general: String::new(),
-            start: 0,
-            findings,
-        }
-        .checked()
+        Self { table, path: String::new(), general: String::new(), start: 0, findings }.checked()
     }
 
     /// Notes every name that the schema does not know here.
     fn checked(self) -> Self {
         let unknown = |name: &&str| !schema::names_in(&self.general).any(|known| known == *name);
         for name in self.table.iter().map(|(name, _)| name).filter(unknown) {
-            let message = format!(
-                "is not a known setting{}",
-                schema::hint(&self.general, name)
-            );
+            let message = format!("is not a known setting{}", schema::hint(&self.general, name));
             self.refuse(name, message);
         }
         self
@@ -114,18 +87,12 @@ impl<'a> Section<'a> {
 
     /// Notes a problem at a name that is in the section, or at the section if it is not.
     pub(crate) fn refuse(&self, name: &str, message: impl Into<String>) {
-        self.findings
-            .add(self.offset_of(name), self.path_of(name), message);
+        self.findings.add(self.offset_of(name), self.path_of(name), message);
     }
 
     /// Like [`Section::refuse`], for a password that others can read.
     pub(crate) fn expose(&self, name: &str, message: impl Into<String>) {
-        self.findings.push(
-            self.offset_of(name),
-            self.path_of(name),
-            message.into(),
-            true,
-        );
+        self.findings.push(self.offset_of(name), self.path_of(name), message.into(), true);
     }
 
     /// Whether the name is there, good or bad.
@@ -142,9 +109,7 @@ impl<'a> Section<'a> {
         match convert(value) {
             Ok(converted) => Some(converted),
             Err(message) => {
-                let offset = value
-                    .span()
-                    .map_or_else(|| self.offset_of(name), |span| span.start);
+                let offset = value.span().map_or_else(|| self.offset_of(name), |span| span.start);
                 self.findings.add(offset, self.path_of(name), message);
                 None
             }
@@ -152,33 +117,18 @@ impl<'a> Section<'a> {
     }
 
     /// The value of a setting that must be there; `None` has been noted.
-    pub(crate) fn need<T>(
-        &self,
-        name: &str,
-        convert: impl Fn(&Value) -> Converted<T>,
-    ) -> Option<T> {
+    pub(crate) fn need<T>(&self, name: &str, convert: impl Fn(&Value) -> Converted<T>) -> Option<T> {
         if !self.has(name) {
             let setting = schema::find(&join(&self.general, name));
-            let help = setting
-                .map(|setting| format!(": {}", setting.help))
-                .unwrap_or_default();
+            let help = setting.map(|setting| format!(": {}", setting.help)).unwrap_or_default();
             return self.none(name, format!("is missing{help}"));
         }
         self.get(name, convert)
     }
 
     /// The value of a setting, or its default if it is absent; `None` has been noted.
-    pub(crate) fn or<T>(
-        &self,
-        name: &str,
-        convert: impl Fn(&Value) -> Converted<T>,
-        default: T,
-    ) -> Option<T> {
-        if self.has(name) {
-            self.get(name, convert)
-        } else {
-            Some(default)
-        }
+    pub(crate) fn or<T>(&self, name: &str, convert: impl Fn(&Value) -> Converted<T>, default: T) -> Option<T> {
+        if self.has(name) { self.get(name, convert) } else { Some(default) }
     }
 
     fn none<T>(&self, name: &str, message: impl Into<String>) -> Option<T> {
@@ -191,14 +141,7 @@ impl<'a> Section<'a> {
         let item = self.table.get(name)?;
         match item.as_table_like() {
             Some(table) => Some(self.child(table, name, "", item.span())),
-            None => self.none(
-                name,
-                format!(
-                    "must be a section [{}], not {}",
-                    self.path_of(name),
-                    item_kind(item)
-                ),
-            ),
+            None => self.none(name, format!("must be a section [{}], not {}", self.path_of(name), item_kind(item))),
         }
     }
 
@@ -209,33 +152,17 @@ impl<'a> Section<'a> {
             Some(Some(tables)) => tables.into_iter().enumerate().map(child).collect(),
             Some(None) => {
                 let header = format!("[[{}]]", self.path_of(name));
-                self.refuse(
-                    name,
-                    format!("must be a list of sections; write {header} with two brackets"),
-                );
+                self.refuse(name, format!("must be a list of sections; write {header} with two brackets"));
                 Vec::new()
             }
             None => Vec::new(),
         }
     }
 
-    fn child(
-        &self,
-        table: &'a dyn TableLike,
-        name: &str,
-        index: &str,
-        span: Option<Range<usize>>,
-    ) -> Section<'a> {
+    fn child(&self, table: &'a dyn TableLike, name: &str, index: &str, span: Option<Range<usize>>) -> Section<'a> {
         let general = join(&self.general, name) + if index.is_empty() { "" } else { "[]" };
         let start = span.map_or_else(|| self.offset_of(name), |span| span.start);
-        Section {
-            table,
-            path: self.path_of(name) + index,
-            general,
-            start,
-            findings: self.findings,
-        }
-        .checked()
+        Section { table, path: self.path_of(name) + index, general, start, findings: self.findings }.checked()
     }
 }
 
@@ -245,21 +172,14 @@ type Spanned<'a> = (&'a dyn TableLike, Option<Range<usize>>);
 /// A list of sections in either of its spellings.
 fn tables(item: &Item) -> Option<Vec<Spanned<'_>>> {
     match item {
-        Item::ArrayOfTables(tables) => Some(
-            tables
-                .iter()
-                .map(|t| (t as &dyn TableLike, t.span()))
-                .collect(),
-        ),
+        Item::ArrayOfTables(tables) => Some(tables.iter().map(|t| (t as &dyn TableLike, t.span())).collect()),
         Item::Value(Value::Array(array)) => array.iter().map(inline).collect(),
         _ => None,
     }
 }
 
 fn inline(value: &Value) -> Option<Spanned<'_>> {
-    value
-        .as_inline_table()
-        .map(|table| (table as &dyn TableLike, table.span()))
+    value.as_inline_table().map(|table| (table as &dyn TableLike, table.span()))
 }
 
 fn item_kind(item: &Item) -> &'static str {

@@ -5,9 +5,7 @@
 use crate::error::file_error;
 use crate::read::{Origin, parse};
 use crate::secret::Files;
-use crate::{
-    ConfigError, Name, NotConfigured, Pattern, Period, SecretString, Version, settings_file,
-};
+use crate::{ConfigError, Name, NotConfigured, Pattern, Period, SecretString, Version, settings_file};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -128,11 +126,9 @@ pub enum Endpoint {
 pub struct Tls {
     /// Whether to encrypt.
     pub mode: TlsMode,
-    /// A file of PEM certificates, one of which must have signed the server's; absolute path. Only with
-    /// [`TlsMode::Required`].
+    /// A file of PEM certificates, one of which must have signed the server's; absolute path. Never with
+    /// [`TlsMode::Off`]. With [`TlsMode::Preferred`] the certificate is checked wherever the server offers one.
     pub ca_file: Option<PathBuf>,
-    /// The name in the server's certificate, where it differs from the host.
-    pub server_name: Option<String>,
 }
 
 /// Whether a connection is encrypted.
@@ -186,11 +182,7 @@ impl Settings {
     /// [`ConfigError::NotConfigured`] if there is no such file or it enables no mode;
     /// [`ConfigError::Invalid`] or [`ConfigError::SecretExposed`] with *all* that is wrong in it;
     /// [`ConfigError::VdName`]; [`ConfigError::File`].
-    pub fn load(
-        directory: &Path,
-        vd: &str,
-        environment: &Environment,
-    ) -> Result<Self, ConfigError> {
+    pub fn load(directory: &Path, vd: &str, environment: &Environment) -> Result<Self, ConfigError> {
         let vd = vd_name(vd)?;
         let file = settings_file(directory, &vd);
         let (text, mode) = match read(&file) {
@@ -199,19 +191,8 @@ impl Settings {
             }
             other => other.map_err(file_error("read", &file))?,
         };
-        let passwords = Files {
-            directory,
-            environment,
-        };
-        parse(
-            &text,
-            &Origin {
-                vd: &vd,
-                file: &file,
-                mode,
-                passwords: &passwords,
-            },
-        )
+        let passwords = Files { directory, environment };
+        parse(&text, &Origin { vd: &vd, file: &file, mode, passwords: &passwords })
     }
 
     /// The directory for the state of this virtual desktop.
@@ -236,10 +217,7 @@ impl Settings {
 
     /// Whether a table takes part.
     pub fn synchronises(&self, table: &str) -> bool {
-        !self
-            .excluded_tables
-            .iter()
-            .any(|pattern| pattern.matches(table))
+        !self.excluded_tables.iter().any(|pattern| pattern.matches(table))
     }
 }
 
@@ -265,29 +243,19 @@ pub fn configured(directory: &Path) -> Result<Vec<Name>, ConfigError> {
         other => other.map_err(file_error("read", directory))?,
     };
     let file_names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let mut names: Vec<Name> = file_names
-        .filter_map(|file| file.strip_suffix(".toml")?.parse().ok())
-        .collect();
+    let mut names: Vec<Name> = file_names.filter_map(|file| file.strip_suffix(".toml")?.parse().ok()).collect();
     names.sort();
     Ok(names)
 }
 
 pub(crate) fn vd_name(text: &str) -> Result<Name, ConfigError> {
-    text.parse().map_err(|source| ConfigError::VdName {
-        text: text.to_owned(),
-        source,
-    })
+    text.parse().map_err(|source| ConfigError::VdName { text: text.to_owned(), source })
 }
 
 fn not_configured(directory: &Path, vd: Name, file: PathBuf) -> ConfigError {
     // The list of others is only a help: without it the message is still right.
     let others = configured(directory).unwrap_or_default();
-    ConfigError::NotConfigured(Box::new(NotConfigured {
-        vd,
-        file,
-        file_exists: false,
-        others,
-    }))
+    ConfigError::NotConfigured(Box::new(NotConfigured { vd, file, file_exists: false, others }))
 }
 
 /// Content and mode of a file of settings, both of the same open file.

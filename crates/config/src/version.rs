@@ -30,9 +30,7 @@ enum Chunk {
 
 /// A text that is not a version.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{0:?} is not a version; write numbers and dots like 6.2.1, with a suffix if need be like 6.2.1-rc2"
-)]
+#[error("{0:?} is not a version; write numbers and dots like 6.2.1, with a suffix if need be like 6.2.1-rc2")]
 pub struct VersionError(String);
 
 /// Longest version accepted, in bytes: what is longer is some other text.
@@ -61,18 +59,12 @@ fn parse(text: &str) -> Option<Version> {
     while numbers.last() == Some(&0) {
         numbers.pop();
     }
-    Some(Version {
-        text: text.to_owned(),
-        numbers,
-        suffix,
-    })
+    Some(Version { text: text.to_owned(), numbers, suffix })
 }
 
 /// Digits only: `u64::from_str` would also take a plus sign.
 fn number(text: &str) -> Option<u64> {
-    text.bytes()
-        .all(|b| b.is_ascii_digit())
-        .then(|| text.parse().ok())?
+    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
 fn chunks(suffix: &str) -> Option<Vec<Chunk>> {
@@ -84,15 +76,9 @@ fn chunks(suffix: &str) -> Option<Vec<Chunk>> {
     let mut chunks = Vec::new();
     while let Some(first) = rest.chars().next() {
         let digits = first.is_ascii_digit();
-        let end = rest
-            .find(|c: char| c.is_ascii_digit() != digits)
-            .unwrap_or(rest.len());
+        let end = rest.find(|c: char| c.is_ascii_digit() != digits).unwrap_or(rest.len());
         let (run, after) = rest.split_at(end);
-        chunks.push(if digits {
-            Chunk::Number(run.parse().ok()?)
-        } else {
-            Chunk::Text(run.to_owned())
-        });
+        chunks.push(if digits { Chunk::Number(run.parse().ok()?) } else { Chunk::Text(run.to_owned()) });
         rest = after;
     }
     Some(chunks)

@@ -1,15 +1,10 @@
 //! Loading from real directories: which class each failure is, and what it says.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test fails by panicking, in its helpers too"
-)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use sync_config::{
-    ConfigError, DEFAULT_DIRECTORY, Environment, NotConfigured, SETTINGS, Settings, configured,
-};
+use sync_config::{ConfigError, DEFAULT_DIRECTORY, Environment, NotConfigured, SETTINGS, Settings, configured};
 
 const TEXT: &str = r#"site = "geneva"
 site_number = 1
@@ -49,18 +44,9 @@ fn not_configured() {
     let file = directory.path().join("crn.toml");
     let (at, file) = (directory.path().display(), file.display());
     for missing in [directory.path().to_owned(), directory.path().join("none")] {
-        assert!(matches!(
-            load(&missing, "crm"),
-            Err(ConfigError::NotConfigured(_))
-        ));
+        assert!(matches!(load(&missing, "crm"), Err(ConfigError::NotConfigured(_))));
     }
-    for name in [
-        "shop.toml",
-        "crm.toml",
-        "crm.toml.bak",
-        ".hidden.toml",
-        "notes",
-    ] {
+    for name in ["shop.toml", "crm.toml", "crm.toml.bak", ".hidden.toml", "notes"] {
         write(&directory.path().join(name), "", 0o600);
     }
     assert_eq!(
@@ -78,12 +64,7 @@ fn not_configured() {
 fn the_usual_directory_needs_no_option() {
     let vd: sync_config::Name = "crm".parse().unwrap();
     let file = sync_config::settings_file(Path::new(DEFAULT_DIRECTORY), &vd);
-    let problem = NotConfigured {
-        vd,
-        file,
-        file_exists: false,
-        others: Vec::new(),
-    };
+    let problem = NotConfigured { vd, file, file_exists: false, others: Vec::new() };
     assert_eq!(
         problem.to_string(),
         "virtual desktop `crm` is not configured here: there is no /etc/server_sync/crm.toml
@@ -111,10 +92,7 @@ fn a_name_never_leaves_the_directory() {
 #[test]
 fn exposed_passwords() {
     let directory = tempfile::tempdir().unwrap();
-    let (toml, password) = (
-        directory.path().join("crm.toml"),
-        directory.path().join("crm.password"),
-    );
+    let (toml, password) = (directory.path().join("crm.toml"), directory.path().join("crm.password"));
     write(&toml, TEXT, 0o644);
     write(&password, "hunter2", 0o664);
     let error = load(directory.path(), "crm").unwrap_err();
@@ -127,15 +105,8 @@ fn exposed_passwords() {
              machine (mode 0664); type: chmod 0640 {shown}"
         )
     );
-    write(
-        &toml,
-        &TEXT.replace("password_file = \"crm.password\"", "password = \"hunter2\""),
-        0o644,
-    );
-    assert!(matches!(
-        load(directory.path(), "crm"),
-        Err(ConfigError::SecretExposed(_))
-    ));
+    write(&toml, &TEXT.replace("password_file = \"crm.password\"", "password = \"hunter2\""), 0o644);
+    assert!(matches!(load(directory.path(), "crm"), Err(ConfigError::SecretExposed(_))));
     fs::set_permissions(&toml, Permissions::from_mode(0o600)).unwrap();
     assert!(load(directory.path(), "crm").is_ok());
 }
@@ -146,21 +117,12 @@ fn files_that_are_not_settings() {
     let toml = directory.path().join("crm.toml");
     fs::create_dir(&toml).unwrap();
     let error = load(directory.path(), "crm").unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        format!("cannot read {}: not a plain file", toml.display())
-    );
+    assert_eq!(error.to_string(), format!("cannot read {}: not a plain file", toml.display()));
     fs::remove_dir(&toml).unwrap();
     fs::write(&toml, b"site = \"\xff\"").unwrap();
-    assert!(matches!(
-        load(directory.path(), "crm"),
-        Err(ConfigError::File { .. })
-    ));
+    assert!(matches!(load(directory.path(), "crm"), Err(ConfigError::File { .. })));
     fs::write(&toml, "#".repeat(2 << 20)).unwrap();
-    assert!(matches!(
-        load(directory.path(), "crm"),
-        Err(ConfigError::File { .. })
-    ));
+    assert!(matches!(load(directory.path(), "crm"), Err(ConfigError::File { .. })));
 }
 
 #[test]
@@ -185,20 +147,14 @@ fn the_manual_is_complete() {
                 None => format!("## `[{section}]`"),
             },
         };
-        let chapter = manual
-            .split("\n## ")
-            .find(|chapter| heading[3..] == *chapter.lines().next().unwrap());
+        let chapter = manual.split("\n## ").find(|chapter| heading[3..] == *chapter.lines().next().unwrap());
         let chapter = chapter.unwrap_or_else(|| panic!("no heading {heading}"));
         let default = match setting.default {
             "required" | "none" => setting.default.to_owned(),
             value => format!("`{value}`"),
         };
         let row = format!("\n| `{name}` | {default} | ");
-        assert!(
-            chapter.contains(&row),
-            "{} must have a row {row}",
-            setting.path
-        );
+        assert!(chapter.contains(&row), "{} must have a row {row}", setting.path);
     }
 }
 
@@ -206,13 +162,9 @@ fn the_manual_is_complete() {
 #[test]
 fn the_manual_invents_nothing() {
     let manual = include_str!("../../../docs/configuration.md");
-    let names = manual
-        .lines()
-        .filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let names = manual.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
     for name in names {
-        let known = SETTINGS
-            .iter()
-            .any(|setting| setting.path.rsplit('.').next() == Some(name));
+        let known = SETTINGS.iter().any(|setting| setting.path.rsplit('.').next() == Some(name));
         assert!(known, "{name}");
     }
 }

@@ -37,7 +37,8 @@ pub fn stamp(known: Option<&RowState>, marks: &[Mark], present: bool, site: Site
         // Inserted and deleted before anybody could hear of it.
         return None;
     }
-    let mut state = known.cloned().unwrap_or_else(|| if born_here { RowState::default() } else { RowState::baseline() });
+    let mut state =
+        known.cloned().unwrap_or_else(|| if born_here { RowState::default() } else { RowState::baseline() });
     let before = state.clone();
     for (i, mark) in marks.iter().enumerate() {
         let stays = present && !marks[i + 1..].iter().any(|m| m.operation == Operation::Insert);
@@ -55,7 +56,8 @@ fn apply(state: &mut RowState, mark: &Mark, stays: bool, site: SiteId) {
         Operation::Update(columns) if !columns.is_empty() && state.is_live() => {
             state.write(columns.iter().copied(), stamp);
         }
-        Operation::Delete if !stays && state.is_live() => state.delete(stamp),
+        // A row that is dead already was found gone by an earlier drain, which read only some of its marks.
+        Operation::Delete if !stays && (state.is_live() || mark.millis > state.deleted.millis()) => state.delete(stamp),
         Operation::Update(_) | Operation::Delete => {}
     }
 }

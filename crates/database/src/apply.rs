@@ -307,7 +307,8 @@ fn record(outcome: &Outcome, sender: u16, is_parked: bool, alone: bool) -> Recor
     let keeps = is_parked || !state.is_live();
     let kept = planned.row.values.clone().filter(|_| keeps);
     let known = outcome.line.as_ref();
-    let line = |origin, seq| Line { seq, origin, state: state.clone(), key: Some(outcome.key.clone()), kept: kept.clone() };
+    let line =
+        |origin, seq| Line { seq, origin, state: state.clone(), key: Some(outcome.key.clone()), kept: kept.clone() };
     match planned.relation {
         Relation::Taken if alone && state == RowState::baseline() && !is_parked => Recorded::Nothing,
         Relation::Taken => Recorded::Published(line(sender, 0)),
@@ -344,7 +345,7 @@ pub fn complete(db: &mut Database, stream: &Completed) -> Result<()> {
             let sql = c.writer.as_mut();
             let (_, head) = identity::lock(sql, c.dialect.wait_for_update())?;
             let before = vector::read(sql)?;
-            let after = completed(&before, stream, own);
+            let after = stream.after(&before, own);
             for (source, _) in after.positions() {
                 if changed(&before, &after, source) {
                     vector::write(sql, &after, source)?;
@@ -357,19 +358,6 @@ pub fn complete(db: &mut Database, stream: &Completed) -> Result<()> {
         })
     })?;
     unpark(db)
-}
-
-fn completed(before: &Knowledge, stream: &Completed, own: Source) -> Knowledge {
-    let mut after = before.clone();
-    after.advance(stream.sender, stream.end);
-    for table in &stream.sent {
-        after.release(stream.sender, table);
-    }
-    for (table, seq) in &stream.held {
-        after.hold(stream.sender, table, *seq);
-    }
-    after.adopt(&stream.knowledge, own);
-    after
 }
 
 fn changed(before: &Knowledge, after: &Knowledge, source: Source) -> bool {

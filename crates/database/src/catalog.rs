@@ -104,6 +104,8 @@ impl Renewal<'_> {
             }
             infos.push(TableInfo { name: table.name.clone(), fingerprint, definition, status });
         }
+        let registered: Vec<Registered> = tracked.iter().map(|t| t.registered.clone()).collect();
+        self.notes.extend(self.dialect.install_cascades(sql, self.schema, &registered)?);
         Ok((tracked, infos))
     }
 
@@ -145,7 +147,7 @@ fn catch_up(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, added: 
         return mark_rows(sql, dialect, tracked, Op::Insert, &[], "1=1").map(drop);
     }
     for id in added {
-        let condition = dialect.not_default(&dialect.quote(tracked.name_of(*id)));
+        let condition = dialect.unlike_default(sql, &tracked.table.name, tracked.name_of(*id))?;
         mark_rows(sql, dialect, tracked, Op::Update, &[*id], &condition)?;
     }
     Ok(())
@@ -298,7 +300,8 @@ fn next_number(sql: &mut dyn Sql, table: &Table) -> Result<u16> {
 }
 
 fn registrations(sql: &mut dyn Sql) -> Result<Vec<Registration>> {
-    let rows = sql.all("SELECT number, name, columns_by_id, key_columns FROM server_sync_table ORDER BY number", &[])?;
+    let rows =
+        sql.all("SELECT number, name, columns_by_id, key_columns FROM server_sync_table ORDER BY number", &[])?;
     rows.into_iter().map(parse).collect()
 }
 

@@ -7,9 +7,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sync_core::{Position, Row, RowId, RowState, Source, Value};
-use sync_store::{
-    Batch, Change, Drained, Greeting, Outline, Result, Since, Sink, TableHead, TableOutline,
-};
+use sync_store::{Batch, Change, Drained, Greeting, Outline, Result, Since, Sink, TableHead, TableOutline};
 
 use crate::catalog::{CONFLICTS, Catalog};
 use crate::database::Database;
@@ -24,15 +22,19 @@ use crate::{identity, marks, vector};
 /// Rows in one batch at most.
 const PAGE: usize = 512;
 
+/// Whether a position is part of this store's history.
+pub fn recognises(db: &mut Database, own: Position) -> Result<bool> {
+    Ok(own.seq == 0 || identity::token_of(db.connections.writer.as_mut(), own.seq)? == Some(own.token))
+}
+
 /// Decides where a stream for a peer begins, and remembers what the peer acknowledged.
 pub fn greet(db: &mut Database, peer: Source, claimed: Option<Position>) -> Result<Greeting> {
-    let sql = db.connections.writer.as_mut();
     let own = db.identity.source.incarnation;
-    let Some(claimed) = claimed else { return greet_by_record(sql, peer) };
-    let known = claimed.seq == 0 || identity::token_of(sql, claimed.seq)? == Some(claimed.token);
-    if !known {
+    let Some(claimed) = claimed else { return greet_by_record(db.connections.writer.as_mut(), peer) };
+    if !recognises(db, claimed)? {
         return Ok(Greeting::Restored);
     }
+    let sql = db.connections.writer.as_mut();
     if vector::acknowledged(sql, peer)? != Some(claimed.seq) {
         vector::acknowledge(sql, peer, own, claimed.seq)?;
     }
@@ -195,7 +197,8 @@ impl Page<'_> {
         for (tab, lines) in by_table(&lines) {
             let Some(tracked) = self.catalog.numbered(tab) else { continue };
             let keys = lines.iter().map(|(_, id, line)| line.key(id)).collect::<Result<Vec<_>>>()?;
-            let lines: HashMap<RowId, Line> = lines.into_iter().map(|(_, id, line)| (id.clone(), line.clone())).collect();
+            let lines: HashMap<RowId, Line> =
+                lines.into_iter().map(|(_, id, line)| (id.clone(), line.clone())).collect();
             self.add_rows(tracked, &keys, &lines, marked.contains(&tab))?;
         }
         Ok(())

@@ -88,7 +88,8 @@ fn row(entry: &ConflictEntry) -> Row {
     Row { state: RowState::inserted_at(entry.winner.max(entry.loser)), values: Some(values) }
 }
 
-const COLUMNS: &str = "id, table_name, kind, column_name, row_key, column_names, winner, loser, winning, losing, restored";
+const COLUMNS: &str =
+    "id, table_name, kind, column_name, row_key, column_names, winner, loser, winning, losing, restored";
 
 /// The list, newest first.
 pub fn list(db: &mut Database) -> Result<Vec<ConflictEntry>> {
@@ -181,6 +182,5 @@ fn is_key(tracked: &Tracked, id: ColumnId) -> bool {
 }
 
 fn unknown(id: &str) -> StoreError {
-    StoreError::new(Trouble::Configuration, format!("there is no conflict {id}"))
-        .hint("`conflicts list` shows the ids")
+    StoreError::new(Trouble::Configuration, format!("there is no conflict {id}")).hint("`conflicts list` shows the ids")
 }

@@ -2,8 +2,8 @@
 
 use sync_core::{Incarnation, Knowledge, Position, Source, StoreId, Value};
 use sync_store::{
-    Applied, Batch, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline, Result, Since, Sink, Store,
-    StoreError, TableStatus, Trouble,
+    Applied, Batch, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline, Restamp, Result, Since,
+    Sink, Store, StoreError, TableStatus, Trouble,
 };
 
 use crate::catalog::Catalog;
@@ -23,16 +23,24 @@ pub struct Connections {
     pub reader: Option<Box<dyn Sql>>,
     /// The kind of server.
     pub dialect: Box<dyn Dialect>,
+    /// Whether the writer is within a transaction.
+    in_transaction: bool,
 }
 
 impl Connections {
+    /// Puts connections together.
+    pub fn new(writer: Box<dyn Sql>, reader: Option<Box<dyn Sql>>, dialect: Box<dyn Dialect>) -> Self {
+        Connections { writer, reader, dialect, in_transaction: false }
+    }
+
     /// Runs `work` on the reader within one snapshot. With a single connection the writer's transaction, if one is
     /// open, is the snapshot.
     pub(crate) fn snapshot<T>(&mut self, work: impl FnOnce(&mut dyn Sql, &dyn Dialect) -> Result<T>) -> Result<T> {
         let dialect = self.dialect.as_ref();
         let sql = match &mut self.reader {
             Some(reader) => reader.as_mut(),
-            None => return work(self.writer.as_mut(), dialect),
+            None if self.in_transaction => return work(self.writer.as_mut(), dialect),
+            None => self.writer.as_mut(),
         };
         sql.run(dialect.begin_snapshot())?;
         let result = work(sql, dialect);
@@ -43,7 +51,10 @@ impl Connections {
     /// Runs `work` in a transaction that writes; an error rolls it back.
     pub(crate) fn transaction<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<Ended<T>>) -> Result<T> {
         self.writer.run(self.dialect.begin())?;
-        match work(self) {
+        self.in_transaction = true;
+        let worked = work(self);
+        self.in_transaction = false;
+        match worked {
             Ok(Ended::Commit(value)) => self.writer.run("COMMIT").map(|()| value),
             Ok(Ended::Rollback(value)) => self.writer.run("ROLLBACK").map(|()| value),
             Err(error) => {
@@ -145,19 +156,6 @@ impl Database {
         self.anchor = Some((std::time::Instant::now(), micros));
         Ok((micros, uncertainty))
     }
-
-    fn is_empty(&mut self) -> Result<bool> {
-        if self.identity.head.seq > 0 {
-            return Ok(false);
-        }
-        let Connections { writer, dialect, .. } = &mut self.connections;
-        for info in self.catalog.infos.iter().filter(|i| i.status == TableStatus::Synchronised) {
-            if !tables::is_empty(writer.as_mut(), dialect.as_ref(), &info.name)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
 }
 
 fn refuse_missing_privileges(connections: &mut Connections) -> Result<()> {
@@ -203,10 +201,9 @@ fn random_u128() -> Result<u128> {
 
 impl Store for Database {
     fn describe(&mut self) -> Result<Description> {
-        self.refresh()?;
+        let (clock_micros, clock_uncertainty_micros) = self.clock()?;
         let identity = identity::read(self.connections.writer.as_mut())?.ok_or_else(identity::not_prepared)?;
         self.identity = identity.clone();
-        let (clock_micros, clock_uncertainty_micros) = self.clock()?;
         Ok(Description {
             site: identity.card.site,
             site_name: identity.card.site_name,
@@ -219,7 +216,6 @@ impl Store for Database {
             role: identity.card.role,
             clock_micros,
             clock_uncertainty_micros,
-            empty: self.is_empty()?,
             tables: self.catalog.infos.clone(),
             warnings: self.catalog.warnings.clone(),
         })
@@ -231,6 +227,20 @@ impl Store for Database {
 
     fn drain(&mut self) -> Result<Drained> {
         drain::drain(self)
+    }
+
+    fn is_empty(&mut self) -> Result<bool> {
+        let Connections { writer, dialect, .. } = &mut self.connections;
+        for info in self.catalog.infos.iter().filter(|i| i.status == TableStatus::Synchronised) {
+            if !tables::is_empty(writer.as_mut(), dialect.as_ref(), &info.name)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn recognises(&mut self, own: Position) -> Result<bool> {
+        changes::recognises(self, own)
     }
 
     fn greet(&mut self, peer: Source, claimed: Option<Position>) -> Result<Greeting> {
@@ -268,8 +278,8 @@ impl Store for Database {
         changes::rows(self, table, keys)
     }
 
-    fn touch(&mut self, table: &str, keys: &[Vec<Value>], millis: u64) -> Result<()> {
-        drain::touch(self, table, keys, millis)
+    fn restamp(&mut self, table: &str, rows: &[Restamp], millis: u64) -> Result<()> {
+        drain::restamp(self, table, rows, millis)
     }
 
     fn conflicts(&mut self) -> Result<Vec<ConflictEntry>> {

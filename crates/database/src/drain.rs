@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 
 use sync_core::capture::stamp;
-use sync_core::{ColumnId, Position, RowId, RowState, SiteId, Stamp, Value};
-use sync_store::{Drained, Result, StoreError, Trouble};
+use sync_core::{Position, RowId, RowState, SiteId, Value};
+use sync_store::{Drained, Restamp, Result, StoreError, Trouble};
 
 use crate::database::{Connections, Database, Ended, random};
 use crate::layout::Tracked;
@@ -114,15 +114,15 @@ pub(crate) fn save(c: &mut Connections, lines: &[Numbered]) -> Result<()> {
     meta::save(c.writer.as_mut(), &upsert, lines)
 }
 
-/// Stamps the columns of these rows that still are as they were before synchronisation began, as written at `millis`.
-pub fn touch(db: &mut Database, table: &str, keys: &[Vec<Value>], millis: u64) -> Result<()> {
+/// Stamps columns of rows as written at `millis`, or just above what the row has seen.
+pub fn restamp(db: &mut Database, table: &str, rows: &[Restamp], millis: u64) -> Result<()> {
     let site = db.identity.card.site;
     let tracked = db.catalog.named(table).ok_or_else(|| unknown_table(table))?;
-    for chunk in keys.chunks(500) {
+    for chunk in rows.chunks(500) {
         retry::contention(|| {
             db.connections.transaction(|c| {
                 let (_, head) = identity::lock(c.writer.as_mut(), c.dialect.wait_for_update())?;
-                let lines = touched(c, tracked, chunk, millis, site)?;
+                let lines = restamped(c, tracked, chunk, millis, site)?;
                 publish(c, head, lines)?;
                 Ok(Ended::Commit(()))
             })
@@ -131,32 +131,24 @@ pub fn touch(db: &mut Database, table: &str, keys: &[Vec<Value>], millis: u64) -
     Ok(())
 }
 
-fn touched(
+fn restamped(
     c: &mut Connections,
     tracked: &Tracked,
-    keys: &[Vec<Value>],
+    rows: &[Restamp],
     millis: u64,
     site: SiteId,
 ) -> Result<Vec<Numbered>> {
-    let ids: Vec<RowId> = keys.iter().map(|k| RowId::of(k)).collect();
-    let lines = meta::load(c.writer.as_mut(), tracked.number(), &ids)?;
-    let one = |(id, key): (RowId, &Vec<Value>)| {
-        let state = lines.get(&id).map_or_else(RowState::baseline, |l| l.state.clone());
-        let state = touch_state(tracked, state, millis, site)?;
-        Some((tracked.number(), id, own_line(state, key)))
+    let ids: Vec<RowId> = rows.iter().map(|r| RowId::of(&r.key)).collect();
+    let mut lines = meta::load(c.writer.as_mut(), tracked.number(), &ids)?;
+    let one = |(id, row): (RowId, &Restamp)| {
+        let known = lines.remove(&id);
+        let mut state = known.as_ref().map_or_else(RowState::baseline, |l| l.state.clone());
+        let stamp = state.next_stamp(millis, site);
+        state.write(row.columns.iter().filter_map(|name| tracked.registered.id(name)), stamp);
+        let kept = known.and_then(|l| l.kept);
+        Some((tracked.number(), id, Line { kept, ..own_line(state, &row.key) }))
     };
-    Ok(ids.into_iter().zip(keys).filter_map(one).collect())
-}
-
-fn touch_state(tracked: &Tracked, mut state: RowState, millis: u64, site: SiteId) -> Option<RowState> {
-    let untouched: Vec<ColumnId> =
-        tracked.ids.iter().copied().filter(|id| state.cell(*id) == Stamp::BASELINE).collect();
-    if untouched.is_empty() || !state.is_live() {
-        return None;
-    }
-    // Not above what the row has seen: a real write must win against this.
-    state.write(untouched, Stamp::at(millis, site));
-    Some(state)
+    Ok(ids.into_iter().zip(rows).filter_map(one).collect())
 }
 
 pub(crate) fn unknown_table(table: &str) -> StoreError {

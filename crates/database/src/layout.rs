@@ -143,9 +143,8 @@ impl Tracked {
 
     /// SELECT of the oldest `limit` marks, each with whether its row is in the table.
     pub fn select_marks(&self, dialect: &dyn Dialect, limit: usize) -> String {
-        let same = |(i, c): (usize, &Column)| {
-            dialect.same(c, &format!("t.{}", dialect.quote(&c.name)), &format!("m.k{i}"))
-        };
+        let same =
+            |(i, c): (usize, &Column)| dialect.same(c, &format!("t.{}", dialect.quote(&c.name)), &format!("m.k{i}"));
         let on: Vec<String> = self.table.key_columns().enumerate().map(same).collect();
         let first = self.key_names(dialect).next().unwrap_or_default();
         format!(
@@ -193,7 +192,8 @@ impl Tracked {
 /// Types whose values can exceed what a page of rows may weigh.
 fn is_bulky(sql_type: &str) -> bool {
     let t = sql_type.to_ascii_lowercase();
-    t.is_empty() || ["blob", "text", "json", "geom", "char(", "clob"].iter().any(|word| t.contains(word)) && !is_short(&t)
+    t.is_empty()
+        || ["blob", "text", "json", "geom", "char(", "clob"].iter().any(|word| t.contains(word)) && !is_short(&t)
 }
 
 /// CHAR and VARCHAR that cannot hold more than a few hundred characters.

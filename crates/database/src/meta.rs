@@ -66,9 +66,8 @@ pub fn load(sql: &mut dyn Sql, tab: u16, ids: &[RowId]) -> Result<HashMap<RowId,
 /// Up to `limit` lines with seqs in `after < seq <= upto`, ascending; of one table, or of all.
 pub fn page(sql: &mut dyn Sql, tab: Option<u16>, after: u64, upto: u64, limit: usize) -> Result<Vec<Numbered>> {
     let only = if tab.is_some() { "AND tab=?" } else { "" };
-    let query = format!(
-        "SELECT {COLUMNS} FROM server_sync_row WHERE seq>? AND seq<=? {only} ORDER BY seq LIMIT {limit}"
-    );
+    let query =
+        format!("SELECT {COLUMNS} FROM server_sync_row WHERE seq>? AND seq<=? {only} ORDER BY seq LIMIT {limit}");
     let mut params = vec![Value::unsigned(after), Value::unsigned(upto)];
     params.extend(tab.map(|n| Value::Int(n.into())));
     let mut lines = Vec::new();
@@ -83,8 +82,9 @@ pub fn page(sql: &mut dyn Sql, tab: Option<u16>, after: u64, upto: u64, limit: u
 pub fn save(sql: &mut dyn Sql, upsert: &str, lines: &[Numbered]) -> Result<()> {
     for range in powers(lines.len(), 256) {
         let places = rows(WIDTH, range.len());
-        let statement =
-            format!("INSERT INTO server_sync_row (tab, id, seq, origin, dead, state, row_key, kept) VALUES {places}{upsert}");
+        let statement = format!(
+            "INSERT INTO server_sync_row (tab, id, seq, origin, dead, state, row_key, kept) VALUES {places}{upsert}"
+        );
         let params: Vec<Value> = lines[range].iter().flat_map(write).collect();
         sql.execute(&statement, &params)?;
     }

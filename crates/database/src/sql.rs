@@ -71,6 +71,7 @@ impl Fields {
             Value::Int(n) => Ok(n as u64),
             Value::UInt(n) => Ok(n),
             Value::Null => Ok(0),
+            Value::Text(s) => s.parse().map_err(|_| unexpected("an unsigned integer", &Value::Text(s))),
             other => Err(unexpected("an unsigned integer", &other)),
         }
     }

@@ -48,7 +48,8 @@ fn insert(sql: &mut dyn Sql, source: Source, table: &str, position: Position) ->
 pub fn advance(sql: &mut dyn Sql, source: Source, to: Position) -> Result<()> {
     let [store, incarnation] = source_params(source);
     let params = [Value::unsigned(to.seq), Value::unsigned(to.token), store, incarnation];
-    let statement = "UPDATE server_sync_knowledge SET seq=?, token=? WHERE store=? AND incarnation=? AND tab='' AND seq<?";
+    let statement =
+        "UPDATE server_sync_knowledge SET seq=?, token=? WHERE store=? AND incarnation=? AND tab='' AND seq<?";
     let mut all = params.to_vec();
     all.push(Value::unsigned(to.seq));
     if sql.execute(statement, &all)? == 0 && position(sql, source)?.is_none() {
@@ -71,7 +72,8 @@ pub fn number(sql: &mut dyn Sql, source: Source) -> Result<u16> {
     }
     let row = sql.first("SELECT COALESCE(MAX(number), 0) + 1 FROM server_sync_source", &[])?;
     let next = Fields::of(row.unwrap_or_default()).unsigned()?;
-    let number = u16::try_from(next).map_err(|_| StoreError::new(Trouble::Failure, "more than 65535 histories are known"))?;
+    let number =
+        u16::try_from(next).map_err(|_| StoreError::new(Trouble::Failure, "more than 65535 histories are known"))?;
     let [store, incarnation] = source_params(source);
     let params = [Value::Int(number.into()), store, incarnation];
     sql.execute("INSERT INTO server_sync_source (number, store, incarnation) VALUES (?,?,?)", &params)?;

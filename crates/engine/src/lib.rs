@@ -1,1 +1,25 @@
-//! To be written.
+//! A round between two stores, and what goes with it: handshake, first contact, compare, safety halts, the run lock,
+//! the daemon.
+//!
+//! The steps of a round are drain → compare knowledge → exchange → merge → apply → record. The engine works on the
+//! [`sync_store::Store`] interface alone; only [`open`] knows which stores there are. It prints nothing: whoever calls
+//! it passes a [`Watch`] and shows what it is told.
+
+pub mod brake;
+pub mod compare;
+mod contact;
+pub mod daemon;
+pub mod error;
+pub mod handshake;
+pub mod link;
+pub mod lock;
+pub mod open;
+pub mod report;
+pub mod round;
+pub mod state;
+mod transfer;
+
+pub use error::{EngineError, Kind, Result};
+pub use link::{Flags, run_link};
+pub use report::{Direction, PausedTable, RoundReport, Watch};
+pub use round::{Options, round};

@@ -27,8 +27,6 @@ pub struct Description {
     pub clock_micros: i64,
     /// Half the round trip of reading the clock: its uncertainty.
     pub clock_uncertainty_micros: i64,
-    /// Whether the store holds no row of the application at all.
-    pub empty: bool,
     /// The tables, sorted by name.
     pub tables: Vec<TableInfo>,
     /// What an administrator should know: tables without a key, tables that are not transactional.

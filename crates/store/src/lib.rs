@@ -49,7 +49,7 @@ pub type Sink<'a> = dyn FnMut(Batch) -> Result<()> + 'a;
 /// Every method that writes is atomic: after a crash at any instruction its effect is there whole or not at all, and
 /// calling it again is harmless. No method loses a change of the application, however it interleaves with one.
 pub trait Store: Send {
-    /// Who and what this is, read afresh: identity, versions, clock, tables.
+    /// Who and what this is, read afresh: identity, versions, clock; the tables as of the last [`Store::drain`].
     fn describe(&mut self) -> Result<Description>;
 
     /// What this store contains of others.
@@ -57,6 +57,12 @@ pub trait Store: Send {
 
     /// Brings capture up to date with the schema, then turns the pending marks into stamped rows.
     fn drain(&mut self) -> Result<Drained>;
+
+    /// Whether it holds no row of the application at all.
+    fn is_empty(&mut self) -> Result<bool>;
+
+    /// Whether a position of its own history is still part of it; if not, the store was restored from a backup.
+    fn recognises(&mut self, own: Position) -> Result<bool>;
 
     /// Hears how far `peer` contains this store, by what it says, and remembers it.
     fn greet(&mut self, peer: Source, claimed: Option<Position>) -> Result<Greeting>;
@@ -84,15 +90,24 @@ pub trait Store: Send {
     /// The rows with these keys, in any order; keys that were never heard of are left out.
     fn rows(&mut self, table: &str, keys: &[Vec<Value>]) -> Result<Batch>;
 
-    /// Stamps the cells of these rows that are still as they were before synchronisation began as written by this
-    /// site at `millis`: how a first contact decides between two rows that differ.
-    fn touch(&mut self, table: &str, keys: &[Vec<Value>], millis: u64) -> Result<()>;
+    /// Stamps columns as written by this site at `millis`, or just above what their rows have seen: how a compare
+    /// decides between cells that differ under equal stamps.
+    fn restamp(&mut self, table: &str, rows: &[Restamp], millis: u64) -> Result<()>;
 
     /// The conflict list, newest first.
     fn conflicts(&mut self) -> Result<Vec<ConflictEntry>>;
 
     /// Writes the losing value of a conflict back as a new write of this site.
     fn restore(&mut self, conflict: &str) -> Result<()>;
+}
+
+/// Which columns of a row are to be stamped anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restamp {
+    /// The row's key.
+    pub key: Vec<Value>,
+    /// Names of the columns.
+    pub columns: Vec<String>,
 }
 
 /// A stream that was received whole.
@@ -108,4 +123,20 @@ pub struct Completed {
     pub sent: Vec<String>,
     /// Tables that were withheld although both sides have reason to want them, held at the seq they had reached.
     pub held: Vec<(String, u64)>,
+}
+
+impl Completed {
+    /// What a receiver contains after this stream, if it contained `before` when the stream began.
+    pub fn after(&self, before: &Knowledge, own: Source) -> Knowledge {
+        let mut after = before.clone();
+        after.advance(self.sender, self.end);
+        for table in &self.sent {
+            after.release(self.sender, table);
+        }
+        for (table, seq) in &self.held {
+            after.hold(self.sender, table, *seq);
+        }
+        after.adopt(&self.knowledge, own);
+        after
+    }
 }

@@ -3,8 +3,10 @@
 //! touches a server that it did not start itself.
 
 mod client;
+mod crm;
 mod dump;
 mod error;
+mod load;
 mod options;
 mod port;
 mod sakila;
@@ -12,8 +14,12 @@ mod server;
 mod tls;
 mod wait;
 
+pub use crm::{create_crm, create_load_tables, insert_rows, run_transaction};
 pub use dump::{Cell, DatabaseDump, SchemaDump, TableDump, assert_equal, difference, dump, schema_dump};
 pub use error::TestbedError;
+pub use load::{
+    Change, CheckReport, LoadReport, Violation, Write, Writers, WritersOptions, check_journals, fill_load_tables,
+};
 pub use options::Options;
 pub use sakila::{Locations, load_sakila, sakila};
 pub use server::{Account, Flavour, MariaDb, Mysql, Server};

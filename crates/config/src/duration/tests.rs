@@ -18,11 +18,7 @@ fn readable() {
         ("007s", 7),
     ];
     for (text, seconds) in table {
-        assert_eq!(
-            parse_duration(text),
-            Ok(Duration::from_secs(seconds)),
-            "{text:?}"
-        );
+        assert_eq!(parse_duration(text), Ok(Duration::from_secs(seconds)), "{text:?}");
     }
 }
 
@@ -48,11 +44,7 @@ fn unreadable() {
         "18446744073709551615d",
     ];
     for text in bad {
-        assert_eq!(
-            parse_duration(text),
-            Err(DurationError(text.to_owned())),
-            "{text:?}"
-        );
+        assert_eq!(parse_duration(text), Err(DurationError(text.to_owned())), "{text:?}");
     }
     assert_eq!(
         parse_duration("soon").unwrap_err().to_string(),
@@ -64,16 +56,10 @@ fn unreadable() {
 fn periods() {
     assert_eq!("0".parse(), Ok(Period::Continuous));
     assert_eq!("5m".parse(), Ok(Period::Every(Duration::from_secs(300))));
-    assert_eq!(
-        Period::from(Duration::from_millis(1500)),
-        Period::Every(Duration::from_secs(1))
-    );
+    assert_eq!(Period::from(Duration::from_millis(1500)), Period::Every(Duration::from_secs(1)));
     assert_eq!(Period::from(Duration::from_millis(10)), Period::Continuous);
     assert_eq!(Period::Continuous.to_string(), "0");
-    assert_eq!(
-        Period::Every(Duration::from_secs(5400)).to_string(),
-        "1h30m"
-    );
+    assert_eq!(Period::Every(Duration::from_secs(5400)).to_string(), "1h30m");
 }
 
 proptest! {

@@ -29,36 +29,23 @@ pub(super) fn parse(text: &str) -> Result<Place, ConfigError> {
         check(text, &general, step)?;
         general = step.after(&general, "[]");
     }
-    Ok(Place {
-        text: text.to_owned(),
-        steps,
-    })
+    Ok(Place { text: text.to_owned(), steps })
 }
 
 /// A setting, with what the schema knows of it.
 pub(super) fn parse_setting(text: &str) -> Result<(Place, &'static Setting), ConfigError> {
     let place = parse(text)?;
-    let general = place
-        .steps
-        .iter()
-        .fold(String::new(), |path, step| step.after(&path, "[]"));
-    let setting =
-        schema::find(&general).ok_or_else(|| no_such(text, "; that is a section".to_owned()))?;
+    let general = place.steps.iter().fold(String::new(), |path, step| step.after(&path, "[]"));
+    let setting = schema::find(&general).ok_or_else(|| no_such(text, "; that is a section".to_owned()))?;
     Ok((place, setting))
 }
 
 fn step(text: &str) -> Option<Step> {
     let Some((name, rest)) = text.split_once('[') else {
-        return Some(Step {
-            name: text.to_owned(),
-            index: None,
-        });
+        return Some(Step { name: text.to_owned(), index: None });
     };
     let index = rest.strip_suffix(']')?.parse().ok()?;
-    Some(Step {
-        name: name.to_owned(),
-        index: Some(index),
-    })
+    Some(Step { name: name.to_owned(), index: Some(index) })
 }
 
 /// Whether the schema knows the step in this section, and as what it is written.
@@ -68,28 +55,15 @@ fn check(text: &str, section: &str, step: &Step) -> Result<(), ConfigError> {
     }
     let list = step.as_list(section);
     match (schema::names_in(&list).next().is_some(), step.index) {
-        (true, None) => Err(no_such(
-            text,
-            format!(
-                "; `{0}` is a list, write `{0}[0]` for its first entry",
-                step.name
-            ),
-        )),
-        (false, Some(_)) => Err(no_such(
-            text,
-            format!("; `{}` is not a list of sections", step.name),
-        )),
+        (true, None) => Err(no_such(text, format!("; `{0}` is a list, write `{0}[0]` for its first entry", step.name))),
+        (false, Some(_)) => Err(no_such(text, format!("; `{}` is not a list of sections", step.name))),
         _ => Ok(()),
     }
 }
 
 impl Step {
     fn as_list(&self, section: &str) -> String {
-        Self {
-            name: self.name.clone(),
-            index: Some(0),
-        }
-        .after(section, "[]")
+        Self { name: self.name.clone(), index: Some(0) }.after(section, "[]")
     }
 
     /// The path after this step, with `list` in the place of an index.
@@ -101,10 +75,7 @@ impl Step {
 }
 
 fn no_such(setting: &str, hint: String) -> ConfigError {
-    ConfigError::NoSuchSetting {
-        setting: setting.to_owned(),
-        hint,
-    }
+    ConfigError::NoSuchSetting { setting: setting.to_owned(), hint }
 }
 
 impl Place {
@@ -117,11 +88,7 @@ impl Place {
     }
 
     /// Puts a value there. Written in the place of another it takes over the comment behind it.
-    pub(super) fn set(
-        &self,
-        document: &mut DocumentMut,
-        mut value: Value,
-    ) -> Result<(), ConfigError> {
+    pub(super) fn set(&self, document: &mut DocumentMut, mut value: Value) -> Result<(), ConfigError> {
         let Some((last, sections)) = self.steps.split_last() else {
             return Ok(());
         };
@@ -145,10 +112,7 @@ impl Place {
     }
 
     fn blocked(&self) -> ConfigError {
-        no_such(
-            &self.text,
-            "; the list has fewer entries, or a value stands in the place of a section".to_owned(),
-        )
+        no_such(&self.text, "; the list has fewer entries, or a value stands in the place of a section".to_owned())
     }
 
     /// Removes what is there, if anything is.
@@ -156,15 +120,13 @@ impl Place {
         let Some((last, sections)) = self.steps.split_last() else {
             return;
         };
-        let parent = sections
-            .iter()
-            .try_fold(document.as_item_mut(), |item, step| {
-                let item = item.get_mut(&step.name)?;
-                match step.index {
-                    Some(index) => item.get_mut(index),
-                    None => Some(item),
-                }
-            });
+        let parent = sections.iter().try_fold(document.as_item_mut(), |item, step| {
+            let item = item.get_mut(&step.name)?;
+            match step.index {
+                Some(index) => item.get_mut(index),
+                None => Some(item),
+            }
+        });
         let Some(table) = parent.and_then(Item::as_table_like_mut) else {
             return;
         };
@@ -197,9 +159,7 @@ fn enter<'a>(item: &'a mut Item, step: &Step) -> Option<&'a mut Item> {
 fn append_if_next(item: &mut Item, index: usize) {
     match item {
         Item::ArrayOfTables(tables) if tables.len() == index => tables.push(Table::new()),
-        Item::Value(Value::Array(array)) if array.len() == index => {
-            array.push(toml_edit::InlineTable::new())
-        }
+        Item::Value(Value::Array(array)) if array.len() == index => array.push(toml_edit::InlineTable::new()),
         _ => {}
     }
 }

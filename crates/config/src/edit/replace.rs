@@ -13,9 +13,7 @@ use tempfile::NamedTempFile;
 
 /// The mode of a file, if it exists.
 pub(super) fn mode(path: &Path) -> Option<u32> {
-    path.metadata()
-        .ok()
-        .map(|metadata| metadata.permissions().mode())
+    path.metadata().ok().map(|metadata| metadata.permissions().mode())
 }
 
 /// Keeps other editors of this kind out of a directory until it is dropped.
@@ -50,29 +48,19 @@ impl<'a> Guard<'a> {
 
     /// Writes a new file; one that exists is left alone.
     pub(super) fn create(&self, text: &str, mode: u32) -> Result<(), ConfigError> {
-        self.written(text, |file| {
-            file.set_permissions(Permissions::from_mode(mode))
-        })
-        .and_then(|temporary| Ok(temporary.persist_noclobber(self.path)?))
-        .and_then(|_| self.directory.sync_all())
-        .map_err(|e| match e.kind() {
-            io::ErrorKind::AlreadyExists => ConfigError::Exists {
-                path: self.path.to_owned(),
-            },
-            _ => file_error("write", self.path)(e),
-        })
+        self.written(text, |file| file.set_permissions(Permissions::from_mode(mode)))
+            .and_then(|temporary| Ok(temporary.persist_noclobber(self.path)?))
+            .and_then(|_| self.directory.sync_all())
+            .map_err(|e| match e.kind() {
+                io::ErrorKind::AlreadyExists => ConfigError::Exists { path: self.path.to_owned() },
+                _ => file_error("write", self.path)(e),
+            })
     }
 
     /// A file beside the target with the text in it, on the disk, with its rights set before its content.
-    fn written(
-        &self,
-        text: &str,
-        rights: impl FnOnce(&File) -> io::Result<()>,
-    ) -> io::Result<NamedTempFile> {
-        let mut temporary = tempfile::Builder::new()
-            .prefix(".server_sync.")
-            .suffix(".tmp")
-            .tempfile_in(directory_of(self.path))?;
+    fn written(&self, text: &str, rights: impl FnOnce(&File) -> io::Result<()>) -> io::Result<NamedTempFile> {
+        let mut temporary =
+            tempfile::Builder::new().prefix(".server_sync.").suffix(".tmp").tempfile_in(directory_of(self.path))?;
         rights(temporary.as_file())?;
         temporary.write_all(text.as_bytes())?;
         temporary.as_file().sync_all()?;

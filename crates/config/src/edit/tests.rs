@@ -32,9 +32,7 @@ struct Site {
 
 impl Site {
     fn new() -> Self {
-        let site = Self {
-            directory: tempfile::tempdir().unwrap(),
-        };
+        let site = Self { directory: tempfile::tempdir().unwrap() };
         fs::write(site.file(), TEXT).unwrap();
         fs::set_permissions(site.file(), Permissions::from_mode(0o640)).unwrap();
         site
@@ -59,51 +57,19 @@ impl Site {
     /// Everything in the directory: nothing temporary may stay.
     fn entries(&self) -> Vec<String> {
         let entries = fs::read_dir(self.directory.path()).unwrap();
-        entries
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect()
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     }
 }
 
 #[test]
 fn one_value_changes_and_nothing_else() {
     let table: [(&str, Value, &str, &str); 6] = [
-        (
-            "site",
-            "basel".into(),
-            r#"site = "geneva"   # our name"#,
-            r#"site = "basel"   # our name"#,
-        ),
-        (
-            "site_number",
-            7.into(),
-            "site_number = 1\n",
-            "site_number = 7\n",
-        ),
-        (
-            "master[0].period",
-            "1h".into(),
-            r#"period = "5m"     # not"#,
-            r#"period = "1h"     # not"#,
-        ),
-        (
-            "master[0].database.path",
-            "/mnt/x.db".into(),
-            "/mnt/lyon.db",
-            "/mnt/x.db",
-        ),
-        (
-            "limits.batch_rows",
-            9.into(),
-            "batch_rows = 500",
-            "batch_rows = 9",
-        ),
-        (
-            "limits.max_deleted_rows",
-            0.into(),
-            "batch_rows = 500\n",
-            "batch_rows = 500\nmax_deleted_rows = 0\n",
-        ),
+        ("site", "basel".into(), r#"site = "geneva"   # our name"#, r#"site = "basel"   # our name"#),
+        ("site_number", 7.into(), "site_number = 1\n", "site_number = 7\n"),
+        ("master[0].period", "1h".into(), r#"period = "5m"     # not"#, r#"period = "1h"     # not"#),
+        ("master[0].database.path", "/mnt/x.db".into(), "/mnt/lyon.db", "/mnt/x.db"),
+        ("limits.batch_rows", 9.into(), "batch_rows = 500", "batch_rows = 9"),
+        ("limits.max_deleted_rows", 0.into(), "batch_rows = 500\n", "batch_rows = 500\nmax_deleted_rows = 0\n"),
     ];
     for (setting, value, old, new) in table {
         let site = Site::new();
@@ -119,21 +85,13 @@ fn sections_and_links_are_made_where_they_belong() {
     let mut draft = site.draft();
     draft.set("master[1].slave", "nice").unwrap();
     draft.set("master[1].database.kind", "sqlite").unwrap();
-    draft
-        .set("master[1].database.path", "/mnt/nice.db")
-        .unwrap();
-    draft
-        .set_text("tables.exclude", "cache_*, sessions")
-        .unwrap();
+    draft.set("master[1].database.path", "/mnt/nice.db").unwrap();
+    draft.set_text("tables.exclude", "cache_*, sessions").unwrap();
     draft.save().unwrap();
     let made = "\n[[master]]\nslave = \"nice\"\n\n[master.database]\nkind = \"sqlite\"\npath = \"/mnt/nice.db\"\n";
     let text = site.text();
     assert_eq!(
-        text.replacen(made, "", 1).replacen(
-            "\n[tables]\nexclude = [\"cache_*\", \"sessions\"]\n",
-            "",
-            1
-        ),
+        text.replacen(made, "", 1).replacen("\n[tables]\nexclude = [\"cache_*\", \"sessions\"]\n", "", 1),
         TEXT,
         "{text}"
     );
@@ -152,10 +110,7 @@ fn owner_and_mode_stay() {
         let before = fs::metadata(site.file()).unwrap();
         set(&site.file(), "site", "basel").unwrap();
         let after = fs::metadata(site.file()).unwrap();
-        assert_eq!(
-            (after.uid(), after.gid(), after.mode()),
-            (before.uid(), before.gid(), before.mode())
-        );
+        assert_eq!((after.uid(), after.gid(), after.mode()), (before.uid(), before.gid(), before.mode()));
         assert_ne!(after.ino(), before.ino(), "replaced, not written over");
     }
 }
@@ -181,12 +136,7 @@ fn a_change_of_somebody_else_is_not_lost() {
     second.set("site", "zurich").unwrap();
     let error = second.save().unwrap_err();
     assert!(matches!(&error, ConfigError::Changed { now, .. } if Some(*now) == first.revision()));
-    assert!(
-        error
-            .to_string()
-            .contains("was changed by somebody else in the meantime"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("was changed by somebody else in the meantime"), "{error}");
     assert!(site.text().contains("basel"));
     assert_eq!(site.entries(), ["crm.toml"]);
     // The first goes on from what it wrote.
@@ -198,12 +148,7 @@ fn a_change_of_somebody_else_is_not_lost() {
 #[test]
 fn of_many_edits_at_once_every_saved_one_is_there() {
     let site = Site::new();
-    let names = [
-        "vd.minimum_version",
-        "master[0].mail_domain",
-        "master[0].remote_vd",
-        "state.dir",
-    ];
+    let names = ["vd.minimum_version", "master[0].mail_domain", "master[0].remote_vd", "state.dir"];
     let values = ["6.0", "example.org", "crm2", "/srv/state"];
     let edit = |i: usize| loop {
         match set(&site.file(), names[i], values[i]) {
@@ -214,30 +159,17 @@ fn of_many_edits_at_once_every_saved_one_is_there() {
     std::thread::scope(|scope| (0..names.len()).for_each(|i| drop(scope.spawn(move || edit(i)))));
     let draft = site.draft();
     for (name, value) in names.iter().zip(values) {
-        assert_eq!(
-            draft.get(name).unwrap().and_then(Value::as_str),
-            Some(value),
-            "{name}"
-        );
+        assert_eq!(draft.get(name).unwrap().and_then(Value::as_str), Some(value), "{name}");
     }
 }
 
 #[test]
 fn a_form_of_an_older_file_is_refused() {
     let site = Site::new();
-    let shown: Revision = site
-        .draft()
-        .revision()
-        .unwrap()
-        .to_string()
-        .parse()
-        .unwrap();
+    let shown: Revision = site.draft().revision().unwrap().to_string().parse().unwrap();
     assert!(site.draft().expect(shown).is_ok());
     set(&site.file(), "site", "basel").unwrap();
-    assert!(matches!(
-        site.draft().expect(shown),
-        Err(ConfigError::Changed { .. })
-    ));
+    assert!(matches!(site.draft().expect(shown), Err(ConfigError::Changed { .. })));
     assert_eq!("x".parse::<Revision>(), Err(RevisionError));
 }
 
@@ -248,15 +180,9 @@ fn what_would_not_load_is_not_written() {
     let file = site.file().canonicalize().unwrap();
     assert_eq!(
         error.to_string(),
-        format!(
-            "{}:15:1: `master[0].slave` must be another site: `geneva` is this one",
-            file.display()
-        )
+        format!("{}:15:1: `master[0].slave` must be another site: `geneva` is this one", file.display())
     );
-    assert!(matches!(
-        set(&site.file(), "site_number", 0),
-        Err(ConfigError::Invalid(_))
-    ));
+    assert!(matches!(set(&site.file(), "site_number", 0), Err(ConfigError::Invalid(_))));
     assert_eq!(site.text(), TEXT);
     assert_eq!(site.entries(), ["crm.toml"]);
 }
@@ -266,16 +192,8 @@ fn a_password_is_not_written_where_others_read() {
     let site = Site::new();
     let mut draft = site.draft();
     draft.remove("master[0].database").unwrap();
-    for (name, value) in [
-        ("kind", "mysql"),
-        ("host", "db"),
-        ("name", "crm"),
-        ("user", "u"),
-        ("password", "hunter2"),
-    ] {
-        draft
-            .set(&format!("master[0].database.{name}"), value)
-            .unwrap();
+    for (name, value) in [("kind", "mysql"), ("host", "db"), ("name", "crm"), ("user", "u"), ("password", "hunter2")] {
+        draft.set(&format!("master[0].database.{name}"), value).unwrap();
     }
     fs::set_permissions(site.file(), Permissions::from_mode(0o644)).unwrap();
     let error = draft.save().unwrap_err();
@@ -297,34 +215,20 @@ fn both_modes_can_be_switched_off() {
 #[test]
 fn a_bad_file_can_be_mended() {
     let site = Site::new();
-    fs::write(
-        site.file(),
-        TEXT.replace("site_number = 1", "site_number = 0\nwrong = 1"),
-    )
-    .unwrap();
+    fs::write(site.file(), TEXT.replace("site_number = 1", "site_number = 0\nwrong = 1")).unwrap();
     let mut draft = site.draft();
     assert!(matches!(draft.check(), Err(ConfigError::Invalid(_))));
     draft.set("site_number", 1).unwrap();
-    assert!(
-        draft.remove("wrong").is_err(),
-        "what the schema does not know is mended by hand"
-    );
+    assert!(draft.remove("wrong").is_err(), "what the schema does not know is mended by hand");
     fs::write(site.file(), "site = ").unwrap();
-    assert!(matches!(
-        Draft::open(&site.file()),
-        Err(ConfigError::Invalid(_))
-    ));
+    assert!(matches!(Draft::open(&site.file()), Err(ConfigError::Invalid(_))));
 }
 
 #[test]
 fn removing() {
     let table = [
         ("limits.batch_rows", "batch_rows = 500\n", ""),
-        (
-            "master[0].database",
-            "# Before the name.\ndatabase = { kind = \"sqlite\", path = \"/mnt/lyon.db\" }\n",
-            "",
-        ),
+        ("master[0].database", "# Before the name.\ndatabase = { kind = \"sqlite\", path = \"/mnt/lyon.db\" }\n", ""),
         ("vd.minimum_version", "", ""),
         ("master[3]", "", ""),
         ("master[3].slave", "", ""),
@@ -338,10 +242,7 @@ fn removing() {
     let mut draft = Site::new().draft();
     draft.remove("master[0]").unwrap();
     assert!(!draft.text().contains("master"));
-    assert_eq!(
-        draft.get("site").unwrap().and_then(Value::as_str),
-        Some("geneva")
-    );
+    assert_eq!(draft.get("site").unwrap().and_then(Value::as_str), Some("geneva"));
 }
 
 #[test]
@@ -355,23 +256,11 @@ fn no_such_setting() {
             "master.period",
             "there is no setting `master.period`; `master` is a list, write `master[0]` for its first entry",
         ),
-        (
-            "vd[0].version",
-            "there is no setting `vd[0].version`; `vd` is not a list of sections",
-        ),
-        (
-            "master[0]",
-            "there is no setting `master[0]`; that is a section",
-        ),
-        (
-            "master[0].perid",
-            "there is no setting `master[0].perid`; did you mean `period`?",
-        ),
+        ("vd[0].version", "there is no setting `vd[0].version`; `vd` is not a list of sections"),
+        ("master[0]", "there is no setting `master[0]`; that is a section"),
+        ("master[0].perid", "there is no setting `master[0].perid`; did you mean `period`?"),
         ("master[x].period", "there is no setting `master[x].period`"),
-        (
-            "slave.period",
-            "there is no setting `slave.period`; it belongs in [[master]]",
-        ),
+        ("slave.period", "there is no setting `slave.period`; it belongs in [[master]]"),
         (
             "master[2].period",
             "there is no setting `master[2].period`; the list has fewer entries, or a value stands in the place of a section",
@@ -399,42 +288,16 @@ fn values_from_text() {
     let mut draft = Site::new().draft();
     for (setting, text, expected) in good {
         draft.set_text(setting, text).unwrap();
-        assert_eq!(
-            draft
-                .get(setting)
-                .unwrap()
-                .unwrap()
-                .to_string()
-                .split('#')
-                .next()
-                .unwrap()
-                .trim(),
-            expected
-        );
+        assert_eq!(draft.get(setting).unwrap().unwrap().to_string().split('#').next().unwrap().trim(), expected);
         draft.check().unwrap();
     }
     let bad = [
-        (
-            "site_number",
-            "one",
-            "`site_number` must be a whole number, not \"one\"",
-        ),
-        (
-            "limits.max_deleted_share",
-            "20%",
-            "`limits.max_deleted_share` must be a number from 0 to 1, not \"20%\"",
-        ),
-        (
-            "master[0].enabled",
-            "yes",
-            "`master[0].enabled` must be true or false, not \"yes\"",
-        ),
+        ("site_number", "one", "`site_number` must be a whole number, not \"one\""),
+        ("limits.max_deleted_share", "20%", "`limits.max_deleted_share` must be a number from 0 to 1, not \"20%\""),
+        ("master[0].enabled", "yes", "`master[0].enabled` must be true or false, not \"yes\""),
     ];
     for (setting, text, expected) in bad {
-        assert_eq!(
-            draft.set_text(setting, text).unwrap_err().to_string(),
-            expected
-        );
+        assert_eq!(draft.set_text(setting, text).unwrap_err().to_string(), expected);
     }
 }
 
@@ -451,10 +314,7 @@ fn a_new_file_is_private_and_never_replaces_one() {
     let error = Draft::new(&file, TEXT).unwrap().save().unwrap_err();
     assert!(matches!(error, ConfigError::Exists { .. }), "{error}");
     assert!(fs::read_to_string(&file).unwrap().contains("basel"));
-    assert!(matches!(
-        Draft::new(Path::new("/x/.toml"), TEXT),
-        Err(ConfigError::VdName { .. })
-    ));
+    assert!(matches!(Draft::new(Path::new("/x/.toml"), TEXT), Err(ConfigError::VdName { .. })));
 }
 
 #[test]
@@ -473,18 +333,12 @@ master = [{ slave = "lyon", database = { kind = "sqlite", path = "/mnt/lyon.db" 
     draft.set("master[0].period", 60).unwrap();
     draft.set("master[1].slave", "nice").unwrap();
     draft.set("master[1].database.kind", "sqlite").unwrap();
-    draft
-        .set("master[1].database.path", "/mnt/nice.db")
-        .unwrap();
+    draft.set("master[1].database.path", "/mnt/nice.db").unwrap();
     draft.save().unwrap();
     let settings = site.load().unwrap();
     assert_eq!(settings.links[0].period, "1m".parse().unwrap());
     assert_eq!(settings.links[1].slave.as_str(), "nice");
-    assert!(
-        site.text().contains("vd.version = \"6.3\" # dotted\n"),
-        "{}",
-        site.text()
-    );
+    assert!(site.text().contains("vd.version = \"6.3\" # dotted\n"), "{}", site.text());
     draft.remove("master[1]").unwrap();
     assert!(draft.text().contains("lyon") && !draft.text().contains("nice"));
     draft.remove("master[0]").unwrap();
@@ -496,10 +350,7 @@ fn line_ends_of_another_system_are_read() {
     let site = Site::new();
     fs::write(site.file(), TEXT.replace('\n', "\r\n")).unwrap();
     set(&site.file(), "site", "basel").unwrap();
-    assert_eq!(
-        site.text().replace("\r\n", "\n"),
-        TEXT.replacen("geneva", "basel", 1)
-    );
+    assert_eq!(site.text().replace("\r\n", "\n"), TEXT.replacen("geneva", "basel", 1));
     site.load().unwrap();
 }
 
@@ -508,13 +359,9 @@ fn who_edits_need_not_read_passwords() {
     let site = Site::new();
     let mut draft = site.draft();
     draft.remove("database").unwrap();
-    for (name, value) in [
-        ("kind", "mysql"),
-        ("host", "db"),
-        ("name", "crm"),
-        ("user", "u"),
-        ("password_file", "absent"),
-    ] {
+    for (name, value) in
+        [("kind", "mysql"), ("host", "db"), ("name", "crm"), ("user", "u"), ("password_file", "absent")]
+    {
         draft.set(&format!("database.{name}"), value).unwrap();
     }
     draft.save().unwrap();

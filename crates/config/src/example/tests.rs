@@ -31,37 +31,18 @@ fn it_loads() {
 #[test]
 fn a_written_default_is_the_default() {
     let document: DocumentMut = shown().parse().unwrap();
-    for setting in SETTINGS
-        .iter()
-        .filter(|s| s.path.starts_with("limits.") || s.path.starts_with("conflicts."))
-    {
+    for setting in SETTINGS.iter().filter(|s| s.path.starts_with("limits.") || s.path.starts_with("conflicts.")) {
         let (section, name) = setting.path.split_once('.').unwrap();
-        assert_eq!(
-            document[section][name]
-                .as_value()
-                .unwrap()
-                .to_string()
-                .trim(),
-            setting.default,
-            "{}",
-            setting.path
-        );
+        assert_eq!(document[section][name].as_value().unwrap().to_string().trim(), setting.default, "{}", setting.path);
     }
 }
 
 /// The example with every commented setting in force; the sections a comment stands in are kept.
 fn in_force() -> String {
-    let is_setting =
-        |line: &&str| line.starts_with('#') && !line.starts_with("# ") && line.contains(" = ");
+    let is_setting = |line: &&str| line.starts_with('#') && !line.starts_with("# ") && line.contains(" = ");
     let lines = shown()
         .lines()
-        .map(|line| {
-            if is_setting(&line) {
-                line[1..].to_owned()
-            } else {
-                line.to_owned()
-            }
-        })
+        .map(|line| if is_setting(&line) { line[1..].to_owned() } else { line.to_owned() })
         .collect::<Vec<_>>();
     lines.join("\n")
 }
@@ -71,20 +52,11 @@ fn it_shows_every_setting() {
     let text = in_force();
     let document: DocumentMut = text.parse().unwrap();
     for setting in SETTINGS {
-        let place = setting
-            .path
-            .split('.')
-            .try_fold(document.as_item(), |item, step| {
-                match step.strip_suffix("[]") {
-                    Some(list) => item.get(list)?.get(0),
-                    None => item.get(step),
-                }
-            });
-        assert!(
-            place.is_some_and(toml_edit::Item::is_value),
-            "{} is not shown",
-            setting.path
-        );
+        let place = setting.path.split('.').try_fold(document.as_item(), |item, step| match step.strip_suffix("[]") {
+            Some(list) => item.get(list)?.get(0),
+            None => item.get(step),
+        });
+        assert!(place.is_some_and(toml_edit::Item::is_value), "{} is not shown", setting.path);
     }
 }
 
@@ -92,11 +64,6 @@ fn it_shows_every_setting() {
 fn it_shows_no_unknown_setting() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("crm.toml"), in_force()).unwrap();
-    let error = crate::Settings::load(directory.path(), "crm", &Default::default())
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("cannot stand beside") && !error.contains("not a known setting"),
-        "{error}"
-    );
+    let error = crate::Settings::load(directory.path(), "crm", &Default::default()).unwrap_err().to_string();
+    assert!(error.contains("cannot stand beside") && !error.contains("not a known setting"), "{error}");
 }

@@ -3,14 +3,7 @@ use proptest::prelude::*;
 
 #[test]
 fn good_names() {
-    for text in [
-        "crm",
-        "Geneva-2",
-        "a",
-        "_x",
-        "site.example.org",
-        &"n".repeat(64),
-    ] {
+    for text in ["crm", "Geneva-2", "a", "_x", "site.example.org", &"n".repeat(64)] {
         assert_eq!(text.parse::<Name>().unwrap().to_string(), text);
     }
 }

@@ -23,11 +23,7 @@ fn examples() {
         ("**", "anything", true),
     ];
     for (pattern, name, expected) in table {
-        assert_eq!(
-            Pattern::new(pattern).matches(name),
-            expected,
-            "{pattern} {name}"
-        );
+        assert_eq!(Pattern::new(pattern).matches(name), expected, "{pattern} {name}");
     }
 }
 

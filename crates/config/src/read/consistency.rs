@@ -20,10 +20,7 @@ pub(super) fn check_masters(slave: &Section, masters: &[Name], here: Here) {
             slave.refuse("masters", format!("names `{master}` twice"));
         }
         if here.site == Some(master) {
-            slave.refuse(
-                "masters",
-                format!("must name other sites: `{master}` is this one"),
-            );
+            slave.refuse("masters", format!("must name other sites: `{master}` is this one"));
         }
     }
 }
@@ -32,16 +29,10 @@ pub(super) fn check_masters(slave: &Section, masters: &[Name], here: Here) {
 pub(super) fn check_slave(link: &Section, slave: Option<&Name>, here: Here, before: &[Name]) {
     let Some(slave) = slave else { return };
     if here.site == Some(slave) {
-        link.refuse(
-            "slave",
-            format!("must be another site: `{slave}` is this one"),
-        );
+        link.refuse("slave", format!("must be another site: `{slave}` is this one"));
     }
     if before.contains(slave) {
-        link.refuse(
-            "slave",
-            format!("is `{slave}`, for which there is a [[master]] section already"),
-        );
+        link.refuse("slave", format!("is `{slave}`, for which there is a [[master]] section already"));
     }
 }
 
@@ -52,18 +43,13 @@ pub(super) fn check_database(section: &Section, link: Option<&Link>, here: Here)
         return;
     };
     if same(own, &link.database) {
-        section.refuse(
-            "database",
-            "is this site's own database; it must be the slave's",
-        );
+        section.refuse("database", "is this site's own database; it must be the slave's");
     }
 }
 
 fn same(one: &Database, other: &Database) -> bool {
     match (one, other) {
-        (Database::Sqlite(Sqlite { path: one }), Database::Sqlite(Sqlite { path: other })) => {
-            one == other
-        }
+        (Database::Sqlite(Sqlite { path: one }), Database::Sqlite(Sqlite { path: other })) => one == other,
         (Database::Mysql(one), Database::Mysql(other)) => place(one) == place(other),
         _ => false,
     }

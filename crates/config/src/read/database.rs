@@ -7,24 +7,10 @@ use crate::section::Section;
 use crate::{Database, Endpoint, Mysql, SecretString, Sqlite, Tls, TlsMode};
 
 /// What only a MySQL database has.
-const MYSQL_ONLY: [&str; 10] = [
-    "host",
-    "port",
-    "socket",
-    "name",
-    "user",
-    "password_file",
-    "password",
-    "tls",
-    "ca_file",
-    "tls_server_name",
-];
+const MYSQL_ONLY: [&str; 9] = ["host", "port", "socket", "name", "user", "password_file", "password", "tls", "ca_file"];
 
-const TLS_MODES: &[(&str, TlsMode)] = &[
-    ("required", TlsMode::Required),
-    ("preferred", TlsMode::Preferred),
-    ("off", TlsMode::Off),
-];
+const TLS_MODES: &[(&str, TlsMode)] =
+    &[("required", TlsMode::Required), ("preferred", TlsMode::Preferred), ("off", TlsMode::Off)];
 
 #[derive(Clone, Copy)]
 enum Engine {
@@ -43,35 +29,21 @@ pub(super) fn read(section: &Section, origin: &Origin, used: bool) -> Option<Dat
 
 fn sqlite(section: &Section) -> Option<Sqlite> {
     for name in MYSQL_ONLY.iter().filter(|name| section.has(name)) {
-        section.refuse(
-            name,
-            "is only for kind = \"mysql\"; this database is SQLite",
-        );
+        section.refuse(name, "is only for kind = \"mysql\"; this database is SQLite");
     }
-    section
-        .need("path", convert::absolute)
-        .map(|path| Sqlite { path })
+    section.need("path", convert::absolute).map(|path| Sqlite { path })
 }
 
 fn mysql(section: &Section, origin: &Origin, used: bool) -> Option<Mysql> {
     if section.has("path") {
-        section.refuse(
-            "path",
-            "is only for kind = \"sqlite\"; this database is MySQL",
-        );
+        section.refuse("path", "is only for kind = \"sqlite\"; this database is MySQL");
     }
     let endpoint = endpoint(section);
     let name = section.need("name", convert::text);
     let user = section.need("user", convert::text);
     let password = password(section, origin, used);
     let tls = tls(section);
-    Some(Mysql {
-        endpoint: endpoint?,
-        name: name?,
-        user: user?,
-        password: password?,
-        tls: tls?,
-    })
+    Some(Mysql { endpoint: endpoint?, name: name?, user: user?, password: password?, tls: tls? })
 }
 
 fn endpoint(section: &Section) -> Option<Endpoint> {
@@ -85,38 +57,24 @@ fn endpoint(section: &Section) -> Option<Endpoint> {
         only_with_host(section);
         return socket.map(Endpoint::Socket);
     }
-    Some(Endpoint::Tcp {
-        host: host?,
-        port: port? as u16,
-    })
+    Some(Endpoint::Tcp { host: host?, port: port? as u16 })
 }
 
 fn only_with_host(section: &Section) {
-    for name in ["port", "tls", "ca_file", "tls_server_name"]
-        .iter()
-        .filter(|name| section.has(name))
-    {
-        section.refuse(
-            name,
-            "has no meaning for a `socket`; leave it out, or write `host`",
-        );
+    for name in ["port", "tls", "ca_file"].iter().filter(|name| section.has(name)) {
+        section.refuse(name, "has no meaning for a `socket`; leave it out, or write `host`");
     }
 }
 
 /// The outer `None` has been noted.
 fn password(section: &Section, origin: &Origin, used: bool) -> Option<Option<SecretString>> {
-    let inline = section
-        .get("password", convert::text)
-        .map(SecretString::from);
+    let inline = section.get("password", convert::text).map(SecretString::from);
     if section.has("password") {
         if let Some(message) = exposure(origin.file, origin.mode) {
             section.expose("password", format!("is readable: {message}"));
         }
         if section.has("password_file") {
-            section.refuse(
-                "password",
-                "cannot stand beside `password_file`: write only one of them",
-            );
+            section.refuse("password", "cannot stand beside `password_file`: write only one of them");
         }
         return inline.map(Some);
     }
@@ -133,50 +91,21 @@ fn password(section: &Section, origin: &Origin, used: bool) -> Option<Option<Sec
 fn read_file(section: &Section, origin: &Origin, file: &std::path::Path) -> Option<SecretString> {
     match origin.passwords.read(file) {
         Ok(password) => return Some(password),
-        Err(Refusal::Exposed(message)) => {
-            section.expose("password_file", format!("is readable: {message}"))
-        }
-        Err(Refusal::Unusable(message)) => {
-            section.refuse("password_file", format!("cannot be used: {message}"))
-        }
+        Err(Refusal::Exposed(message)) => section.expose("password_file", format!("is readable: {message}")),
+        Err(Refusal::Unusable(message)) => section.refuse("password_file", format!("cannot be used: {message}")),
     }
     None
 }
 
 fn tls(section: &Section) -> Option<Tls> {
     if section.has("socket") {
-        return Some(Tls {
-            mode: TlsMode::Off,
-            ca_file: None,
-            server_name: None,
-        });
+        return Some(Tls { mode: TlsMode::Off, ca_file: None });
     }
     let ca_file = section.get("ca_file", convert::absolute);
-    let checked = section.has("ca_file") || section.has("tls_server_name");
-    let default = if checked {
-        TlsMode::Required
-    } else {
-        TlsMode::Preferred
-    };
-    let mode = section.or("tls", choice(TLS_MODES), default);
-    let server_name = section.get("tls_server_name", convert::host);
-    check_tls(section, mode?);
-    Some(Tls {
-        mode: mode?,
-        ca_file,
-        server_name,
-    })
-}
-
-/// Anybody on the way could make an unencrypted connection out of a preferred one, so a certificate to
-/// check beside it would promise what it cannot keep.
-fn check_tls(section: &Section, mode: TlsMode) {
-    for name in ["ca_file", "tls_server_name"]
-        .iter()
-        .filter(|name| section.has(name))
-    {
-        if mode != TlsMode::Required {
-            section.refuse(name, "is checked only with `tls = \"required\"`");
-        }
+    let default = if section.has("ca_file") { TlsMode::Required } else { TlsMode::Preferred };
+    let mode = section.or("tls", choice(TLS_MODES), default)?;
+    if mode == TlsMode::Off && section.has("ca_file") {
+        section.refuse("ca_file", "has no meaning with `tls = \"off\"`; leave it out, or write `tls = \"required\"`");
     }
+    Some(Tls { mode, ca_file })
 }

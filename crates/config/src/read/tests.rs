@@ -36,15 +36,7 @@ impl Passwords for Given {
 
 fn parse_as(text: &str, mode: u32) -> Result<Settings, ConfigError> {
     let vd = "crm".parse().unwrap();
-    parse(
-        text,
-        &Origin {
-            vd: &vd,
-            file: Path::new("crm.toml"),
-            mode,
-            passwords: &Given,
-        },
-    )
+    parse(text, &Origin { vd: &vd, file: Path::new("crm.toml"), mode, passwords: &Given })
 }
 
 fn settings(text: &str) -> Settings {
@@ -76,10 +68,7 @@ fn defaults() {
     let settings = settings(SMALL);
     assert_eq!(settings.site.as_str(), "geneva");
     assert_eq!(settings.site_number, 1);
-    assert_eq!(
-        settings.version.source,
-        VersionSource::Fixed("6.2".parse().unwrap())
-    );
+    assert_eq!(settings.version.source, VersionSource::Fixed("6.2".parse().unwrap()));
     assert_eq!(settings.version.minimum, None);
     assert_eq!(settings.state_dir(), Path::new("/var/lib/server_sync/crm"));
     assert_eq!(settings.limits, Limits::default());
@@ -91,13 +80,7 @@ fn defaults() {
     assert_eq!(link.remote_vd.as_str(), "crm");
     assert_eq!(link.mail_domain, None);
     let mysql = mysql(&link.database);
-    assert_eq!(
-        mysql.endpoint,
-        Endpoint::Tcp {
-            host: "db.lyon".to_owned(),
-            port: 3306
-        }
-    );
+    assert_eq!(mysql.endpoint, Endpoint::Tcp { host: "db.lyon".to_owned(), port: 3306 });
     assert_eq!(mysql.tls.mode, TlsMode::Preferred);
     assert!(mysql.password.is_none());
     assert!(settings.link(&"paris".parse().unwrap()).is_none());
@@ -127,10 +110,7 @@ enabled = false
 slave = "nice"
 "#,
     );
-    assert_eq!(
-        settings.version.source,
-        VersionSource::Query("select v from app".to_owned())
-    );
+    assert_eq!(settings.version.source, VersionSource::Query("select v from app".to_owned()));
     assert_eq!(settings.version.minimum, Some("6".parse().unwrap()));
     let own = mysql(&settings.database);
     assert_eq!(own.endpoint, Endpoint::Socket("/run/my.sock".into()));
@@ -138,31 +118,15 @@ slave = "nice"
     assert_eq!(own.password.as_ref().unwrap().expose_secret(), "hunter2");
     assert_eq!(settings.state_dir(), Path::new("/srv/state/crm"));
     assert_eq!(settings.masters.len(), 2);
-    assert_eq!(
-        settings.limits.max_clock_difference,
-        Duration::from_secs(60)
-    );
-    assert_eq!(
-        (
-            settings.limits.max_deleted_share,
-            settings.limits.max_deleted_rows
-        ),
-        (1.0, 0)
-    );
+    assert_eq!(settings.limits.max_clock_difference, Duration::from_secs(60));
+    assert_eq!((settings.limits.max_deleted_share, settings.limits.max_deleted_rows), (1.0, 0));
     assert!(!settings.synchronises("cache_x"));
     assert_eq!(settings.prefer_on_first_contact, Preference::Slave);
     let link = &settings.links[0];
-    assert_eq!(
-        (link.period, link.remote_vd.as_str()),
-        (Period::Continuous, "crm-lyon")
-    );
+    assert_eq!((link.period, link.remote_vd.as_str()), (Period::Continuous, "crm-lyon"));
     assert_eq!(link.mail_domain.as_deref(), Some("example.org"));
     let remote = mysql(&link.database);
-    assert_eq!(
-        remote.tls.mode,
-        TlsMode::Required,
-        "a certificate to check makes it required"
-    );
+    assert_eq!(remote.tls.mode, TlsMode::Required, "a certificate to check makes it required");
     assert_eq!(remote.password.as_ref().unwrap().expose_secret(), "hunter2");
     assert_eq!(settings.disabled_links, ["nice".parse().unwrap()]);
     assert_eq!(settings.links.len(), 1);
@@ -171,14 +135,9 @@ slave = "nice"
 
 #[test]
 fn both_ends_can_be_sqlite() {
-    let text = with(
-        "kind = \"mysql\"",
-        "kind = \"sqlite\"\npath = \"/mnt/lyon.db\"",
-    )
-    .replace("host = \"db.lyon\"\nname = \"crm\"\nuser = \"sync\"\n", "");
-    let Database::Sqlite(Sqlite { path }) = &settings(&text).links[0].database else {
-        panic!()
-    };
+    let text = with("kind = \"mysql\"", "kind = \"sqlite\"\npath = \"/mnt/lyon.db\"")
+        .replace("host = \"db.lyon\"\nname = \"crm\"\nuser = \"sync\"\n", "");
+    let Database::Sqlite(Sqlite { path }) = &settings(&text).links[0].database else { panic!() };
     assert_eq!(path, Path::new("/mnt/lyon.db"));
 }
 
@@ -217,11 +176,7 @@ fn one_exact_message_for_each_mistake() {
             "crm.toml:15:1: `master[0].database.a\\n\\u{1b}` is not a known setting",
         ),
         // Kinds and ranges.
-        (
-            "site = \"geneva\"",
-            "site = 7",
-            "crm.toml:1:8: `site` must be text in quotes, not a whole number",
-        ),
+        ("site = \"geneva\"", "site = 7", "crm.toml:1:8: `site` must be text in quotes, not a whole number"),
         (
             "site = \"geneva\"",
             "site = \"ge neva\"",
@@ -242,11 +197,7 @@ fn one_exact_message_for_each_mistake() {
             "site_number = \"1\"",
             "crm.toml:2:15: `site_number` must be a whole number from 1 to 4095, not text",
         ),
-        (
-            "version = \"6.2\"",
-            "version = 6.2",
-            "crm.toml:4:11: `vd.version` must be text in quotes, as \"6.2\"",
-        ),
+        ("version = \"6.2\"", "version = 6.2", "crm.toml:4:11: `vd.version` must be text in quotes, as \"6.2\""),
         (
             "version = \"6.2\"",
             "version = \"six\"",
@@ -312,11 +263,7 @@ fn one_exact_message_for_each_mistake() {
             "host = \"db.lyon\"\nport = 0",
             "crm.toml:15:8: `master[0].database.port` must be a whole number from 1 to 65535, not 0",
         ),
-        (
-            "name = \"crm\"",
-            "name = \"\"",
-            "crm.toml:15:8: `master[0].database.name` must not be empty",
-        ),
+        ("name = \"crm\"", "name = \"\"", "crm.toml:15:8: `master[0].database.name` must not be empty"),
         (
             "user = \"sync\"",
             "user = \"a\\nb\"",
@@ -358,16 +305,8 @@ fn one_exact_message_for_each_mistake() {
             "crm.toml:14:8: `master[0].database.host` must be a host name or address, not \"-v\"",
         ),
         // Sections.
-        (
-            "[vd]\nversion = \"6.2\"\n",
-            "",
-            "crm.toml:1:1: `vd` is missing: write a section [vd]",
-        ),
-        (
-            "[vd]\nversion = \"6.2\"\n",
-            "vd = \"crm\"\n",
-            "crm.toml:3:1: `vd` must be a section [vd], not text",
-        ),
+        ("[vd]\nversion = \"6.2\"\n", "", "crm.toml:1:1: `vd` is missing: write a section [vd]"),
+        ("[vd]\nversion = \"6.2\"\n", "vd = \"crm\"\n", "crm.toml:3:1: `vd` must be a section [vd], not text"),
         (
             "[slave]\nmasters",
             "[[slave]]\nmasters",
@@ -399,11 +338,7 @@ fn one_exact_message_for_each_mistake() {
             "version = \"6.2\"\nminimum_version = \"6.10\"",
             "crm.toml:4:1: `vd.version` is 6.2, which is below the minimum_version 6.10",
         ),
-        (
-            "path = \"/srv/crm.db\"",
-            "",
-            "crm.toml:5:1: `database.path` is missing: the file of the SQLite database",
-        ),
+        ("path = \"/srv/crm.db\"", "", "crm.toml:5:1: `database.path` is missing: the file of the SQLite database"),
         (
             "path = \"/srv/crm.db\"",
             "path = \"/srv/crm.db\"\nhost = \"h\"",
@@ -414,11 +349,7 @@ fn one_exact_message_for_each_mistake() {
             "host = \"db.lyon\"\npath = \"/x\"",
             "crm.toml:15:1: `master[0].database.path` is only for kind = \"sqlite\"; this database is MySQL",
         ),
-        (
-            "host = \"db.lyon\"",
-            "",
-            "crm.toml:12:1: `master[0].database.host` is missing: write one of host, socket",
-        ),
+        ("host = \"db.lyon\"", "", "crm.toml:12:1: `master[0].database.host` is missing: write one of host, socket"),
         (
             "host = \"db.lyon\"",
             "host = \"h\"\nsocket = \"/s\"\ntls = \"off\"",
@@ -431,8 +362,8 @@ fn one_exact_message_for_each_mistake() {
         ),
         (
             "host = \"db.lyon\"",
-            "host = \"h\"\ntls = \"preferred\"\nca_file = \"/ca\"",
-            "crm.toml:16:1: `master[0].database.ca_file` is checked only with `tls = \"required\"`",
+            "host = \"h\"\ntls = \"off\"\nca_file = \"/ca\"",
+            "crm.toml:16:1: `master[0].database.ca_file` has no meaning with `tls = \"off\"`; leave it out, or write `tls = \"required\"`",
         ),
         (
             "user = \"sync\"",
@@ -440,16 +371,8 @@ fn one_exact_message_for_each_mistake() {
             "crm.toml:17:1: `master[0].database.password_file` cannot be used: /etc/none: No such file",
         ),
         // Between sections.
-        (
-            "masters = [\"paris\"]",
-            "masters = []",
-            "crm.toml:9:1: `slave.masters` must name at least one site",
-        ),
-        (
-            "masters = [\"paris\"]",
-            "masters = [\"a\", \"a\"]",
-            "crm.toml:9:1: `slave.masters` names `a` twice",
-        ),
+        ("masters = [\"paris\"]", "masters = []", "crm.toml:9:1: `slave.masters` must name at least one site"),
+        ("masters = [\"paris\"]", "masters = [\"a\", \"a\"]", "crm.toml:9:1: `slave.masters` names `a` twice"),
         (
             "masters = [\"paris\"]",
             "masters = [\"geneva\"]",
@@ -486,18 +409,10 @@ fn one_exact_message_for_each_mistake() {
             "site = ",
             "crm.toml:1:8: this is not TOML: string values must be quoted, expected literal string",
         ),
-        (
-            "site_number = 1",
-            "site = \"x\"",
-            "crm.toml:2:1: this is not TOML: duplicate key",
-        ),
+        ("site_number = 1", "site = \"x\"", "crm.toml:2:1: this is not TOML: duplicate key"),
     ];
     for (line, instead, expected) in table {
-        assert_eq!(
-            refusal(&with(line, instead)),
-            expected,
-            "\nwith {instead}\n"
-        );
+        assert_eq!(refusal(&with(line, instead)), expected, "\nwith {instead}\n");
     }
 }
 
@@ -524,24 +439,15 @@ crm.toml:10:14: `limits.batch_rows` must be a whole number from 1 to 100000, not
 
 #[test]
 fn columns_count_characters() {
-    let text = with(
-        "[vd]\nversion = \"6.2\"",
-        "vd = { version = \"6.2\", version_file = \"/é€\", x = 1 }",
-    );
+    let text = with("[vd]\nversion = \"6.2\"", "vd = { version = \"6.2\", version_file = \"/é€\", x = 1 }");
     let message = refusal(&text);
-    assert!(
-        message.contains("crm.toml:3:47: `vd.x` is not a known setting"),
-        "{message}"
-    );
+    assert!(message.contains("crm.toml:3:47: `vd.x` is not a known setting"), "{message}");
 }
 
 #[test]
 fn neither_mode() {
-    let off = with(
-        "masters = [\"paris\"]",
-        "enabled = false\nmasters = [\"paris\"]",
-    )
-    .replace("slave = \"lyon\"", "enabled = false\nslave = \"lyon\"");
+    let off = with("masters = [\"paris\"]", "enabled = false\nmasters = [\"paris\"]")
+        .replace("slave = \"lyon\"", "enabled = false\nslave = \"lyon\"");
     let error = parse_as(&off, 0o600).unwrap_err();
     assert!(matches!(&error, ConfigError::NotConfigured(problem) if problem.file_exists));
     assert_eq!(
@@ -555,24 +461,15 @@ fn neither_mode() {
 #[test]
 fn a_disabled_link_is_checked_but_its_password_is_not_read() {
     let off = with("slave = \"lyon\"", "enabled = false\nslave = \"lyon\"");
-    let unread = off.replace(
-        "user = \"sync\"",
-        "user = \"sync\"\npassword_file = \"none\"",
-    );
+    let unread = off.replace("user = \"sync\"", "user = \"sync\"\npassword_file = \"none\"");
     assert!(!settings(&unread).is_master());
     let bad = off.replace("user = \"sync\"", "user = 5");
-    assert_eq!(
-        refusal(&bad),
-        "crm.toml:17:8: `master[0].database.user` must be text in quotes, not a whole number"
-    );
+    assert_eq!(refusal(&bad), "crm.toml:17:8: `master[0].database.user` must be text in quotes, not a whole number");
 }
 
 #[test]
 fn passwords_that_others_can_read() {
-    let file = with(
-        "user = \"sync\"",
-        "user = \"sync\"\npassword_file = \"open\"",
-    );
+    let file = with("user = \"sync\"", "user = \"sync\"\npassword_file = \"open\"");
     let error = parse_as(&file, 0o644).unwrap_err();
     assert!(matches!(error, ConfigError::SecretExposed(_)));
     assert_eq!(
@@ -604,11 +501,7 @@ fn no_message_shows_a_password() {
         "pasword = \"hunter2\"",
     ];
     for text in texts {
-        let error = parse_as(
-            &with("user = \"sync\"", &format!("user = \"sync\"\n{text}")),
-            0o644,
-        )
-        .unwrap_err();
+        let error = parse_as(&with("user = \"sync\"", &format!("user = \"sync\"\n{text}")), 0o644).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
     }
 }
@@ -616,16 +509,8 @@ fn no_message_shows_a_password() {
 #[test]
 fn edits_are_checked_without_passwords() {
     let vd = "crm".parse().unwrap();
-    let text = with(
-        "user = \"sync\"",
-        "user = \"sync\"\npassword_file = \"none\"",
-    );
-    let origin = Origin {
-        vd: &vd,
-        file: Path::new("crm.toml"),
-        mode: 0o600,
-        passwords: &Unread,
-    };
+    let text = with("user = \"sync\"", "user = \"sync\"\npassword_file = \"none\"");
+    let origin = Origin { vd: &vd, file: Path::new("crm.toml"), mode: 0o600, passwords: &Unread };
     assert!(parse(&text, &origin).is_ok());
 }
 
@@ -647,25 +532,15 @@ proptest::proptest! {
 
 #[test]
 fn one_mysql_database_is_not_both_ends() {
-    let own =
-        "[database]\nkind = \"mysql\"\nhost = \"db.lyon\"\nname = \"crm\"\nuser = \"other\"\n";
-    let same = with(
-        "[database]\nkind = \"sqlite\"\npath = \"/srv/crm.db\"\n",
-        own,
-    );
+    let own = "[database]\nkind = \"mysql\"\nhost = \"db.lyon\"\nname = \"crm\"\nuser = \"other\"\n";
+    let same = with("[database]\nkind = \"sqlite\"\npath = \"/srv/crm.db\"\n", own);
     assert_eq!(
         refusal(&same),
         "crm.toml:14:9: `master[0].database` is this site's own database; it must be the slave's"
     );
     for (old, new) in [
-        (
-            "name = \"crm\"\nuser = \"sync\"",
-            "name = \"crm2\"\nuser = \"sync\"",
-        ),
-        (
-            "name = \"crm\"\nuser = \"sync\"",
-            "port = 3307\nname = \"crm\"\nuser = \"sync\"",
-        ),
+        ("name = \"crm\"\nuser = \"sync\"", "name = \"crm2\"\nuser = \"sync\""),
+        ("name = \"crm\"\nuser = \"sync\"", "port = 3307\nname = \"crm\"\nuser = \"sync\""),
     ] {
         settings(&same.replace(old, new));
     }

@@ -8,31 +8,10 @@ fn names(section: &str) -> Vec<&'static str> {
 fn names_of_sections() {
     assert_eq!(
         names(""),
-        [
-            "site",
-            "site_number",
-            "vd",
-            "database",
-            "state",
-            "slave",
-            "master",
-            "limits",
-            "tables",
-            "conflicts"
-        ]
+        ["site", "site_number", "vd", "database", "state", "slave", "master", "limits", "tables", "conflicts"]
     );
     assert_eq!(names("state"), ["dir"]);
-    assert_eq!(
-        names("master[]"),
-        [
-            "enabled",
-            "slave",
-            "period",
-            "remote_vd",
-            "mail_domain",
-            "database"
-        ]
-    );
+    assert_eq!(names("master[]"), ["enabled", "slave", "period", "remote_vd", "mail_domain", "database"]);
     assert_eq!(names("master[].database"), names("database"));
     assert_eq!(names("slave.masters"), [""; 0]);
 }
@@ -40,13 +19,7 @@ fn names_of_sections() {
 #[test]
 fn each_setting_is_listed_once() {
     for (i, setting) in SETTINGS.iter().enumerate() {
-        assert!(
-            SETTINGS[i + 1..]
-                .iter()
-                .all(|other| other.path != setting.path),
-            "{}",
-            setting.path
-        );
+        assert!(SETTINGS[i + 1..].iter().all(|other| other.path != setting.path), "{}", setting.path);
         assert_eq!(find(setting.path), Some(setting));
     }
 }
@@ -62,23 +35,11 @@ fn hints() {
         ("", "zzzzzz", ""),
         ("slave", "master", "; did you mean `masters`?"),
         ("slave", "period", "; it belongs in [[master]]"),
-        (
-            "vd",
-            "site",
-            "; it belongs in the top of the file, before the first [section]",
-        ),
+        ("vd", "site", "; it belongs in the top of the file, before the first [section]"),
         ("vd", "product_version", "; did you mean `version`?"),
         ("master[]", "perid", "; did you mean `period`?"),
-        (
-            "master[].database",
-            "pasword_file",
-            "; did you mean `password_file`?",
-        ),
-        (
-            "limits",
-            "clock_difference",
-            "; did you mean `max_clock_difference`?",
-        ),
+        ("master[].database", "pasword_file", "; did you mean `password_file`?"),
+        ("limits", "clock_difference", "; did you mean `max_clock_difference`?"),
     ];
     for (section, name, expected) in table {
         assert_eq!(hint(section, name), expected, "{section} {name}");

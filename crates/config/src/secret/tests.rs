@@ -18,56 +18,26 @@ fn modes() {
         assert_eq!(read(&path).unwrap().expose_secret(), "hunter2", "{mode:o}");
     }
     let table = [
-        (
-            0o644,
-            "can be read by everybody on this machine (mode 0644); type: chmod 0640",
-        ),
-        (
-            0o604,
-            "can be read by everybody on this machine (mode 0604); type: chmod 0600",
-        ),
-        (
-            0o666,
-            "can be read by everybody on this machine (mode 0666); type: chmod 0640",
-        ),
-        (
-            0o602,
-            "is open to everybody on this machine (mode 0602); type: chmod 0600",
-        ),
-        (
-            0o601,
-            "is open to everybody on this machine (mode 0601); type: chmod 0600",
-        ),
-        (
-            0o660,
-            "can be written by its group (mode 0660); type: chmod 0640",
-        ),
-        (
-            0o620,
-            "can be written by its group (mode 0620); type: chmod 0600",
-        ),
-        (
-            0o444,
-            "can be read by everybody on this machine (mode 0444); type: chmod 0440",
-        ),
+        (0o644, "can be read by everybody on this machine (mode 0644); type: chmod 0640"),
+        (0o604, "can be read by everybody on this machine (mode 0604); type: chmod 0600"),
+        (0o666, "can be read by everybody on this machine (mode 0666); type: chmod 0640"),
+        (0o602, "is open to everybody on this machine (mode 0602); type: chmod 0600"),
+        (0o601, "is open to everybody on this machine (mode 0601); type: chmod 0600"),
+        (0o660, "can be written by its group (mode 0660); type: chmod 0640"),
+        (0o620, "can be written by its group (mode 0620); type: chmod 0600"),
+        (0o444, "can be read by everybody on this machine (mode 0444); type: chmod 0440"),
     ];
     for (mode, told) in table {
         let path = write(directory.path(), &format!("bad{mode:o}"), b"hunter2", mode);
         let path = path.display();
-        assert_eq!(
-            read(path.to_string().as_ref()).unwrap_err(),
-            Refusal::Exposed(format!("{path} {told} {path}"))
-        );
+        assert_eq!(read(path.to_string().as_ref()).unwrap_err(), Refusal::Exposed(format!("{path} {told} {path}")));
     }
 }
 
 #[test]
 fn the_command_can_be_typed_as_it_is() {
     let message = exposure(Path::new("/etc/my vd's/pass"), 0o100_644).unwrap();
-    assert!(
-        message.ends_with(r"type: chmod 0640 '/etc/my vd'\''s/pass'"),
-        "{message}"
-    );
+    assert!(message.ends_with(r"type: chmod 0640 '/etc/my vd'\''s/pass'"), "{message}");
 }
 
 #[test]
@@ -88,23 +58,14 @@ fn contents() {
     let bad: [(&[u8], &str); 6] = [
         (b"", "the file holds no password"),
         (b"\n", "the file holds no password"),
-        (
-            b"hunter2\nmore",
-            "the file must hold the password and nothing else, in one line",
-        ),
-        (
-            b"hun\0ter2",
-            "the file must hold the password and nothing else, in one line",
-        ),
+        (b"hunter2\nmore", "the file must hold the password and nothing else, in one line"),
+        (b"hun\0ter2", "the file must hold the password and nothing else, in one line"),
         (b"hunter\xff", "not UTF-8 text"),
         (&long, "longer than 65536 bytes"),
     ];
     for (content, expected) in bad {
         let path = write(directory.path(), "bad", content, 0o600);
-        assert_eq!(
-            read(&path).unwrap_err(),
-            Refusal::Unusable(format!("{}: {expected}", path.display()))
-        );
+        assert_eq!(read(&path).unwrap_err(), Refusal::Unusable(format!("{}: {expected}", path.display())));
     }
 }
 
@@ -119,12 +80,8 @@ fn not_files() {
         matches!(read(&socket), Err(Refusal::Unusable(m)) if m.contains("not a plain file")),
         "told apart before it is opened"
     );
-    assert!(
-        matches!(read(directory.path()), Err(Refusal::Unusable(m)) if m.contains("not a plain file"))
-    );
-    assert!(
-        matches!(read(Path::new("/dev/zero")), Err(Refusal::Unusable(m)) if m.contains("not a plain file"))
-    );
+    assert!(matches!(read(directory.path()), Err(Refusal::Unusable(m)) if m.contains("not a plain file")));
+    assert!(matches!(read(Path::new("/dev/zero")), Err(Refusal::Unusable(m)) if m.contains("not a plain file")));
 }
 
 #[test]
@@ -135,9 +92,7 @@ fn credentials_come_first_and_only_for_relative_names() {
     fs::create_dir(settings.path().join("sub")).unwrap();
     write(settings.path(), "sub/both", b"beside", 0o600);
     write(credentials.path(), "both", b"credential", 0o400);
-    let with = Environment {
-        credentials_directory: Some(credentials.path().to_owned()),
-    };
+    let with = Environment { credentials_directory: Some(credentials.path().to_owned()) };
     let without = Environment::default();
     let absolute = settings.path().join("both");
     let table = [
@@ -148,15 +103,8 @@ fn credentials_come_first_and_only_for_relative_names() {
         (&without, Path::new("both"), "beside"),
     ];
     for (environment, named, expected) in table {
-        let files = Files {
-            directory: settings.path(),
-            environment,
-        };
-        assert_eq!(
-            files.read(named).unwrap().expose_secret(),
-            expected,
-            "{named:?}"
-        );
+        let files = Files { directory: settings.path(), environment };
+        assert_eq!(files.read(named).unwrap().expose_secret(), expected, "{named:?}");
     }
 }
 
@@ -165,15 +113,7 @@ fn an_exposed_credential_is_not_passed_over() {
     let (settings, credentials) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     write(settings.path(), "both", b"beside", 0o600);
     write(credentials.path(), "both", b"credential", 0o444);
-    let environment = Environment {
-        credentials_directory: Some(credentials.path().to_owned()),
-    };
-    let files = Files {
-        directory: settings.path(),
-        environment: &environment,
-    };
-    assert!(matches!(
-        files.read(Path::new("both")),
-        Err(Refusal::Exposed(_))
-    ));
+    let environment = Environment { credentials_directory: Some(credentials.path().to_owned()) };
+    let files = Files { directory: settings.path(), environment: &environment };
+    assert!(matches!(files.read(Path::new("both")), Err(Refusal::Exposed(_))));
 }

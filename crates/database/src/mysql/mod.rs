@@ -19,6 +19,7 @@ pub use driver::{Address, Driver, Tls};
 
 use sync_store::Result;
 
+use crate::database::Connections;
 use crate::dialect::Dialect;
 use crate::schema::{Column, Kind, Registered, Schema, Table};
 use crate::sql::{Fields, Sql};
@@ -180,6 +181,16 @@ impl Dialect for MySql {
     fn missing_privileges(&self, _sql: &mut dyn Sql, _schema: &Schema) -> Result<Vec<String>> {
         Ok(Vec::new())
     }
+}
+
+/// Connects, with the two connections that a store needs.
+pub fn connect(address: &Address) -> Result<Connections> {
+    let mut writer = Driver::connect(address)?;
+    let mut reader = Driver::connect(address)?;
+    // Every page is read from one snapshot.
+    reader.run("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")?;
+    let dialect = MySql::detect(&mut writer)?;
+    Ok(Connections::new(Box::new(writer), Some(Box::new(reader)), Box::new(dialect)))
 }
 
 #[cfg(test)]

@@ -8,7 +8,9 @@ use crate::schema::{Column, Kind, Table};
 pub(super) fn own_tables() -> Vec<String> {
     [STORE, TABLE, ROW, SOURCE, KNOWLEDGE, ACKNOWLEDGED, TOKEN, PARKED, CONFLICT]
         .iter()
-        .map(|body| format!("CREATE TABLE IF NOT EXISTS {body} ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin"))
+        .map(|body| {
+            format!("CREATE TABLE IF NOT EXISTS {body} ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin")
+        })
         .collect()
 }
 
@@ -40,7 +42,8 @@ const CONFLICT: &str = "server_sync_conflict (id CHAR(32) PRIMARY KEY, table_nam
 
 /// The conflict list as a synchronised table.
 pub(super) fn conflict_table() -> Table {
-    let text = |name, size| column(name, &format!("varchar({size}) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"), Kind::Text);
+    let text =
+        |name, size| column(name, &format!("varchar({size}) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"), Kind::Text);
     let bytes = |name| column(name, "longblob", Kind::Bytes);
     let number = |name| column(name, "bigint unsigned", Kind::Integer);
     let columns = vec![

@@ -1,7 +1,6 @@
 //! Starts MariaDB from the machine's own packages, each server with its own folder, socket and port. Never uses or
 //! stops the packaged service.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -59,7 +58,7 @@ impl MariaDb {
 }
 
 fn initialised() -> Result<PathBuf> {
-    let version = Command::new("mariadbd")
+    let version = Command::new(mariadbd())
         .args(["--no-defaults", "--version"])
         .output()
         .context("cannot run mariadbd (package mariadb-server); tests.sh installs it")?;
@@ -72,21 +71,28 @@ fn initialise(data: &Path) -> Result<()> {
     template::run(
         Command::new("mariadb-install-db")
             .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"])
-            .args(["--skip-name-resolve", "--innodb-log-file-size=16M"])
+            // Accounts for 127.0.0.1, even where the machine's own name cannot be looked up.
+            .args(["--skip-name-resolve", "--force", "--innodb-log-file-size=16M"])
             .args(run_as())
             .arg(format!("--datadir={}", data.display())),
     )
 }
 
+/// Debian installs it where only root's PATH looks.
+fn mariadbd() -> &'static str {
+    const DEBIAN: &str = "/usr/sbin/mariadbd";
+    if Path::new(DEBIAN).exists() { DEBIAN } else { "mariadbd" }
+}
+
 /// MariaDB refuses to run as root unless told so by name.
 fn run_as() -> Option<&'static str> {
-    std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0).then_some("--user=root")
+    super::is_root().then_some("--user=root")
 }
 
 fn command(options: &Options, home: &Path, port: u16) -> Result<Vec<String>> {
     let mut command = vec!["env".to_owned()];
     command.extend(environment(options));
-    command.extend(["mariadbd", "--no-defaults"].map(str::to_owned));
+    command.extend([mariadbd(), "--no-defaults"].map(str::to_owned));
     command.extend(run_as().map(str::to_owned));
     command.extend(place(home, port));
     command.extend(frugality().map(str::to_owned));

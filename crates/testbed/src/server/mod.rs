@@ -7,6 +7,7 @@ mod mysql;
 mod supervisor;
 mod template;
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -226,6 +227,11 @@ impl Server {
         let log = log.lines().skip(tail).collect::<Vec<_>>().join("\n");
         TestbedError::Server { server: self.name(), reason: reason.to_owned(), log }
     }
+}
+
+/// Whether this process runs as root.
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }
 
 fn first_line(text: &str) -> &str {

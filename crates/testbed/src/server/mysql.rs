@@ -26,7 +26,8 @@ struct Place {
 }
 
 impl Mysql {
-    /// The MySQL that the environment names, if it is there. If not, prints which test is skipped for what reason.
+    /// The MySQL that the environment names, if it is there and this process may start it (only root can). If not,
+    /// prints why a test is skipped.
     #[must_use]
     pub fn available() -> Option<Self> {
         let named = |name: &str| std::env::var_os(name).map(PathBuf::from);
@@ -36,8 +37,10 @@ impl Mysql {
             .map(|(root, tool)| Self { root, tool });
         if found.is_none() {
             println!("skipped: no MySQL 9 (set SERVER_SYNC_TEST_MYSQL_ROOT and SERVER_SYNC_TEST_MYSQL_TOOL)");
+        } else if !super::is_root() {
+            println!("skipped: MySQL 9 can only be started by root");
         }
-        found
+        found.filter(|_| super::is_root())
     }
 
     /// Starts a server and waits until it answers (a few seconds).

@@ -1,0 +1,68 @@
+//! The brake on mass deletion: a round that would empty a table stops before anything is touched, and a person
+//! decides. A pure judgement of an outline.
+
+use sync_store::Outline;
+
+use crate::error::{EngineError, Kind, Result};
+
+/// How much one round may delete.
+#[derive(Clone, Copy, Debug)]
+pub struct Brake {
+    /// The share of a table's rows, 0 to 1.
+    pub share: f64,
+    /// The number of a table's rows.
+    pub rows: u64,
+    /// Below this many rows nobody is asked, whatever the share.
+    pub always: u64,
+}
+
+impl Default for Brake {
+    fn default() -> Self {
+        Brake { share: 0.2, rows: 10_000, always: 100 }
+    }
+}
+
+/// Halts if a stream would delete more of any table than the brake lets through.
+pub fn check(outline: &Outline, brake: &Brake, from: &str) -> Result<()> {
+    let excessive: Vec<String> = outline
+        .tables
+        .iter()
+        .filter(|(_, t)| {
+            let before = t.rows.saturating_add(t.graves).max(1);
+            t.graves > brake.always && (t.graves > brake.rows || t.graves as f64 / before as f64 > brake.share)
+        })
+        .map(|(name, t)| format!("{} of {} rows of {name}", t.graves, t.rows.saturating_add(t.graves)))
+        .collect();
+    if excessive.is_empty() {
+        return Ok(());
+    }
+    Err(EngineError::new(Kind::Halt, format!("{from} deleted {}: that is more than a round may delete", excessive.join(", ")))
+        .hint("if it was meant, run once with -force; if not, restore the rows there first (limits: max_deleted_share, max_deleted_rows)"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sync_store::TableOutline;
+
+    fn outline(graves: u64, rows: u64) -> Outline {
+        let mut outline = Outline::default();
+        outline.tables.insert("deals".into(), TableOutline { live: 0, graves, rows });
+        outline
+    }
+
+    #[test]
+    fn only_much_and_a_large_share_halts() {
+        let brake = Brake { share: 0.2, rows: 1000, always: 100 };
+        for (graves, rows, halts) in [
+            (0, 0, false),
+            (100, 0, false),
+            (101, 0, true),
+            (150, 1000, false),
+            (300, 1000, true),
+            (1001, 1_000_000, true),
+        ] {
+            assert_eq!(check(&outline(graves, rows), &brake, "lyon").is_err(), halts, "{graves} of {rows}");
+        }
+    }
+}

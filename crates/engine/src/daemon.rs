@@ -1,0 +1,1 @@
+//! Rounds at the period, for as long as the process lives.

@@ -1,0 +1,157 @@
+//! From settings to stores: the only place that knows which kinds there are. Refuses before anything is touched.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use sync_config::{self as config, Link, Settings, VersionSource};
+use sync_core::{SiteId, Value};
+use sync_database::mysql::{self, Address, Tls};
+use sync_database::sql::Sql;
+use sync_database::{Card, Connections, Database, sqlite};
+use sync_store::{Role, SlaveSettings, Store, StoreError, Trouble};
+
+use crate::brake::Brake;
+use crate::error::{EngineError, Kind, Result};
+use crate::handshake::Expectation;
+use crate::round::Options;
+use crate::state::{Remembered, State};
+
+/// Connects to a database.
+pub fn connect(database: &config::Database) -> Result<Connections> {
+    match database {
+        config::Database::Mysql(m) => Ok(mysql::connect(&address(m))?),
+        config::Database::Sqlite(s) => Ok(sqlite::connect(&s.path)?),
+    }
+}
+
+fn address(m: &config::Mysql) -> Address {
+    let mut address = Address {
+        database: m.name.clone(),
+        user: m.user.clone(),
+        password: m.password.as_ref().map(|p| p.expose_secret().to_owned()),
+        ca_file: m.tls.ca_file.clone(),
+        tls: match m.tls.mode {
+            config::TlsMode::Required => Tls::Required,
+            config::TlsMode::Preferred => Tls::Preferred,
+            config::TlsMode::Off => Tls::Off,
+        },
+        ..Address::default()
+    };
+    match &m.endpoint {
+        config::Endpoint::Tcp { host, port } => (address.host, address.port) = (host.clone(), *port),
+        config::Endpoint::Socket(path) => address.socket = Some(path.clone()),
+    }
+    address
+}
+
+/// Prepares this site's own database, or publishes changed settings in it. Says what was done.
+pub fn prepare(settings: &Settings) -> Result<(Database, Vec<String>)> {
+    let mut connections = connect(&settings.database)?;
+    let card = card(settings, connections.writer.as_mut())?;
+    let (mut database, notes) = Database::prepare(connections, &card)?;
+    recognise(settings, &mut database)?;
+    Ok((database, notes))
+}
+
+/// Opens the database at the other end of a link, which its own site must have prepared.
+pub fn open_remote(link: &Link) -> Result<Database> {
+    let connections = connect(&link.database)?;
+    Database::open(connections).map_err(|e| {
+        let not_prepared = e.trouble == Trouble::NotPrepared;
+        let mut error = EngineError::from(e).at(link.slave.as_str());
+        if not_prepared {
+            error.hint = Some(format!("run `server_sync init-site -vd {}` at {}", link.remote_vd, link.slave));
+        }
+        error
+    })
+}
+
+/// What this site publishes of itself.
+fn card(settings: &Settings, sql: &mut dyn Sql) -> Result<Card> {
+    let site = SiteId::new(settings.site_number.into())
+        .map_err(|e| EngineError::new(Kind::Configuration, e.to_string()).hint("check site_number"))?;
+    let masters: Vec<String> = settings.masters.iter().map(ToString::to_string).collect();
+    let role = if masters.is_empty() { Role::NotSlave } else { Role::Slave(SlaveSettings { masters }) };
+    Ok(Card {
+        site,
+        site_name: settings.site.to_string(),
+        vd: settings.vd.to_string(),
+        vd_version: vd_version(settings, sql)?,
+        role,
+        excluded: settings.excluded_tables.iter().map(ToString::to_string).collect(),
+    })
+}
+
+/// The application's version as it is now; connects only if the version comes from a query.
+pub fn version_now(settings: &Settings) -> Result<String> {
+    match &settings.version.source {
+        VersionSource::Query(_) => vd_version(settings, connect(&settings.database)?.writer.as_mut()),
+        VersionSource::Fixed(version) => Ok(version.to_string()),
+        VersionSource::File(path) => version_in_file(path),
+    }
+}
+
+fn vd_version(settings: &Settings, sql: &mut dyn Sql) -> Result<String> {
+    let text = match &settings.version.source {
+        VersionSource::Fixed(version) => version.to_string(),
+        VersionSource::File(path) => version_in_file(path)?,
+        VersionSource::Query(query) => version_by_query(sql, query)?,
+    };
+    Ok(text.trim().to_owned())
+}
+
+fn version_in_file(path: &Path) -> Result<String> {
+    let text = fs::read_to_string(path).map_err(|e| {
+        EngineError::new(Kind::Configuration, format!("cannot read the version from {}: {e}", path.display()))
+            .hint("check version_file in [vd]")
+    })?;
+    Ok(text.trim().to_owned())
+}
+
+fn version_by_query(sql: &mut dyn Sql, query: &str) -> Result<String> {
+    let row = sql.first(query, &[]).map_err(|e| {
+        EngineError::from(StoreError::new(Trouble::Configuration, format!("the version query failed: {}", e.message)))
+            .hint("check version_query in [vd]")
+    })?;
+    match row.as_deref() {
+        Some([value]) if *value != Value::Null => Ok(value.to_string()),
+        _ => Err(EngineError::new(Kind::Configuration, "the version query must give one row with one value")
+            .hint("check version_query in [vd]")),
+    }
+}
+
+/// A database that does not contain the history this site remembers was restored from a backup: it goes on in a new
+/// incarnation, and gets back from the others what it lost.
+fn recognise(settings: &Settings, database: &mut Database) -> Result<()> {
+    let remembered = State::load(&settings.state_dir()).store.and_then(|r: Remembered| r.recall());
+    if let Some((source, head)) = remembered
+        && source == database.source()
+        && !database.recognises(head)?
+    {
+        database.reincarnate()?;
+    }
+    Ok(())
+}
+
+/// How a round over a link is done by these settings.
+pub fn options(settings: &Settings, link: &Link) -> Options {
+    let limits = &settings.limits;
+    Options {
+        expected: Expectation {
+            slave: link.slave.to_string(),
+            remote_vd: link.remote_vd.to_string(),
+            minimum: settings.version.minimum.clone(),
+            max_clock_difference: limits.max_clock_difference,
+        },
+        init: false,
+        force: false,
+        dry_run: false,
+        brake: Brake { share: limits.max_deleted_share, rows: limits.max_deleted_rows, ..Brake::default() },
+        prefer_slave: settings.prefer_on_first_contact == config::Preference::Slave,
+    }
+}
+
+/// How long an unused connection is kept before a round; servers close idle ones after hours.
+pub const FRESH: Duration = Duration::from_secs(600);

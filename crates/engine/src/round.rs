@@ -1,0 +1,266 @@
+//! One synchronisation over one link: drain, compare knowledge, exchange, merge, apply, record.
+
+use std::time::{Duration, Instant};
+
+use sync_core::{Knowledge, Position, Source};
+use sync_store::{Batch, Completed, Description, Greeting, Mode, Since, Store};
+
+use crate::brake::{self, Brake};
+use crate::contact;
+use crate::error::{EngineError, Kind, Result};
+use crate::handshake::{self, Agreement, Expectation};
+use crate::report::{Direction, Event, RoundReport, Watch};
+use crate::transfer::{Horizon, pump};
+
+/// How a round is to be done.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What the settings expect of the slave.
+    pub expected: Expectation,
+    /// Compare all records of both databases (`-init`).
+    pub init: bool,
+    /// Go on where a brake would halt (`-force`).
+    pub force: bool,
+    /// Only say what would be done.
+    pub dry_run: bool,
+    /// How much may be deleted.
+    pub brake: Brake,
+    /// On first contact the slave's cell wins where nothing tells which is newer; the master's otherwise.
+    pub prefer_slave: bool,
+}
+
+/// The two sides of a round, after the handshake.
+pub(crate) struct Parties<'a> {
+    pub master: &'a mut dyn Store,
+    pub slave: &'a mut dyn Store,
+    pub agreement: Agreement,
+    /// What the sides said of themselves.
+    pub about: Sides<Description>,
+    pub horizon: Horizon,
+    pub mode: Mode,
+}
+
+/// One of each.
+#[derive(Clone, Debug)]
+pub(crate) struct Sides<T> {
+    pub master: T,
+    pub slave: T,
+}
+
+impl<'a> Parties<'a> {
+    /// The sender and the receiver of a direction.
+    pub fn stores(&mut self, direction: Direction) -> (&mut dyn Store, &mut dyn Store) {
+        match direction {
+            Direction::Pull => (self.slave, self.master),
+            Direction::Push => (self.master, self.slave),
+        }
+    }
+
+    pub fn sender(&self, direction: Direction) -> &Description {
+        match direction {
+            Direction::Pull => &self.about.slave,
+            Direction::Push => &self.about.master,
+        }
+    }
+
+    pub fn receiver(&self, direction: Direction) -> &Description {
+        match direction {
+            Direction::Pull => &self.about.master,
+            Direction::Push => &self.about.slave,
+        }
+    }
+}
+
+/// Runs a round. `master` is the local store, which starts it.
+pub fn round(
+    master: &mut dyn Store,
+    slave: &mut dyn Store,
+    options: &Options,
+    watch: &mut dyn Watch,
+) -> Result<RoundReport> {
+    let started = Instant::now();
+    let mut report = RoundReport { dry_run: options.dry_run, ..RoundReport::default() };
+    drain(master, &mut report, watch)?;
+    drain(slave, &mut report, watch)?;
+    let about = Sides { master: master.describe()?, slave: slave.describe()? };
+    let agreement = handshake::check(&about.master, &about.slave, &options.expected)?;
+    watch.event(Event::Agreed { peer: &about.slave.site_name });
+    introduce(&mut report, &about, &agreement);
+    let latest = about.master.clock_micros.max(about.slave.clock_micros);
+    let horizon = Horizon::new(latest, options.expected.max_clock_difference);
+    let mode = if options.dry_run { Mode::Preview } else { Mode::Write };
+    let mut parties = Parties { master, slave, agreement, about, horizon, mode };
+    exchange(&mut parties, options, &mut report, watch)?;
+    report.millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Ok(report)
+}
+
+fn drain(store: &mut dyn Store, report: &mut RoundReport, watch: &mut dyn Watch) -> Result<()> {
+    let drained = store.drain()?;
+    for note in drained.notes {
+        watch.event(Event::Note(&note));
+        report.notes.push(note);
+    }
+    Ok(())
+}
+
+fn introduce(report: &mut RoundReport, about: &Sides<Description>, agreement: &Agreement) {
+    report.peer.clone_from(&about.slave.site_name);
+    report.paused.clone_from(&agreement.paused);
+    report.refused.clone_from(&agreement.refused);
+    for side in [&about.master, &about.slave] {
+        report.warnings.extend(side.warnings.iter().map(|w| format!("{}: {w}", side.site_name)));
+    }
+}
+
+fn exchange(parties: &mut Parties, options: &Options, report: &mut RoundReport, watch: &mut dyn Watch) -> Result<()> {
+    let knowledge = Sides { master: parties.master.knowledge()?, slave: parties.slave.knowledge()? };
+    let pull = greet(parties, Direction::Pull, &knowledge.master)?;
+    let push = greet(parties, Direction::Push, &knowledge.slave)?;
+    let strangers = pull.is_none() || push.is_none();
+    report.compared = strangers || options.init;
+    if strangers || options.init {
+        watch.event(Event::FirstContact);
+        contact::meet(parties, options, strangers, report, watch)?;
+    } else {
+        let unmet = unmet(parties, &knowledge);
+        report.compared = !unmet.is_empty();
+        contact::compare(parties, options, &unmet, report, watch)?;
+    }
+    for (direction, start, sender_knows, receiver_knows) in [
+        (Direction::Pull, pull, &knowledge.slave, &knowledge.master),
+        (Direction::Push, push, &knowledge.master, &knowledge.slave),
+    ] {
+        let stream = Stream { direction, start: start.unwrap_or_default(), sender_knows, receiver_knows };
+        stream.run(parties, options, report, watch)?;
+    }
+    Ok(())
+}
+
+/// Asks the sender of a direction where its stream begins; `None` if the two never met. A sender that was restored
+/// takes a new incarnation first.
+fn greet(parties: &mut Parties, direction: Direction, receiver_knows: &Knowledge) -> Result<Option<Position>> {
+    for _ in 0..2 {
+        let (sender, receiver) = (parties.sender(direction).source, parties.receiver(direction).source);
+        let from = parties.stores(direction).0;
+        match from.greet(receiver, receiver_knows.position(sender))? {
+            Greeting::Known(position) => return Ok(Some(position)),
+            Greeting::Stranger => return Ok(None),
+            Greeting::Restored => {
+                let source = from.reincarnate()?;
+                set_source(parties, direction, source);
+            }
+        }
+    }
+    Err(EngineError::new(Kind::Failure, "a store does not recognise its own new history"))
+}
+
+fn set_source(parties: &mut Parties, direction: Direction, source: Source) {
+    match direction {
+        Direction::Pull => parties.about.slave.source = source,
+        Direction::Push => parties.about.master.source = source,
+    }
+}
+
+/// Tables that take part now and never did between these two: their rows from before must be compared.
+fn unmet(parties: &Parties, knowledge: &Sides<Knowledge>) -> Vec<String> {
+    let never = |k: &Knowledge, source: Source, table: &String| k.held(source).any(|(t, seq)| t == table && seq == 0);
+    let (master, slave) = (parties.about.master.source, parties.about.slave.source);
+    let is_unmet = |t: &&String| never(&knowledge.master, slave, t) || never(&knowledge.slave, master, t);
+    parties.agreement.tables.iter().filter(is_unmet).cloned().collect()
+}
+
+/// One direction's stream of changes.
+struct Stream<'a> {
+    direction: Direction,
+    start: Position,
+    sender_knows: &'a Knowledge,
+    receiver_knows: &'a Knowledge,
+}
+
+impl Stream<'_> {
+    fn run(
+        &self,
+        parties: &mut Parties,
+        options: &Options,
+        report: &mut RoundReport,
+        watch: &mut dyn Watch,
+    ) -> Result<()> {
+        let since = self.since(parties);
+        let head = self.head(parties, report)?;
+        let end = if head.seq == self.start.seq && since.held.is_empty() {
+            head
+        } else {
+            self.transfer(parties, &since, options, report, watch)?
+        };
+        self.complete(parties, end)
+    }
+
+    fn since(&self, parties: &Parties) -> Since {
+        let tables = parties.agreement.tables.clone();
+        let held = self.receiver_knows.held(parties.sender(self.direction).source);
+        let held = held.filter(|(t, _)| tables.iter().any(|a| a == t)).map(|(t, s)| (t.to_owned(), s)).collect();
+        Since { receiver: parties.receiver(self.direction).source, position: self.start, held, tables }
+    }
+
+    /// The sender's head; since the handshake only the rows of the other direction, or of a compare, moved it.
+    fn head(&self, parties: &mut Parties, report: &RoundReport) -> Result<Position> {
+        if report.is_quiet() && !report.compared {
+            return Ok(parties.sender(self.direction).head);
+        }
+        Ok(parties.stores(self.direction).0.describe()?.head)
+    }
+
+    fn transfer(
+        &self,
+        parties: &mut Parties,
+        since: &Since,
+        options: &Options,
+        report: &mut RoundReport,
+        watch: &mut dyn Watch,
+    ) -> Result<Position> {
+        let site = parties.sender(self.direction).site_name.clone();
+        let (mode, horizon, direction) = (parties.mode, parties.horizon, self.direction);
+        let (from, to) = parties.stores(direction);
+        let outline = from.outline(since)?;
+        if !options.force {
+            brake::check(&outline, &options.brake, &site)?;
+        }
+        let total = outline.tables.values().map(|t| t.live + t.graves).sum();
+        let mut done = 0;
+        let side = if direction == Direction::Pull { &mut report.pulled } else { &mut report.pushed };
+        pump(
+            from,
+            |from, sink| from.changes(since, sink),
+            |batch: Batch| {
+                horizon.check(&batch)?;
+                done += batch.changes.len() as u64;
+                side.add(to.apply(&batch, mode)?);
+                watch.event(Event::Rows { direction, done, total });
+                Ok(())
+            },
+        )
+    }
+
+    /// Records the end of the stream, unless the receiver already knows all that it would learn.
+    fn complete(&self, parties: &mut Parties, end: Position) -> Result<()> {
+        if parties.mode == Mode::Preview {
+            return Ok(());
+        }
+        let (sender, own) = (parties.sender(self.direction).source, parties.receiver(self.direction).source);
+        let completed = Completed {
+            sender,
+            end,
+            knowledge: self.sender_knows.clone(),
+            sent: parties.agreement.tables.clone(),
+            held: parties.agreement.held.iter().map(|t| (t.clone(), self.start.seq)).collect(),
+        };
+        if completed.after(self.receiver_knows, own) == *self.receiver_knows {
+            return Ok(());
+        }
+        Ok(parties.stores(self.direction).1.complete(&completed)?)
+    }
+}
+
+/// How long a round may be silent before somebody should look; used by the daemon's watchdog.
+pub const SILENCE: Duration = Duration::from_secs(600);

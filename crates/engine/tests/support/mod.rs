@@ -1,0 +1,102 @@
+//! Two sites on real servers, for end-to-end tests.
+#![allow(dead_code, clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use mysql::Conn;
+use mysql::prelude::Queryable;
+use sync_core::SiteId;
+use sync_database::mysql::{Address, Tls, connect};
+use sync_database::{Card, Database};
+use sync_engine::brake::Brake;
+use sync_engine::handshake::Expectation;
+use sync_engine::{Options, RoundReport, round};
+use sync_store::{Role, SlaveSettings, Store};
+use sync_testbed::Server;
+
+/// A site: a database on a server, prepared.
+pub struct Site<'a> {
+    pub name: &'static str,
+    pub server: &'a Server,
+    pub database: String,
+    pub store: Database,
+    number: u64,
+}
+
+impl<'a> Site<'a> {
+    /// Prepares a database that is there.
+    pub fn prepare(server: &'a Server, database: &str, name: &'static str, number: u64) -> Self {
+        let store = open(server, database, name, number);
+        Site { name, server, database: database.to_owned(), store, number }
+    }
+
+    /// Opens new connections.
+    pub fn reopen(&mut self) {
+        self.store = open(self.server, &self.database, self.name, self.number);
+    }
+
+    /// A connection as the application has.
+    pub fn app(&self) -> Conn {
+        self.server.root_in(&self.database).unwrap()
+    }
+
+    /// A statement of the application.
+    pub fn run(&self, statement: &str) {
+        self.app().query_drop(statement).unwrap();
+    }
+
+    pub fn one(&self, query: &str) -> String {
+        let value: Option<Option<String>> = self.app().query_first(query).unwrap();
+        value.flatten().unwrap_or_default()
+    }
+}
+
+pub fn address(server: &Server, database: &str) -> Address {
+    Address {
+        host: server.host().to_owned(),
+        port: server.port(),
+        database: database.to_owned(),
+        user: "root".to_owned(),
+        tls: Tls::Off,
+        ..Address::default()
+    }
+}
+
+fn open(server: &Server, database: &str, name: &str, number: u64) -> Database {
+    let card = Card {
+        site: SiteId::new(number).unwrap(),
+        site_name: name.to_owned(),
+        vd: "crm".to_owned(),
+        vd_version: "6.2".to_owned(),
+        role: Role::Slave(SlaveSettings { masters: ["geneva", "lyon", "bern"].map(str::to_owned).to_vec() }),
+        excluded: Vec::new(),
+    };
+    Database::prepare(connect(&address(server, database)).unwrap(), &card).unwrap().0
+}
+
+pub fn options(slave: &str) -> Options {
+    Options {
+        expected: Expectation {
+            slave: slave.to_owned(),
+            remote_vd: "crm".to_owned(),
+            minimum: None,
+            max_clock_difference: Duration::from_secs(300),
+        },
+        init: false,
+        force: false,
+        dry_run: false,
+        brake: Brake::default(),
+        prefer_slave: false,
+    }
+}
+
+/// A round between two sites.
+pub fn sync(master: &mut Site, slave: &mut Site) -> RoundReport {
+    round(&mut master.store as &mut dyn Store, &mut slave.store, &options(slave.name), &mut ()).unwrap()
+}
+
+/// The databases are equal, table by table.
+pub fn assert_same(a: &Site, b: &Site) {
+    let dump = |s: &Site| sync_testbed::dump(&mut s.app(), &s.database).unwrap();
+    sync_testbed::assert_equal(&dump(a), &dump(b));
+}
