@@ -1,10 +1,12 @@
 //! MySQL and MariaDB.
 
 mod added;
+mod cascade;
 mod definition;
 mod driver;
 mod errors;
 mod install;
+mod late;
 mod mark;
 mod names;
 mod own;
@@ -104,6 +106,10 @@ impl Dialect for MySql {
         mark::NOW
     }
 
+    fn gather_marks(&self, sql: &mut dyn Sql, tables: &[(&Table, &Registered)]) -> Result<u64> {
+        late::gather(sql, tables)
+    }
+
     fn not_default(&self, column: &str) -> String {
         format!("({column} IS NOT NULL AND CAST({column} AS BINARY) NOT IN ('', '0'))")
     }
@@ -165,6 +171,10 @@ impl Dialect for MySql {
         registered: &Registered,
     ) -> Result<Vec<String>> {
         install::install(self, sql, schema, table, registered)
+    }
+
+    fn install_cascades(&self, sql: &mut dyn Sql, schema: &Schema, registered: &[Registered]) -> Result<Vec<String>> {
+        install::install_cascades(self, sql, schema, registered)
     }
 
     fn uninstall(&self, sql: &mut dyn Sql, schema: &Schema) -> Result<()> {
