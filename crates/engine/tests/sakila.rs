@@ -45,8 +45,15 @@ fn work(site: &Site, n: u32) {
     let film = 2000 + n;
     let name = site.name.to_uppercase();
     for statement in [
-        format!("INSERT INTO rental (rental_id, rental_date, inventory_id, customer_id, staff_id) VALUES ({}, NOW(), {n}, {customer}, 1)", 20_000 + n),
-        format!("INSERT INTO payment (payment_id, customer_id, staff_id, rental_id, amount, payment_date) VALUES ({}, {customer}, 1, {}, 4.99, NOW())", 20_000 + n, 20_000 + n),
+        format!(
+            "INSERT INTO rental (rental_id, rental_date, inventory_id, customer_id, staff_id) VALUES ({}, NOW(), {n}, {customer}, 1)",
+            20_000 + n
+        ),
+        format!(
+            "INSERT INTO payment (payment_id, customer_id, staff_id, rental_id, amount, payment_date) VALUES ({}, {customer}, 1, {}, 4.99, NOW())",
+            20_000 + n,
+            20_000 + n
+        ),
         format!("UPDATE rental SET return_date=NOW() WHERE rental_id BETWEEN {} AND {}", n * 100, n * 100 + 20),
         format!("UPDATE address SET address='{n} rue du Marché', phone='0{n}' WHERE address_id={}", 20 + n),
         format!("UPDATE customer SET active=0 WHERE customer_id={customer}"),

@@ -7,8 +7,7 @@ use crate::section::Section;
 use crate::{Database, Endpoint, Mysql, SecretString, Sqlite, Tls, TlsMode};
 
 /// What only a MySQL database has.
-const MYSQL_ONLY: [&str; 9] =
-    ["host", "port", "socket", "name", "user", "password_file", "password", "tls", "ca_file"];
+const MYSQL_ONLY: [&str; 9] = ["host", "port", "socket", "name", "user", "password_file", "password", "tls", "ca_file"];
 
 const TLS_MODES: &[(&str, TlsMode)] =
     &[("required", TlsMode::Required), ("preferred", TlsMode::Preferred), ("off", TlsMode::Off)];
