@@ -44,6 +44,6 @@ cargo build --locked --workspace
 if cargo nextest --version >/dev/null 2>&1; then
   # The other runner does not know documentation tests.
   cargo test --locked --workspace --doc
-  exec cargo nextest run --locked --workspace
+  exec cargo nextest run --locked --workspace --no-fail-fast
 fi
-exec cargo test --locked --workspace
+exec cargo test --locked --workspace --no-fail-fast

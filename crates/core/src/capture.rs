@@ -56,7 +56,8 @@ fn apply(state: &mut RowState, mark: &Mark, stays: bool, site: SiteId) {
         Operation::Update(columns) if !columns.is_empty() && state.is_live() => {
             state.write(columns.iter().copied(), stamp);
         }
-        Operation::Delete if !stays && state.is_live() => state.delete(stamp),
+        // A row that is dead already was found gone by an earlier drain, which read only some of its marks.
+        Operation::Delete if !stays && (state.is_live() || mark.millis > state.deleted.millis()) => state.delete(stamp),
         Operation::Update(_) | Operation::Delete => {}
     }
 }

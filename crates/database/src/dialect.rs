@@ -6,7 +6,7 @@
 //! | column | content |
 //! | --- | --- |
 //! | `id` | unique, ascending where that costs nothing (`UUID_SHORT()`, rowid); order in which the marks of one row were made |
-//! | `op` | [`Op`] as an integer |
+//! | `op` | [`Op`](crate::schema::Op) as an integer |
 //! | `at` | when, in whatever form is cheapest for a trigger; read through [`Dialect::mark_micros`] |
 //! | `b0`, `b1`, … | changed columns of an update: bit `i % 32` of `b(i / 32)` for column id `i`; all bits set where the trigger could not tell |
 //! | `k0`, `k1`, … | the key, in columns of the key columns' own types |

@@ -4,6 +4,8 @@
 use std::fs::{self, File};
 use std::io;
 use std::net::TcpListener;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::Result;
@@ -24,11 +26,12 @@ impl Port {
     /// Reserves a free port.
     pub(crate) fn reserve() -> Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
+        let folder = folder()?;
         let start = std::process::id().wrapping_mul(61);
         for _ in 0..COUNT {
             let step = NEXT.fetch_add(1, Ordering::Relaxed);
             let number = FIRST + start.wrapping_add(step) % COUNT;
-            if let Some(port) = u16::try_from(number).ok().and_then(Self::try_reserve) {
+            if let Some(port) = u16::try_from(number).ok().and_then(|number| Self::try_reserve(&folder, number)) {
                 return Ok(port);
             }
         }
@@ -40,12 +43,18 @@ impl Port {
         self.number
     }
 
-    fn try_reserve(number: u16) -> Option<Self> {
-        let folder = std::env::temp_dir().join("server_sync-ports");
-        fs::create_dir_all(&folder).ok()?;
+    fn try_reserve(folder: &Path, number: u16) -> Option<Self> {
         let lock = File::create(folder.join(number.to_string())).ok()?;
         lock.try_lock().ok()?;
         TcpListener::bind(("127.0.0.1", number)).ok()?;
         Some(Self { number, _lock: lock })
     }
+}
+
+/// Where the reservations are: a folder for each user, since nobody can lock another's files.
+fn folder() -> Result<PathBuf> {
+    let user = fs::metadata("/proc/self").map_or(0, |own| own.uid());
+    let folder = std::env::temp_dir().join(format!("server_sync-ports-{user}"));
+    fs::create_dir_all(&folder).context(format!("cannot create {}", folder.display()))?;
+    Ok(folder)
 }

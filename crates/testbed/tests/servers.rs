@@ -1,6 +1,10 @@
 //! The testbed tested on the real servers it starts.
 #![allow(clippy::unwrap_used)]
 
+use std::io::{BufRead, BufReader};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mysql::prelude::Queryable;
@@ -68,7 +72,44 @@ fn dropping_a_server_removes_its_process_and_files() {
     assert!(folder.exists());
     drop(server);
     assert!(!folder.exists());
-    assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
+    assert!(!Path::new(&format!("/proc/{pid}")).exists());
+}
+
+/// Not a test of its own: the process that the next test kills.
+#[test]
+#[ignore = "run by a_killed_test_process_leaves_nothing_behind"]
+fn hold_servers() {
+    let mysql = Mysql::available().map(|mysql| mysql.start(Options::new()).unwrap());
+    let maria = MariaDb::start(Options::new()).unwrap();
+    for server in [Some(&maria), mysql.as_ref()].into_iter().flatten() {
+        println!("\nholding {} {}", server.port(), server.socket().display());
+    }
+    println!("\nready");
+    std::io::stdin().read_line(&mut String::new()).unwrap();
+}
+
+#[test]
+fn a_killed_test_process_leaves_nothing_behind() {
+    let mut holder = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "hold_servers", "--ignored", "--nocapture"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(holder.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let lines: Vec<String> = lines.take_while(|line| line != "ready").collect();
+    let held = lines.iter().filter_map(|line| line.strip_prefix("holding ")?.split_once(' '));
+    let held: Vec<(u16, &Path)> = held.map(|(port, socket)| (port.parse().unwrap(), Path::new(socket))).collect();
+    assert!(!held.is_empty());
+    for (port, socket) in &held {
+        assert!(TcpStream::connect(("127.0.0.1", *port)).is_ok() && socket.exists());
+    }
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    for (port, socket) in held {
+        let gone = || TcpStream::connect(("127.0.0.1", port)).is_err() && !socket.exists();
+        wait_until("the server and its files are gone", Duration::from_secs(60), gone).unwrap();
+    }
 }
 
 #[test]

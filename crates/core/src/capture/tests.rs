@@ -73,3 +73,13 @@ fn an_overwrite_beats_what_the_row_had_seen_though_the_clock_is_behind() {
     let state = stamp(Some(&known), &[update(10, &[1])], true, site()).unwrap();
     assert!(state.cell(1) > Stamp::at(9_000, SiteId::new(7).unwrap()));
 }
+
+#[test]
+fn a_delete_whose_mark_comes_in_a_later_page_has_its_own_time() {
+    let known = RowState::inserted_at(Stamp::at(5, site()));
+    let gone = stamp(Some(&known), &[update(10, &[1])], false, site()).unwrap();
+    assert!(!gone.is_live());
+    let later = stamp(Some(&gone), &[delete(900)], false, site()).unwrap();
+    assert_eq!(later.deleted, Stamp::at(900, site()));
+    assert_eq!(stamp(Some(&later), &[delete(900)], false, site()), None);
+}

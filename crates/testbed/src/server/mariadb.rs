@@ -71,7 +71,8 @@ fn initialise(data: &Path) -> Result<()> {
     template::run(
         Command::new("mariadb-install-db")
             .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"])
-            .args(["--skip-name-resolve", "--innodb-log-file-size=16M"])
+            // Accounts for 127.0.0.1, even where the machine's own name cannot be looked up.
+            .args(["--skip-name-resolve", "--force", "--innodb-log-file-size=16M"])
             .args(run_as())
             .arg(format!("--datadir={}", data.display())),
     )

@@ -1,0 +1,64 @@
+//! A site for a bench.
+
+use std::time::Duration;
+
+use mysql::prelude::Queryable;
+use sync_core::SiteId;
+use sync_database::mysql::{Address, Tls, connect};
+use sync_database::{Card, Database};
+use sync_engine::brake::Brake;
+use sync_engine::handshake::Expectation;
+use sync_engine::{Options, RoundReport, round};
+use sync_store::{Role, SlaveSettings, Store};
+use sync_testbed::Server;
+
+/// A prepared database.
+pub struct Site<'a> {
+    /// Its server.
+    pub server: &'a Server,
+    /// Its store.
+    pub store: Database,
+    name: &'static str,
+}
+
+impl<'a> Site<'a> {
+    /// Prepares the database `crm` of a server.
+    pub fn prepare(server: &'a Server, name: &'static str, number: u64) -> Self {
+        let address = Address {
+            host: server.host().to_owned(),
+            port: server.port(),
+            database: "crm".to_owned(),
+            user: "root".to_owned(),
+            tls: Tls::Off,
+            ..Address::default()
+        };
+        let card = Card {
+            site: SiteId::new(number).unwrap(),
+            site_name: name.to_owned(),
+            vd: "crm".to_owned(),
+            vd_version: "1".to_owned(),
+            role: Role::Slave(SlaveSettings { masters: vec!["a".to_owned()] }),
+            excluded: Vec::new(),
+        };
+        let store = Database::prepare(connect(&address).unwrap(), &card).unwrap().0;
+        Site { server, store, name }
+    }
+
+    /// Runs a statement as the application.
+    pub fn run(&self, statement: &str) {
+        self.server.root_in("crm").unwrap().query_drop(statement).unwrap();
+    }
+}
+
+/// A round.
+pub fn sync(master: &mut Site, slave: &mut Site) -> RoundReport {
+    let expected = Expectation {
+        slave: slave.name.to_owned(),
+        remote_vd: "crm".to_owned(),
+        minimum: None,
+        max_clock_difference: Duration::from_secs(300),
+    };
+    let options =
+        Options { expected, init: false, force: true, dry_run: false, brake: Brake::default(), prefer_slave: false };
+    round(&mut master.store as &mut dyn Store, &mut slave.store, &options, &mut ()).unwrap()
+}
