@@ -2,11 +2,12 @@
 //! docs/json.md: members may be added, never renamed or removed.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 use sync_core::{Stamp, Summary, Value};
-use sync_engine::{PausedTable, RoundReport};
+use sync_engine::{EngineError, PausedTable, RoundReport};
 use sync_store::{Applied, ConflictEntry};
 
 use crate::failure::{Failure, code_name};
@@ -174,5 +175,44 @@ pub fn prepared(settings: &sync_config::Settings, vd_version: &str) -> Json {
         "site": settings.site.as_str(),
         "site_number": settings.site_number,
         "masters": settings.masters.iter().map(|n| n.as_str()).collect::<Vec<_>>(),
+    })
+}
+
+/// A database from which everything of ours was removed.
+pub fn uninstalled(settings: &sync_config::Settings, tables: usize) -> Json {
+    json!({
+        "message_type": "uninstalled",
+        "time": now(),
+        "vd": settings.vd.as_str(),
+        "site": settings.site.as_str(),
+        "tables": tables,
+    })
+}
+
+/// A round of the daemon that failed and will be tried again.
+pub fn failed(link: &str, error: &EngineError, pause: Duration) -> Json {
+    json!({
+        "message_type": "round_failed",
+        "time": now(),
+        "peer": link,
+        "code": error.kind.exit_code(),
+        "kind": code_name(error.kind.exit_code()),
+        "message": error.message,
+        "hint": error.hint,
+        "retry_seconds": pause.as_secs_f64(),
+    })
+}
+
+/// One finding of `check`.
+pub fn check(vd: &str, level: &str, subject: &str, text: &str, hint: Option<&str>, code: u8) -> Json {
+    json!({
+        "message_type": "check",
+        "time": now(),
+        "vd": vd,
+        "level": level,
+        "subject": subject,
+        "message": text,
+        "hint": hint,
+        "code": code,
     })
 }

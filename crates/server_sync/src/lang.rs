@@ -44,6 +44,30 @@ impl Lang {
             Lang::Fr => self.count(n, "conflit", "conflits"),
         }
     }
+
+    /// So many links.
+    pub fn links(self, n: u64) -> String {
+        match self {
+            Lang::En => self.count(n, "link", "links"),
+            Lang::Fr => self.count(n, "liaison", "liaisons"),
+        }
+    }
+
+    /// So many errors.
+    pub fn errors(self, n: u64) -> String {
+        match self {
+            Lang::En => self.count(n, "error", "errors"),
+            Lang::Fr => self.count(n, "erreur", "erreurs"),
+        }
+    }
+
+    /// So many warnings.
+    pub fn warnings(self, n: u64) -> String {
+        match self {
+            Lang::En => self.count(n, "warning", "warnings"),
+            Lang::Fr => self.count(n, "avertissement", "avertissements"),
+        }
+    }
 }
 
 #[cfg(test)]

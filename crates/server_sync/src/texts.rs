@@ -107,6 +107,202 @@ texts! {
         "this site is ready; {masters} starts the rounds of {vd}"
         "ce site est prêt ; {masters} lance les synchronisations de {vd}"
     }
+
+    // The daemon.
+    daemon_begins(vd, site, links) {
+        "{vd}: {site} keeps {links} in step"
+        "{vd} : {site} tient {links} à jour"
+    }
+    daemon_keeps(vd, site) {
+        "{vd}: {site} keeps its store ready for its masters"
+        "{vd} : {site} tient sa base prête pour ses maîtres"
+    }
+    daemon_failed(link, error, seconds) {
+        "{link}: {error}; next try in {seconds} s"
+        "{link} : {error} ; nouvel essai dans {seconds} s"
+    }
+    daemon_ending() { "ending after the rounds that run" "fin après les synchronisations en cours" }
+    daemon_ended() { "ended" "terminé" }
+    daemon_reloaded() { "the settings were read again" "les réglages ont été relus" }
+    daemon_not_reloaded(error) {
+        "the changed settings are not in force: {error}"
+        "les réglages modifiés ne sont pas appliqués : {error}"
+    }
+    daemon_stuck(link) { "{link}: no sign of life for ten minutes" "{link} : aucun signe de vie depuis dix minutes" }
+
+    // Status.
+    status_site(site, number) { "at {site} (number {number})" "à {site} (numéro {number})" }
+    status_running(pid, purpose, since) {
+        "running: process {pid} ({purpose}) since {since}"
+        "en cours : processus {pid} ({purpose}) depuis {since}"
+    }
+    status_idle() { "nothing runs at the moment" "rien ne tourne en ce moment" }
+    status_disabled(slave) { "{slave}: not enabled" "{slave} : désactivé" }
+    status_masters(masters) { "rounds are started by {masters}" "les synchronisations sont lancées par {masters}" }
+    status_never(slave) { "{slave}: never synchronised yet" "{slave} : encore jamais synchronisé" }
+    status_in_step(slave, age, at, rows) {
+        "{slave}: in step {age} ago ({at}), {rows} then"
+        "{slave} : à jour il y a {age} ({at}), {rows} alors"
+    }
+    status_failing(since) { "failing since {since}:" "en échec depuis {since} :" }
+    status_store(pending, conflicts) {
+        "changes waiting to be stamped: {pending}; not settled: {conflicts}"
+        "modifications à estampiller : {pending} ; en suspens : {conflicts}"
+    }
+    status_parked(rows, table, reason) { "{rows} of {table} wait: {reason}" "{rows} de {table} en attente : {reason}" }
+    store_not_prepared() {
+        "this site's database has not been prepared yet; the first round does it, or init-site"
+        "la base de ce site n'est pas encore préparée ; la première synchronisation le fait, ou init-site"
+    }
+
+    // Conflicts.
+    conflicts_none() { "no conflicts" "aucun conflit" }
+    conflicts_how(vd) {
+        "to see one whole: server_sync conflicts show ID -vd {vd}\nto put the other value back: server_sync conflicts restore ID -vd {vd}"
+        "pour en voir un en entier : server_sync conflicts show ID -vd {vd}\npour remettre l'autre valeur : server_sync conflicts restore ID -vd {vd}"
+    }
+    conflict_cell(table, key, column) { "{table} {key}, {column}" "{table} {key}, colonne {column}" }
+    conflict_row(table, key) { "{table} {key}, whole row" "{table} {key}, ligne entière" }
+    conflict_shown() { "holds" "en vigueur" }
+    conflict_aside() { "set aside" "mise de côté" }
+    conflict_deleted() { "deleted the row" "a supprimé la ligne" }
+    conflict_restored() { "(put back)" "(remise)" }
+    before_all() { "before the first round" "avant la première synchronisation" }
+    conflict_restore(id, vd) {
+        "to put it back: server_sync conflicts restore {id} -vd {vd}"
+        "pour la remettre : server_sync conflicts restore {id} -vd {vd}"
+    }
+    explain_cell() {
+        "Both sites wrote this cell without knowing of each other. The later write holds; the other was set aside."
+        "Les deux sites ont écrit cette cellule sans se connaître. La dernière écriture est en vigueur ; l'autre est mise de côté."
+    }
+    explain_insert() {
+        "Both sites inserted a row under this key. The later one holds; the other was set aside whole."
+        "Les deux sites ont inséré une ligne sous cette clé. La dernière est en vigueur ; l'autre est mise de côté en entier."
+    }
+    explain_update_lost() {
+        "One site deleted the row while the other still wrote to it. The delete was later; the row was set aside whole."
+        "Un site a supprimé la ligne pendant que l'autre l'écrivait encore. La suppression est la dernière ; la ligne est mise de côté en entier."
+    }
+    explain_delete_lost() {
+        "One site deleted the row while the other wrote to it later, so it is there. Restoring deletes it."
+        "Un site a supprimé la ligne, puis l'autre l'a encore écrite : elle existe donc. Remettre la supprime."
+    }
+    conflict_unknown(id) { "no conflict has an id that begins with {id}" "aucun conflit n'a d'identifiant commençant par {id}" }
+    conflict_ambiguous(id, n) { "{n} conflicts begin with {id}" "{n} conflits commencent par {id}" }
+    conflicts_list_hint(vd) {
+        "server_sync conflicts list --all -vd {vd} shows the ids"
+        "server_sync conflicts list --all -vd {vd} montre les identifiants"
+    }
+    conflict_restored_before(what) { "{what}: was put back before" "{what} : déjà remise" }
+    conflict_put_back(what, value) {
+        "{what}: put back: {value}; the next round carries it to the others"
+        "{what} : remise : {value} ; la prochaine synchronisation la porte aux autres"
+    }
+
+    // Lock, init-site, uninstall.
+    cannot_run(program, error) { "cannot run {program}: {error}" "impossible d'exécuter {program} : {error}" }
+    site_prepared(vd, site, number, tables) {
+        "{vd}: {site} (number {number}) is prepared; synchronised tables: {tables}"
+        "{vd} : {site} (numéro {number}) est préparé ; tables synchronisées : {tables}"
+    }
+    uninstall_question(vd, site) {
+        "Everything of server_sync in the database of {vd} at {site} will be removed: its history, its conflict list, its triggers.\nThe application's data stays. Type {vd} to go on:"
+        "Tout ce qui est à server_sync dans la base de {vd} à {site} sera retiré : historique, liste des conflits, déclencheurs.\nLes données de l'application restent. Tapez {vd} pour continuer :"
+    }
+    uninstall_kept() { "nothing was removed" "rien n'a été retiré" }
+    uninstall_unasked() { "uninstall asks first, and there is no terminal to ask on" "uninstall demande d'abord, et il n'y a pas de terminal" }
+    uninstall_unasked_hint() { "add --yes if you are sure" "ajoutez --yes si vous êtes sûr" }
+    uninstalled(vd, site) {
+        "{vd}: nothing of server_sync is left in the database of {site}"
+        "{vd} : il ne reste rien de server_sync dans la base de {site}"
+    }
+
+    // Check.
+    level_ok() { "ok" "bien" }
+    level_warning() { "warning" "attention" }
+    level_error() { "error" "erreur" }
+    check_result(errors, warnings) { "{errors}, {warnings}" "{errors} ; {warnings}" }
+    check_settings(file) {
+        "settings: {file} is complete, its passwords are kept from others"
+        "réglages : {file} est complet, ses mots de passe sont à l'abri des autres"
+    }
+    check_database() { "database: reachable" "base : joignable" }
+    check_privileges() { "privileges: all that are needed" "droits : tous ceux qu'il faut" }
+    check_privileges_missing() {
+        "privileges: the account lacks some; type this at the database server:"
+        "droits : il en manque au compte ; tapez ceci sur le serveur de base :"
+    }
+    check_version(version) { "version of the application: {version}" "version de l'application : {version}" }
+    check_version_low(version, minimum) {
+        "the application is version {version}, and at least {minimum} is needed"
+        "l'application est en version {version}, il faut au moins {minimum}"
+    }
+    check_version_bad(version, error) {
+        "the application's version {version}: {error}"
+        "la version de l'application, {version} : {error}"
+    }
+    check_tables(good, excluded) {
+        "tables: {good} can be synchronised, {excluded} excluded"
+        "tables : {good} synchronisables, {excluded} exclues"
+    }
+    check_no_key(table) {
+        "table {table} cannot be synchronised: it has no primary key and no unique key without NULLs"
+        "la table {table} ne peut être synchronisée : ni clé primaire, ni clé unique sans NULL"
+    }
+    check_no_key_hint(table) {
+        "give it a primary key, or exclude it in the settings: [tables] exclude = [\"{table}\"]"
+        "donnez-lui une clé primaire, ou excluez-la dans les réglages : [tables] exclude = [\"{table}\"]"
+    }
+    check_fragile(table) {
+        "table {table} is not transactional: a crash of its server can lose the mark of a change"
+        "la table {table} n'est pas transactionnelle : une panne du serveur peut perdre la marque d'une modification"
+    }
+    check_fragile_hint(table) {
+        "ALTER TABLE `{table}` ENGINE=InnoDB is safer"
+        "ALTER TABLE `{table}` ENGINE=InnoDB est plus sûr"
+    }
+    check_numbering(increment, offset) {
+        "automatic keys: every {increment}th from {offset}, this site's own"
+        "clés automatiques : de {increment} en {increment} à partir de {offset}, propres à ce site"
+    }
+    check_numbering_alike(tables, increment, offset) {
+        "automatic keys ({tables} tables): increment {increment}, offset {offset}: two sites can choose the same key for different rows"
+        "clés automatiques ({tables} tables) : pas {increment}, départ {offset} : deux sites peuvent choisir la même clé pour des lignes différentes"
+    }
+    check_numbering_hint(step, site) {
+        "in the server's settings at this site: auto_increment_increment = {step}, auto_increment_offset = {site} (the same step at every site)"
+        "dans les réglages du serveur de ce site : auto_increment_increment = {step}, auto_increment_offset = {site} (le même pas à tous les sites)"
+    }
+    check_store(site, number) {
+        "store: prepared for {site} (number {number})"
+        "base préparée pour {site} (numéro {number})"
+    }
+    check_unpublished() {
+        "the settings have changed and were not published yet; the next round does it"
+        "les réglages ont changé sans être publiés ; la prochaine synchronisation le fera"
+    }
+    check_unpublished_hint(vd) { "or at once: server_sync init-site -vd {vd}" "ou tout de suite : server_sync init-site -vd {vd}" }
+    check_triggers() { "capture: every synchronised table has its triggers" "capture : chaque table synchronisée a ses déclencheurs" }
+    check_triggers_missing(tables) {
+        "capture: these tables get their triggers in the next round: {tables}"
+        "capture : ces tables recevront leurs déclencheurs à la prochaine synchronisation : {tables}"
+    }
+    check_clock() { "clock: that of the database server is right" "horloge : celle du serveur de base est juste" }
+    check_clock_off(difference) {
+        "clock: that of the database server differs from this machine's by {difference}"
+        "horloge : celle du serveur de base diffère de celle de cette machine de {difference}"
+    }
+    check_clock_hint() { "timedatectl shows whether a clock is set by the network" "timedatectl montre si une horloge est réglée par le réseau" }
+    check_peer(slave) { "{slave}: reachable and prepared" "{slave} : joignable et préparé" }
+    check_peer_alone(slave) {
+        "{slave}: was not compared with this site, whose own store is not ready"
+        "{slave} : n'a pas été comparé à ce site, dont la base n'est pas prête"
+    }
+    check_agreed(slave, tables) {
+        "{slave}: versions, names, numbers and clocks agree; tables alike: {tables}"
+        "{slave} : versions, noms, numéros et horloges concordent ; tables pareilles : {tables}"
+    }
 }
 
 #[cfg(test)]

@@ -1,13 +1,20 @@
 //! One file a command. Each takes the arguments and the output, and gives the exit code or a failure.
 
+mod check;
+mod conflicts;
+mod daemon;
+mod init_site;
+mod lock;
 mod round;
+mod status;
+mod uninstall;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use sync_config::{Environment, Settings};
 
-use crate::arguments::{Cli, Color, Common, peek, rewrite};
+use crate::arguments::{Cli, Color, Common, Verb, peek, rewrite};
 use crate::failure::{Failure, Result};
 use crate::lang::Lang;
 use crate::output::Output;
@@ -48,7 +55,12 @@ fn dispatch(cli: Cli, output: &Output) -> Result<u8> {
     }
     match &cli.verb {
         None => round::run(&cli, output),
-        Some(_) => Err(Failure::usage("not yet")),
+        Some(Verb::Check) => check::run(&cli, output),
+        Some(Verb::Status) => status::run(&cli, output),
+        Some(Verb::Conflicts { action }) => conflicts::run(&cli, action.as_ref(), output),
+        Some(Verb::Lock { command }) => lock::run(&cli, command, output),
+        Some(Verb::InitSite { example }) => init_site::run(&cli, *example, output),
+        Some(Verb::Uninstall { yes }) => uninstall::run(&cli, *yes, output),
     }
 }
 

@@ -5,7 +5,7 @@ use sync_engine::{Flags, RoundReport, lock, open, run_link};
 use sync_store::Store;
 
 use crate::arguments::Cli;
-use crate::commands::settings;
+use crate::commands::{conflicts, daemon, settings};
 use crate::failure::{Failure, REMAINS, Result, worse};
 use crate::interrupt;
 use crate::json;
@@ -21,6 +21,9 @@ pub fn run(cli: &Cli, output: &Output) -> Result<u8> {
     }
     let settings = settings(&cli.common, lang)?;
     let flags = Flags { init: cli.init, force: cli.common.force, dry_run: cli.dry_run };
+    if cli.daemon {
+        return daemon::run(cli, flags, settings, output);
+    }
     interrupt::end_at_signal(lang);
     let _lock = lock::acquire(&settings.state_dir(), "round", flags.force)?;
     match settings.links.is_empty() {
@@ -58,7 +61,8 @@ fn prepare(settings: &Settings, output: &Output) -> Result<u8> {
 /// Says what a round did, if it did anything.
 pub fn tell(settings: &Settings, report: &RoundReport, output: &Output) {
     output.object(&json::Round::new(settings.vd.as_str(), settings.site.as_str(), report));
-    report.conflicts().for_each(|c| output.object(&json::conflict(settings.vd.as_str(), c, &Default::default())));
+    let sites = conflicts::sites(settings);
+    report.conflicts().for_each(|c| output.object(&json::conflict(settings.vd.as_str(), c, &sites)));
     if !report.is_quiet() || report.dry_run || output.verbosity > 0 {
         output.say(Line::new().add(Style::Bold, headline(report, output)));
         tables(report, output);
