@@ -23,8 +23,43 @@ fn insert(server: &Server) {
     conn.query_drop(format!("INSERT INTO t (a,b,c,d,e,f,g,h,i,j,k) SELECT seq, CONCAT('name ', seq), REPEAT('x', seq%40), seq/7, '2024-02-29 12:00:00', CONCAT(seq, ' rue du March\u{e9}'), seq%97, seq%2, '2024-01-01', seq%1000, REPEAT('note ', seq%10) FROM seq_1_to_{ROWS}")).unwrap();
 }
 
+/// The same changes by MariaDB's own row-based replication: the replica is stopped while they are made.
+fn replication() {
+    let options = |id: u32| {
+        Options::new().binary_log().argument(format!("--server-id={id}")).argument("--binlog-format=ROW")
+    };
+    let a = MariaDb::start(options(1)).unwrap();
+    let b = MariaDb::start(options(2)).unwrap();
+    fill(&a);
+    fill(&b);
+    let conn = &mut b.root().unwrap();
+    a.execute("CREATE USER repl@'%' IDENTIFIED BY 'repl'; GRANT REPLICATION SLAVE ON *.* TO repl@'%'; RESET MASTER").unwrap();
+    conn.query_drop(format!("CHANGE MASTER TO master_host='127.0.0.1', master_port={}, master_user='repl', master_password='repl', master_log_file='', master_log_pos=4", a.port())).unwrap();
+    for (what, statement) in [("insert", ""), ("update", UPDATE), ("delete", DELETE)] {
+        if statement.is_empty() {
+            insert(&a);
+        } else {
+            a.root_in("crm").unwrap().query_drop(statement).unwrap();
+        }
+        let start = Instant::now();
+        conn.query_drop("START SLAVE").unwrap();
+        let (file, position): (String, u64) =
+            a.root().unwrap().query_first::<(String, u64, String, String), _>("SHOW MASTER STATUS").unwrap().map(|r| (r.0, r.1)).unwrap();
+        let waited: Option<i64> = conn.query_first(format!("SELECT MASTER_POS_WAIT('{file}', {position}, 300)")).unwrap().flatten();
+        let took = start.elapsed();
+        conn.query_drop("STOP SLAVE").unwrap();
+        println!("replication {what}: {took:?} ({waited:?}), {:.0} rows/s", f64::from(ROWS) / took.as_secs_f64());
+    }
+}
+
+const UPDATE: &str = "UPDATE t SET a=a+1, b=CONCAT(b,'!'), g=g+1";
+const DELETE: &str = "DELETE FROM t WHERE id%2=0";
+
 /// Runs the bench and prints its figures.
 pub fn run() {
+    if std::env::var_os("BENCH_STATEMENTS").is_none() {
+        replication();
+    }
     let a = MariaDb::start(Options::new()).unwrap();
     let b = MariaDb::start(Options::new()).unwrap();
     fill(&a);
@@ -34,11 +69,11 @@ pub fn run() {
     sync(&mut geneva, &mut lyon);
     insert(&a);
     time("insert", &mut geneva, &mut lyon);
-    geneva.run("UPDATE t SET a=a+1, b=CONCAT(b,'!'), g=g+1");
+    geneva.run(UPDATE);
     time("update", &mut geneva, &mut lyon);
     time("nothing", &mut geneva, &mut lyon);
     time("nothing", &mut geneva, &mut lyon);
-    geneva.run("DELETE FROM t WHERE id%2=0");
+    geneva.run(DELETE);
     time("delete", &mut geneva, &mut lyon);
 }
 
@@ -63,4 +98,8 @@ fn time(what: &str, geneva: &mut Site, lyon: &mut Site) {
         statements(geneva) - qa - 2,
         statements(lyon) - qb - 2
     );
+    for site in [&*geneva, &*lyon] {
+        println!("  {}:", site.server.port());
+        crate::timed::print(&site.times);
+    }
 }

@@ -3,6 +3,7 @@
 
 mod catchup;
 mod site;
+mod timed;
 
 fn main() {
     catchup::run();

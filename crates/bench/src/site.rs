@@ -12,12 +12,16 @@ use sync_engine::{Options, RoundReport, round};
 use sync_store::{Role, SlaveSettings, Store};
 use sync_testbed::Server;
 
+use crate::timed::{Timed, Times};
+
 /// A prepared database.
 pub struct Site<'a> {
     /// Its server.
     pub server: &'a Server,
     /// Its store.
     pub store: Database,
+    /// Where its time goes, if `BENCH_STATEMENTS` is set.
+    pub times: Times,
     name: &'static str,
 }
 
@@ -40,8 +44,15 @@ impl<'a> Site<'a> {
             role: Role::Slave(SlaveSettings { masters: vec!["a".to_owned()] }),
             excluded: Vec::new(),
         };
-        let store = Database::prepare(connect(&address).unwrap(), &card).unwrap().0;
-        Site { server, store, name }
+        let mut connections = connect(&address).unwrap();
+        let times = Times::default();
+        if std::env::var_os("BENCH_STATEMENTS").is_some() {
+            let reader = connections.reader.take().unwrap();
+            connections.reader = Some(Box::new(Timed::new(reader, "reader", times.clone())));
+            connections.writer = Box::new(Timed::new(connections.writer, "writer", times.clone()));
+        }
+        let store = Database::prepare(connections, &card).unwrap().0;
+        Site { server, store, times, name }
     }
 
     /// Runs a statement as the application.

@@ -104,6 +104,8 @@ impl Renewal<'_> {
             }
             infos.push(TableInfo { name: table.name.clone(), fingerprint, definition, status });
         }
+        let registered: Vec<Registered> = tracked.iter().map(|t| t.registered.clone()).collect();
+        self.notes.extend(self.dialect.install_cascades(sql, self.schema, &registered)?);
         Ok((tracked, infos))
     }
 
@@ -145,7 +147,7 @@ fn catch_up(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, added: 
         return mark_rows(sql, dialect, tracked, Op::Insert, &[], "1=1").map(drop);
     }
     for id in added {
-        let condition = dialect.not_default(&dialect.quote(tracked.name_of(*id)));
+        let condition = dialect.unlike_default(sql, &tracked.table.name, tracked.name_of(*id))?;
         mark_rows(sql, dialect, tracked, Op::Update, &[*id], &condition)?;
     }
     Ok(())

@@ -23,16 +23,24 @@ pub struct Connections {
     pub reader: Option<Box<dyn Sql>>,
     /// The kind of server.
     pub dialect: Box<dyn Dialect>,
+    /// Whether the writer is within a transaction.
+    in_transaction: bool,
 }
 
 impl Connections {
+    /// Puts connections together.
+    pub fn new(writer: Box<dyn Sql>, reader: Option<Box<dyn Sql>>, dialect: Box<dyn Dialect>) -> Self {
+        Connections { writer, reader, dialect, in_transaction: false }
+    }
+
     /// Runs `work` on the reader within one snapshot. With a single connection the writer's transaction, if one is
     /// open, is the snapshot.
     pub(crate) fn snapshot<T>(&mut self, work: impl FnOnce(&mut dyn Sql, &dyn Dialect) -> Result<T>) -> Result<T> {
         let dialect = self.dialect.as_ref();
         let sql = match &mut self.reader {
             Some(reader) => reader.as_mut(),
-            None => return work(self.writer.as_mut(), dialect),
+            None if self.in_transaction => return work(self.writer.as_mut(), dialect),
+            None => self.writer.as_mut(),
         };
         sql.run(dialect.begin_snapshot())?;
         let result = work(sql, dialect);
@@ -43,7 +51,10 @@ impl Connections {
     /// Runs `work` in a transaction that writes; an error rolls it back.
     pub(crate) fn transaction<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<Ended<T>>) -> Result<T> {
         self.writer.run(self.dialect.begin())?;
-        match work(self) {
+        self.in_transaction = true;
+        let worked = work(self);
+        self.in_transaction = false;
+        match worked {
             Ok(Ended::Commit(value)) => self.writer.run("COMMIT").map(|()| value),
             Ok(Ended::Rollback(value)) => self.writer.run("ROLLBACK").map(|()| value),
             Err(error) => {
@@ -197,9 +208,9 @@ fn random_u128() -> Result<u128> {
 
 impl Store for Database {
     fn describe(&mut self) -> Result<Description> {
+        let (clock_micros, clock_uncertainty_micros) = self.clock()?;
         let identity = identity::read(self.connections.writer.as_mut())?.ok_or_else(identity::not_prepared)?;
         self.identity = identity.clone();
-        let (clock_micros, clock_uncertainty_micros) = self.clock()?;
         Ok(Description {
             site: identity.card.site,
             site_name: identity.card.site_name,

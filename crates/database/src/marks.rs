@@ -12,6 +12,7 @@ use crate::catalog::Catalog;
 use crate::dialect::Dialect;
 use crate::layout::{Tracked, powers};
 use crate::sql::{Fields, Sql};
+use crate::tables;
 
 /// The marks of some rows of one table.
 #[derive(Debug, Default)]
@@ -58,9 +59,12 @@ pub fn oldest(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, limit
     Ok(reader.marks)
 }
 
-/// The marks of these rows.
+/// The marks of these rows; one statement where the table has none at all.
 pub fn of_rows(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, keys: &[Vec<Value>]) -> Result<Marks> {
     let mut reader = Reader::new(tracked);
+    if keys.is_empty() || tables::is_empty(sql, dialect, &tracked.registered.mark_table())? {
+        return Ok(reader.marks);
+    }
     for range in powers(keys.len(), 128) {
         let params: Vec<Value> = keys[range.clone()].iter().flatten().cloned().collect();
         sql.query(&tracked.select_marks_of(dialect, range.len()), &params, &mut |row| reader.add(row))?;

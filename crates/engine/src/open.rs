@@ -9,7 +9,7 @@ use sync_config::{self as config, Link, Settings, VersionSource};
 use sync_core::{SiteId, Value};
 use sync_database::mysql::{self, Address, Tls};
 use sync_database::sql::Sql;
-use sync_database::{Card, Connections, Database};
+use sync_database::{Card, Connections, Database, sqlite};
 use sync_store::{Role, SlaveSettings, Store, StoreError, Trouble};
 
 use crate::brake::Brake;
@@ -22,7 +22,7 @@ use crate::state::{Remembered, State};
 pub fn connect(database: &config::Database) -> Result<Connections> {
     match database {
         config::Database::Mysql(m) => Ok(mysql::connect(&address(m))?),
-        config::Database::Sqlite(s) => Err(EngineError::new(Kind::Failure, format!("sqlite {}", s.path.display()))),
+        config::Database::Sqlite(s) => Ok(sqlite::connect(&s.path)?),
     }
 }
 

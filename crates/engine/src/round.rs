@@ -114,10 +114,9 @@ fn introduce(report: &mut RoundReport, about: &Sides<Description>, agreement: &A
 }
 
 fn exchange(parties: &mut Parties, options: &Options, report: &mut RoundReport, watch: &mut dyn Watch) -> Result<()> {
-    let pull = greet(parties, Direction::Pull)?;
-    let push = greet(parties, Direction::Push)?;
-    // Read after greeting: a restored store has taken a new incarnation.
     let knowledge = Sides { master: parties.master.knowledge()?, slave: parties.slave.knowledge()? };
+    let pull = greet(parties, Direction::Pull, &knowledge.master)?;
+    let push = greet(parties, Direction::Push, &knowledge.slave)?;
     let strangers = pull.is_none() || push.is_none();
     report.compared = strangers || options.init;
     if strangers || options.init {
@@ -125,6 +124,7 @@ fn exchange(parties: &mut Parties, options: &Options, report: &mut RoundReport, 
         contact::meet(parties, options, strangers, report, watch)?;
     } else {
         let unmet = unmet(parties, &knowledge);
+        report.compared = !unmet.is_empty();
         contact::compare(parties, options, &unmet, report, watch)?;
     }
     for (direction, start, sender_knows, receiver_knows) in [
@@ -139,12 +139,11 @@ fn exchange(parties: &mut Parties, options: &Options, report: &mut RoundReport, 
 
 /// Asks the sender of a direction where its stream begins; `None` if the two never met. A sender that was restored
 /// takes a new incarnation first.
-fn greet(parties: &mut Parties, direction: Direction) -> Result<Option<Position>> {
+fn greet(parties: &mut Parties, direction: Direction, receiver_knows: &Knowledge) -> Result<Option<Position>> {
     for _ in 0..2 {
         let (sender, receiver) = (parties.sender(direction).source, parties.receiver(direction).source);
-        let (from, to) = parties.stores(direction);
-        let claimed = to.knowledge()?.position(sender);
-        match from.greet(receiver, claimed)? {
+        let from = parties.stores(direction).0;
+        match from.greet(receiver, receiver_knows.position(sender))? {
             Greeting::Known(position) => return Ok(Some(position)),
             Greeting::Stranger => return Ok(None),
             Greeting::Restored => {
@@ -188,7 +187,7 @@ impl Stream<'_> {
         watch: &mut dyn Watch,
     ) -> Result<()> {
         let since = self.since(parties);
-        let head = self.head(parties)?;
+        let head = self.head(parties, report)?;
         let end = if head.seq == self.start.seq && since.held.is_empty() {
             head
         } else {
@@ -204,8 +203,11 @@ impl Stream<'_> {
         Since { receiver: parties.receiver(self.direction).source, position: self.start, held, tables }
     }
 
-    /// The sender's head; it moved since the handshake if the other direction has already run.
-    fn head(&self, parties: &mut Parties) -> Result<Position> {
+    /// The sender's head; since the handshake only the rows of the other direction, or of a compare, moved it.
+    fn head(&self, parties: &mut Parties, report: &RoundReport) -> Result<Position> {
+        if report.is_quiet() && !report.compared {
+            return Ok(parties.sender(self.direction).head);
+        }
         Ok(parties.stores(self.direction).0.describe()?.head)
     }
 

@@ -49,7 +49,7 @@ fn rounds(geneva: &mut Site, lyon: &mut Site, until: Instant) -> u32 {
                 geneva.reopen();
                 lyon.reopen();
             }
-            Err(e) => panic!("round {rounds}: {e} {:?}", e.hint),
+            Err(e) => unreachable!("round {rounds}: {e} {:?}", e.hint),
         }
         rounds += 1;
     }

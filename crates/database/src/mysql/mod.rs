@@ -179,6 +179,16 @@ impl Dialect for MySql {
     }
 }
 
+/// Connects, with the two connections that a store needs.
+pub fn connect(address: &Address) -> Result<Connections> {
+    let mut writer = Driver::connect(address)?;
+    let mut reader = Driver::connect(address)?;
+    // Every page is read from one snapshot.
+    reader.run("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")?;
+    let dialect = MySql::detect(&mut writer)?;
+    Ok(Connections::new(Box::new(writer), Some(Box::new(reader)), Box::new(dialect)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,14 +200,4 @@ mod tests {
         assert_eq!(parse_version("9.7.4-2"), (9, 7));
         assert_eq!(parse_version("?"), (0, 0));
     }
-}
-
-/// Connects, with the two connections that a store needs.
-pub fn connect(address: &Address) -> Result<Connections> {
-    let mut writer = Driver::connect(address)?;
-    let mut reader = Driver::connect(address)?;
-    // Every page is read from one snapshot.
-    reader.run("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")?;
-    let dialect = MySql::detect(&mut writer)?;
-    Ok(Connections { writer: Box::new(writer), reader: Some(Box::new(reader)), dialect: Box::new(dialect) })
 }

@@ -169,3 +169,8 @@ impl Dialect for SqliteDialect {
 pub(crate) fn quote(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
+
+/// Opens a database as a store does: one connection both reads and writes.
+pub fn connect(path: &std::path::Path) -> Result<crate::Connections> {
+    Ok(crate::Connections::new(Box::new(open(path)?), None, Box::new(SqliteDialect)))
+}

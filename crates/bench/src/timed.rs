@@ -1,0 +1,67 @@
+//! Where the time of a store goes: a connection that adds up how long each kind of statement took.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use sync_core::Value;
+use sync_database::sql::{EachRow, Sql};
+use sync_store::Result;
+
+/// By the beginning of the statement: how often, how long.
+pub type Times = Arc<Mutex<BTreeMap<String, (u64, Duration)>>>;
+
+/// A connection that is timed.
+pub struct Timed {
+    inner: Box<dyn Sql>,
+    name: &'static str,
+    times: Times,
+}
+
+impl Timed {
+    /// Times a connection.
+    pub fn new(inner: Box<dyn Sql>, name: &'static str, times: Times) -> Self {
+        Timed { inner, name, times }
+    }
+
+    fn note(&self, sql: &str, start: Instant) {
+        let short: String = sql.chars().take(70).collect();
+        let mut times = self.times.lock().unwrap();
+        let entry = times.entry(format!("{} {short}", self.name)).or_default();
+        entry.0 += 1;
+        entry.1 += start.elapsed();
+    }
+}
+
+impl Sql for Timed {
+    fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64> {
+        let start = Instant::now();
+        let result = self.inner.execute(sql, params);
+        self.note(sql, start);
+        result
+    }
+
+    fn query(&mut self, sql: &str, params: &[Value], each: &mut EachRow) -> Result<()> {
+        let start = Instant::now();
+        let result = self.inner.query(sql, params, each);
+        self.note(sql, start);
+        result
+    }
+
+    fn run(&mut self, sql: &str) -> Result<()> {
+        let start = Instant::now();
+        let result = self.inner.run(sql);
+        self.note(sql, start);
+        result
+    }
+}
+
+/// Prints the costliest statements and forgets all.
+pub fn print(times: &Times) {
+    let mut times = times.lock().unwrap();
+    let mut all: Vec<_> = std::mem::take(&mut *times).into_iter().collect();
+    all.sort_by_key(|(_, (_, time))| std::cmp::Reverse(*time));
+    for (sql, (count, time)) in all.into_iter().take(14) {
+        println!("    {time:>12.1?} {count:>6} {sql}");
+    }
+}
