@@ -312,6 +312,7 @@ mod tests {
     fn placeholders(text: &str) -> Vec<&str> {
         let mut found: Vec<&str> = text.split('{').skip(1).filter_map(|t| t.split('}').next()).collect();
         found.sort_unstable();
+        found.dedup();
         found
     }
 
