@@ -111,6 +111,8 @@ pub enum Verb {
         #[arg(long)]
         example: bool,
     },
+    /// Show how it works, on two small databases in a temporary folder.
+    Demo,
     /// Remove everything of server_sync from this site's database.
     Uninstall {
         /// Do not ask.

@@ -38,6 +38,7 @@ const FRENCH: &[(&str, &str)] = &[
     ("lock/command", "La commande et ses arguments."),
     ("init-site", "Préparer la base de ce site et publier ses réglages."),
     ("init-site/example", "Afficher à la place un exemple complet des réglages."),
+    ("demo", "Montrer comment cela marche, sur deux petites bases dans un dossier temporaire."),
     ("uninstall", "Retirer de la base de ce site tout ce qui est à server_sync."),
     ("uninstall/yes", "Ne pas demander."),
 ];
@@ -56,7 +57,7 @@ pub fn translate(command: Command) -> Command {
 fn translate_at(command: Command, path: &str) -> Command {
     let about = french(path).unwrap_or_default();
     let short = about.split("\n\n").next().unwrap_or_default();
-    let command = command.about(short).long_about(about).help_template(TEMPLATE).subcommand_help_heading("Commandes");
+    let command = command.about(short).long_about(about).help_template(TEMPLATE).subcommand_help_heading("Commandes ");
     let own = |arg: Arg| translate_argument(arg, path);
     let below = |sub: Command| {
         let path = join(path, sub.get_name());
@@ -78,7 +79,14 @@ fn translate_argument(arg: Arg, path: &str) -> Arg {
     let id = arg.get_id().as_str();
     // Arguments that every command understands are explained once.
     let text = french(&join(path, id)).or_else(|| french(id)).unwrap_or_default();
-    let heading = if arg.is_positional() { "Arguments" } else { "Options" };
+    // French has a space before the colon that clap adds.
+    let heading = if arg.is_positional() { "Arguments " } else { "Options " };
+    let arg = match arg.get_id().as_str() {
+        "vd" => arg.value_name("NOM"),
+        "config_dir" => arg.value_name("DOSSIER"),
+        "command" => arg.value_name("COMMANDE"),
+        _ => arg,
+    };
     arg.help(text).long_help(text).help_heading(heading)
 }
 

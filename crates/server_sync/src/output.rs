@@ -79,6 +79,7 @@ impl Line {
                 false => out.push_str(&clean(text)),
             }
         }
+        out.truncate(out.trim_end_matches(' ').len());
         out
     }
 }

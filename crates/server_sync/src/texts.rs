@@ -227,6 +227,10 @@ texts! {
         "settings: {file} is complete, its passwords are kept from others"
         "réglages : {file} est complet, ses mots de passe sont à l'abri des autres"
     }
+    check_program(version, protocol, format) {
+        "server_sync {version}, protocol {protocol}, format {format}"
+        "server_sync {version} (protocole {protocol}, format {format})"
+    }
     check_database() { "database: reachable" "base : joignable" }
     check_privileges() { "privileges: all that are needed" "droits : tous ceux qu'il faut" }
     check_privileges_missing() {
@@ -303,6 +307,44 @@ texts! {
         "{slave}: versions, names, numbers and clocks agree; tables alike: {tables}"
         "{slave} : versions, noms, numéros et horloges concordent ; tables pareilles : {tables}"
     }
+
+    // The demo.
+    demo_first() { "Two sites, Geneva and Lyon, get to know each other." "Deux sites, Genève et Lyon, font connaissance." }
+    demo_first_told(rows) {
+        "Geneva has a CRM of {rows}, Lyon an empty one with the same tables."
+        "Genève a un CRM de {rows}, Lyon un CRM vide avec les mêmes tables."
+    }
+    demo_apart() { "The link is down, and people work at both." "La liaison est coupée, et on travaille des deux côtés." }
+    demo_apart_told() {
+        "They change different and equal cells of the same rows; then the link is back."
+        "On modifie des cellules différentes, et une même cellule, des mêmes lignes ; puis la liaison revient."
+    }
+    demo_cell() { "cell" "cellule" }
+    demo_geneva_wrote() { "Geneva wrote" "Genève a écrit" }
+    demo_lyon_wrote() { "Lyon wrote" "Lyon a écrit" }
+    demo_both_wrote() { "← both wrote" "← les deux" }
+    demo_both() { "now at both" "maintenant aux deux" }
+    demo_conflict() { "Both wrote the same cell: nothing is lost." "Les deux ont écrit la même cellule : rien n'est perdu." }
+    demo_conflict_told(n) {
+        "The later write holds; the other one is in the list ({n}):"
+        "La dernière écriture est en vigueur ; l'autre est dans la liste ({n}) :"
+    }
+    demo_restored() {
+        "Somebody in Geneva puts the other value back (server_sync conflicts restore):"
+        "Quelqu'un à Genève remet l'autre valeur (server_sync conflicts restore) :"
+    }
+    demo_now(site, table, key, column, value) {
+        "{site}: {table} {key}, {column} is {value}"
+        "{site} : {table} {key}, {column} vaut {value}"
+    }
+    demo_away() { "Lyon is away while Geneva works on." "Lyon est absent pendant que Genève continue." }
+    demo_away_told(n, tables) {
+        "{n} transactions later Lyon is behind in {tables} tables, and comes back:"
+        "{n} transactions plus tard, Lyon est en retard dans {tables} tables, et revient :"
+    }
+    demo_proof() { "The proof: every table, its rows and a hash over all of them." "La preuve : chaque table, ses lignes et leur empreinte." }
+    demo_equal(tables) { "All {tables} tables are equal at both sites." "Les {tables} tables sont égales sur les deux sites." }
+    demo_unequal() { "The sites differ." "Les sites diffèrent." }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 mod support;
 
+use mysql::prelude::Queryable;
 use support::{LIMIT, Site, pair, pair_on};
 use sync_testbed::{MariaDb, Options, wait_until};
 
@@ -97,13 +98,59 @@ fn a_slave_keeps_its_store_ready() {
 }
 
 #[test]
+fn systemd_is_told_when_it_is_ready_and_when_it_ends() {
+    let sites = pair();
+    sites.acquaint();
+    let socket = sites.home.path().join("notify");
+    let listener = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
+    listener.set_read_timeout(Some(LIMIT)).unwrap();
+    let heard = |text: &str| {
+        let mut message = String::new();
+        while !message.contains(text) {
+            let mut buffer = [0; 4096];
+            let length = listener.recv(&mut buffer).unwrap();
+            message = String::from_utf8_lossy(&buffer[..length]).into_owned();
+        }
+    };
+    let mut command = sites.geneva.command(&["-vd", "crm", "-daemon"]);
+    let log = sites.home.path().join("journal");
+    command.env("JOURNAL_STREAM", "8:1").stderr(std::fs::File::create(&log).unwrap());
+    let mut daemon = command.env("NOTIFY_SOCKET", &socket).spawn().unwrap();
+    heard("READY=1\nSTATUS=crm: geneva keeps 1 link in step");
+    heard("WATCHDOG=1");
+    assert!(std::process::Command::new("kill").arg(daemon.id().to_string()).status().unwrap().success());
+    heard("STOPPING=1");
+    assert!(daemon.wait().unwrap().success());
+    // The journal adds the time, and is told the priority.
+    let log = std::fs::read_to_string(&log).unwrap();
+    assert!(log.starts_with("<6>crm: geneva keeps 1 link in step\n"), "{log}");
+}
+
+#[test]
+fn an_interrupted_round_says_that_nothing_is_lost() {
+    let sites = pair();
+    sites.acquaint();
+    let mut holder = sites.lyon.app();
+    holder.query_drop("BEGIN").unwrap();
+    holder.query_drop("UPDATE customers SET city='held' WHERE id=1").unwrap();
+    sites.geneva.sql("UPDATE customers SET phone='g' WHERE id=1");
+    let mut round = sites.geneva.start(&["-v"]);
+    round.wait_for("the two sites go together");
+    round.signal("INT");
+    assert_eq!(round.end(), 130, "{}", round.log());
+    assert!(round.log().contains("interrupted; nothing is lost"));
+    holder.query_drop("ROLLBACK").unwrap();
+    sites.geneva.run(&[]).says(0, &["1 row sent"]);
+    sites.assert_same();
+}
+
+#[test]
 fn a_round_outlives_a_server_that_is_restarted() {
     let server = MariaDb::start(Options::new()).unwrap();
     let sites = pair_on(MariaDb::shared().unwrap(), &server);
     sites.acquaint();
     // A row that is held makes the round wait in the middle.
     let mut holder = sites.lyon.app();
-    use mysql::prelude::Queryable;
     holder.query_drop("BEGIN").unwrap();
     holder.query_drop("UPDATE customers SET city='held' WHERE id=1").unwrap();
     sites.geneva.sql("UPDATE customers SET phone='f' WHERE id=1");

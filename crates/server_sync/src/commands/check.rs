@@ -18,6 +18,8 @@ pub fn run(cli: &Cli, output: &Output) -> Result<u8> {
     let lang = output.lang;
     let settings = settings(&cli.common, lang)?;
     let mut report = Report { output, settings: &settings, code: 0, warnings: 0, errors: 0 };
+    let format = sync_database::identity::FORMAT;
+    report.ok("program", lang.check_program(env!("CARGO_PKG_VERSION"), sync_database::PROTOCOL, format));
     report.ok("settings", lang.check_settings(settings.file.display()));
     let own = own::check(&mut report);
     for link in &settings.links {

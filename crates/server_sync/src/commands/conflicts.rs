@@ -21,7 +21,7 @@ use crate::show::{self, Sites};
 pub fn run(cli: &Cli, action: Option<&ConflictsAction>, output: &Output) -> Result<u8> {
     let settings = settings(&cli.common, output.lang)?;
     let mut database = open_prepared(&settings)?;
-    let view = View { vd: settings.vd.as_str(), sites: sites(&settings), output };
+    let view = View { vd: settings.vd.as_str(), sites: sites(&settings), output, indent: "" };
     match action {
         None => view.list(&mut database, false),
         Some(ConflictsAction::List { all }) => view.list(&mut database, *all),
@@ -45,6 +45,8 @@ pub struct View<'a> {
     pub sites: Sites,
     /// Where to.
     pub output: &'a Output,
+    /// What every line begins with.
+    pub indent: &'static str,
 }
 
 /// Letters of an id that are shown; enough to be unique.
@@ -72,10 +74,12 @@ impl View<'_> {
     /// An entry in three lines.
     pub fn brief(&self, entry: &ConflictEntry) {
         let id: String = entry.id.chars().take(SHORT).collect();
-        let state = if entry.restored { self.lang().conflict_restored() } else { String::new() };
-        self.output.say(
-            Line::new().add(Style::Yellow, id).plain("  ").add(Style::Bold, self.title(entry)).plain(" ").plain(state),
-        );
+        let line =
+            Line::new().plain(self.indent).add(Style::Yellow, id).plain("  ").add(Style::Bold, self.title(entry));
+        self.output.say(match entry.restored {
+            true => line.plain(" ").plain(self.lang().conflict_restored()),
+            false => line,
+        });
         self.output.say(self.side(entry.winner, &outcome(entry, &entry.winning, self.lang()), Style::Green, true));
         self.output.say(self.side(entry.loser, &outcome(entry, &entry.losing, self.lang()), Style::Dim, false));
     }
@@ -92,6 +96,7 @@ impl View<'_> {
         let when = show::timestamp(stamp).map(show::local).unwrap_or_else(|| self.lang().before_all());
         let mark = if shown { self.lang().conflict_shown() } else { self.lang().conflict_aside() };
         Line::new()
+            .plain(self.indent)
             .plain("    ")
             .cell(Style::Plain, &self.sites.name(stamp.site()), 12)
             .plain(format!(" {when}  "))
@@ -145,7 +150,7 @@ impl View<'_> {
         self.output.object(&json::conflict(self.vd, &restored, &self.sites));
         let value = outcome(&restored, &restored.losing, self.lang());
         let line = self.lang().conflict_put_back(self.title(&restored), value);
-        self.output.say(Line::new().add(Style::Green, line));
+        self.output.say(Line::new().plain(self.indent).add(Style::Green, line));
         Ok(0)
     }
 

@@ -3,6 +3,7 @@
 mod check;
 mod conflicts;
 mod daemon;
+mod demo;
 mod init_site;
 mod lock;
 mod round;
@@ -60,6 +61,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<u8> {
         Some(Verb::Conflicts { action }) => conflicts::run(&cli, action.as_ref(), output),
         Some(Verb::Lock { command }) => lock::run(&cli, command, output),
         Some(Verb::InitSite { example }) => init_site::run(&cli, *example, output),
+        Some(Verb::Demo) => demo::run(output),
         Some(Verb::Uninstall { yes }) => uninstall::run(&cli, *yes, output),
     }
 }
