@@ -80,6 +80,9 @@ pub trait Dialect: Send + Sync {
     /// The statements that create our tables (`IF NOT EXISTS`), except the mark tables.
     fn own_tables(&self) -> Vec<String>;
 
+    /// The query for the names of all our tables, mark tables too; the one that says whose store this is comes last.
+    fn list_own_tables(&self) -> &'static str;
+
     /// The conflict list as a synchronised table.
     fn conflict_table(&self) -> Table;
 

@@ -147,6 +147,12 @@ impl Dialect for MySql {
         own::own_tables()
     }
 
+    fn list_own_tables(&self) -> &'static str {
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() \
+         AND table_type = 'BASE TABLE' AND table_name LIKE 'server\\_sync\\_%' \
+         ORDER BY table_name = 'server_sync_store', table_name"
+    }
+
     fn conflict_table(&self) -> Table {
         own::conflict_table()
     }
