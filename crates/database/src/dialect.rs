@@ -47,6 +47,12 @@ pub trait Dialect: Send + Sync {
     /// The expression for `at` of a mark made now.
     fn mark_now(&self) -> &'static str;
 
+    /// An INSERT that also takes what the server keeps in such a column but refuses to be given: the empty value of an
+    /// ENUM without an empty label. Only for single rows, of which NOT NULL and keys are checked all the same.
+    fn lenient(&self, insert: &str) -> String {
+        insert.to_owned()
+    }
+
     /// The condition that a column which was added to a table no longer has its default; may hold for too many rows.
     fn not_default(&self, column: &str) -> String;
 
