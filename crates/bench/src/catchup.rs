@@ -25,15 +25,15 @@ fn insert(server: &Server) {
 
 /// The same changes by MariaDB's own row-based replication: the replica is stopped while they are made.
 fn replication() {
-    let options = |id: u32| {
-        Options::new().binary_log().argument(format!("--server-id={id}")).argument("--binlog-format=ROW")
-    };
+    let options =
+        |id: u32| Options::new().binary_log().argument(format!("--server-id={id}")).argument("--binlog-format=ROW");
     let a = MariaDb::start(options(1)).unwrap();
     let b = MariaDb::start(options(2)).unwrap();
     fill(&a);
     fill(&b);
     let conn = &mut b.root().unwrap();
-    a.execute("CREATE USER repl@'%' IDENTIFIED BY 'repl'; GRANT REPLICATION SLAVE ON *.* TO repl@'%'; RESET MASTER").unwrap();
+    a.execute("CREATE USER repl@'%' IDENTIFIED BY 'repl'; GRANT REPLICATION SLAVE ON *.* TO repl@'%'; RESET MASTER")
+        .unwrap();
     conn.query_drop(format!("CHANGE MASTER TO master_host='127.0.0.1', master_port={}, master_user='repl', master_password='repl', master_log_file='', master_log_pos=4", a.port())).unwrap();
     for (what, statement) in [("insert", ""), ("update", UPDATE), ("delete", DELETE)] {
         if statement.is_empty() {
@@ -43,9 +43,15 @@ fn replication() {
         }
         let start = Instant::now();
         conn.query_drop("START SLAVE").unwrap();
-        let (file, position): (String, u64) =
-            a.root().unwrap().query_first::<(String, u64, String, String), _>("SHOW MASTER STATUS").unwrap().map(|r| (r.0, r.1)).unwrap();
-        let waited: Option<i64> = conn.query_first(format!("SELECT MASTER_POS_WAIT('{file}', {position}, 300)")).unwrap().flatten();
+        let (file, position): (String, u64) = a
+            .root()
+            .unwrap()
+            .query_first::<(String, u64, String, String), _>("SHOW MASTER STATUS")
+            .unwrap()
+            .map(|r| (r.0, r.1))
+            .unwrap();
+        let waited: Option<i64> =
+            conn.query_first(format!("SELECT MASTER_POS_WAIT('{file}', {position}, 300)")).unwrap().flatten();
         let took = start.elapsed();
         conn.query_drop("STOP SLAVE").unwrap();
         println!("replication {what}: {took:?} ({waited:?}), {:.0} rows/s", f64::from(ROWS) / took.as_secs_f64());
