@@ -128,13 +128,13 @@ impl Work<'_> {
             let mut groups = Vec::new();
             for (number, rows) in self.incoming(catalog)? {
                 let tracked = catalog.numbered(number).ok_or_else(|| unknown_table("?"))?;
-                groups.push(self.merge(c, tracked, rows, site)?);
+                groups.push(self.merge(c, (catalog, tracked), rows, site)?);
             }
             let entries = conflicts::entries(&groups);
             let listed = conflicts::incoming(&entries);
             if let (false, Some(tracked)) = (listed.is_empty(), catalog.numbered(CONFLICTS)) {
                 let rows = listed.into_iter().map(|(key, row)| Incoming { id: RowId::of(&key), key, row }).collect();
-                groups.push(Group { own: true, ..self.merge(c, tracked, rows, site)? });
+                groups.push(Group { own: true, ..self.merge(c, (catalog, tracked), rows, site)? });
             }
             let applied = summary(&groups, entries);
             if self.mode == Mode::Preview {
@@ -162,7 +162,7 @@ impl Work<'_> {
     fn merge<'c>(
         &self,
         c: &mut Connections,
-        tracked: &'c Tracked,
+        (catalog, tracked): (&Catalog, &'c Tracked),
         incoming: Vec<Incoming>,
         site: SiteId,
     ) -> Result<Group<'c>> {
@@ -170,6 +170,7 @@ impl Work<'_> {
         let ids: Vec<RowId> = incoming.iter().map(|i| i.id.clone()).collect();
         let (sql, dialect) = (c.writer.as_mut(), c.dialect.as_ref());
         let mut current = tables::read(sql, dialect, tracked, &keys, self.mode == Mode::Write)?;
+        marks::gather(sql, dialect, catalog)?;
         let mut lines = meta::load(sql, tracked.number(), &ids)?;
         let marks = marks::of_rows(sql, dialect, tracked, &keys)?;
         let drained = self.drained(&lines, &marks, &current, site);

@@ -113,6 +113,10 @@ impl Dialect for MySql {
         mark::NOW
     }
 
+    fn late_table(&self) -> Option<&'static str> {
+        Some(late::NAME)
+    }
+
     fn gather_marks(&self, sql: &mut dyn Sql, tables: &[(&Table, &Registered)]) -> Result<u64> {
         late::gather(sql, tables)
     }
