@@ -47,6 +47,12 @@ pub trait Dialect: Send + Sync {
     /// The expression for `at` of a mark made now.
     fn mark_now(&self) -> &'static str;
 
+    /// Moves marks that triggers had to put elsewhere into the mark tables; returns how many. To be called within the
+    /// transaction that then reads marks, after it has locked rows. Waits for nobody.
+    fn gather_marks(&self, _sql: &mut dyn Sql, _tables: &[(&Table, &Registered)]) -> Result<u64> {
+        Ok(0)
+    }
+
     /// The condition that a column which was added to a table no longer has its default; may hold for too many rows.
     fn not_default(&self, column: &str) -> String;
 

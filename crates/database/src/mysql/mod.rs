@@ -1,10 +1,12 @@
 //! MySQL and MariaDB.
 
 mod added;
+mod cascade;
 mod definition;
 mod driver;
 mod errors;
 mod install;
+mod late;
 mod mark;
 mod names;
 mod own;
@@ -79,7 +81,10 @@ impl Dialect for MySql {
     }
 
     fn wait_for_update(&self) -> &'static str {
-        " FOR UPDATE"
+        match self.flavour {
+            Flavour::MariaDb => " FOR UPDATE WAIT 5",
+            Flavour::MySql => " FOR UPDATE",
+        }
     }
 
     fn by_key(&self, table: &Table) -> String {
@@ -99,6 +104,10 @@ impl Dialect for MySql {
 
     fn mark_now(&self) -> &'static str {
         mark::NOW
+    }
+
+    fn gather_marks(&self, sql: &mut dyn Sql, tables: &[(&Table, &Registered)]) -> Result<u64> {
+        late::gather(sql, tables)
     }
 
     fn not_default(&self, column: &str) -> String {
@@ -170,6 +179,10 @@ impl Dialect for MySql {
         install::install(self, sql, schema, table, registered)
     }
 
+    fn install_cascades(&self, sql: &mut dyn Sql, schema: &Schema, registered: &[Registered]) -> Result<Vec<String>> {
+        install::install_cascades(self, sql, schema, registered)
+    }
+
     fn uninstall(&self, sql: &mut dyn Sql, schema: &Schema) -> Result<()> {
         install::uninstall(self, sql, schema)
     }
@@ -186,6 +199,11 @@ pub fn connect(address: &Address) -> Result<Connections> {
     // Every page is read from one snapshot.
     reader.run("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")?;
     let dialect = MySql::detect(&mut writer)?;
+    if dialect.flavour == Flavour::MariaDb {
+        // Whoever never waits is never part of a deadlock: the application's transaction cannot be its victim. MySQL
+        // knows no such value.
+        writer.run("SET innodb_lock_wait_timeout=0")?;
+    }
     Ok(Connections::new(Box::new(writer), Some(Box::new(reader)), Box::new(dialect)))
 }
 
