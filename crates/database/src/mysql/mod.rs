@@ -98,6 +98,13 @@ impl Dialect for MySql {
         format!("DELETE m FROM {} m FORCE INDEX (PRIMARY) WHERE m.id IN ({places})", names::quote(mark_table))
     }
 
+    fn lenient(&self, insert: &str) -> String {
+        match self.flavour {
+            Flavour::MariaDb => format!("SET STATEMENT sql_mode='{LENIENT}' FOR {insert}"),
+            Flavour::MySql => insert.replacen("INSERT", &format!("INSERT /*+ SET_VAR(sql_mode='{LENIENT}') */"), 1),
+        }
+    }
+
     fn mark_id(&self) -> &'static str {
         mark::ID
     }
@@ -191,6 +198,9 @@ impl Dialect for MySql {
         Ok(Vec::new())
     }
 }
+
+/// The session's mode, but not strict.
+const LENIENT: &str = "NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES";
 
 /// Connects, with the two connections that a store needs.
 pub fn connect(address: &Address) -> Result<Connections> {

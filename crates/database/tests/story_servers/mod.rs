@@ -69,7 +69,8 @@ impl Site {
     }
 
     fn tables(&mut self, database: &str) -> Vec<String> {
-        let query = "SELECT CAST(TABLE_NAME AS CHAR) FROM information_schema.TABLES WHERE TABLE_SCHEMA=? ORDER BY 1 DESC";
+        let query =
+            "SELECT CAST(TABLE_NAME AS CHAR) FROM information_schema.TABLES WHERE TABLE_SCHEMA=? ORDER BY 1 DESC";
         self.app.exec(query, (database,)).unwrap()
     }
 }

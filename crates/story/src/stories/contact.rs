@@ -75,11 +75,15 @@ fn overlapping(bench: &impl Bench, prefer_slave: bool) {
     network.prepare();
     network.round_with(0, 1, |o| o.prefer_slave = prefer_slave);
     let (winner, loser) = if prefer_slave { ("slave", "master") } else { ("master", "slave") };
-    let expected = ["1|same|1".to_owned(), format!("2|{winner}|2"), "10|only master|NULL".into(), "11|only slave|NULL".into()];
+    let expected =
+        ["1|same|1".to_owned(), format!("2|{winner}|2"), "10|only master|NULL".into(), "11|only slave|NULL".into()];
     network.shows("SELECT id, name, age FROM person ORDER BY id", &expected.each_ref().map(String::as_str));
     let conflict = network.only_conflict(0);
     assert_eq!((conflict.kind.as_str(), conflict.column.as_deref()), ("cell", Some("name")));
-    assert_eq!((conflict.winning[0].to_string(), conflict.losing[0].to_string()), (winner.to_owned(), loser.to_owned()));
+    assert_eq!(
+        (conflict.winning[0].to_string(), conflict.losing[0].to_string()),
+        (winner.to_owned(), loser.to_owned())
+    );
     network.finish(&PAIR);
     assert_eq!(network.conflicts(1), [conflict]);
 }

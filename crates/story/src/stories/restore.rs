@@ -44,7 +44,10 @@ pub fn an_old_copy_that_was_used(bench: &impl Bench) {
     network.app(0, "UPDATE person SET age=1 WHERE id=1");
     network.round(0, 1);
     network.finish(&PAIR);
-    network.shows("SELECT id, name, age FROM person WHERE id < 5 ORDER BY id", &["1|lost and found|1", "2|early|NULL", "3|lost and found|NULL"]);
+    network.shows(
+        "SELECT id, name, age FROM person WHERE id < 5 ORDER BY id",
+        &["1|lost and found|1", "2|early|NULL", "3|lost and found|NULL"],
+    );
     network.shows("SELECT COUNT(*) FROM person WHERE name='on the copy'", &["10"]);
 }
 

@@ -82,7 +82,10 @@ pub fn a_site_that_joins(bench: &impl Bench) {
     network.app(1, "DELETE FROM person WHERE id=2");
     network.app(1, "UPDATE person SET age=5 WHERE id=1");
     network.finish(&[(0, 1), (1, 2)]);
-    network.shows("SELECT id, name, age FROM person ORDER BY id", &["1|from before|5", "3|stays|NULL", "9|of the third|NULL"]);
+    network.shows(
+        "SELECT id, name, age FROM person ORDER BY id",
+        &["1|from before|5", "3|stays|NULL", "9|of the third|NULL"],
+    );
 }
 
 impl<S: BenchSite> Network<S> {
