@@ -9,7 +9,7 @@ macro_rules! texts {
     ($($name:ident($($arg:ident),*) { $en:literal $fr:literal })*) => {
         impl Lang {
             $(
-                #[doc = $en]
+                #[doc = concat!("The text `", stringify!($name), "`.")]
                 pub fn $name(self $(, $arg: impl Display)*) -> String {
                     match self {
                         Lang::En => format!($en),

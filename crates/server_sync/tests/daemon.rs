@@ -25,7 +25,7 @@ fn it_synchronises_continuously_rereads_its_settings_and_ends() {
     arrives(&sites.geneva, PHONE, "a");
     sites.geneva.sql("UPDATE customers SET phone='b' WHERE id=1");
     arrives(&sites.lyon, PHONE, "b");
-    daemon.wait_for("lyon: 1 row received, 0 rows sent");
+    daemon.wait_for("lyon: 1 row received");
     sites.geneva.run(&[]).says(11, &["(daemon) since"]);
     // A mistake in the settings leaves those in force that are.
     sites.geneva.edit("period = 0", "period = \"never\"");
@@ -83,6 +83,37 @@ fn one_link_that_fails_does_not_stop_another() {
     arrives(&sites.lyon, PHONE, "e");
     daemon.signal("TERM");
     assert_eq!(daemon.end(), 0);
+}
+
+#[test]
+fn a_star_of_three_sites_stays_in_step_while_the_schema_changes() {
+    let sites = pair();
+    let bern = sites.bern();
+    bern.run(&["init-site"]).expect(0);
+    sites.acquaint();
+    bern.sql("UPDATE customers SET city='Bern' WHERE id=1");
+    sites.geneva.run(&[]).says(0, &["bern: 1 row received"]);
+    sites.geneva.run(&[]).says(0, &["lyon: 0 rows received, 1 row sent"]);
+    sites.geneva.edit("period = \"1s\"", "period = 0");
+    let mut daemon = sites.geneva.start(&["-daemon"]);
+    daemon.wait_for("keeps 2 links in step");
+    sites.lyon.sql("UPDATE customers SET phone='l' WHERE id=1");
+    arrives(&bern, PHONE, "l");
+    // The application is upgraded at one site after the other, and used meanwhile.
+    for site in [&bern, &sites.geneva, &sites.lyon] {
+        site.sql("ALTER TABLE customers ADD COLUMN colour VARCHAR(10); UPDATE customers SET colour='red' WHERE id=2");
+        site.sql("ALTER TABLE notes ADD COLUMN urgent INT; INSERT INTO notes VALUES (7, 'x', 1) ON DUPLICATE KEY UPDATE urgent=2");
+    }
+    sites.lyon.sql("UPDATE customers SET phone='after' WHERE id=1");
+    for site in [&bern, &sites.geneva] {
+        arrives(site, PHONE, "after");
+    }
+    daemon.signal("TERM");
+    assert_eq!(daemon.end(), 0, "{}", daemon.log());
+    sites.geneva.run(&[]);
+    sites.geneva.run(&[]);
+    sites.assert_same();
+    sync_testbed::assert_equal(&bern.dump(), &sites.lyon.dump());
 }
 
 #[test]

@@ -250,7 +250,34 @@ pub fn pair_on<'a>(geneva: &'a Server, lyon: &'a Server) -> Pair<'a> {
     Pair { geneva, lyon, home }
 }
 
-impl Pair<'_> {
+/// A site with the application's schema and no settings yet.
+fn site<'a>(home: &Path, name: &'static str, number: u16, n: u32, server: &'a Server) -> Site<'a> {
+    let database = format!("{name}_{n}");
+    server.create_database(&database).unwrap();
+    let account = server.user_with(&format!("sync_{name}_{n}"), &[&format!("{GRANTS} ON `{database}`.*")]).unwrap();
+    let site = Site { name, number, server, database, account, home: home.to_owned() };
+    fs::create_dir(site.config()).unwrap();
+    secret(&site.config().join(format!("{name}.password")), site.account.password());
+    site.sql(SCHEMA);
+    site
+}
+
+fn become_slave(master: &Site, slave: &Site) {
+    secret(&master.config().join(format!("{}.password", slave.name)), slave.account.password());
+    let mode = format!("\n[slave]\nenabled = true\nmasters = [\"{}\"]\n", master.name);
+    fs::write(slave.settings(), site_settings(slave) + &mode).unwrap();
+}
+
+impl<'a> Pair<'a> {
+    /// A third site, Bern, which is also a slave of Geneva.
+    pub fn bern(&self) -> Site<'a> {
+        let n = self.geneva.database.rsplit('_').next().unwrap().parse().unwrap();
+        let bern = site(self.home.path(), "bern", 3, n, self.geneva.server);
+        become_slave(&self.geneva, &bern);
+        self.geneva.append(&master_settings(&bern));
+        bern
+    }
+
     /// Prepares Lyon and runs the first round.
     pub fn acquaint(&self) -> &Self {
         self.lyon.run(&["init-site"]).expect(0);
