@@ -115,11 +115,13 @@ pub(crate) struct Group<'a> {
     /// The rows.
     pub outcomes: Vec<Outcome>,
     marks: Vec<u64>,
+    /// Whether the rows were made here (the conflicts just noticed), so that the sender must hear of them.
+    own: bool,
 }
 
 impl Work<'_> {
     fn run(&self, db: &mut Database) -> Result<Applied> {
-        let (site, own) = (db.identity.card.site, db.identity.source);
+        let site = db.identity.card.site;
         let catalog = &db.catalog;
         db.connections.transaction(|c| {
             let (_, head) = identity::lock(c.writer.as_mut(), c.dialect.wait_for_update())?;
@@ -132,13 +134,13 @@ impl Work<'_> {
             let listed = conflicts::incoming(&entries);
             if let (false, Some(tracked)) = (listed.is_empty(), catalog.numbered(CONFLICTS)) {
                 let rows = listed.into_iter().map(|(key, row)| Incoming { id: RowId::of(&key), key, row }).collect();
-                groups.push(self.merge(c, tracked, rows, site)?);
+                groups.push(Group { own: true, ..self.merge(c, tracked, rows, site)? });
             }
             let applied = summary(&groups, entries);
             if self.mode == Mode::Preview {
                 return Ok(Ended::Rollback(applied));
             }
-            let parked = self.write(c, &groups, head, own)?;
+            let parked = self.write(c, &groups, head)?;
             Ok(Ended::Commit(with_parked(applied, &parked)))
         })
     }
@@ -177,7 +179,7 @@ impl Work<'_> {
             decide(i, values, line, &drained)
         };
         let outcomes = incoming.into_iter().map(decide).collect::<Result<_>>()?;
-        Ok(Group { tracked, outcomes, marks: marks.ids })
+        Ok(Group { tracked, outcomes, marks: marks.ids, own: false })
     }
 
     fn drained(
@@ -195,14 +197,14 @@ impl Work<'_> {
     }
 
     /// Writes everything; returns the rows that had to be parked.
-    fn write(&self, c: &mut Connections, groups: &[Group], head: Position, own: Source) -> Result<Shown> {
+    fn write(&self, c: &mut Connections, groups: &[Group], head: Position) -> Result<Shown> {
         let shown = show::show(c, groups, self.may_park)?;
         let sender = vector::number(c.writer.as_mut(), self.batch.sender)?;
         let alone = self.is_only_source(c)?;
         let mut published = Vec::new();
         let mut taught = Vec::new();
         for group in groups {
-            let origin = if self.batch.sender == own { 0 } else { sender };
+            let origin = if group.own { 0 } else { sender };
             for outcome in &group.outcomes {
                 let is_parked = shown.is_parked(group.tracked.number(), &outcome.id);
                 match record(outcome, origin, is_parked, alone) {
