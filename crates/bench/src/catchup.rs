@@ -177,7 +177,9 @@ impl Pair {
         let Some(replication) = &self.replication else { return Ok(None) };
         let cpu = Cpu::of(&[&replication.source, &replication.replica], false)?;
         let seconds = replication.catch_up()?.as_secs_f64();
-        Ok(Some(Cost { seconds, cpu: cpu.used()? }))
+        let cost = Cost { seconds, cpu: cpu.used()? };
+        same(&replication.source, &replication.replica)?;
+        Ok(Some(cost))
     }
 
     fn synchronise(&mut self, change: Change) -> Result<Cost> {

@@ -47,6 +47,11 @@ pub trait Dialect: Send + Sync {
     /// The expression for `at` of a mark made now.
     fn mark_now(&self) -> &'static str;
 
+    /// The table of marks that triggers had to put elsewhere, where there can be any.
+    fn late_table(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Moves marks that triggers had to put elsewhere into the mark tables; returns how many. To be called within the
     /// transaction that then reads marks, after it has locked rows. Waits for nobody.
     fn gather_marks(&self, _sql: &mut dyn Sql, _tables: &[(&Table, &Registered)]) -> Result<u64> {

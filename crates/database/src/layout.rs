@@ -145,6 +145,13 @@ impl Tracked {
         format!("{}{}", self.insert(dialect, count), dialect.on_duplicate(&keys, &set))
     }
 
+    /// UPDATE of the row with one key, which sets these columns: `?` for each column, then for each key value.
+    pub fn update_one(&self, dialect: &dyn Dialect, columns: &[ColumnId]) -> String {
+        let set: Vec<String> = columns.iter().map(|id| format!("{}=?", dialect.quote(self.name_of(*id)))).collect();
+        let table = dialect.quote(&self.table.name);
+        format!("UPDATE {table} SET {} WHERE {}", set.join(", "), self.key_in(dialect, "", 1))
+    }
+
     /// DELETE of the rows with `count` keys.
     pub fn delete(&self, dialect: &dyn Dialect, count: usize) -> String {
         format!("DELETE FROM {} WHERE {}", dialect.quote(&self.table.name), self.key_in(dialect, "", count))

@@ -113,6 +113,10 @@ impl Dialect for MySql {
         mark::NOW
     }
 
+    fn late_table(&self) -> Option<&'static str> {
+        Some(late::NAME)
+    }
+
     fn gather_marks(&self, sql: &mut dyn Sql, tables: &[(&Table, &Registered)]) -> Result<u64> {
         late::gather(sql, tables)
     }
@@ -126,7 +130,12 @@ impl Dialect for MySql {
     }
 
     fn capture(&self, on: bool) -> &'static str {
-        if on { "SET @server_sync_applying = NULL" } else { "SET @server_sync_applying = 1" }
+        // What is captured is a write like the application's: with its constraints and cascades.
+        if on {
+            "SET @server_sync_applying = NULL, foreign_key_checks = 1"
+        } else {
+            "SET @server_sync_applying = 1, foreign_key_checks = 0"
+        }
     }
 
     fn on_duplicate(&self, _key: &[String], set: &[String]) -> String {
