@@ -27,8 +27,9 @@ fn from_nothing_to_two_sites_in_step() {
 fn a_conflict_is_kept_shown_and_put_back_everywhere() {
     let sites = pair();
     sites.acquaint();
-    sites.lyon.sql("UPDATE customers SET phone='lyon' WHERE id=1");
+    // Lyon is later, and within one millisecond its higher number decides.
     sites.geneva.sql("UPDATE customers SET phone='geneva' WHERE id=1");
+    sites.lyon.sql("UPDATE customers SET phone='lyon' WHERE id=1");
     sites.geneva.run(&[]).says(3, &["1 conflict, the losing values are kept: server_sync conflicts -vd crm"]);
     sites.assert_same();
     sites.geneva.run(&[]).expect(0);
@@ -40,15 +41,15 @@ fn a_conflict_is_kept_shown_and_put_back_everywhere() {
         entries[0].clone()
     });
     assert_eq!(at_geneva["id"], at_lyon["id"]);
-    assert_eq!(at_geneva["winning"][0], "geneva");
-    assert_eq!((&at_geneva["loser"]["site"], &at_geneva["losing"][0]), (&"lyon".into(), &"lyon".into()));
+    assert_eq!(at_geneva["winning"][0], "lyon");
+    assert_eq!((&at_geneva["loser"]["site"], &at_geneva["losing"][0]), (&"geneva".into(), &"geneva".into()));
     let id = at_geneva["id"].as_str().unwrap();
     sites.geneva.run(&["conflicts"]).says(0, &["customers 1, phone", "lyon", "set aside", &id[..8]]);
     sites.lyon.run(&["conflicts", "show", &id[..6]]).says(0, &["without knowing of each other", "restore"]);
-    sites.lyon.run(&["conflicts", "restore", id]).says(0, &["customers 1, phone: put back: lyon"]);
+    sites.lyon.run(&["conflicts", "restore", id]).says(0, &["customers 1, phone: put back: geneva"]);
     sites.geneva.run(&[]).says(0, &["received"]);
     sites.assert_same();
-    assert_eq!(sites.geneva.one("SELECT phone FROM customers WHERE id=1"), "lyon");
+    assert_eq!(sites.geneva.one("SELECT phone FROM customers WHERE id=1"), "geneva");
     sites.geneva.run(&["conflicts"]).says(0, &["no conflicts"]);
     sites.geneva.run(&["conflicts", "list", "--all"]).says(0, &["(put back)"]);
     sites.geneva.run(&["conflicts", "restore", "zz"]).says(1, &["no conflict has an id that begins with zz"]);

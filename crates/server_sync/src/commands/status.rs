@@ -1,6 +1,8 @@
 //! `server_sync status`: how the links and the own store are doing. Reads only; shows what it can where something is
 //! away.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde_json::json;
 use sync_config::{Settings, duration_text};
@@ -75,7 +77,12 @@ fn tell_link(slave: &str, link: Option<&LinkState>, output: &Output) {
     match success.and_then(|at| Some((at, show::age(at, Timestamp::now())?))) {
         Some((at, age)) => {
             let style = if link.failing_since.is_some() { Style::Plain } else { Style::Green };
-            let text = lang.status_in_step(slave, duration_text(age), show::local_text(at), lang.rows(link.rows));
+            let text = lang.status_in_step(
+                slave,
+                duration_text(age.max(Duration::from_secs(1))),
+                show::local_text(at),
+                lang.rows(link.rows),
+            );
             output.say(Line::new().add(style, text));
         }
         None => output.say(Line::new().add(Style::Yellow, lang.status_never(slave))),
