@@ -148,7 +148,7 @@ pub(crate) struct Group<'a> {
 
 impl Work<'_> {
     fn run(&self, db: &mut Database) -> Result<Applied> {
-        let (site, own) = (db.identity.card.site, db.identity.source);
+        let site = db.identity.card.site;
         let catalog = &db.catalog;
         db.connections.transaction(|c| {
             let (_, head) = identity::lock(c.writer.as_mut(), c.dialect.wait_for_update())?;
@@ -157,19 +157,19 @@ impl Work<'_> {
             let mut listed = tables.remove(&CONFLICTS).unwrap_or_default();
             for (number, rows) in tables {
                 let tracked = catalog.numbered(number).ok_or_else(|| unknown_table("?"))?;
-                groups.push(self.merge(c, tracked, folded(rows), site)?);
+                groups.push(self.merge(c, (catalog, tracked), folded(rows), site)?);
             }
             let entries = conflicts::entries(&groups);
             // Who noticed it tells everybody, the sender too, even if the same entry came in just now.
             listed.extend(conflicts::incoming(&entries).into_iter().map(Incoming::noticed));
             if let (false, Some(tracked)) = (listed.is_empty(), catalog.numbered(CONFLICTS)) {
-                groups.push(self.merge(c, tracked, folded(listed), site)?);
+                groups.push(self.merge(c, (catalog, tracked), folded(listed), site)?);
             }
             let applied = summary(&groups, entries);
             if self.mode == Mode::Preview {
                 return Ok(Ended::Rollback(applied));
             }
-            let parked = self.write(c, &groups, head, own)?;
+            let parked = self.write(c, &groups, head)?;
             Ok(Ended::Commit(with_parked(applied, &parked)))
         })
     }
@@ -191,7 +191,7 @@ impl Work<'_> {
     fn merge<'c>(
         &self,
         c: &mut Connections,
-        tracked: &'c Tracked,
+        (catalog, tracked): (&Catalog, &'c Tracked),
         incoming: Vec<Incoming>,
         site: SiteId,
     ) -> Result<Group<'c>> {
@@ -199,6 +199,7 @@ impl Work<'_> {
         let ids: Vec<RowId> = incoming.iter().map(|i| i.id.clone()).collect();
         let (sql, dialect) = (c.writer.as_mut(), c.dialect.as_ref());
         let mut current = tables::read(sql, dialect, tracked, &keys, self.mode == Mode::Write)?;
+        marks::gather(sql, dialect, catalog)?;
         let mut lines = meta::load(sql, tracked.number(), &ids)?;
         let marks = marks::of_rows(sql, dialect, tracked, &keys)?;
         let drained = self.drained(&lines, &marks, &current, site);
@@ -226,17 +227,16 @@ impl Work<'_> {
     }
 
     /// Writes everything; returns the rows that had to be parked.
-    fn write(&self, c: &mut Connections, groups: &[Group], head: Position, own: Source) -> Result<Shown> {
+    fn write(&self, c: &mut Connections, groups: &[Group], head: Position) -> Result<Shown> {
         let shown = show::show(c, groups, self.may_park)?;
         let sender = vector::number(c.writer.as_mut(), self.batch.sender)?;
         let alone = self.is_only_source(c)?;
         let mut published = Vec::new();
         let mut taught = Vec::new();
         for group in groups {
-            let origin = if self.batch.sender == own { 0 } else { sender };
             for outcome in &group.outcomes {
                 let is_parked = shown.is_parked(group.tracked.number(), &outcome.id);
-                match record(outcome, origin, is_parked, alone) {
+                match record(outcome, sender, is_parked, alone) {
                     Recorded::Published(line) => published.push((group.tracked.number(), outcome.id.clone(), line)),
                     Recorded::Taught(line) => taught.push((group.tracked.number(), outcome.id.clone(), line)),
                     Recorded::Nothing => {}

@@ -26,8 +26,11 @@ pub fn drain(db: &mut Database) -> Result<Drained> {
 
 /// Drains all that is visible. One statement if there is nothing.
 pub(crate) fn drain_pending(db: &mut Database, drained: &mut Drained) -> Result<()> {
-    let connections = &mut db.connections;
-    let numbers = marks::pending(connections.writer.as_mut(), connections.dialect.as_ref(), &db.catalog)?;
+    let mut numbers = pending(db)?;
+    if numbers.contains(&marks::LATE) {
+        retry::contention(|| gather(db))?;
+        numbers = pending(db)?;
+    }
     for number in numbers {
         loop {
             let (read, rows) = retry::contention(|| drain_page(db, number))?;
@@ -39,6 +42,19 @@ pub(crate) fn drain_pending(db: &mut Database, drained: &mut Drained) -> Result<
         }
     }
     Ok(())
+}
+
+fn pending(db: &mut Database) -> Result<Vec<u16>> {
+    marks::pending(db.connections.writer.as_mut(), db.connections.dialect.as_ref(), &db.catalog)
+}
+
+fn gather(db: &mut Database) -> Result<()> {
+    let catalog = &db.catalog;
+    db.connections.transaction(|c| {
+        identity::lock(c.writer.as_mut(), c.dialect.wait_for_update())?;
+        marks::gather(c.writer.as_mut(), c.dialect.as_ref(), catalog)?;
+        Ok(Ended::Commit(()))
+    })
 }
 
 fn drain_page(db: &mut Database, number: u16) -> Result<(usize, usize)> {

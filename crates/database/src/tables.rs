@@ -154,6 +154,10 @@ fn write(
     rows: &[&[Value]],
     statement: impl Fn(usize) -> String,
 ) -> Result<()> {
+    let (lenient, rows): (Vec<&[Value]>, Vec<&[Value]>) = rows.iter().partition(|row| tracked.needs_leniency(row));
+    for row in lenient {
+        sql.execute(&dialect.lenient(&statement(1)), &tracked.gather(row))?;
+    }
     for range in powers(rows.len(), rows_per_statement(dialect, tracked)) {
         let params: Vec<Value> = rows[range.clone()].iter().flat_map(|row| tracked.gather(row)).collect();
         sql.execute(&statement(range.len()), &params)?;

@@ -1,10 +1,12 @@
 //! MySQL and MariaDB.
 
 mod added;
+mod cascade;
 mod definition;
 mod driver;
 mod errors;
 mod install;
+mod late;
 mod mark;
 mod names;
 mod own;
@@ -79,7 +81,10 @@ impl Dialect for MySql {
     }
 
     fn wait_for_update(&self) -> &'static str {
-        " FOR UPDATE"
+        match self.flavour {
+            Flavour::MariaDb => " FOR UPDATE WAIT 5",
+            Flavour::MySql => " FOR UPDATE",
+        }
     }
 
     fn by_key(&self, table: &Table) -> String {
@@ -93,12 +98,27 @@ impl Dialect for MySql {
         format!("DELETE m FROM {} m FORCE INDEX (PRIMARY) WHERE m.id IN ({places})", names::quote(mark_table))
     }
 
+    fn lenient(&self, insert: &str) -> String {
+        match self.flavour {
+            Flavour::MariaDb => format!("SET STATEMENT sql_mode='{LENIENT}' FOR {insert}"),
+            Flavour::MySql => insert.replacen("INSERT", &format!("INSERT /*+ SET_VAR(sql_mode='{LENIENT}') */"), 1),
+        }
+    }
+
     fn mark_id(&self) -> &'static str {
         mark::ID
     }
 
     fn mark_now(&self) -> &'static str {
         mark::NOW
+    }
+
+    fn late_table(&self) -> Option<&'static str> {
+        Some(late::NAME)
+    }
+
+    fn gather_marks(&self, sql: &mut dyn Sql, tables: &[(&Table, &Registered)]) -> Result<u64> {
+        late::gather(sql, tables)
     }
 
     fn not_default(&self, column: &str) -> String {
@@ -143,6 +163,12 @@ impl Dialect for MySql {
         own::own_tables()
     }
 
+    fn list_own_tables(&self) -> &'static str {
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() \
+         AND table_type = 'BASE TABLE' AND table_name LIKE 'server\\_sync\\_%' \
+         ORDER BY table_name = 'server_sync_store', table_name"
+    }
+
     fn conflict_table(&self) -> Table {
         own::conflict_table()
     }
@@ -169,6 +195,10 @@ impl Dialect for MySql {
         install::install(self, sql, schema, table, registered)
     }
 
+    fn install_cascades(&self, sql: &mut dyn Sql, schema: &Schema, registered: &[Registered]) -> Result<Vec<String>> {
+        install::install_cascades(self, sql, schema, registered)
+    }
+
     fn uninstall(&self, sql: &mut dyn Sql, schema: &Schema) -> Result<()> {
         install::uninstall(self, sql, schema)
     }
@@ -178,6 +208,9 @@ impl Dialect for MySql {
     }
 }
 
+/// The session's mode, but not strict.
+const LENIENT: &str = "NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES";
+
 /// Connects, with the two connections that a store needs.
 pub fn connect(address: &Address) -> Result<Connections> {
     let mut writer = Driver::connect(address)?;
@@ -185,6 +218,11 @@ pub fn connect(address: &Address) -> Result<Connections> {
     // Every page is read from one snapshot.
     reader.run("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")?;
     let dialect = MySql::detect(&mut writer)?;
+    if dialect.flavour == Flavour::MariaDb {
+        // Whoever never waits is never part of a deadlock: the application's transaction cannot be its victim. MySQL
+        // knows no such value.
+        writer.run("SET innodb_lock_wait_timeout=0")?;
+    }
     Ok(Connections::new(Box::new(writer), Some(Box::new(reader)), Box::new(dialect)))
 }
 
