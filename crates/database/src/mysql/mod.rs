@@ -24,6 +24,13 @@ use crate::dialect::Dialect;
 use crate::schema::{Column, Kind, Registered, Schema, Table};
 use crate::sql::{Fields, Sql};
 
+/// The name of a lock of this database: names have at most 64 characters, databases may have as many.
+macro_rules! lock_name {
+    ($purpose:literal) => {
+        concat!("CONCAT('server_sync:", $purpose, ":', LEFT(SHA2(DATABASE(), 256), 40))")
+    };
+}
+
 /// Which of the two it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flavour {
@@ -111,6 +118,20 @@ impl Dialect for MySql {
 
     fn mark_now(&self) -> &'static str {
         mark::NOW
+    }
+
+    fn renewal_lock(&self) -> Option<[&'static str; 2]> {
+        Some([
+            concat!("SELECT GET_LOCK(", lock_name!("renewal"), ", 60)"),
+            concat!("SELECT RELEASE_LOCK(", lock_name!("renewal"), ")"),
+        ])
+    }
+
+    fn upgrade_lock(&self) -> Option<[&'static str; 2]> {
+        Some([
+            concat!("SELECT GET_LOCK(", lock_name!("upgrade"), ", 0)"),
+            concat!("IS_USED_LOCK(", lock_name!("upgrade"), ")"),
+        ])
     }
 
     fn late_table(&self) -> Option<&'static str> {
