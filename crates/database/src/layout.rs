@@ -21,6 +21,8 @@ pub struct Tracked {
     pub key_at: Vec<usize>,
     /// Whether a row can be large, so that lengths must be asked before values.
     pub bulky: bool,
+    /// The ENUM columns whose empty text is no label, but what a server keeps where it was given an unknown one.
+    unlabelled: Vec<ColumnId>,
 }
 
 impl Tracked {
@@ -32,7 +34,14 @@ impl Tracked {
         let position = |c: &Column| ids.iter().position(|id| registered.columns[usize::from(*id)] == c.name);
         let key_at = table.key_columns().filter_map(position).collect();
         let bulky = table.stored_columns().any(|c| is_bulky(&c.sql_type));
-        Tracked { table, registered, fingerprint, ids, key_at, bulky }
+        let unlabelled = table.stored_columns().filter(|c| lacks_empty_label(&c.sql_type));
+        let unlabelled = unlabelled.filter_map(|c| registered.id(&c.name)).collect();
+        Tracked { table, registered, fingerprint, ids, key_at, bulky, unlabelled }
+    }
+
+    /// Whether a row, given over all registered ids, holds a value that a strict server keeps but does not take.
+    pub fn needs_leniency(&self, row: &[Value]) -> bool {
+        self.unlabelled.iter().any(|id| row.get(usize::from(*id)) == Some(&Value::text("")))
     }
 
     /// The number.
@@ -136,6 +145,13 @@ impl Tracked {
         format!("{}{}", self.insert(dialect, count), dialect.on_duplicate(&keys, &set))
     }
 
+    /// UPDATE of the row with one key, which sets these columns: `?` for each column, then for each key value.
+    pub fn update_one(&self, dialect: &dyn Dialect, columns: &[ColumnId]) -> String {
+        let set: Vec<String> = columns.iter().map(|id| format!("{}=?", dialect.quote(self.name_of(*id)))).collect();
+        let table = dialect.quote(&self.table.name);
+        format!("UPDATE {table} SET {} WHERE {}", set.join(", "), self.key_in(dialect, "", 1))
+    }
+
     /// DELETE of the rows with `count` keys.
     pub fn delete(&self, dialect: &dyn Dialect, count: usize) -> String {
         format!("DELETE FROM {} WHERE {}", dialect.quote(&self.table.name), self.key_in(dialect, "", count))
@@ -194,6 +210,30 @@ fn is_bulky(sql_type: &str) -> bool {
     let t = sql_type.to_ascii_lowercase();
     t.is_empty()
         || ["blob", "text", "json", "geom", "char(", "clob"].iter().any(|word| t.contains(word)) && !is_short(&t)
+}
+
+/// Whether a type is an ENUM without an empty label. Labels are quoted, with doubled quotes in them.
+fn lacks_empty_label(sql_type: &str) -> bool {
+    let is_enum = sql_type.get(..5).is_some_and(|word| word.eq_ignore_ascii_case("enum("));
+    let mut rest = sql_type.get(5..).unwrap_or_default();
+    while let Some(label) = rest.strip_prefix('\'') {
+        let end = label_length(label);
+        if end == 0 {
+            return false;
+        }
+        rest = label.get(end + 1..).unwrap_or_default().trim_start_matches(',');
+    }
+    is_enum
+}
+
+/// Up to the quote that closes a label.
+fn label_length(label: &str) -> usize {
+    let bytes = label.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() && (bytes[at] != b'\'' || bytes.get(at + 1) == Some(&b'\'')) {
+        at += if bytes[at] == b'\'' { 2 } else { 1 };
+    }
+    at
 }
 
 /// CHAR and VARCHAR that cannot hold more than a few hundred characters.
@@ -258,6 +298,17 @@ mod tests {
         assert_eq!(following(&names), "(a >= ? AND (a > ? OR (b >= ? AND (b > ? OR c > ?))))");
         let params = Tracked::following_params(&[Value::Int(1), Value::Int(2), Value::Int(3)]);
         assert_eq!(params, [1, 1, 2, 2, 3].map(Value::Int));
+    }
+
+    #[test]
+    fn enums_without_an_empty_label() {
+        for t in ["enum('a','b')", "ENUM('a''',''',') CHARACTER SET latin1", "enum(' ')", "enum('),''','''''')"] {
+            assert!(lacks_empty_label(t), "{t}");
+        }
+        for t in ["enum('')", "enum('a''','','b') CHARACTER SET utf8mb4", "enum('é','')", "set('a')", "varchar(5)", "é"]
+        {
+            assert!(!lacks_empty_label(t), "{t}");
+        }
     }
 
     #[test]

@@ -83,7 +83,10 @@ impl Dialect for MySql {
     }
 
     fn wait_for_update(&self) -> &'static str {
-        " FOR UPDATE"
+        match self.flavour {
+            Flavour::MariaDb => " FOR UPDATE WAIT 5",
+            Flavour::MySql => " FOR UPDATE",
+        }
     }
 
     fn by_key(&self, table: &Table) -> String {
@@ -97,12 +100,23 @@ impl Dialect for MySql {
         format!("DELETE m FROM {} m FORCE INDEX (PRIMARY) WHERE m.id IN ({places})", names::quote(mark_table))
     }
 
+    fn lenient(&self, insert: &str) -> String {
+        match self.flavour {
+            Flavour::MariaDb => format!("SET STATEMENT sql_mode='{LENIENT}' FOR {insert}"),
+            Flavour::MySql => insert.replacen("INSERT", &format!("INSERT /*+ SET_VAR(sql_mode='{LENIENT}') */"), 1),
+        }
+    }
+
     fn mark_id(&self) -> &'static str {
         mark::ID
     }
 
     fn mark_now(&self) -> &'static str {
         mark::NOW
+    }
+
+    fn late_table(&self) -> Option<&'static str> {
+        Some(late::NAME)
     }
 
     fn gather_marks(&self, sql: &mut dyn Sql, tables: &[(&Table, &Registered)]) -> Result<u64> {
@@ -118,7 +132,12 @@ impl Dialect for MySql {
     }
 
     fn capture(&self, on: bool) -> &'static str {
-        if on { "SET @server_sync_applying = NULL" } else { "SET @server_sync_applying = 1" }
+        // What is captured is a write like the application's: with its constraints and cascades.
+        if on {
+            "SET @server_sync_applying = NULL, foreign_key_checks = 1"
+        } else {
+            "SET @server_sync_applying = 1, foreign_key_checks = 0"
+        }
     }
 
     fn on_duplicate(&self, _key: &[String], set: &[String]) -> String {
@@ -144,6 +163,12 @@ impl Dialect for MySql {
 
     fn own_tables(&self) -> Vec<String> {
         own::own_tables()
+    }
+
+    fn list_own_tables(&self) -> &'static str {
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() \
+         AND table_type = 'BASE TABLE' AND table_name LIKE 'server\\_sync\\_%' \
+         ORDER BY table_name = 'server_sync_store', table_name"
     }
 
     fn conflict_table(&self) -> Table {
@@ -185,6 +210,9 @@ impl Dialect for MySql {
     }
 }
 
+/// The session's mode, but not strict.
+const LENIENT: &str = "NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES";
+
 /// Connects, with the two connections that a store needs.
 pub fn connect(address: &Address) -> Result<Connections> {
     let mut writer = Driver::connect(address)?;
@@ -192,6 +220,11 @@ pub fn connect(address: &Address) -> Result<Connections> {
     // Every page is read from one snapshot.
     reader.run("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")?;
     let dialect = MySql::detect(&mut writer)?;
+    if dialect.flavour == Flavour::MariaDb {
+        // Whoever never waits is never part of a deadlock: the application's transaction cannot be its victim. MySQL
+        // knows no such value.
+        writer.run("SET innodb_lock_wait_timeout=0")?;
+    }
     Ok(Connections::new(Box::new(writer), Some(Box::new(reader)), Box::new(dialect)))
 }
 

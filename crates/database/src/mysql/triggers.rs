@@ -144,8 +144,8 @@ pub(super) fn unchanged(flavour: Flavour, column: &Column) -> String {
     let (new, old) = (format!("NEW.{name}"), format!("OLD.{name}"));
     let is = |word: &str| column.sql_type.to_ascii_lowercase().starts_with(word);
     match column.kind {
-        // By position: labels compare by collation.
-        Kind::Text if is("enum") || is("set") => format!("{new} + 0 <=> {old} + 0"),
+        // By position: labels compare by collation. Not `+ 0`, which MySQL computes as DOUBLE: a SET has 64 bits.
+        Kind::Text if is("enum") || is("set") => format!("CAST({new} AS UNSIGNED) <=> CAST({old} AS UNSIGNED)"),
         Kind::Text | Kind::Json => format!("CAST({new} AS BINARY) <=> CAST({old} AS BINARY)"),
         // 0 = -0, but their bits differ.
         Kind::Float => {

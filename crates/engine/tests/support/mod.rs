@@ -1,6 +1,10 @@
 //! Two sites on real servers, for end-to-end tests.
 #![allow(dead_code, clippy::unwrap_used)]
 
+mod pair;
+
+pub use pair::{Pair, stories};
+
 use std::time::Duration;
 
 use mysql::Conn;
