@@ -110,8 +110,10 @@ fn command(options: &Options, home: &Path, port: u16) -> Result<Vec<String>> {
     Ok(command)
 }
 
-fn place(home: &Path, port: u16) -> [String; 5] {
+fn place(home: &Path, port: u16) -> [String; 6] {
     [
+        // A server that starts removes all temporary tables from there, those of others too.
+        format!("--tmpdir={}", home.display()),
         format!("--datadir={}", home.join("data").display()),
         format!("--socket={}", home.join("socket").display()),
         format!("--pid-file={}", home.join("pid").display()),
