@@ -1,75 +1,88 @@
-//! A site for a bench.
+//! Two sites of a virtual desktop on servers of the bench, and a round between them.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use mysql::prelude::Queryable;
 use sync_core::SiteId;
 use sync_database::mysql::{Address, Tls, connect};
-use sync_database::{Card, Database};
+use sync_database::{Card, Connections, Database};
 use sync_engine::brake::Brake;
 use sync_engine::handshake::Expectation;
 use sync_engine::{Options, RoundReport, round};
 use sync_store::{Role, SlaveSettings, Store};
 use sync_testbed::Server;
 
+use crate::Result;
+use crate::servers::DATABASE;
 use crate::timed::{Timed, Times};
 
+/// The site that starts rounds, and its number.
+pub const MASTER: (&str, u64) = ("geneva", 1);
+/// The other one.
+pub const SLAVE: (&str, u64) = ("lyon", 2);
+
 /// A prepared database.
-pub struct Site<'a> {
-    /// Its server.
-    pub server: &'a Server,
+pub struct Site {
     /// Its store.
     pub store: Database,
     /// Where its time goes, if `BENCH_STATEMENTS` is set.
     pub times: Times,
-    name: &'static str,
 }
 
-impl<'a> Site<'a> {
-    /// Prepares the database `crm` of a server.
-    pub fn prepare(server: &'a Server, name: &'static str, number: u64) -> Self {
-        let address = Address {
-            host: server.host().to_owned(),
-            port: server.port(),
-            database: "crm".to_owned(),
-            user: "root".to_owned(),
-            tls: Tls::Off,
-            ..Address::default()
-        };
+/// As the master has it: its own server, over the socket.
+pub fn local(server: &Server) -> Address {
+    Address { socket: Some(PathBuf::from(server.socket())), ..remote(server.port()) }
+}
+
+/// As the master reaches the slave: over TCP, here without encryption.
+pub fn remote(port: u16) -> Address {
+    let text = str::to_owned;
+    let (host, database, user) = (text("127.0.0.1"), text(DATABASE), text("root"));
+    Address { host, port, database, user, tls: Tls::Off, ..Address::default() }
+}
+
+impl Site {
+    /// Prepares a database.
+    pub fn prepare(address: &Address, (name, number): (&str, u64)) -> Result<Self> {
         let card = Card {
-            site: SiteId::new(number).unwrap(),
+            site: SiteId::new(number)?,
             site_name: name.to_owned(),
-            vd: "crm".to_owned(),
+            vd: DATABASE.to_owned(),
             vd_version: "1".to_owned(),
-            role: Role::Slave(SlaveSettings { masters: vec!["a".to_owned()] }),
+            role: Role::Slave(SlaveSettings { masters: vec![MASTER.0.to_owned()] }),
             excluded: Vec::new(),
         };
-        let mut connections = connect(&address).unwrap();
-        let times = Times::default();
-        if std::env::var_os("BENCH_STATEMENTS").is_some() {
-            let reader = connections.reader.take().unwrap();
-            connections.reader = Some(Box::new(Timed::new(reader, "reader", times.clone())));
-            connections.writer = Box::new(Timed::new(connections.writer, "writer", times.clone()));
-        }
-        let store = Database::prepare(connections, &card).unwrap().0;
-        Site { server, store, times, name }
+        let (connections, times) = connections(address)?;
+        Ok(Site { store: Database::prepare(connections, &card)?.0, times })
     }
 
-    /// Runs a statement as the application.
-    pub fn run(&self, statement: &str) {
-        self.server.root_in("crm").unwrap().query_drop(statement).unwrap();
+    /// Opens a database that is prepared.
+    pub fn open(address: &Address) -> Result<Self> {
+        let (connections, times) = connections(address)?;
+        Ok(Site { store: Database::open(connections)?, times })
     }
+}
+
+fn connections(address: &Address) -> Result<(Connections, Times)> {
+    let mut connections = connect(address)?;
+    let times = Times::default();
+    if std::env::var_os("BENCH_STATEMENTS").is_some() {
+        let timed = |inner, name| Box::new(Timed::new(inner, name, times.clone()));
+        connections.reader = connections.reader.take().map(|r| timed(r, "reader") as _);
+        connections.writer = timed(connections.writer, "writer");
+    }
+    Ok((connections, times))
 }
 
 /// A round.
-pub fn sync(master: &mut Site, slave: &mut Site) -> RoundReport {
+pub fn sync(master: &mut Site, slave: &mut Site) -> Result<RoundReport> {
     let expected = Expectation {
-        slave: slave.name.to_owned(),
-        remote_vd: "crm".to_owned(),
+        slave: SLAVE.0.to_owned(),
+        remote_vd: DATABASE.to_owned(),
         minimum: None,
         max_clock_difference: Duration::from_secs(300),
     };
     let options =
         Options { expected, init: false, force: true, dry_run: false, brake: Brake::default(), prefer_slave: false };
-    round(&mut master.store as &mut dyn Store, &mut slave.store, &options, &mut ()).unwrap()
+    Ok(round(&mut master.store as &mut dyn Store, &mut slave.store, &options, &mut ())?)
 }

@@ -26,7 +26,7 @@ impl Timed {
 
     fn note(&self, sql: &str, start: Instant) {
         let short: String = sql.chars().take(70).collect();
-        let mut times = self.times.lock().unwrap();
+        let Ok(mut times) = self.times.lock() else { return };
         let entry = times.entry(format!("{} {short}", self.name)).or_default();
         entry.0 += 1;
         entry.1 += start.elapsed();
@@ -56,12 +56,19 @@ impl Sql for Timed {
     }
 }
 
-/// Prints the costliest statements and forgets all.
-pub fn print(times: &Times) {
-    let mut times = times.lock().unwrap();
+/// Statements that are printed.
+const SHOWN: usize = 16;
+
+/// Prints the costliest statements to standard error, and forgets all. Nothing where nothing was timed.
+pub fn print(title: &str, times: &Times) {
+    let Ok(mut times) = times.lock() else { return };
     let mut all: Vec<_> = std::mem::take(&mut *times).into_iter().collect();
+    if all.is_empty() || title.is_empty() {
+        return;
+    }
     all.sort_by_key(|(_, (_, time))| std::cmp::Reverse(*time));
-    for (sql, (count, time)) in all.into_iter().take(14) {
-        println!("    {time:>12.1?} {count:>6} {sql}");
+    eprintln!("{title}:");
+    for (sql, (count, time)) in all.into_iter().take(SHOWN) {
+        eprintln!("    {time:>12.1?} {count:>6} {sql}");
     }
 }

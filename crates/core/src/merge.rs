@@ -87,11 +87,15 @@ fn join_values(state: &RowState, local: &Row, incoming: &Row) -> Option<Vec<Valu
     let holds = |row: &Row| row.values.is_some() && row.state.inserted == state.inserted;
     match (&local.values, &incoming.values) {
         (Some(ours), Some(theirs)) if holds(local) && holds(incoming) => {
-            let pick = |(column, (our, their)): (usize, (&Value, &Value))| {
-                let column = column as ColumnId;
-                if local.state.cell(column) >= incoming.state.cell(column) { our.clone() } else { their.clone() }
+            let pick = |column: usize| match (ours.get(column), theirs.get(column)) {
+                (Some(our), Some(their)) => {
+                    let column = column as ColumnId;
+                    if local.state.cell(column) >= incoming.state.cell(column) { our.clone() } else { their.clone() }
+                }
+                // Values that were kept before a column was added do not have it.
+                (our, their) => our.or(their).cloned().unwrap_or_default(),
             };
-            Some(ours.iter().zip(theirs).enumerate().map(pick).collect())
+            Some((0..ours.len().max(theirs.len())).map(pick).collect())
         }
         (Some(ours), _) if holds(local) => Some(ours.clone()),
         (_, Some(theirs)) if holds(incoming) => Some(theirs.clone()),
@@ -102,7 +106,8 @@ fn join_values(state: &RowState, local: &Row, incoming: &Row) -> Option<Vec<Valu
 /// What `loser` loses in the outcome without `other` having seen it.
 fn conflicts(outcome: &Row, loser: &Row, other: &Row) -> Vec<Conflict> {
     if loser.state.inserted < outcome.state.inserted {
-        lost_lineage(outcome, loser, other).into_iter().collect()
+        let delete = || lost_delete(outcome, loser, other).filter(|_| outcome.state.is_live());
+        lost_lineage(outcome, loser, other).or_else(delete).into_iter().collect()
     } else if loser.state.is_live() && !outcome.state.is_live() {
         lost_update(outcome, loser, other).into_iter().collect()
     } else if loser.state.inserted == other.state.inserted && outcome.state.is_live() {
@@ -138,7 +143,7 @@ fn lost_update(outcome: &Row, loser: &Row, other: &Row) -> Option<Conflict> {
     conflict(ConflictKind::UpdateLost, (outcome.state.deleted, Vec::new()), (stamp, losing))
 }
 
-/// This side deleted what the other still wrote, and the write is later.
+/// This side deleted what the other still wrote or put another row in the place of, and the write is later.
 fn lost_delete(outcome: &Row, loser: &Row, other: &Row) -> Option<Conflict> {
     let deleted = loser.state.deleted;
     let concurrent = !loser.state.is_live() && !other.state.seen.covers(deleted);

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::thread::sleep;
 
-use sync_core::{Knowledge, Planned, Position, Relation, Row, RowId, RowState, SiteId, Source, Value};
+use sync_core::{Knowledge, Planned, Position, Relation, Row, RowId, RowState, SiteId, Source, Value, merge};
 use sync_store::{Applied, Batch, Completed, ConflictEntry, Mode, Result, StoreError, TableHead, Trouble};
 
 use crate::catalog::{CONFLICTS, Catalog};
@@ -90,6 +90,33 @@ struct Incoming {
     id: RowId,
     key: Vec<Value>,
     row: Row,
+    /// Whether this store made it: an entry of the conflict list.
+    noticed: bool,
+}
+
+impl Incoming {
+    fn noticed((key, row): (Vec<Value>, Row)) -> Self {
+        Incoming { id: RowId::of(&key), key, row, noticed: true }
+    }
+}
+
+/// Each row once: what comes several times in one batch is merged first.
+fn folded(rows: Vec<Incoming>) -> Vec<Incoming> {
+    let mut at: HashMap<RowId, usize> = HashMap::with_capacity(rows.len());
+    let mut all: Vec<Incoming> = Vec::with_capacity(rows.len());
+    for row in rows {
+        match at.get(&row.id) {
+            Some(i) => {
+                all[*i].row = merge(&all[*i].row, &row.row).row;
+                all[*i].noticed |= row.noticed;
+            }
+            None => {
+                at.insert(row.id.clone(), all.len());
+                all.push(row);
+            }
+        }
+    }
+    all
 }
 
 /// What becomes of one row.
@@ -104,8 +131,10 @@ pub(crate) struct Outcome {
     pub present: bool,
     /// Its line, where it has one.
     pub line: Option<Line>,
-    /// Whether marks of it were drained just now.
+    /// Whether marks of it were drained just now, whatever they said.
     pub drained: bool,
+    /// Whether this store made what came in: an entry of the conflict list.
+    pub noticed: bool,
 }
 
 /// All outcomes for one table.
@@ -119,26 +148,28 @@ pub(crate) struct Group<'a> {
 
 impl Work<'_> {
     fn run(&self, db: &mut Database) -> Result<Applied> {
-        let (site, own) = (db.identity.card.site, db.identity.source);
+        let site = db.identity.card.site;
         let catalog = &db.catalog;
         db.connections.transaction(|c| {
             let (_, head) = identity::lock(c.writer.as_mut(), c.dialect.wait_for_update())?;
             let mut groups = Vec::new();
-            for (number, rows) in self.incoming(catalog)? {
+            let mut tables = self.incoming(catalog)?;
+            let mut listed = tables.remove(&CONFLICTS).unwrap_or_default();
+            for (number, rows) in tables {
                 let tracked = catalog.numbered(number).ok_or_else(|| unknown_table("?"))?;
-                groups.push(self.merge(c, tracked, rows, site)?);
+                groups.push(self.merge(c, (catalog, tracked), folded(rows), site)?);
             }
             let entries = conflicts::entries(&groups);
-            let listed = conflicts::incoming(&entries);
+            // Who noticed it tells everybody, the sender too, even if the same entry came in just now.
+            listed.extend(conflicts::incoming(&entries).into_iter().map(Incoming::noticed));
             if let (false, Some(tracked)) = (listed.is_empty(), catalog.numbered(CONFLICTS)) {
-                let rows = listed.into_iter().map(|(key, row)| Incoming { id: RowId::of(&key), key, row }).collect();
-                groups.push(self.merge(c, tracked, rows, site)?);
+                groups.push(self.merge(c, (catalog, tracked), folded(listed), site)?);
             }
             let applied = summary(&groups, entries);
             if self.mode == Mode::Preview {
                 return Ok(Ended::Rollback(applied));
             }
-            let parked = self.write(c, &groups, head, own)?;
+            let parked = self.write(c, &groups, head)?;
             Ok(Ended::Commit(with_parked(applied, &parked)))
         })
     }
@@ -150,7 +181,7 @@ impl Work<'_> {
         for change in &self.batch.changes[self.part.clone()] {
             let map = maps.get(change.table).ok_or_else(|| corrupt("a row names a table that is not in the batch"))?;
             let row = map.row(&change.row)?;
-            let incoming = Incoming { id: RowId::of(&change.key), key: change.key.clone(), row };
+            let incoming = Incoming { id: RowId::of(&change.key), key: change.key.clone(), row, noticed: false };
             tables.entry(map.tracked.number()).or_default().push(incoming);
         }
         Ok(tables)
@@ -160,7 +191,7 @@ impl Work<'_> {
     fn merge<'c>(
         &self,
         c: &mut Connections,
-        tracked: &'c Tracked,
+        (catalog, tracked): (&Catalog, &'c Tracked),
         incoming: Vec<Incoming>,
         site: SiteId,
     ) -> Result<Group<'c>> {
@@ -168,6 +199,7 @@ impl Work<'_> {
         let ids: Vec<RowId> = incoming.iter().map(|i| i.id.clone()).collect();
         let (sql, dialect) = (c.writer.as_mut(), c.dialect.as_ref());
         let mut current = tables::read(sql, dialect, tracked, &keys, self.mode == Mode::Write)?;
+        marks::gather(sql, dialect, catalog)?;
         let mut lines = meta::load(sql, tracked.number(), &ids)?;
         let marks = marks::of_rows(sql, dialect, tracked, &keys)?;
         let drained = self.drained(&lines, &marks, &current, site);
@@ -186,26 +218,25 @@ impl Work<'_> {
         marks: &Marks,
         current: &HashMap<RowId, Vec<Value>>,
         site: SiteId,
-    ) -> HashMap<RowId, RowState> {
+    ) -> HashMap<RowId, Option<RowState>> {
         let one = |row: &marks::Marked| {
-            let state = stamp_one(lines, row, current.contains_key(&row.id), site, self.latest)?;
-            Some((row.id.clone(), state))
+            let state = stamp_one(lines, row, current.contains_key(&row.id), site, self.latest);
+            (row.id.clone(), state)
         };
-        marks.rows.iter().filter_map(one).collect()
+        marks.rows.iter().map(one).collect()
     }
 
     /// Writes everything; returns the rows that had to be parked.
-    fn write(&self, c: &mut Connections, groups: &[Group], head: Position, own: Source) -> Result<Shown> {
+    fn write(&self, c: &mut Connections, groups: &[Group], head: Position) -> Result<Shown> {
         let shown = show::show(c, groups, self.may_park)?;
         let sender = vector::number(c.writer.as_mut(), self.batch.sender)?;
         let alone = self.is_only_source(c)?;
         let mut published = Vec::new();
         let mut taught = Vec::new();
         for group in groups {
-            let origin = if self.batch.sender == own { 0 } else { sender };
             for outcome in &group.outcomes {
                 let is_parked = shown.is_parked(group.tracked.number(), &outcome.id);
-                match record(outcome, origin, is_parked, alone) {
+                match record(outcome, sender, is_parked, alone) {
                     Recorded::Published(line) => published.push((group.tracked.number(), outcome.id.clone(), line)),
                     Recorded::Taught(line) => taught.push((group.tracked.number(), outcome.id.clone(), line)),
                     Recorded::Nothing => {}
@@ -280,16 +311,18 @@ fn decide(
     incoming: Incoming,
     values: Option<Vec<Value>>,
     line: Option<Line>,
-    drained: &HashMap<RowId, RowState>,
+    drained: &HashMap<RowId, Option<RowState>>,
 ) -> Result<Outcome> {
     let present = values.is_some();
-    let stamped = drained.get(&incoming.id);
+    let marked = drained.get(&incoming.id);
+    let stamped = marked.and_then(Option::as_ref);
     let state = stamped.or(line.as_ref().map(|l| &l.state)).cloned();
     let state = state.or_else(|| present.then(RowState::baseline));
     let kept = line.as_ref().and_then(|l| l.kept.clone()).filter(|_| !present);
     let local = state.map(|state| Row { state, values: values.or(kept) });
     let planned = Planned::new(local.as_ref(), &incoming.row);
-    Ok(Outcome { id: incoming.id, key: incoming.key, planned, present, line, drained: stamped.is_some() })
+    let Incoming { id, key, noticed, .. } = incoming;
+    Ok(Outcome { id, key, planned, present, line, drained: marked.is_some(), noticed })
 }
 
 /// Whether and how an outcome is recorded.
@@ -311,6 +344,7 @@ fn record(outcome: &Outcome, sender: u16, is_parked: bool, alone: bool) -> Recor
         |origin, seq| Line { seq, origin, state: state.clone(), key: Some(outcome.key.clone()), kept: kept.clone() };
     match planned.relation {
         Relation::Taken if alone && state == RowState::baseline() && !is_parked => Recorded::Nothing,
+        Relation::Taken if outcome.noticed => Recorded::Published(line(0, 0)),
         Relation::Taken => Recorded::Published(line(sender, 0)),
         Relation::Mixed => Recorded::Published(line(0, 0)),
         Relation::Dominated if outcome.drained => Recorded::Published(line(0, 0)),

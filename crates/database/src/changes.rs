@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use sync_core::{Position, Row, RowId, RowState, Source, Value};
+use sync_core::{Incarnation, Position, Row, RowId, RowState, Source, Value};
 use sync_store::{Batch, Change, Drained, Greeting, Outline, Result, Since, Sink, TableHead, TableOutline};
 
 use crate::catalog::{CONFLICTS, Catalog};
@@ -30,7 +30,7 @@ pub fn recognises(db: &mut Database, own: Position) -> Result<bool> {
 /// Decides where a stream for a peer begins, and remembers what the peer acknowledged.
 pub fn greet(db: &mut Database, peer: Source, claimed: Option<Position>) -> Result<Greeting> {
     let own = db.identity.source.incarnation;
-    let Some(claimed) = claimed else { return greet_by_record(db.connections.writer.as_mut(), peer) };
+    let Some(claimed) = claimed else { return greet_by_record(db.connections.writer.as_mut(), peer, own) };
     if !recognises(db, claimed)? {
         return Ok(Greeting::Restored);
     }
@@ -41,8 +41,12 @@ pub fn greet(db: &mut Database, peer: Source, claimed: Option<Position>) -> Resu
     Ok(Greeting::Known(claimed))
 }
 
-/// A peer that never heard of this incarnation contains what it acknowledged of the one before.
-fn greet_by_record(sql: &mut dyn Sql, peer: Source) -> Result<Greeting> {
+/// A peer that never heard of this incarnation contains what it acknowledged of the one before. One that did hear of it
+/// and no longer knows was restored from a copy older than that: nothing is known of what it contains.
+fn greet_by_record(sql: &mut dyn Sql, peer: Source, own: Incarnation) -> Result<Greeting> {
+    if vector::has_acknowledged(sql, peer, own)? {
+        return Ok(Greeting::Stranger);
+    }
     let Some(seq) = vector::acknowledged(sql, peer)? else { return Ok(Greeting::Stranger) };
     let token = identity::token_of(sql, seq)?.unwrap_or_default();
     Ok(Greeting::Known(Position { seq, token }))
@@ -59,15 +63,34 @@ pub fn outline(db: &mut Database, since: &Since) -> Result<Outline> {
     let origin = vector::number(sql, since.receiver)?;
     let query = "SELECT tab, dead, COUNT(*) FROM server_sync_row WHERE seq>? AND origin<>? GROUP BY tab, dead";
     let rows = sql.all(query, &[Value::unsigned(since.position.seq), Value::Int(origin.into())])?;
-    for row in rows {
-        let mut fields = Fields::of(row);
-        let (tab, dead, count) = (fields.unsigned()? as u16, fields.int()?, fields.unsigned()?);
-        let Some(tracked) = db.catalog.numbered(tab).filter(|t| wanted(t, &since.tables)) else { continue };
-        let table = outline.tables.entry(tracked.table.name.clone()).or_default();
-        *(if dead == 1 { &mut table.graves } else { &mut table.live }) += count;
+    count_changes(&db.catalog, since, rows, &mut outline.tables)?;
+    for (table, seq) in &since.held {
+        let Some(number) = db.catalog.named(table).map(Tracked::number) else { continue };
+        let query = "SELECT tab, dead, COUNT(*) FROM server_sync_row WHERE seq>? AND seq<=? AND origin<>? AND tab=? \
+                     GROUP BY tab, dead";
+        let window = [Value::unsigned(*seq), Value::unsigned(since.position.seq)];
+        let params = [&window[..], &[Value::Int(origin.into()), Value::Int(number.into())]].concat();
+        let rows = db.connections.writer.all(query, &params)?;
+        count_changes(&db.catalog, since, rows, &mut outline.tables)?;
     }
     count_rows(db, &mut outline.tables)?;
     Ok(outline)
+}
+
+fn count_changes(
+    catalog: &Catalog,
+    since: &Since,
+    rows: Vec<Vec<Value>>,
+    tables: &mut BTreeMap<String, TableOutline>,
+) -> Result<()> {
+    for row in rows {
+        let mut fields = Fields::of(row);
+        let (tab, dead, count) = (fields.unsigned()? as u16, fields.int()?, fields.unsigned()?);
+        let Some(tracked) = catalog.numbered(tab).filter(|t| wanted(t, &since.tables)) else { continue };
+        let table = tables.entry(tracked.table.name.clone()).or_default();
+        *(if dead == 1 { &mut table.graves } else { &mut table.live }) += count;
+    }
+    Ok(())
 }
 
 /// Counts the tables of which so many rows were deleted that somebody may want to stop it.
@@ -154,9 +177,8 @@ struct Page<'a> {
 impl Page<'_> {
     /// Reads the next part of the history; returns where it ends.
     fn history(&mut self, window: &Window, after: u64, wanted: impl Fn(&Numbered) -> bool) -> Result<Position> {
-        let lines = meta::page(self.sql, window.only, after, window.upto.seq, PAGE)?;
-        let exhausted = lines.len() < PAGE;
-        let lines: Vec<Numbered> = lines.into_iter().collect();
+        let limits = (PAGE, PAGE_BYTES);
+        let (lines, exhausted) = meta::page(self.sql, window.only, after, window.upto.seq, limits)?;
         let end = lines.last().map(|l| l.2.seq);
         let mut chosen: Vec<Numbered> = lines.into_iter().filter(wanted).collect();
         let kept = self.fitting(&chosen)?;
@@ -183,8 +205,8 @@ impl Page<'_> {
             }
         }
         let mut total = 0;
-        for (i, (tab, id, _)) in lines.iter().enumerate() {
-            total += lengths.get(&(*tab, id.clone())).copied().unwrap_or(0);
+        for (i, (tab, id, line)) in lines.iter().enumerate() {
+            total += lengths.get(&(*tab, id.clone())).copied().unwrap_or(0) + line.kept_weight();
             if total > PAGE_BYTES && i > 0 {
                 return Ok(i);
             }

@@ -28,40 +28,57 @@ pub(crate) fn entries(groups: &[Group]) -> Vec<ConflictEntry> {
 }
 
 fn entry(tracked: &Tracked, outcome: &Outcome, conflict: &Conflict) -> ConflictEntry {
-    let (column, columns) = match conflict.kind {
-        ConflictKind::Cell(id) => {
-            let name = tracked.name_of(id).to_owned();
-            (Some(name.clone()), vec![name])
-        }
-        _ => (None, tracked.names()),
+    let columns = match conflict.kind {
+        ConflictKind::Cell(id) => vec![tracked.name_of(id).to_owned()],
+        _ => by_name(tracked).into_iter().map(|(name, _)| name.to_owned()).collect(),
     };
     let whole = |values: &[Value]| match conflict.kind {
         ConflictKind::Cell(_) => values.to_vec(),
         _ if values.is_empty() => Vec::new(),
-        _ => tracked.gather(values),
+        _ => by_name(tracked).into_iter().map(|(_, id)| value_of(values, id)).collect(),
     };
-    ConflictEntry {
-        id: id_of(&tracked.table.name, &outcome.key, column.as_deref().unwrap_or_default(), conflict.loser),
+    let mut entry = ConflictEntry {
+        id: String::new(),
         table: tracked.table.name.clone(),
         key: outcome.key.clone(),
         kind: conflict.kind.name().to_owned(),
-        column,
+        column: is_cell(conflict.kind).then(|| columns.concat()),
         columns,
         winner: conflict.winner,
         loser: conflict.loser,
-        winning: whole(&conflict.winning),
+        winning: if is_cell(conflict.kind) { conflict.winning.clone() } else { Vec::new() },
         losing: whole(&conflict.losing),
         restored: false,
-    }
+    };
+    entry.id = id_of(&entry);
+    entry
 }
 
-/// A hash of table, key, column and losing stamp, as 32 hexadecimal digits.
-fn id_of(table: &str, key: &[Value], column: &str, loser: Stamp) -> String {
+fn is_cell(kind: ConflictKind) -> bool {
+    matches!(kind, ConflictKind::Cell(_))
+}
+
+/// The columns by name: each site has an order of its own, and the entry must be the same everywhere.
+fn by_name(tracked: &Tracked) -> Vec<(&str, ColumnId)> {
+    let mut columns: Vec<(&str, ColumnId)> = tracked.ids.iter().map(|id| (tracked.name_of(*id), *id)).collect();
+    columns.sort_unstable();
+    columns
+}
+
+fn value_of(values: &[Value], id: ColumnId) -> Value {
+    values.get(usize::from(id)).cloned().unwrap_or_default()
+}
+
+/// A hash of table, key, column and losing stamp, as 32 hexadecimal digits. Of a whole row the values count too: two
+/// sites can lose one row in two versions, and both are kept.
+fn id_of(entry: &ConflictEntry) -> String {
     let mut hash = blake3::Hasher::new();
-    for part in [table.as_bytes(), &key::pack(key), column.as_bytes()] {
+    let column = entry.column.as_deref().unwrap_or_default();
+    let whole = if entry.column.is_none() { codec::pack_values(&entry.losing) } else { Vec::new() };
+    for part in [entry.table.as_bytes(), &key::pack(&entry.key), column.as_bytes(), &whole] {
         hash.update(&(part.len() as u64).to_be_bytes()).update(part);
     }
-    hash.update(&loser.raw().to_be_bytes());
+    hash.update(&entry.loser.raw().to_be_bytes());
     hash.finalize().to_hex()[..32].to_owned()
 }
 
@@ -86,16 +103,32 @@ fn row(entry: &ConflictEntry) -> Row {
         packed(&entry.losing),
         Value::Int(0),
     ];
-    Row { state: RowState::inserted_at(entry.winner.max(entry.loser)), values: Some(values) }
+    // Id and winner determine the rest, so that rows with the same stamp are the same row.
+    Row { state: RowState::inserted_at(entry.winner), values: Some(values) }
 }
 
 const COLUMNS: &str =
     "id, table_name, kind, column_name, row_key, column_names, winner, loser, winning, losing, restored";
 
-/// The list, newest first.
+/// The list, newest first. What is shown instead of a whole row that lost is read now; it is not kept, because it
+/// goes on changing.
 pub fn list(db: &mut Database) -> Result<Vec<ConflictEntry>> {
     let query = format!("SELECT {COLUMNS} FROM {TABLE} ORDER BY winner DESC, id");
-    db.connections.writer.all(&query, &[])?.into_iter().map(parse).collect()
+    let rows = db.connections.writer.all(&query, &[])?;
+    let mut list = rows.into_iter().map(parse).collect::<Result<Vec<_>>>()?;
+    for entry in list.iter_mut().filter(|e| e.column.is_none()) {
+        entry.winning = shown_now(db, entry)?;
+    }
+    Ok(list)
+}
+
+fn shown_now(db: &mut Database, entry: &ConflictEntry) -> Result<Vec<Value>> {
+    let Some(tracked) = db.catalog.named(&entry.table) else { return Ok(Vec::new()) };
+    let (sql, dialect) = (db.connections.writer.as_mut(), db.connections.dialect.as_ref());
+    let found = tables::read(sql, dialect, tracked, std::slice::from_ref(&entry.key), false)?;
+    let Some(row) = found.into_values().next() else { return Ok(Vec::new()) };
+    let value = |id: Option<ColumnId>| id.map_or(Value::Null, |id| value_of(&row, id));
+    Ok(column_ids(tracked, entry).into_iter().map(value).collect())
 }
 
 fn parse(row: Vec<Value>) -> Result<ConflictEntry> {
@@ -140,20 +173,20 @@ pub fn restore(db: &mut Database, id: &str) -> Result<()> {
 fn write_back(c: &mut Connections, tracked: &Tracked, entry: &ConflictEntry) -> Result<()> {
     let (sql, dialect) = (c.writer.as_mut(), c.dialect.as_ref());
     let keys = std::slice::from_ref(&entry.key);
+<<<<<<< HEAD
     let Some(mut row) = tables::read(sql, dialect, tracked, keys, true)?.into_values().next() else {
+=======
+    if tables::read(sql, dialect, tracked, keys, false)?.is_empty() {
+>>>>>>> main
         return revive(c, tracked, entry);
-    };
+    }
     if entry.losing.is_empty() {
         return tables::delete(sql, dialect, tracked, keys);
     }
-    let ids = column_ids(tracked, entry);
-    for (id, value) in ids.iter().zip(&entry.losing) {
-        if let Some(id) = id {
-            row[usize::from(*id)] = value.clone();
-        }
-    }
-    let set: Vec<ColumnId> = ids.into_iter().flatten().filter(|id| !is_key(tracked, *id)).collect();
-    if set.is_empty() { Ok(()) } else { tables::update(sql, dialect, tracked, &[&row], &set) }
+    let cells = column_ids(tracked, entry).into_iter().zip(&entry.losing);
+    let cells: Vec<(ColumnId, Value)> =
+        cells.filter_map(|(id, value)| Some((id?, value.clone()))).filter(|(id, _)| !is_key(tracked, *id)).collect();
+    if cells.is_empty() { Ok(()) } else { tables::update_one(sql, dialect, tracked, &entry.key, &cells) }
 }
 
 fn revive(c: &mut Connections, tracked: &Tracked, entry: &ConflictEntry) -> Result<()> {

@@ -109,11 +109,18 @@ impl Database {
         Ok((Database { connections, catalog, identity, anchor: None }, notes))
     }
 
-    /// Removes everything of ours: triggers first, so that no write ever fails, then tables.
-    pub fn uninstall(mut connections: Connections) -> Result<()> {
+    /// Removes everything of ours: triggers first, so that no write ever fails, then tables. Harmless to repeat after
+    /// a crash at any point. Says how many tables were removed.
+    pub fn uninstall(mut connections: Connections) -> Result<usize> {
         let Connections { writer, dialect, .. } = &mut connections;
         let schema = dialect.read_schema(writer.as_mut())?;
-        dialect.uninstall(writer.as_mut(), &schema)
+        dialect.uninstall(writer.as_mut(), &schema)?;
+        let tables = writer.all(dialect.list_own_tables(), &[])?;
+        for row in &tables {
+            let name = Fields::of(row.clone()).text()?;
+            writer.run(&format!("DROP TABLE IF EXISTS {}", dialect.quote(&name)))?;
+        }
+        Ok(tables.len())
     }
 
     /// What this site published of itself.

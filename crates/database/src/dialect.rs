@@ -47,6 +47,17 @@ pub trait Dialect: Send + Sync {
     /// The expression for `at` of a mark made now.
     fn mark_now(&self) -> &'static str;
 
+    /// The table of marks that triggers had to put elsewhere, where there can be any.
+    fn late_table(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Moves marks that triggers had to put elsewhere into the mark tables; returns how many. To be called within the
+    /// transaction that then reads marks, after it has locked rows. Waits for nobody.
+    fn gather_marks(&self, _sql: &mut dyn Sql, _tables: &[(&Table, &Registered)]) -> Result<u64> {
+        Ok(0)
+    }
+
     /// An INSERT that also takes what the server keeps in such a column but refuses to be given: the empty value of an
     /// ENUM without an empty label. Only for single rows, of which NOT NULL and keys are checked all the same.
     fn lenient(&self, insert: &str) -> String {
@@ -79,6 +90,9 @@ pub trait Dialect: Send + Sync {
 
     /// The statements that create our tables (`IF NOT EXISTS`), except the mark tables.
     fn own_tables(&self) -> Vec<String>;
+
+    /// The query for the names of all our tables, mark tables too; the one that says whose store this is comes last.
+    fn list_own_tables(&self) -> &'static str;
 
     /// The conflict list as a synchronised table.
     fn conflict_table(&self) -> Table;

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use sync_core::capture::stamp;
-use sync_core::{Position, RowId, RowState, SiteId, Value};
+use sync_core::{Position, RowId, RowState, SiteId, Stamp, Value};
 use sync_store::{Drained, Restamp, Result, StoreError, Trouble};
 
 use crate::database::{Connections, Database, Ended, random};
@@ -26,8 +26,11 @@ pub fn drain(db: &mut Database) -> Result<Drained> {
 
 /// Drains all that is visible. One statement if there is nothing.
 pub(crate) fn drain_pending(db: &mut Database, drained: &mut Drained) -> Result<()> {
-    let connections = &mut db.connections;
-    let numbers = marks::pending(connections.writer.as_mut(), connections.dialect.as_ref(), &db.catalog)?;
+    let mut numbers = pending(db)?;
+    if numbers.contains(&marks::LATE) {
+        retry::contention(|| gather(db))?;
+        numbers = pending(db)?;
+    }
     for number in numbers {
         loop {
             let (read, rows) = retry::contention(|| drain_page(db, number))?;
@@ -39,6 +42,19 @@ pub(crate) fn drain_pending(db: &mut Database, drained: &mut Drained) -> Result<
         }
     }
     Ok(())
+}
+
+fn pending(db: &mut Database) -> Result<Vec<u16>> {
+    marks::pending(db.connections.writer.as_mut(), db.connections.dialect.as_ref(), &db.catalog)
+}
+
+fn gather(db: &mut Database) -> Result<()> {
+    let catalog = &db.catalog;
+    db.connections.transaction(|c| {
+        identity::lock(c.writer.as_mut(), c.dialect.wait_for_update())?;
+        marks::gather(c.writer.as_mut(), c.dialect.as_ref(), catalog)?;
+        Ok(Ended::Commit(()))
+    })
 }
 
 fn drain_page(db: &mut Database, number: u16) -> Result<(usize, usize)> {
@@ -67,8 +83,11 @@ fn stamp_rows(
     let ids: Vec<RowId> = marks.rows.iter().map(|r| r.id.clone()).collect();
     let lines = meta::load(c.writer.as_mut(), tracked.number(), &ids)?;
     let one = |row: &Marked| {
-        let state = stamp_one(&lines, row, row.present, site, latest)?;
-        Some((tracked.number(), row.id.clone(), own_line(state, &row.key)))
+        let line = match stamp_one(&lines, row, row.present, site, latest) {
+            Some(state) => own_line(state, &row.key),
+            None => unchanged(lines.get(&row.id), row)?,
+        };
+        Some((tracked.number(), row.id.clone(), line))
     };
     Ok(marks.rows.iter().filter_map(one).collect())
 }
@@ -85,6 +104,15 @@ pub(crate) fn stamp_one(
     let mut marks = row.marks.clone();
     marks.iter_mut().for_each(|m| m.millis = m.millis.min(latest));
     stamp(lines.get(&row.id).map(|l| &l.state), &marks, present, site)
+}
+
+/// Marks that say nothing new (a cascade that was announced and did not happen): the row is published once more, because
+/// a stream that saw the marks left it out and counts on a later seq. Nothing if nobody ever heard of the row.
+fn unchanged(known: Option<&Line>, row: &Marked) -> Option<Line> {
+    match known {
+        Some(line) => Some(Line { origin: 0, key: Some(row.key.clone()), ..line.clone() }),
+        None => row.present.then(|| own_line(RowState::baseline(), &row.key)),
+    }
 }
 
 /// A line about a change of this site; its values are in the table, or gone.
@@ -114,7 +142,7 @@ pub(crate) fn save(c: &mut Connections, lines: &[Numbered]) -> Result<()> {
     meta::save(c.writer.as_mut(), &upsert, lines)
 }
 
-/// Stamps columns of rows as written at `millis`, or just above what the row has seen.
+/// Stamps columns of rows as written at `millis`, or just above what they have.
 pub fn restamp(db: &mut Database, table: &str, rows: &[Restamp], millis: u64) -> Result<()> {
     let site = db.identity.card.site;
     let tracked = db.catalog.named(table).ok_or_else(|| unknown_table(table))?;
@@ -143,8 +171,13 @@ fn restamped(
     let one = |(id, row): (RowId, &Restamp)| {
         let known = lines.remove(&id);
         let mut state = known.as_ref().map_or_else(RowState::baseline, |l| l.state.clone());
-        let stamp = state.next_stamp(millis, site);
-        state.write(row.columns.iter().filter_map(|name| tracked.registered.id(name)), stamp);
+        if !state.is_live() {
+            // Deleted since it was compared: that needs no decision.
+            return None;
+        }
+        for id in row.columns.iter().filter_map(|name| tracked.registered.id(name)) {
+            state.write([id], Stamp::next(millis, state.cell(id), site));
+        }
         let kept = known.and_then(|l| l.kept);
         Some((tracked.number(), id, Line { kept, ..own_line(state, &row.key) }))
     };

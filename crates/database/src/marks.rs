@@ -36,15 +36,29 @@ pub struct Marked {
     pub present: bool,
 }
 
+/// Stands among the numbers of [`pending`] for the table of late marks.
+pub const LATE: u16 = u16::MAX;
+
+/// Moves late marks to their tables, where they are read as any. Within the transaction that then reads them.
+pub fn gather(sql: &mut dyn Sql, dialect: &dyn Dialect, catalog: &Catalog) -> Result<()> {
+    if dialect.late_table().is_none() {
+        return Ok(());
+    }
+    let tables: Vec<_> = catalog.tracked.iter().map(|t| (&t.table, &t.registered)).collect();
+    dialect.gather_marks(sql, &tables).map(drop)
+}
+
 /// The tables that have marks, in one statement.
 pub fn pending(sql: &mut dyn Sql, dialect: &dyn Dialect, catalog: &Catalog) -> Result<Vec<u16>> {
     let one = |t: &Tracked| {
         let table = dialect.quote(&t.registered.mark_table());
         format!("SELECT {} AS n WHERE EXISTS (SELECT 1 FROM {table})", t.number())
     };
+    let late = dialect.late_table().map(|t| format!("SELECT {LATE} AS n WHERE EXISTS (SELECT 1 FROM {t})"));
+    let all: Vec<String> = late.into_iter().chain(catalog.tracked.iter().map(one)).collect();
     let mut numbers = Vec::new();
-    for chunk in catalog.tracked.chunks(200) {
-        let query = chunk.iter().map(one).collect::<Vec<_>>().join(" UNION ALL ");
+    for chunk in all.chunks(200) {
+        let query = chunk.join(" UNION ALL ");
         for row in sql.all(&query, &[])? {
             numbers.push(Fields::of(row).unsigned()? as u16);
         }

@@ -35,6 +35,11 @@ impl Line {
         }
     }
 
+    /// Bytes of memory that the kept values take, roughly.
+    pub fn kept_weight(&self) -> usize {
+        self.kept.iter().flatten().map(Value::weight).sum()
+    }
+
     /// Whether the row should be visible and is not.
     pub fn is_parked(&self) -> bool {
         self.kept.is_some() && self.state.is_live()
@@ -63,19 +68,36 @@ pub fn load(sql: &mut dyn Sql, tab: u16, ids: &[RowId]) -> Result<HashMap<RowId,
     Ok(lines)
 }
 
-/// Up to `limit` lines with seqs in `after < seq <= upto`, ascending; of one table, or of all.
-pub fn page(sql: &mut dyn Sql, tab: Option<u16>, after: u64, upto: u64, limit: usize) -> Result<Vec<Numbered>> {
+/// Lines with seqs in `after < seq <= upto`, ascending, of one table or of all: up to so many, and so that what they keep
+/// weighs no more than so many bytes, unless a single one does. Also says whether these are all.
+pub fn page(
+    sql: &mut dyn Sql,
+    tab: Option<u16>,
+    after: u64,
+    upto: u64,
+    (limit, bytes): (usize, usize),
+) -> Result<(Vec<Numbered>, bool)> {
     let only = if tab.is_some() { "AND tab=?" } else { "" };
     let query =
         format!("SELECT {COLUMNS} FROM server_sync_row WHERE seq>? AND seq<=? {only} ORDER BY seq LIMIT {limit}");
     let mut params = vec![Value::unsigned(after), Value::unsigned(upto)];
     params.extend(tab.map(|n| Value::Int(n.into())));
     let mut lines = Vec::new();
+    let (mut weight, mut full) = (0, false);
     sql.query(&query, &params, &mut |row| {
-        lines.push(read(row)?);
+        if full {
+            return Ok(());
+        }
+        let line = read(row)?;
+        weight += line.2.kept_weight();
+        full = weight > bytes && !lines.is_empty();
+        if !full {
+            lines.push(line);
+        }
         Ok(())
     })?;
-    Ok(lines)
+    let all = !full && lines.len() < limit;
+    Ok((lines, all))
 }
 
 /// Writes lines, replacing those that are there.

@@ -8,6 +8,7 @@ use sync_store::{Result, StoreError, Trouble};
 
 use crate::apply::{Group, Outcome};
 use crate::database::Connections;
+use crate::dialect::Dialect;
 use crate::layout::Tracked;
 use crate::sql::Sql;
 use crate::tables;
@@ -108,11 +109,7 @@ fn one_by_one(c: &mut Connections, group: &Group, shown: &mut Shown) -> Result<(
     let (sql, dialect) = (c.writer.as_mut(), c.dialect.as_ref());
     let updated: Vec<Vec<Value>> = with(group, Action::Update).map(|o| o.key.clone()).collect();
     tables::delete(sql, dialect, group.tracked, &updated)?;
-    // Inserts may have gone in before the constraint objected, where the table is not transactional.
-    let inserted: Vec<Vec<Value>> = with(group, Action::Insert).map(|o| o.key.clone()).collect();
-    if !group.tracked.table.transactional {
-        tables::delete(sql, dialect, group.tracked, &inserted)?;
-    }
+    take_out_inserted(sql, dialect, group)?;
     let mut left: Vec<(&Outcome, Option<StoreError>)> =
         with(group, Action::Update).chain(with(group, Action::Insert)).map(|o| (o, None)).collect();
     loop {
@@ -130,15 +127,19 @@ fn one_by_one(c: &mut Connections, group: &Group, shown: &mut Shown) -> Result<(
     Ok(())
 }
 
+/// Inserts may have gone in before the constraint objected: by statements before the one that failed. Only what is there
+/// under exactly this key: a row whose key merely sorts alike is not ours to take out.
+fn take_out_inserted(sql: &mut dyn Sql, dialect: &dyn Dialect, group: &Group) -> Result<()> {
+    let keys: Vec<Vec<Value>> = with(group, Action::Insert).map(|o| o.key.clone()).collect();
+    let there = tables::read(sql, dialect, group.tracked, &keys, false)?;
+    let inserted: Vec<Vec<Value>> = keys.into_iter().filter(|k| there.contains_key(&RowId::of(k))).collect();
+    tables::delete(sql, dialect, group.tracked, &inserted)
+}
+
 type Left<'a> = Vec<(&'a Outcome, Option<StoreError>)>;
 
 /// Those that could not be inserted, with why.
-fn insert_each<'a>(
-    sql: &mut dyn Sql,
-    dialect: &dyn crate::dialect::Dialect,
-    tracked: &Tracked,
-    rows: Left<'a>,
-) -> Result<Left<'a>> {
+fn insert_each<'a>(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, rows: Left<'a>) -> Result<Left<'a>> {
     let mut left = Vec::new();
     for (outcome, _) in rows {
         match tables::insert(sql, dialect, tracked, &[values(outcome)]) {

@@ -134,6 +134,19 @@ pub fn update(
     write(sql, dialect, tracked, rows, |count| tracked.update(dialect, count, columns))
 }
 
+/// Sets these columns of one row by a plain UPDATE, as an application would: only its triggers for updates fire.
+pub fn update_one(
+    sql: &mut dyn Sql,
+    dialect: &dyn Dialect,
+    tracked: &Tracked,
+    key: &[Value],
+    cells: &[(ColumnId, Value)],
+) -> Result<()> {
+    let columns: Vec<ColumnId> = cells.iter().map(|(id, _)| *id).collect();
+    let params: Vec<Value> = cells.iter().map(|(_, value)| value).chain(key).cloned().collect();
+    sql.execute(&tracked.update_one(dialect, &columns), &params).map(drop)
+}
+
 fn write(
     sql: &mut dyn Sql,
     dialect: &dyn Dialect,

@@ -108,6 +108,13 @@ pub fn acknowledged(sql: &mut dyn Sql, peer: Source) -> Result<Option<u64>> {
     }
 }
 
+/// Whether `peer` ever said that it contains anything of this incarnation of ours.
+pub fn has_acknowledged(sql: &mut dyn Sql, peer: Source, own: Incarnation) -> Result<bool> {
+    let query = "SELECT 1 FROM server_sync_acknowledged WHERE store=? AND incarnation=? AND own_incarnation=?";
+    let [store, incarnation] = source_params(peer);
+    Ok(sql.first(query, &[store, incarnation, Value::unsigned(own.0)])?.is_some())
+}
+
 fn source_params(source: Source) -> [Value; 2] {
     [Value::Bytes(source.store.0.to_be_bytes().to_vec()), Value::unsigned(source.incarnation.0)]
 }

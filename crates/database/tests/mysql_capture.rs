@@ -290,9 +290,28 @@ fn tables_that_are_not_transactional() {
 #[test]
 fn lock_tables_of_the_application() {
     each("lock_tables", |bench| {
-        people(bench);
-        bench.run(&["LOCK TABLES people WRITE", "INSERT INTO people VALUES (1, 'a', '', 0)", "UNLOCK TABLES"]);
-        assert_eq!(bench.marks("people"), ["insert 1"]);
+        bench.run(&[
+            "CREATE TABLE t (a INT, b VARCHAR(9) CHARACTER SET latin1, c DATETIME(3), d TIMESTAMP(6), e BIT(9), \
+             f VARBINARY(9), g DECIMAL(9,2), v INT, PRIMARY KEY (a, b, c, d, e, f, g))",
+        ]);
+        bench.install();
+        let statements = [
+            "LOCK TABLES t WRITE",
+            "SET time_zone = '+05:30'",
+            "INSERT INTO t VALUES (-1, 'é', '2020-01-02 03:04:05.006', '2020-01-01 05:30:00.000001', 5, ',', -1.5, 0)",
+            "UPDATE t SET v = 1",
+            "UPDATE t SET b = 'É'",
+            "DELETE FROM t",
+        ];
+        bench.run(&statements);
+        let first = bench.marks("t");
+        // MariaDB remembers that the mark table was used by somebody else, and refuses the triggers (1442).
+        bench.run(&statements);
+        let second = bench.marks("t");
+        let all = |marks: &[String]| marks.iter().map(|m| m.replace("(v)", "(all)")).collect::<Vec<_>>();
+        assert_eq!(all(&first), all(&second));
+        assert_eq!(first.len(), 5);
+        assert_eq!(second.contains(&first[1]), bench.is_mysql(), "{second:?}");
     });
 }
 

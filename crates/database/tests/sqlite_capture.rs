@@ -214,6 +214,14 @@ fn replace_through_every_kind_of_unique_index() {
         ],
     );
     marks_of(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, a INT, g INT AS (a / 10) STORED UNIQUE);
+         INSERT INTO t(id, a) VALUES(1, 10), (2, 20), (3, 30)",
+        &[
+            ("REPLACE INTO t(id, a) VALUES(9, 11)", &["delete 1", "insert 9"]),
+            ("UPDATE OR REPLACE t SET a=21 WHERE id=9", &["delete 2", "update 9 a"]),
+        ],
+    );
+    marks_of(
         "CREATE TABLE t(a TEXT COLLATE NOCASE, b INT, u INT UNIQUE, PRIMARY KEY(a, b)) WITHOUT ROWID;
          INSERT INTO t VALUES('a', 1, 1), ('b', 1, 2)",
         &[
@@ -304,4 +312,38 @@ fn marks_made_while_others_are_deleted_come_after_those_that_are_left() {
     site.sql().run("DELETE FROM server_sync_mark_1 WHERE k0=2").unwrap();
     site.app("DELETE FROM t WHERE id=1");
     assert_eq!(site.marks("t"), ["insert 1", "update 1 a", "delete 1"]);
+}
+
+#[test]
+fn the_triggers_read_no_table_from_end_to_end() {
+    let site = Site::new(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT, b TEXT COLLATE NOCASE UNIQUE, c INT, d INT, UNIQUE(c, d));
+         CREATE UNIQUE INDEX x ON t(lower(a)); CREATE UNIQUE INDEX y ON t(a COLLATE NOCASE, d) WHERE c IS NULL;
+         CREATE TABLE w(a TEXT, b, c REAL UNIQUE, PRIMARY KEY(a, b)) WITHOUT ROWID;
+         CREATE TABLE n(a INT NOT NULL UNIQUE, b)",
+    );
+    site.app(
+        "WITH RECURSIVE i(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE n < 500)
+         INSERT INTO t SELECT n, n, n, n, n FROM i;
+         INSERT INTO w SELECT id, id, id FROM t; INSERT INTO n SELECT id, id FROM t",
+    );
+    let steps = |statement: &str| {
+        let mut prepared = site.app.prepare(statement).unwrap();
+        assert_eq!(prepared.execute([]).unwrap(), 1, "{statement}");
+        prepared.get_status(rusqlite::StatementStatus::FullscanStep)
+    };
+    assert!(steps("DELETE FROM t WHERE d + 0 = 300") > 400);
+    for statement in [
+        "INSERT INTO t VALUES(501, 'x', 'x', NULL, 9)",
+        "REPLACE INTO t VALUES(502, 'X', 'y', 7, 7)",
+        "UPDATE OR REPLACE t SET a='x', b=8, c=NULL, d=9 WHERE id=1",
+        "DELETE FROM t WHERE id=2",
+        "REPLACE INTO w VALUES('1', 1, 2)",
+        "UPDATE OR REPLACE w SET a=3, b=3, c=4 WHERE a='1' AND b=1",
+        "REPLACE INTO n VALUES(1, 2)",
+        "UPDATE OR REPLACE n SET a=3 WHERE a=1",
+    ] {
+        let steps = steps(statement);
+        assert!(steps < 20, "{statement}: {steps}");
+    }
 }

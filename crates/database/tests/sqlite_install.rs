@@ -95,6 +95,28 @@ fn columns_can_be_dropped_before_renewal() {
 }
 
 #[test]
+fn columns_of_expressions_and_conditions_can_be_dropped_with_their_index() {
+    let mut site = Site::new(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT, b TEXT, gone INT);
+         CREATE UNIQUE INDEX x ON t(lower(a), b) WHERE gone IS NULL; INSERT INTO t VALUES(1, 'a', 'b', NULL)",
+    );
+    site.app("DROP INDEX x; ALTER TABLE t DROP COLUMN a; INSERT INTO t VALUES(2, 'b', NULL)");
+    site.app("ALTER TABLE t DROP COLUMN gone; REPLACE INTO t VALUES(2, 'c'); ALTER TABLE t DROP COLUMN b");
+    site.app("UPDATE t SET id=3 WHERE id=1");
+    assert_eq!(site.marks("t"), ["insert 2", "delete 2", "insert 2", "delete 1", "insert 3"]);
+}
+
+#[test]
+fn dropping_a_column_renamed_just_before_needs_a_renewal() {
+    let mut site = Site::new("CREATE TABLE t(id INTEGER PRIMARY KEY, b INT)");
+    site.app("ALTER TABLE t RENAME COLUMN b TO c");
+    assert!(site.app.execute_batch("ALTER TABLE t DROP COLUMN c").is_err());
+    site.install();
+    site.app("ALTER TABLE t DROP COLUMN c; INSERT INTO t VALUES(1)");
+    assert_eq!(site.marks("t"), ["insert 1"]);
+}
+
+#[test]
 fn even_the_columns_of_a_key_without_primary_key_can_be_dropped() {
     let mut site = Site::new(
         "CREATE TABLE t(a INT NOT NULL, b INT NOT NULL, c INT); CREATE UNIQUE INDEX u ON t(a, b);

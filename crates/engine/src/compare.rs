@@ -46,11 +46,14 @@ impl Spool {
         Ok(Spool { parts: (0..PARTS).map(part).collect::<Result<_>>()? })
     }
 
-    /// Adds the live rows of a batch.
+    /// Adds the live rows of a batch. Each side may have its columns in another order.
     pub fn add(&mut self, side: Side, batch: &Batch) -> Result<()> {
+        let orders: Vec<Vec<usize>> = batch.heads.iter().map(|h| by_name(&h.columns)).collect();
         for change in batch.changes.iter().filter(|c| c.row.state.is_live()) {
             let values = change.row.values.as_deref().unwrap_or_default();
-            let hash = blake3::hash(&codec::pack_values(values));
+            let order = orders.get(change.table).map(Vec::as_slice).unwrap_or_default();
+            let sorted: Vec<Value> = order.iter().map(|i| values.get(*i).cloned().unwrap_or_default()).collect();
+            let hash = blake3::hash(&codec::pack_values(&sorted));
             self.put(side, &key::pack(&change.key), &hash.as_bytes()[..16]).map_err(|e| disk(&e))?;
         }
         Ok(())
@@ -73,6 +76,13 @@ impl Spool {
         }
         Ok(())
     }
+}
+
+/// The positions of columns in the order of their names.
+fn by_name(columns: &[String]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..columns.len()).collect();
+    order.sort_by_key(|i| &columns[*i]);
+    order
 }
 
 /// By key: the hash at each side.

@@ -2,12 +2,14 @@
 //!
 //! Rows that only one side has are united. Where both have a row and cells differ under equal stamps, nothing tells
 //! which is newer: both cells are stamped as written now, the preferred side's a moment later, so that it wins and
-//! the other is listed as a conflict. What has stamps is left to the streams, which follow.
+//! the other is listed as a conflict. What has stamps is left to the streams, which follow. Between strangers a cell from
+//! before loses against one that has a stamp, which was written without knowledge of it: it is stamped as the oldest
+//! write there is, so that it is listed too.
 
 use std::collections::HashMap;
 
-use sync_core::{Row, Value};
-use sync_store::{Batch, Mode, Restamp, Store};
+use sync_core::{ColumnId, Row, RowState, Value};
+use sync_store::{Batch, Change, Mode, Restamp, Store};
 
 use crate::compare::{Differences, Side, Spool};
 use crate::error::Result;
@@ -29,7 +31,7 @@ pub(crate) fn meet(
         (true, true) => Ok(()),
         (true, false) if strangers => copy(parties, Direction::Pull, &tables, report, watch),
         (false, true) if strangers => copy(parties, Direction::Push, &tables, report, watch),
-        _ => compare(parties, options, &tables, report, watch),
+        _ => compare(parties, options, &tables, strangers, report, watch),
     }
 }
 
@@ -61,18 +63,20 @@ fn copy(
     Ok(())
 }
 
-/// Compares these tables and settles what differs.
+/// Compares these tables and settles what differs. `strangers`: what each side had in them before synchronisation began
+/// has never been compared.
 pub(crate) fn compare(
     parties: &mut Parties,
     options: &Options,
     tables: &[String],
+    strangers: bool,
     report: &mut RoundReport,
     watch: &mut dyn Watch,
 ) -> Result<()> {
     for table in tables {
         let spool = spool(parties, table, watch)?;
         spool.compare(|differences| {
-            let mut settling = Settling { parties, options, table, report };
+            let mut settling = Settling { parties, options, table, strangers, report };
             settling.settle(&differences)
         })?;
     }
@@ -104,6 +108,7 @@ struct Settling<'a, 'b> {
     parties: &'a mut Parties<'b>,
     options: &'a Options,
     table: &'a str,
+    strangers: bool,
     report: &'a mut RoundReport,
 }
 
@@ -140,9 +145,12 @@ impl Settling<'_, '_> {
     /// Rows that differ: exchanged as they are, after the cells that nothing decides between were stamped.
     fn decide(&mut self, keys: &[Vec<Value>]) -> Result<()> {
         let (master, slave) = (self.parties.master.rows(self.table, keys)?, self.parties.slave.rows(self.table, keys)?);
-        let contested = contested(&master, &slave);
-        if !contested.is_empty() && self.parties.mode == Mode::Write {
-            self.restamp(&contested)?;
+        if self.parties.mode == Mode::Write {
+            self.restamp(&contested(&master, &slave))?;
+            if self.strangers {
+                self.parties.master.restamp(self.table, &unheard(&master, &slave), OLDEST)?;
+                self.parties.slave.restamp(self.table, &unheard(&slave, &master), OLDEST)?;
+            }
         }
         self.send(Direction::Push, keys)?;
         self.send(Direction::Pull, keys)
@@ -158,23 +166,43 @@ impl Settling<'_, '_> {
     }
 }
 
+/// The time of a write that is older than any.
+const OLDEST: u64 = 1;
+
 /// The columns that differ under equal stamps, row by row.
 fn contested(master: &Batch, slave: &Batch) -> Vec<Restamp> {
-    let by_key: HashMap<&Vec<Value>, &Row> = slave.changes.iter().map(|c| (&c.key, &c.row)).collect();
-    let names = |id: usize| master.heads.first().and_then(|h| h.columns.get(id)).cloned();
-    let one = |change: &sync_store::Change| {
-        let columns: Vec<String> =
-            contested_columns(&change.row, by_key.get(&change.key)?).into_iter().filter_map(names).collect();
-        (!columns.is_empty()).then(|| Restamp { key: change.key.clone(), columns })
-    };
-    master.changes.iter().filter_map(one).collect()
+    differing(master, slave, |(ours, our), (theirs, their)| {
+        ours.inserted == theirs.inserted && ours.cell(our) == theirs.cell(their)
+    })
 }
 
-fn contested_columns(a: &Row, b: &Row) -> Vec<usize> {
-    let (Some(ours), Some(theirs)) = (&a.values, &b.values) else { return Vec::new() };
-    if a.state.inserted != b.state.inserted {
-        return Vec::new();
-    }
-    let differs = |i: &usize| ours[*i] != theirs[*i] && a.state.cell(*i as u16) == b.state.cell(*i as u16);
-    (0..ours.len().min(theirs.len())).filter(differs).collect()
+/// The columns of `batch` from before synchronisation that differ from cells of `other` which have a stamp.
+fn unheard(batch: &Batch, other: &Batch) -> Vec<Restamp> {
+    differing(batch, other, |(ours, our), (theirs, their)| {
+        !ours.cell(our).is_written() && theirs.cell(their).is_written()
+    })
+}
+
+/// The columns in which rows of two batches differ and for which `counts` says yes, given both states with the column's
+/// number in each.
+fn differing(
+    batch: &Batch,
+    other: &Batch,
+    counts: impl Fn((&RowState, ColumnId), (&RowState, ColumnId)) -> bool,
+) -> Vec<Restamp> {
+    let rows: HashMap<&Vec<Value>, &Row> = other.changes.iter().map(|c| (&c.key, &c.row)).collect();
+    let (Some(head), Some(other_head)) = (batch.heads.first(), other.heads.first()) else { return Vec::new() };
+    let pairs: Vec<(usize, usize)> = (0..head.columns.len())
+        .filter_map(|i| Some((i, other_head.columns.iter().position(|c| *c == head.columns[i])?)))
+        .collect();
+    let one = |change: &Change| {
+        let (ours, theirs) = (&change.row, *rows.get(&change.key)?);
+        let (our_values, their_values) = (ours.values.as_ref()?, theirs.values.as_ref()?);
+        let differ = |(i, j): &(usize, usize)| our_values.get(*i) != their_values.get(*j);
+        let decides = |(i, j): &(usize, usize)| counts((&ours.state, *i as ColumnId), (&theirs.state, *j as ColumnId));
+        let columns: Vec<String> =
+            pairs.iter().filter(|pair| differ(pair) && decides(pair)).map(|(i, _)| head.columns[*i].clone()).collect();
+        (!columns.is_empty()).then(|| Restamp { key: change.key.clone(), columns })
+    };
+    batch.changes.iter().filter_map(one).collect()
 }

@@ -16,8 +16,11 @@ pub mod lock;
 pub mod open;
 pub mod report;
 pub mod round;
+pub mod schedule;
 pub mod state;
+pub mod survey;
 mod transfer;
+pub mod upkeep;
 
 pub use error::{EngineError, Kind, Result};
 pub use link::{Flags, run_link};

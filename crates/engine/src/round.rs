@@ -125,7 +125,7 @@ fn exchange(parties: &mut Parties, options: &Options, report: &mut RoundReport, 
     } else {
         let unmet = unmet(parties, &knowledge);
         report.compared = !unmet.is_empty();
-        contact::compare(parties, options, &unmet, report, watch)?;
+        contact::compare(parties, options, &unmet, true, report, watch)?;
     }
     for (direction, start, sender_knows, receiver_knows) in [
         (Direction::Pull, pull, &knowledge.slave, &knowledge.master),

@@ -5,7 +5,7 @@ use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sync_core::Stamp;
+use sync_core::{RowState, Stamp};
 use sync_store::{Batch, Sink, Store, StoreError, Trouble};
 
 use crate::error::{EngineError, Kind, Result};
@@ -56,7 +56,8 @@ impl Horizon {
     /// Halts if a batch holds a stamp from beyond.
     pub fn check(&self, batch: &Batch) -> Result<()> {
         let limit = self.millis.saturating_add(u64::try_from(self.since.elapsed().as_millis()).unwrap_or_default());
-        let newest = batch.changes.iter().map(|c| c.row.state.newest().max(c.row.state.deleted)).max();
+        let highest = |s: &RowState| s.newest().max(s.deleted).max(s.seen.highest());
+        let newest = batch.changes.iter().map(|c| highest(&c.row.state)).max();
         match newest.filter(|s| s.millis() > limit) {
             Some(stamp) => Err(from_the_future(stamp)),
             None => Ok(()),

@@ -90,8 +90,8 @@ pub trait Store: Send {
     /// The rows with these keys, in any order; keys that were never heard of are left out.
     fn rows(&mut self, table: &str, keys: &[Vec<Value>]) -> Result<Batch>;
 
-    /// Stamps columns as written by this site at `millis`, or just above what their rows have seen: how a compare
-    /// decides between cells that differ under equal stamps.
+    /// Stamps columns as written by this site at `millis`, or just above the stamps they have: how a compare decides
+    /// between cells that differ under equal stamps.
     fn restamp(&mut self, table: &str, rows: &[Restamp], millis: u64) -> Result<()>;
 
     /// The conflict list, newest first.

@@ -94,7 +94,7 @@ impl Address {
 const SESSION: [&str; 4] = [
     "SET NAMES utf8mb4",
     "SET time_zone='+00:00', sql_mode='STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION', \
-     foreign_key_checks=0, innodb_lock_wait_timeout=5, lock_wait_timeout=5, group_concat_max_len=1048576",
+     foreign_key_checks=0, innodb_lock_wait_timeout=1, lock_wait_timeout=5, group_concat_max_len=1048576",
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
     "SET @server_sync_applying = 1",
 ];

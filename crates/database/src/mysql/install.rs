@@ -2,17 +2,15 @@
 //! is as it should be. At every moment a table that was captured stays captured: the new trigger is there before the
 //! old one goes, and a row marked by both is no harm.
 
+use sync_core::Value;
 use sync_store::Result;
 
-use super::names::{other_name, quote, trigger_name};
+use super::names::{Purpose, other_name, purpose, quote};
 use super::session::{Settings, apply, ddl, with_short_waits};
 use super::triggers::{self, Wanted};
-use super::{Flavour, MySql, mark, schema as reader, statement};
-use crate::schema::{Registered, Schema, Table, Trigger};
-use crate::sql::Sql;
-
-/// What our triggers for one table's own changes are called after its number.
-const CAPTURE: [&str; 3] = ["ai", "au", "ad"];
+use super::{Flavour, MySql, cascade, late, mark, schema as reader, statement};
+use crate::schema::{PREFIX, Registered, Schema, Table, Trigger};
+use crate::sql::{Fields, Sql};
 
 /// Makes the mark table and the triggers of one table what they should be; says what it did.
 pub(super) fn install(
@@ -23,33 +21,70 @@ pub(super) fn install(
     registered: &Registered,
 ) -> Result<Vec<String>> {
     let wanted = triggers::capture(server.flavour, table, registered);
-    let ours = |t: &&Trigger| t.is_ours() && t.table == table.name;
-    let existing: Vec<&Trigger> = schema.triggers.iter().filter(ours).collect();
+    let existing: Vec<&Trigger> = schema.triggers.iter().filter(|t| t.table == table.name).collect();
+    let captured = existing.iter().any(|t| matches!(purpose(&t.name), Purpose::Capture(_)));
     with_short_waits(sql, |sql| {
-        let mut notes = mark_table(server, sql, table, registered, !existing.is_empty())?;
+        late_table(server, sql, &table.name)?;
+        let mut notes = mark_table(server, sql, table, registered, captured)?;
         let renewed = renew(server, sql, &wanted, &schema.triggers)?;
-        let stale = existing.iter().filter(|t| belongs_elsewhere(&t.name, registered.number));
-        let removed = drop_all(sql, stale.copied())?;
+        // Of another number: the table was renamed, or is registered anew.
+        let stale = |t: &&Trigger| matches!(purpose(&t.name), Purpose::Capture(n) if n != registered.number);
+        let removed = drop_all(sql, existing.iter().copied().filter(stale))?;
         if renewed + removed > 0 {
-            notes.push(format!(
-                "table {}: triggers {}",
-                table.name,
-                if existing.is_empty() { "made" } else { "renewed" }
-            ));
+            let what = if captured { "renewed" } else { "made" };
+            notes.push(format!("table {}: triggers {what}", table.name));
         }
         Ok(notes)
     })
 }
 
-/// Removes everything of ours from the application's tables but our own tables.
-pub(super) fn uninstall(_server: &MySql, sql: &mut dyn Sql, schema: &Schema) -> Result<()> {
-    with_short_waits(sql, |sql| drop_all(sql, schema.triggers.iter().filter(|t| t.is_ours()))).map(drop)
+/// Makes the triggers for cascades what they should be, and removes ours from tables that are not registered.
+pub(super) fn install_cascades(
+    server: &MySql,
+    sql: &mut dyn Sql,
+    schema: &Schema,
+    registered: &[Registered],
+) -> Result<Vec<String>> {
+    let wanted = cascade::wanted(server.flavour, schema, registered);
+    let is_wanted = |t: &Trigger| wanted.iter().any(|w| w.table == t.table && is_named(t, w));
+    let is_registered = |t: &Trigger| t.table.starts_with(PREFIX) || registered.iter().any(|r| r.name == t.table);
+    let stale = |t: &&Trigger| match purpose(&t.name) {
+        Purpose::Capture(_) => !is_registered(t),
+        Purpose::Cascade => !is_wanted(t),
+        Purpose::Other => false,
+    };
+    with_short_waits(sql, |sql| {
+        let renewed = renew(server, sql, &wanted, &schema.triggers)?;
+        let removed = drop_all(sql, schema.triggers.iter().filter(stale))?;
+        let note = format!("triggers for cascades: {renewed} renewed, {removed} removed");
+        Ok(if renewed + removed > 0 { vec![note] } else { Vec::new() })
+    })
 }
 
-/// A capture trigger of another number: the table was renamed, or is registered anew.
-fn belongs_elsewhere(name: &str, number: u16) -> bool {
-    let is = |n: &String| n == name || other_name(n) == name;
-    CAPTURE.iter().all(|suffix| !is(&trigger_name(number, suffix)))
+/// Removes everything of ours from the application's tables but our own tables.
+pub(super) fn uninstall(server: &MySql, sql: &mut dyn Sql, schema: &Schema) -> Result<()> {
+    with_short_waits(sql, |sql| {
+        drop_all(sql, schema.triggers.iter().filter(|t| t.is_ours()))?;
+        match server.flavour {
+            Flavour::MariaDb => sql.run(&format!("DROP PROCEDURE IF EXISTS {}", late::NAME)),
+            Flavour::MySql => Ok(()),
+        }
+    })
+}
+
+/// Makes the way for late marks, if it is not there or not whole.
+fn late_table(server: &MySql, sql: &mut dyn Sql, table: &str) -> Result<()> {
+    let wanted = late::create(server.flavour);
+    let row = sql.first(
+        "SELECT (SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ?) + \
+         (SELECT COUNT(*) FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() AND ROUTINE_NAME = ?)",
+        &[Value::text(late::NAME), Value::text(late::NAME)],
+    )?;
+    if Fields::of(row.unwrap_or_default()).int()? < wanted.len() as i64 {
+        apply(sql, &Settings::own())?;
+        wanted.iter().try_for_each(|statement| ddl(sql, table, statement))?;
+    }
+    Ok(())
 }
 
 /// Creates the mark table, or brings its columns in line with the table's.
@@ -102,8 +137,7 @@ fn same_type(a: &str, b: &str) -> bool {
 pub(super) fn renew(server: &MySql, sql: &mut dyn Sql, wanted: &[Wanted], all: &[Trigger]) -> Result<usize> {
     let mut count = 0;
     for wanted in wanted {
-        let other = other_name(&wanted.name);
-        let namesakes: Vec<&Trigger> = all.iter().filter(|t| t.name == wanted.name || t.name == other).collect();
+        let namesakes: Vec<&Trigger> = all.iter().filter(|t| is_named(t, wanted)).collect();
         // Those on another table went with it when it was renamed; its own installation removes them.
         let (mut right, mut wrong) = (Vec::new(), Vec::new());
         for trigger in namesakes.iter().copied().filter(|t| t.table == wanted.table) {
@@ -111,9 +145,6 @@ pub(super) fn renew(server: &MySql, sql: &mut dyn Sql, wanted: &[Wanted], all: &
             if is_right { &mut right } else { &mut wrong }.push(trigger);
         }
         if right.is_empty() {
-            for w in &wrong {
-                eprintln!("{w:?}\n{wanted:?}");
-            }
             replace(server, sql, wanted, &namesakes)?;
         } else {
             drop_all(sql, wrong.iter().chain(right.iter().skip(1)).copied())?;
@@ -121,6 +152,11 @@ pub(super) fn renew(server: &MySql, sql: &mut dyn Sql, wanted: &[Wanted], all: &
         count += usize::from(right.is_empty() || !wrong.is_empty());
     }
     Ok(count)
+}
+
+/// Whether a trigger has one of the two names of the one that is wanted.
+fn is_named(trigger: &Trigger, wanted: &Wanted) -> bool {
+    trigger.name == wanted.name || trigger.name == other_name(&wanted.name)
 }
 
 fn is_right(server: &MySql, sql: &mut dyn Sql, trigger: &Trigger, wanted: &Wanted) -> Result<bool> {

@@ -6,10 +6,6 @@ use crate::schema::{Column, Kind, Op, Registered, Table};
 /// A mark's id: unique without a lock, ascending within a boot of the server.
 pub(super) const ID: &str = "UUID_SHORT()";
 
-/// Another id, where the first was taken: after a boot at the same reading of a clock that does not go while the
-/// machine is off, the server begins with the same numbers.
-pub(super) const OTHER_ID: &str = "UUID_SHORT() ^ FLOOR(RAND() * 72057594037927936)";
-
 /// When.
 pub(super) const NOW: &str = "UTC_TIMESTAMP(6)";
 
@@ -27,15 +23,6 @@ pub(super) fn into(registered: &Registered, words: usize, keys: usize) -> String
 pub(super) fn values(op: Op, words: &[String], keys: &[String]) -> String {
     let rest: String = words.iter().chain(keys).map(|v| format!(", {v}")).collect();
     format!("{ID}, {}, {NOW}{rest}", op as u8)
-}
-
-/// A statement that marks the whole table as changed in an unknown way, and gives up if even that cannot be done.
-pub(super) fn unknown(registered: &Registered) -> String {
-    let into = into(registered, 0, 0);
-    format!(
-        "DECLARE EXIT HANDLER FOR 1054, 1062, 1142, 1143, 1146 BEGIN END;\n{into} VALUES ({OTHER_ID}, {}, {NOW});",
-        Op::Unknown as u8
-    )
 }
 
 /// The columns a mark table should have after `id`, `op` and `at`, each with its type.

@@ -1,10 +1,12 @@
 //! MySQL and MariaDB.
 
 mod added;
+mod cascade;
 mod definition;
 mod driver;
 mod errors;
 mod install;
+mod late;
 mod mark;
 mod names;
 mod own;
@@ -79,7 +81,10 @@ impl Dialect for MySql {
     }
 
     fn wait_for_update(&self) -> &'static str {
-        " FOR UPDATE"
+        match self.flavour {
+            Flavour::MariaDb => " FOR UPDATE WAIT 5",
+            Flavour::MySql => " FOR UPDATE",
+        }
     }
 
     fn by_key(&self, table: &Table) -> String {
@@ -108,6 +113,14 @@ impl Dialect for MySql {
         mark::NOW
     }
 
+    fn late_table(&self) -> Option<&'static str> {
+        Some(late::NAME)
+    }
+
+    fn gather_marks(&self, sql: &mut dyn Sql, tables: &[(&Table, &Registered)]) -> Result<u64> {
+        late::gather(sql, tables)
+    }
+
     fn not_default(&self, column: &str) -> String {
         format!("({column} IS NOT NULL AND CAST({column} AS BINARY) NOT IN ('', '0'))")
     }
@@ -117,7 +130,12 @@ impl Dialect for MySql {
     }
 
     fn capture(&self, on: bool) -> &'static str {
-        if on { "SET @server_sync_applying = NULL" } else { "SET @server_sync_applying = 1" }
+        // What is captured is a write like the application's: with its constraints and cascades.
+        if on {
+            "SET @server_sync_applying = NULL, foreign_key_checks = 1"
+        } else {
+            "SET @server_sync_applying = 1, foreign_key_checks = 0"
+        }
     }
 
     fn on_duplicate(&self, _key: &[String], set: &[String]) -> String {
@@ -143,6 +161,12 @@ impl Dialect for MySql {
 
     fn own_tables(&self) -> Vec<String> {
         own::own_tables()
+    }
+
+    fn list_own_tables(&self) -> &'static str {
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() \
+         AND table_type = 'BASE TABLE' AND table_name LIKE 'server\\_sync\\_%' \
+         ORDER BY table_name = 'server_sync_store', table_name"
     }
 
     fn conflict_table(&self) -> Table {
@@ -171,6 +195,10 @@ impl Dialect for MySql {
         install::install(self, sql, schema, table, registered)
     }
 
+    fn install_cascades(&self, sql: &mut dyn Sql, schema: &Schema, registered: &[Registered]) -> Result<Vec<String>> {
+        install::install_cascades(self, sql, schema, registered)
+    }
+
     fn uninstall(&self, sql: &mut dyn Sql, schema: &Schema) -> Result<()> {
         install::uninstall(self, sql, schema)
     }
@@ -190,6 +218,11 @@ pub fn connect(address: &Address) -> Result<Connections> {
     // Every page is read from one snapshot.
     reader.run("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")?;
     let dialect = MySql::detect(&mut writer)?;
+    if dialect.flavour == Flavour::MariaDb {
+        // Whoever never waits is never part of a deadlock: the application's transaction cannot be its victim. MySQL
+        // knows no such value.
+        writer.run("SET innodb_lock_wait_timeout=0")?;
+    }
     Ok(Connections::new(Box::new(writer), Some(Box::new(reader)), Box::new(dialect)))
 }
 

@@ -2,17 +2,16 @@
 //!
 //! # What a trigger may and may not do
 //! It appends marks, and reads nothing but the row it fires for. It must never make a statement of the application
-//! fail, whatever happened to the table or to ours since it was made. So everything that a changed definition can
-//! cause is handled, each by itself and never SQLEXCEPTION as a whole, which would hide deadlocks:
+//! fail, whatever happened to the table or to ours since it was made. So everything that can keep it from marking is
+//! handled, each error by its number and never SQLEXCEPTION as a whole, which would hide deadlocks:
 //!
-//! 1. A column was dropped or renamed (1054): the row is marked with *all* columns.
-//! 2. That fails too: a key column was renamed (1054) or holds more than the mark's column can (1264, 1265, 1292, 1366,
-//!    1406), or ids are taken (1062: two boots at the same clock reading): a mark without a key says that the table
-//!    must be compared ([`Op::Unknown`]).
-//! 3. The mark table is gone (1146) or closed to the definer (1142, 1143): the write goes through unmarked.
+//! 1. A column was dropped or renamed, the mark table is gone or cannot be written: the row is marked with *all*
+//!    columns in the late table ([`super::late`]).
+//! 2. A key column was renamed: a late mark without a key says that the table must be compared ([`Op::Unknown`]).
+//! 3. The late table is gone, too: the write goes through unmarked.
 
 use super::names::{quote, trigger_name};
-use super::{Flavour, mark};
+use super::{Flavour, late, mark};
 use crate::schema::{BITS, Column, Kind, Op, Registered, Table};
 
 /// A trigger as it should be.
@@ -29,9 +28,6 @@ pub(super) struct Wanted {
 /// variable that a session does not have as 0.
 pub(super) const GUARD: &str = "NOT (@server_sync_applying <=> 1)";
 
-/// What a changed definition can cause.
-pub(super) const CHANGED: &str = "1054, 1062, 1142, 1143, 1146, 1264, 1265, 1292, 1366, 1406";
-
 /// The three triggers that capture one table's own changes.
 pub(super) fn capture(flavour: Flavour, table: &Table, registered: &Registered) -> [Wanted; 3] {
     let text = Text { flavour, table, registered };
@@ -43,9 +39,9 @@ pub(super) fn capture(flavour: Flavour, table: &Table, registered: &Registered) 
         body,
     };
     [
-        wanted("ai", "INSERT", text.row_trigger(&text.insert_of(Op::Insert, "NEW"))),
+        wanted("ai", "INSERT", text.row(Op::Insert, "NEW")),
         wanted("au", "UPDATE", text.update()),
-        wanted("ad", "DELETE", text.row_trigger(&text.insert_of(Op::Delete, "OLD"))),
+        wanted("ad", "DELETE", text.row(Op::Delete, "OLD")),
     ]
 }
 
@@ -66,26 +62,28 @@ struct Text<'a> {
 
 impl Text<'_> {
     /// A trigger that appends one kind of mark.
-    fn row_trigger(&self, insert: &str) -> String {
-        self.protected(insert, &format!("IF {GUARD} THEN\n{insert};\nEND IF;"))
+    fn row(&self, op: Op, row: &str) -> String {
+        let values = mark::values(op, &[], &self.key(row));
+        let into = mark::into(self.registered, 0, self.table.key.len());
+        self.protected(&self.late(op, row), &format!("IF {GUARD} THEN\n{into} VALUES ({values});\nEND IF;"))
     }
 
-    /// A body whose failures are handled as told above; `again` is step 1.
-    fn protected(&self, again: &str, body: &str) -> String {
+    /// A body whose failures are handled as told above; `late` is step 1.
+    fn protected(&self, late: &str, body: &str) -> String {
+        let codes = late::HINDRANCES;
+        let unknown = late::unknown(self.flavour, &[self.registered]);
         format!(
-            "BEGIN\nDECLARE EXIT HANDLER FOR {CHANGED} BEGIN\n\
-             DECLARE EXIT HANDLER FOR {CHANGED} BEGIN\n{}\nEND;\n{again};\nEND;\n{body}\nEND",
-            mark::unknown(self.registered)
+            "BEGIN\nDECLARE EXIT HANDLER FOR {codes} BEGIN\n\
+             DECLARE EXIT HANDLER FOR {codes} {unknown};\n{late}END;\n{body}\nEND"
         )
+    }
+
+    fn late(&self, op: Op, row: &str) -> String {
+        late::of_row(self.flavour, self.table, self.registered, op, row)
     }
 
     fn key(&self, row: &str) -> Vec<String> {
         self.table.key_columns().map(|c| format!("{row}.{}", quote(&c.name))).collect()
-    }
-
-    fn insert_of(&self, op: Op, row: &str) -> String {
-        let values = mark::values(op, &[], &self.key(row));
-        format!("{} VALUES ({values})", mark::into(self.registered, 0, self.table.key.len()))
     }
 
     /// A delete mark of the old key and an insert mark of the new one.
@@ -111,15 +109,15 @@ impl Text<'_> {
             self.key_changed(&variables),
             variables.join(" OR "),
         );
-        self.protected(&self.update_again(), &body)
+        self.protected(&self.update_late(), &body)
     }
 
     /// Everything is marked, by the old key too if it is another.
-    fn update_again(&self) -> String {
-        let all = vec![mark::ALL.to_owned(); self.registered.bit_columns()];
-        let (moved, written) = (self.moved(), self.written(&all));
-        let same: Vec<String> = self.table.key_columns().map(|c| format!("({})", self.unchanged(c))).collect();
-        format!("IF {} THEN\n{written};\nELSE\n{moved};\nEND IF", same.join(" AND "))
+    fn update_late(&self) -> String {
+        let same: Vec<String> = self.table.key_columns().map(|c| format!("({})", unchanged(self.flavour, c))).collect();
+        let (written, gone, new) =
+            (self.late(Op::Update, "NEW"), self.late(Op::Delete, "OLD"), self.late(Op::Insert, "NEW"));
+        format!("IF {} THEN\n{written}ELSE\n{gone}{new}END IF;\n", same.join(" AND "))
     }
 
     fn key_changed(&self, variables: &[String]) -> String {
@@ -134,33 +132,31 @@ impl Text<'_> {
     fn changed(&self, word: usize) -> String {
         let term = |c: &Column| {
             let id = usize::from(self.registered.id(&c.name)?);
-            (id / BITS == word).then(|| format!("IF({}, 0, {})", self.unchanged(c), 1u64 << (id % BITS)))
+            (id / BITS == word).then(|| format!("IF({}, 0, {})", unchanged(self.flavour, c), 1u64 << (id % BITS)))
         };
         let terms: Vec<String> = self.table.stored_columns().filter_map(term).collect();
         if terms.is_empty() { "0".to_owned() } else { terms.join(" | ") }
     }
+}
 
-    /// That a column has the same bytes before and after.
-    fn unchanged(&self, column: &Column) -> String {
-        let name = quote(&column.name);
-        let (new, old) = (format!("NEW.{name}"), format!("OLD.{name}"));
-        let is = |word: &str| column.sql_type.to_ascii_lowercase().starts_with(word);
-        match column.kind {
-            // By position: labels compare by collation. Not `+ 0`, which MySQL computes as DOUBLE: a SET has 64 bits.
-            Kind::Text if is("enum") || is("set") => {
-                format!("CAST({new} AS UNSIGNED) <=> CAST({old} AS UNSIGNED)")
-            }
-            Kind::Text | Kind::Json => format!("CAST({new} AS BINARY) <=> CAST({old} AS BINARY)"),
-            // 0 = -0, but their bits differ.
-            Kind::Float => format!(
-                "{new} <=> {old} AND ({new} <> 0 OR {new} IS NULL OR CAST({new} AS CHAR) = CAST({old} AS CHAR))"
-            ),
-            // MySQL compares local times, and in the hour that a clock is put back two instants have the same.
-            Kind::Exact if is("timestamp") && self.flavour == Flavour::MySql => {
-                format!("UNIX_TIMESTAMP({new}) <=> UNIX_TIMESTAMP({old})")
-            }
-            Kind::Exact | Kind::Integer | Kind::Bytes | Kind::Geometry => format!("{new} <=> {old}"),
+/// That a column has the same bytes before and after.
+pub(super) fn unchanged(flavour: Flavour, column: &Column) -> String {
+    let name = quote(&column.name);
+    let (new, old) = (format!("NEW.{name}"), format!("OLD.{name}"));
+    let is = |word: &str| column.sql_type.to_ascii_lowercase().starts_with(word);
+    match column.kind {
+        // By position: labels compare by collation. Not `+ 0`, which MySQL computes as DOUBLE: a SET has 64 bits.
+        Kind::Text if is("enum") || is("set") => format!("CAST({new} AS UNSIGNED) <=> CAST({old} AS UNSIGNED)"),
+        Kind::Text | Kind::Json => format!("CAST({new} AS BINARY) <=> CAST({old} AS BINARY)"),
+        // 0 = -0, but their bits differ.
+        Kind::Float => {
+            format!("{new} <=> {old} AND ({new} <> 0 OR {new} IS NULL OR CAST({new} AS CHAR) = CAST({old} AS CHAR))")
         }
+        // MySQL compares local times, and in the hour that a clock is put back two instants have the same.
+        Kind::Exact if is("timestamp") && flavour == Flavour::MySql => {
+            format!("UNIX_TIMESTAMP({new}) <=> UNIX_TIMESTAMP({old})")
+        }
+        Kind::Exact | Kind::Integer | Kind::Bytes | Kind::Geometry => format!("{new} <=> {old}"),
     }
 }
 

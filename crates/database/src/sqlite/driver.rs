@@ -85,6 +85,8 @@ impl SqliteDriver {
     pub fn set_capture(&mut self, on: bool) -> Result<()> {
         let set = |config, on| self.conn.set_db_config(config, on).map_err(|e| self.fault(&e));
         set(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, on)?;
+        // What is captured is a write like the application's: with its constraints and cascades.
+        set(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, on)?;
         // A name that is not there must be an error and not a text; but an application's trigger may rely on it.
         set(DbConfig::SQLITE_DBCONFIG_DQS_DML, on)?;
         self.capturing = on;

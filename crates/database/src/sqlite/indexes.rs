@@ -1,9 +1,11 @@
 //! The unique indexes of a table in full: collations, expressions, conditions. Reading only.
 
+use std::collections::BTreeSet;
+
 use sync_core::Value;
 use sync_store::Result;
 
-use super::tokens::{self, Token};
+use super::tokens::{self, Class, Token};
 use crate::sql::{Fields, Sql};
 
 /// What makes a row unique.
@@ -23,10 +25,42 @@ impl Unique {
         self.condition.is_none() && self.terms.iter().all(|t| t.column.is_some())
     }
 
-    /// The columns it names.
+    /// The columns that are indexed as they are.
     pub fn columns(&self) -> impl Iterator<Item = &str> {
         self.terms.iter().filter_map(|t| t.column.as_deref())
     }
+
+    /// All columns on which it depends, those in expressions and in the condition too.
+    pub fn mentions<'a>(&self, columns: &[&'a str]) -> BTreeSet<&'a str> {
+        let texts = self.terms.iter().map(|t| &t.text).chain(&self.condition);
+        texts.flat_map(|text| mentioned(text, columns)).map(|(_, column)| column).collect()
+    }
+}
+
+/// An expression over columns as one over the columns of a row: `lower(a)` becomes `lower(r."a")`.
+pub(super) fn qualified(text: &str, columns: &[&str], row: &str) -> String {
+    let (mut result, mut at) = (String::new(), 0);
+    for (token, column) in mentioned(text, columns) {
+        result += &text[at..token.start];
+        result += &format!("{row}.{}", super::quote(column));
+        at = token.end();
+    }
+    result + &text[at..]
+}
+
+/// The tokens that stand for columns. A name before `(` is a function, one after COLLATE or AS (in CAST) is not a
+/// column either.
+fn mentioned<'t, 'a>(text: &'t str, columns: &[&'a str]) -> Vec<(Token<'t>, &'a str)> {
+    let all = tokens::tokens(text);
+    let column = |(i, token): (usize, &Token<'t>)| {
+        let is_name = matches!(token.class, Class::Word | Class::Quoted);
+        let is_called = all.get(i + 1).is_some_and(|t| t.is("("));
+        let is_other = i > 0 && (all[i - 1].is("COLLATE") || all[i - 1].is("AS"));
+        let name = token.name();
+        let found = columns.iter().find(|c| c.eq_ignore_ascii_case(&name))?;
+        (is_name && !is_called && !is_other).then_some((*token, *found))
+    };
+    all.iter().enumerate().filter_map(column).collect()
 }
 
 /// One term of an index.
@@ -89,6 +123,20 @@ fn undirected<'t, 'a>(term: &'t [Token<'a>]) -> &'t [Token<'a>] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn columns_in_expressions_are_qualified() {
+        let columns = ["a", "lower", "b c", "nocase", "text"];
+        let cases = [
+            ("lower(A)", "lower(r.\"a\")"),
+            ("lower || [b c] || 'a'", "r.\"lower\" || r.\"b c\" || 'a'"),
+            ("cast(a AS text) COLLATE nocase", "cast(r.\"a\" AS text) COLLATE nocase"),
+            ("1", "1"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(qualified(text, &columns, "r"), expected);
+        }
+    }
 
     #[test]
     fn terms_and_condition_are_found() {

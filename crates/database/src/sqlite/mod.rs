@@ -116,6 +116,11 @@ impl Dialect for SqliteDialect {
         own::own_tables()
     }
 
+    fn list_own_tables(&self) -> &'static str {
+        "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND substr(name, 1, 12) = 'server_sync_' \
+         ORDER BY name = 'server_sync_store', name"
+    }
+
     fn conflict_table(&self) -> Table {
         own::conflict_table()
     }

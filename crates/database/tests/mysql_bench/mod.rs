@@ -124,12 +124,21 @@ impl Bench {
 
     /// The marks of a table in order, and deletes them: `insert 1,x`, `update 1 (a,b)`, `delete 1`, `unknown`.
     pub fn marks(&self, table: &str) -> Vec<String> {
+        self.gather();
         let registered = self.registered(table);
         let mark_table = registered.mark_table();
         let mut app = self.app();
         let rows: Vec<Row> = app.query(format!("SELECT * FROM {mark_table} ORDER BY id")).unwrap();
         app.query_drop(format!("DELETE FROM {mark_table}")).unwrap();
         rows.into_iter().map(|row| shown(registered, row)).collect()
+    }
+
+    /// Moves late marks to where they belong, as the product does before it reads marks.
+    fn gather(&self) {
+        let mut sql = connect(self.server, &self.name, "root", None).unwrap();
+        let schema = self.dialect.read_schema(&mut sql).unwrap();
+        let tables: Vec<_> = self.registered.iter().filter_map(|r| Some((schema.table(&r.name)?, r))).collect();
+        self.dialect.gather_marks(&mut sql, &tables).unwrap();
     }
 
     /// As [`Bench::marks`], sorted and without repetitions: for marks made by statements of many rows.

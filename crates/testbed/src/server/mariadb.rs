@@ -112,7 +112,7 @@ fn command(options: &Options, home: &Path, port: u16) -> Result<Vec<String>> {
 
 fn place(home: &Path, port: u16) -> [String; 6] {
     [
-        // A server that starts removes all temporary tables from there, those of others too.
+        // A server that starts clears this folder of temporary tables, also of those another server still uses.
         format!("--tmpdir={}", home.display()),
         format!("--datadir={}", home.join("data").display()),
         format!("--socket={}", home.join("socket").display()),

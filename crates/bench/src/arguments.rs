@@ -1,0 +1,107 @@
+//! The command line of the benches. Parsing only.
+
+/// How it is called.
+pub const USAGE: &str = "usage: sync_bench capture|catchup|idle|memory|all [--samples N] [--rows N] [--transactions N]
+  --samples N       repetitions of which the median is printed (5)
+  --rows N          changed rows of a catch-up (200000)
+  --transactions 1|10|bulk   only this size of transaction in the catch-up";
+
+/// What is measured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bench {
+    /// Commits of the application, with our triggers and without.
+    Capture,
+    /// Bringing a site up to date, beside row-based replication.
+    Catchup,
+    /// A round with nothing to do.
+    Idle,
+    /// The most memory a round takes.
+    Memory,
+    /// Everything.
+    All,
+    /// Not for people: one round between the servers on these ports, in a process whose memory is then looked at.
+    Child {
+        /// The master's port.
+        master: u16,
+        /// The slave's.
+        slave: u16,
+    },
+}
+
+/// The parsed command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arguments {
+    /// What is measured.
+    pub bench: Bench,
+    /// Repetitions.
+    pub samples: usize,
+    /// Rows of a catch-up.
+    pub rows: u32,
+    /// Only this size of transaction; 0 is the bulk statement.
+    pub transactions: Option<u32>,
+}
+
+impl Arguments {
+    /// Parses the words after the program's name.
+    pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
+        let name = words.next().ok_or("say what to measure")?;
+        let bench = match name.as_str() {
+            "capture" => Bench::Capture,
+            "catchup" => Bench::Catchup,
+            "idle" => Bench::Idle,
+            "memory" => Bench::Memory,
+            "all" => Bench::All,
+            "child" => Bench::Child { master: number(words.next())?, slave: number(words.next())? },
+            other => return Err(format!("there is no bench {other}")),
+        };
+        let mut arguments = Arguments { bench, samples: 5, rows: 200_000, transactions: None };
+        while let Some(option) = words.next() {
+            arguments.set(&option, words.next())?;
+        }
+        Ok(arguments)
+    }
+
+    fn set(&mut self, option: &str, value: Option<String>) -> Result<(), String> {
+        match option {
+            "--samples" => self.samples = number::<usize>(value)?.max(1),
+            "--rows" => self.rows = number::<u32>(value)?.max(10),
+            "--transactions" if value.as_deref() == Some("bulk") => self.transactions = Some(0),
+            "--transactions" => self.transactions = Some(number(value)?),
+            other => return Err(format!("there is no option {other}")),
+        }
+        Ok(())
+    }
+
+    /// Whether this bench was asked for.
+    pub fn wants(&self, bench: &Bench) -> bool {
+        self.bench == Bench::All || self.bench == *bench
+    }
+}
+
+fn number<T: std::str::FromStr>(word: Option<String>) -> Result<T, String> {
+    let word = word.ok_or("a number is missing")?;
+    word.parse().map_err(|_| format!("{word} is not a number that fits"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Arguments, String> {
+        Arguments::parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn options_are_read() {
+        let parsed = parse("catchup --samples 3 --rows 1000 --transactions bulk").expect("a right line");
+        assert_eq!(parsed, Arguments { bench: Bench::Catchup, samples: 3, rows: 1000, transactions: Some(0) });
+        assert!(parsed.wants(&Bench::Catchup) && !parsed.wants(&Bench::Idle));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (line, word) in [("", "what"), ("fast", "fast"), ("all --samples x", "x"), ("all --rows", "missing")] {
+            assert!(parse(line).is_err_and(|e| e.contains(word)), "{line}");
+        }
+    }
+}

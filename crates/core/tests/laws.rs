@@ -1,0 +1,175 @@
+//! The laws of merging, on states that really arise: histories of several sites in the simulator.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod simulator;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use simulator::{Did, Event, KEYS, Step, World, step, topologies};
+use sync_core::merge::{join, merge};
+use sync_core::{ColumnId, Conflict, ConflictKind, Row, RowState, Value};
+
+fn config(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+/// Clocks, steps, and which of the four topologies brings everybody together in the end.
+fn history(lineages: bool) -> impl Strategy<Value = (Vec<i64>, Vec<Step>, usize)> {
+    (2..=4usize).prop_flat_map(move |n| {
+        let skews = proptest::collection::vec(-30..30i64, n);
+        (skews, proptest::collection::vec(step(n, lineages), 0..60), 0..4usize)
+    })
+}
+
+fn run(lineages: bool, (skews, steps, topology): &(Vec<i64>, Vec<Step>, usize)) -> World {
+    let mut world = World::new(skews, lineages);
+    world.run(steps);
+    world.settle(&topologies(skews.len())[*topology]);
+    world
+}
+
+/// What decides and what is shown; a grave's remembered cells are neither.
+fn content(row: Option<Row>) -> Option<(RowState, Option<Vec<Value>>)> {
+    row.map(|r| {
+        let live = r.state.is_live();
+        let mut state = r.state;
+        state.seen = Default::default();
+        if !live {
+            state.cells.clear();
+        }
+        (state, r.values.filter(|_| live))
+    })
+}
+
+/// Neither shown, nor overwritten by somebody who had seen it, nor listed.
+fn is_lost(world: &World, event: &Event) -> bool {
+    let shown = world.sites[0].visible().get(&event.key);
+    let is_shown = match event.did {
+        Did::Cell(column) => shown.is_some_and(|row| row[usize::from(column)] == event.value),
+        Did::Insert => true,
+        Did::Delete => shown.is_none(),
+    };
+    let is_listed = |(key, c): &(u8, Conflict)| *key == event.key && lists(c, event);
+    let here = || world.events.iter().filter(|f| f.key == event.key);
+    let is_overwritten = |f: &Event| {
+        let overwrites = matches!(f.did, Did::Insert | Did::Delete) || f.did == event.did;
+        overwrites && f.stamp > event.stamp && f.before.covers(event.stamp)
+    };
+    let stands_for = |f: &Event| (event.did, f.did) == (Did::Delete, Did::Delete) && same_delete(world, f, event);
+    !(is_shown || world.conflicts().any(is_listed) || here().any(is_overwritten) || here().any(stands_for))
+}
+
+/// Of two deletes of one row either stands for the other: the later, and one that somebody knew who inserted again.
+fn same_delete(world: &World, other: &Event, event: &Event) -> bool {
+    let known = |f: &Event| f.key == other.key && f.did == Did::Insert && f.before.covers(other.stamp);
+    other.stamp > event.stamp || other.lineage == event.lineage && world.events.iter().any(known)
+}
+
+fn lists(conflict: &Conflict, event: &Event) -> bool {
+    match (conflict.kind, event.did) {
+        (ConflictKind::DeleteLost, Did::Delete) => conflict.loser == event.stamp,
+        (ConflictKind::Cell(c), Did::Cell(column)) => c == column && conflict.losing == [event.value.clone()],
+        (ConflictKind::Insert | ConflictKind::UpdateLost, Did::Cell(column)) => {
+            conflict.losing.get(usize::from(column)) == Some(&event.value)
+        }
+        _ => false,
+    }
+}
+
+fn column(kind: ConflictKind) -> Option<ColumnId> {
+    match kind {
+        ConflictKind::Cell(column) => Some(column),
+        _ => None,
+    }
+}
+
+fn check_convergence(world: &World) {
+    for site in &world.sites[1..] {
+        assert_eq!(site.visible(), world.sites[0].visible(), "sites show different data");
+        for key in 0..KEYS {
+            assert_eq!(content(site.row(key)), content(world.sites[0].row(key)), "key {key}");
+        }
+    }
+}
+
+fn check_nothing_lost(world: &World) {
+    for event in &world.events {
+        assert!(!is_lost(world, event), "vanished: {event:#?}");
+    }
+}
+
+/// A site notices a conflict once: under one id, one value is set aside. (A row that came back and was lost again is
+/// another conflict; it then has other values.) Where keys are inserted again, a delete can lose, win and lose again
+/// as lineages arrive: then it loses against another winner.
+fn check_noticed_once(world: &World, lineages: bool) {
+    let mut known: BTreeMap<_, &Conflict> = BTreeMap::new();
+    for site in &world.sites {
+        let mut here = BTreeSet::new();
+        for (key, conflict) in &site.noticed {
+            let id = (*key, column(conflict.kind), conflict.loser, conflict.losing.clone());
+            let winner = lineages.then_some(conflict.winner);
+            assert!(here.insert((id.clone(), winner)), "noticed twice at one site: {conflict:#?}");
+            let first = known.entry(id).or_insert(conflict);
+            let same_winner = first.winner == conflict.winner && column(first.kind).is_some();
+            assert!(!same_winner || first.winning == conflict.winning, "one id, two winners");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(config(1_500))]
+
+    #[test]
+    fn all_sites_end_with_the_same_rows(history in history(true)) {
+        check_convergence(&run(true, &history));
+    }
+
+    #[test]
+    fn nothing_vanishes_without_a_later_writer_who_saw_it_or_an_entry_in_the_list(history in history(false)) {
+        let world = run(false, &history);
+        check_convergence(&world);
+        check_nothing_lost(&world);
+        check_noticed_once(&world, false);
+    }
+
+    #[test]
+    fn nothing_vanishes_where_keys_are_inserted_again(history in history(true)) {
+        let world = run(true, &history);
+        check_nothing_lost(&world);
+        check_noticed_once(&world, true);
+    }
+
+    #[test]
+    fn merging_is_commutative_associative_and_idempotent(history in history(true), pick in any::<[u16; 3]>()) {
+        let (skews, steps, _) = &history;
+        let mut world = World::new(skews, true);
+        world.run(steps);
+        for key in 0..KEYS {
+            let mut rows: Vec<Row> = world.sites.iter().filter_map(|s| s.row(key)).collect();
+            rows.extend(world.messages.iter().filter(|(k, _)| *k == key).map(|(_, r)| r.clone()));
+            if rows.is_empty() {
+                continue;
+            }
+            let [a, b, c] = pick.map(|i| &rows[usize::from(i) % rows.len()]);
+            laws(a, b, c);
+        }
+    }
+}
+
+fn laws(a: &Row, b: &Row, c: &Row) {
+    assert_eq!(join(&a.state, &a.state), a.state);
+    assert_eq!(join(&a.state, &b.state), join(&b.state, &a.state));
+    assert_eq!(join(&join(&a.state, &b.state), &c.state), join(&a.state, &join(&b.state, &c.state)));
+    let merged = |a: &Row, b: &Row| merge(a, b).row;
+    assert_eq!(content(Some(merged(a, a))), content(Some(a.clone())));
+    assert_eq!(content(Some(merged(a, b))), content(Some(merged(b, a))));
+    let (left, right) = (merged(&merged(a, b), c), merged(a, &merged(b, c)));
+    assert_eq!(content(Some(left)), content(Some(right)));
+    let conflicts = |a: &Row, b: &Row| {
+        let mut all = merge(a, b).conflicts;
+        all.sort_by_key(|c| (c.kind, c.loser));
+        all
+    };
+    assert_eq!(conflicts(a, b), conflicts(b, a), "both sides notice the same");
+}

@@ -1,0 +1,47 @@
+//! A slave: reachable, prepared, and fit to be synchronised with. What the handshake says here is what a round would
+//! say.
+
+use std::cell::RefCell;
+
+use sync_config::Link;
+use sync_database::Database;
+use sync_engine::handshake::{self, Agreement};
+use sync_engine::{EngineError, open};
+use sync_store::Store;
+
+use super::Report;
+
+/// Checks the site at the other end of a link.
+pub(super) fn check(report: &mut Report, link: &Link, own: Option<&RefCell<Database>>) {
+    let lang = report.output.lang;
+    let subject = format!("link {}", link.slave);
+    let mut remote = match open::open_remote(link) {
+        Ok(remote) => remote,
+        Err(e) => return report.error(&subject, e),
+    };
+    report.ok(&subject, lang.check_peer(&link.slave));
+    let Some(own) = own else {
+        return report.warn(&subject, lang.check_peer_alone(&link.slave), None);
+    };
+    match agree(report, link, &mut own.borrow_mut(), &mut remote) {
+        Ok(agreement) => tell(report, &subject, link, &agreement),
+        Err(e) => report.error(&subject, e),
+    }
+}
+
+fn agree(report: &Report, link: &Link, own: &mut Database, remote: &mut Database) -> Result<Agreement, EngineError> {
+    remote.drain()?;
+    let expected = open::options(report.settings, link).expected;
+    handshake::check(&own.describe()?, &remote.describe()?, &expected)
+}
+
+fn tell(report: &mut Report, subject: &str, link: &Link, agreement: &Agreement) {
+    let lang = report.output.lang;
+    report.ok(subject, lang.check_agreed(&link.slave, agreement.tables.len()));
+    for table in &agreement.paused {
+        report.skipped(subject, lang.table_paused(&table.name, &table.reason));
+    }
+    for table in &agreement.refused {
+        report.warn(subject, lang.table_refused(&table.name, &table.reason), None);
+    }
+}

@@ -1,0 +1,42 @@
+//! `server_sync uninstall`: removes everything of ours from this site's database, and what is remembered of it.
+//! The application's own tables and data stay as they are.
+
+use std::io::{BufRead, IsTerminal, Write};
+
+use sync_config::Settings;
+use sync_database::Database;
+use sync_engine::{Kind, lock, open};
+
+use crate::arguments::Cli;
+use crate::commands::settings;
+use crate::failure::{Failure, Result};
+use crate::json;
+use crate::output::{Line, Output, Style};
+
+/// Removes it, after asking.
+pub fn run(cli: &Cli, yes: bool, output: &Output) -> Result<u8> {
+    let settings = settings(&cli.common, output.lang)?;
+    let lang = output.lang;
+    if !yes && !cli.common.force && !confirmed(&settings, output)? {
+        return Err(Failure::new(Kind::Interrupted, lang.uninstall_kept()));
+    }
+    let _lock = lock::acquire(&settings.state_dir(), "uninstall", cli.common.force)?;
+    let tables = Database::uninstall(open::connect(&settings.database)?)?;
+    // What is remembered of a store that is gone would mislead nobody, but it is of no use either.
+    let _ = std::fs::remove_file(settings.state_dir().join("state.json"));
+    output.object(&json::uninstalled(&settings, tables));
+    output.say(Line::new().add(Style::Green, lang.uninstalled(&settings.vd, &settings.site)));
+    Ok(0)
+}
+
+fn confirmed(settings: &Settings, output: &Output) -> Result<bool> {
+    let lang = output.lang;
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::usage(lang.uninstall_unasked()).hint(lang.uninstall_unasked_hint()));
+    }
+    output.complain(lang.uninstall_question(&settings.vd, &settings.site));
+    let _ = write!(std::io::stderr(), "> ").and_then(|()| std::io::stderr().flush());
+    let mut answer = String::new();
+    let read = std::io::stdin().lock().read_line(&mut answer);
+    Ok(read.is_ok() && answer.trim() == settings.vd.as_str())
+}

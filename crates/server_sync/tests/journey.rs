@@ -1,0 +1,132 @@
+//! Whole ways through the program, as two administrators would go them.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use support::pair;
+
+#[test]
+fn from_nothing_to_two_sites_in_step() {
+    let sites = pair();
+    sites.lyon.run(&["init-site"]).says(0, &["lyon (number 2) is prepared; synchronised tables: 2"]);
+    sites.geneva.run(&["init-site"]).says(0, &["geneva (number 1) is prepared"]);
+    // An empty site is filled.
+    sites.geneva.run(&[]).says(0, &["lyon: 0 rows received, 2 rows sent"]);
+    sites.assert_same();
+    // Nothing to do, nothing to say.
+    assert_eq!(sites.geneva.run(&[]).expect(0).all(), "exit 0\n");
+    // Both sites work.
+    sites.geneva.sql("UPDATE customers SET phone='11' WHERE id=1; INSERT INTO notes VALUES (1, 'from geneva')");
+    sites.lyon.sql("UPDATE customers SET city='Carouge' WHERE id=1; DELETE FROM customers WHERE id=2");
+    sites.geneva.run(&["-v"]).says(0, &["2 rows received, 2 rows sent", "customers: received 2, sent 1"]);
+    sites.assert_same();
+    assert_eq!(sites.lyon.one("SELECT CONCAT(city, phone) FROM customers"), "Carouge11");
+}
+
+#[test]
+fn a_conflict_is_kept_shown_and_put_back_everywhere() {
+    let sites = pair();
+    sites.acquaint();
+    // Lyon is later, and within one millisecond its higher number decides.
+    sites.geneva.sql("UPDATE customers SET phone='geneva' WHERE id=1");
+    sites.lyon.sql("UPDATE customers SET phone='lyon' WHERE id=1");
+    sites.geneva.run(&[]).says(3, &["1 conflict, the losing values are kept: server_sync conflicts -vd crm"]);
+    sites.assert_same();
+    sites.geneva.run(&[]).expect(0);
+    // The list is the same at both sites.
+    let [at_geneva, at_lyon] = [&sites.geneva, &sites.lyon].map(|s| {
+        let said = s.run(&["conflicts", "--json"]).expect(0);
+        let entries = said.json("conflict");
+        assert_eq!(entries.len(), 1, "{}", said.all());
+        entries[0].clone()
+    });
+    assert_eq!(at_geneva["id"], at_lyon["id"]);
+    assert_eq!(at_geneva["winning"][0], "lyon");
+    assert_eq!((&at_geneva["loser"]["site"], &at_geneva["losing"][0]), (&"geneva".into(), &"geneva".into()));
+    let id = at_geneva["id"].as_str().unwrap();
+    sites.geneva.run(&["conflicts"]).says(0, &["customers 1, phone", "lyon", "set aside", &id[..8]]);
+    sites.lyon.run(&["conflicts", "show", &id[..6]]).says(0, &["without knowing of each other", "restore"]);
+    sites.lyon.run(&["conflicts", "restore", id]).says(0, &["customers 1, phone: put back: geneva"]);
+    sites.geneva.run(&[]).says(0, &["received"]);
+    sites.assert_same();
+    assert_eq!(sites.geneva.one("SELECT phone FROM customers WHERE id=1"), "geneva");
+    sites.geneva.run(&["conflicts"]).says(0, &["no conflicts"]);
+    sites.geneva.run(&["conflicts", "list", "--all"]).says(0, &["(put back)"]);
+    sites.geneva.run(&["conflicts", "restore", "zz"]).says(1, &["no conflict has an id that begins with zz"]);
+}
+
+#[test]
+fn a_dry_run_says_what_it_would_do_and_writes_nothing() {
+    let sites = pair();
+    sites.acquaint();
+    sites.geneva.sql("UPDATE customers SET phone='g' WHERE id=1");
+    sites.lyon.sql("INSERT INTO notes VALUES (2, 'from lyon')");
+    let before =
+        (sites.geneva.dump(), sites.lyon.dump(), std::fs::read(sites.geneva.state().join("state.json")).unwrap());
+    sites.geneva.run(&["-dry-run"]).says(0, &["1 row would be received, 1 row sent; nothing was written"]);
+    let state = std::fs::read(sites.geneva.state().join("state.json")).unwrap();
+    assert_eq!((sites.geneva.dump(), sites.lyon.dump(), state), before);
+    sites.geneva.run(&[]).says(0, &["1 row received, 1 row sent"]);
+    sites.assert_same();
+}
+
+#[test]
+fn programs_read_json_lines() {
+    let sites = pair();
+    let said = sites.lyon.run(&["init-site", "-json"]).expect(0);
+    assert_eq!(said.json("prepared")[0]["site"], "lyon");
+    let round = &sites.geneva.run(&["-json"]).expect(0).json("round")[0];
+    assert_eq!((&round["peer"], &round["sent"]["customers"]["inserted"]), (&"lyon".into(), &2.into()));
+    assert!(round["time"].as_str().unwrap().ends_with('Z') && round["compared"] == true);
+    let status = &sites.geneva.run(&["status", "-json"]).expect(0).json("status")[0];
+    assert_eq!((&status["links"][0]["slave"], &status["pending"]), (&"lyon".into(), &0.into()));
+    assert!(status["links"][0]["last_success"].is_string() && status["running"].is_null());
+    let checks = sites.geneva.run(&["check", "-json"]).expect(0).json("check");
+    assert!(checks.iter().all(|c| c["level"] != "error") && checks.len() > 5, "{checks:?}");
+    // Trouble is JSON as well.
+    let said = sites.geneva.run(&["-json", "conflicts", "show", "none"]).expect(1);
+    assert_eq!(said.json("exit_error")[0]["code"], 1);
+}
+
+#[test]
+fn status_and_check_speak_to_people() {
+    let sites = pair();
+    sites
+        .geneva
+        .run(&["status"])
+        .says(3, &["crm at geneva (number 1)", "lyon: never synchronised yet", "not been prepared"]);
+    sites.geneva.run(&["check"]).says(10, &["has not been prepared", "init-site -vd crm"]);
+    sites.acquaint();
+    sites.geneva.sql("CREATE TABLE heap (a INT)").run(&["check"]).says(
+        0,
+        &[
+            "database: reachable",
+            "lyon: reachable and prepared",
+            "tables alike: 2",
+            "table heap cannot be synchronised",
+        ],
+    );
+    sites.geneva.sql("INSERT INTO notes VALUES (1, 'x')");
+    sites.geneva.run(&["status"]).says(0, &["lyon: in step", "changes waiting to be stamped: 1"]);
+    sites.lyon.run(&["status"]).says(0, &["rounds are started by geneva"]);
+    sites.geneva.run(&["status", "--lang", "fr"]).says(0, &["à geneva (numéro 1)", "modifications à estampiller : 1"]);
+}
+
+#[test]
+fn a_slave_has_nothing_to_start() {
+    let sites = pair();
+    sites.lyon.run(&[]).says(0, &["this site is ready; geneva starts the rounds of crm"]);
+}
+
+#[test]
+fn uninstall_asks_and_leaves_nothing() {
+    let sites = pair();
+    sites.acquaint();
+    let before = sites.geneva.dump();
+    sites.geneva.run(&["uninstall"]).says(2, &["there is no terminal", "--yes"]);
+    assert!(sites.geneva.objects() > 0);
+    sites.geneva.run(&["uninstall", "--yes"]).says(0, &["nothing of server_sync is left"]);
+    assert_eq!((sites.geneva.objects(), sites.geneva.dump()), (0, before));
+    sites.geneva.sql("INSERT INTO notes VALUES (9, 'still works')");
+    sites.geneva.run(&["uninstall", "-force"]).expect(0);
+}

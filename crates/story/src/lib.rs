@@ -1,0 +1,60 @@
+//! The story suite: what every store of the database kind must do, told as stories of several sites and run against
+//! each kind. Development only; it knows no driver, a test brings a [`Bench`].
+//!
+//! A story writes as an application does, runs rounds of the real engine, and ends with [`Network::finish`]: all
+//! sites hold the same rows, a further round of all links moves nothing, and no mark is left.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod bench;
+mod faulty;
+mod network;
+mod schema;
+pub mod stories;
+
+pub use bench::{Bench, BenchSite};
+pub use network::{Network, VD, names};
+pub use schema::{EXCLUDED, Speech, schema};
+
+/// Makes a `#[test]` of every story. The argument is an expression of type `Option<impl Bench>`, evaluated in each;
+/// `None` skips the story (the bench says why).
+#[macro_export]
+macro_rules! stories {
+    ($bench:expr) => {
+        $crate::stories! { @ $bench;
+            contact: empty_master_is_filled, empty_slave_is_filled, two_empty_sites, equal_sites_move_nothing,
+                overlapping_sites_are_united, the_slave_can_be_preferred, written_cells_beat_cells_from_before,
+                an_insert_beats_a_row_from_before, a_delete_counts_on_first_contact, init_compares_again;
+            changes: inserts_updates_and_deletes_go_both_ways, nulls, a_row_deleted_and_inserted_again, a_replaced_row,
+                a_row_that_came_and_went, many_changes_of_one_row, cascades_travel;
+            conflicts: different_columns_both_survive, the_same_column, the_earlier_write_at_the_other_site,
+                the_same_value_is_no_conflict, a_later_delete, a_later_update, two_inserts_of_one_key,
+                two_equal_inserts, restoring_a_cell, restoring_a_row, restoring_a_delete, an_overwrite_is_no_conflict,
+                one_conflict_noticed_at_two_sites, rows_lost_in_two_versions;
+            keys: composite, binary, text_differing_in_case, updated, swapped_case_at_both_sites, long_text;
+            topology: chain, star, ring, mesh, a_site_that_was_away, a_site_that_joins;
+            interruption: before_and_after_every_call, in_the_middle_of_many_batches, connections_cut,
+                a_batch_applied_twice, reopened_between_rounds;
+            restore: an_old_copy, an_old_copy_that_was_used, told_by_a_third_site, a_copy_from_before_first_contact,
+                deleted_rows_stay_deleted;
+            schemas: a_column_added_here_then_there, a_column_added_while_rows_lie_in_graves, a_column_renamed,
+                a_column_dropped, a_table_created_at_one_site_then_the_other, a_table_created_with_rows_at_both,
+                columns_in_another_order_on_first_contact, excluded_tables_stay;
+            safety: mass_deletes_halt, mass_deletes_of_a_paused_table_halt, a_preview_writes_nothing,
+                a_preview_of_first_contact_writes_nothing;
+            constraints: a_parked_row_returns, a_parked_row_returns_when_it_is_changed, swapped_unique_values,
+                a_collision_among_many_rows, a_case_collision_harms_nobody;
+            sizes: a_big_value, much_text, big_values_in_graves;
+            triggers: fire_where_written_only;
+        }
+    };
+    (@ $bench:expr; $($module:ident: $($story:ident),+;)+) => {
+        $(mod $module {
+            $(#[test]
+            fn $story() {
+                if let Some(bench) = { use super::*; $bench } {
+                    $crate::stories::$module::$story(&bench);
+                }
+            })+
+        })+
+    };
+}

@@ -1,0 +1,70 @@
+//! The schema of the stories: small, and with everything that stories need. Text only.
+
+/// Patterns of the tables that the settings leave out.
+pub const EXCLUDED: [&str; 1] = ["local_*"];
+
+/// The words that differ between kinds of database.
+#[derive(Clone, Copy, Debug)]
+pub struct Speech {
+    /// Long text.
+    pub text: &'static str,
+    /// Long bytes.
+    pub blob: &'static str,
+    /// Sixteen bytes.
+    pub binary: &'static str,
+    /// Put after the type of a text that is compared without regard to case.
+    pub no_case: &'static str,
+    /// An expression for a text of so many characters, all `x`; the number is put for `{n}`.
+    pub repeat: &'static str,
+}
+
+impl Speech {
+    /// MySQL and MariaDB.
+    pub const MYSQL: Speech = Speech {
+        text: "MEDIUMTEXT",
+        blob: "LONGBLOB",
+        binary: "BINARY(16)",
+        no_case: "COLLATE utf8mb4_unicode_ci",
+        repeat: "REPEAT('x', {n})",
+    };
+    /// SQLite.
+    pub const SQLITE: Speech = Speech {
+        text: "TEXT",
+        blob: "BLOB",
+        binary: "BLOB",
+        no_case: "COLLATE NOCASE",
+        repeat: "printf('%.*c', {n}, 'x')",
+    };
+
+    /// An expression for a text of `n` characters, all `x`.
+    pub fn repeat(&self, n: usize) -> String {
+        self.repeat.replace("{n}", &n.to_string())
+    }
+}
+
+/// The statements that make the schema, one by one.
+pub fn schema(speech: &Speech) -> Vec<String> {
+    let Speech { text, blob, binary, no_case, .. } = speech;
+    vec![
+        format!(
+            "CREATE TABLE person (id BIGINT NOT NULL PRIMARY KEY, name VARCHAR(100), email VARCHAR(100) UNIQUE, age INT, note {text})"
+        ),
+        "CREATE TABLE membership (person BIGINT NOT NULL, team BIGINT NOT NULL, role VARCHAR(30), \
+         PRIMARY KEY (person, team))"
+            .to_owned(),
+        format!("CREATE TABLE word (word VARCHAR(100) {no_case} NOT NULL PRIMARY KEY, meaning VARCHAR(200))"),
+        format!("CREATE TABLE token (id {binary} NOT NULL PRIMARY KEY, label VARCHAR(50))"),
+        "CREATE TABLE team (id BIGINT NOT NULL PRIMARY KEY, name VARCHAR(50))".to_owned(),
+        "CREATE TABLE task (id BIGINT NOT NULL PRIMARY KEY, team BIGINT, title VARCHAR(100), \
+         FOREIGN KEY (team) REFERENCES team (id) ON DELETE CASCADE)"
+            .to_owned(),
+        format!("CREATE TABLE doc (id BIGINT NOT NULL PRIMARY KEY, body {blob}, words {text})"),
+        "CREATE TABLE invoice (id BIGINT NOT NULL PRIMARY KEY, total INT)".to_owned(),
+        "CREATE TABLE audit (invoice BIGINT NOT NULL, place VARCHAR(30) NOT NULL, PRIMARY KEY (invoice, place))"
+            .to_owned(),
+        "CREATE TABLE local_place (name VARCHAR(30) NOT NULL PRIMARY KEY)".to_owned(),
+        "CREATE TRIGGER invoice_inserted AFTER INSERT ON invoice FOR EACH ROW BEGIN \
+         INSERT INTO audit (invoice, place) SELECT NEW.id, name FROM local_place; END"
+            .to_owned(),
+    ]
+}

@@ -1,0 +1,152 @@
+//! First contact: sites that have no common history.
+
+use super::PAIR;
+use crate::{Bench, BenchSite, Network};
+
+fn fill(network: &mut Network<impl BenchSite>, site: usize) {
+    for sql in [
+        "INSERT INTO person (id, name, email, age) VALUES (1, 'Ann', 'ann@x', 30), (2, 'Bob', NULL, NULL), (3, 'Cid', 'cid@x', 0)",
+        "INSERT INTO membership (person, team, role) VALUES (1, 1, 'lead'), (1, 2, 'guest'), (2, 1, NULL)",
+        "INSERT INTO word (word, meaning) VALUES ('Ångström', 'unit'), ('zebra', 'animal')",
+        "INSERT INTO token (id, label) VALUES (x'000102030405060708090a0b0c0d0e0f', 'first')",
+        "INSERT INTO team (id, name) VALUES (1, 'red'), (2, 'blue')",
+        "INSERT INTO task (id, team, title) VALUES (1, 1, 'paint'), (2, NULL, 'none')",
+    ] {
+        network.app(site, sql);
+    }
+}
+
+fn one_is_filled(bench: &impl Bench, filled: usize) {
+    let mut network = Network::unprepared(bench, 2);
+    fill(&mut network, filled);
+    network.prepare();
+    let report = network.round(0, 1);
+    assert!(report.compared);
+    assert_eq!(report.pulled.total().inserted + report.pushed.total().inserted, 13);
+    network.shows("SELECT COUNT(*) FROM membership", &["3"]);
+    assert_eq!(network.conflicts(0), []);
+    network.finish(&PAIR);
+}
+
+/// The master has no row.
+pub fn empty_master_is_filled(bench: &impl Bench) {
+    one_is_filled(bench, 1);
+}
+
+/// The slave has no row.
+pub fn empty_slave_is_filled(bench: &impl Bench) {
+    one_is_filled(bench, 0);
+}
+
+/// Neither has a row; what comes then is exchanged.
+pub fn two_empty_sites(bench: &impl Bench) {
+    let mut network = Network::new(bench, 2);
+    assert!(network.round(0, 1).is_quiet());
+    fill(&mut network, 0);
+    network.app(1, "INSERT INTO team (id, name) VALUES (7, 'green')");
+    network.round(0, 1);
+    network.shows("SELECT COUNT(*) FROM team", &["3"]);
+    network.finish(&PAIR);
+}
+
+/// Two copies of the same data: nothing moves.
+pub fn equal_sites_move_nothing(bench: &impl Bench) {
+    let mut network = Network::unprepared(bench, 2);
+    fill(&mut network, 0);
+    fill(&mut network, 1);
+    network.prepare();
+    let report = network.round(0, 1);
+    assert!(report.compared && report.is_quiet(), "{:?}", report.by_table());
+    assert_eq!(network.conflicts(0), []);
+    network.app(0, "UPDATE person SET age=31 WHERE id=1");
+    network.app(1, "DELETE FROM person WHERE id=2");
+    network.finish(&PAIR);
+    network.shows("SELECT id, age FROM person ORDER BY id", &["1|31", "3|0"]);
+}
+
+fn overlapping(bench: &impl Bench, prefer_slave: bool) {
+    let mut network = Network::unprepared(bench, 2);
+    for (site, name) in [(0, "master"), (1, "slave")] {
+        network.app(site, "INSERT INTO person (id, name, age) VALUES (1, 'same', 1)");
+        network.app(site, &format!("INSERT INTO person (id, name, age) VALUES (2, '{name}', 2)"));
+        network.app(site, &format!("INSERT INTO person (id, name) VALUES ({}, 'only {name}')", 10 + site));
+        network.app(site, "INSERT INTO membership (person, team, role) VALUES (1, 1, 'lead')");
+    }
+    network.prepare();
+    network.round_with(0, 1, |o| o.prefer_slave = prefer_slave);
+    let (winner, loser) = if prefer_slave { ("slave", "master") } else { ("master", "slave") };
+    let expected =
+        ["1|same|1".to_owned(), format!("2|{winner}|2"), "10|only master|NULL".into(), "11|only slave|NULL".into()];
+    network.shows("SELECT id, name, age FROM person ORDER BY id", &expected.each_ref().map(String::as_str));
+    let conflict = network.only_conflict(0);
+    assert_eq!((conflict.kind.as_str(), conflict.column.as_deref()), ("cell", Some("name")));
+    assert_eq!(
+        (conflict.winning[0].to_string(), conflict.losing[0].to_string()),
+        (winner.to_owned(), loser.to_owned())
+    );
+    network.finish(&PAIR);
+    assert_eq!(network.conflicts(1), [conflict]);
+}
+
+/// Rows of one side are united; the master's cells win by default and the others are listed.
+pub fn overlapping_sites_are_united(bench: &impl Bench) {
+    overlapping(bench, false);
+}
+
+/// The settings can let the slave win.
+pub fn the_slave_can_be_preferred(bench: &impl Bench) {
+    overlapping(bench, true);
+}
+
+/// A cell that was written since preparing wins against one from before, which is listed.
+pub fn written_cells_beat_cells_from_before(bench: &impl Bench) {
+    let mut network = Network::unprepared(bench, 2);
+    network.app(0, "INSERT INTO person (id, name) VALUES (1, 'old at 1')");
+    network.app(1, "INSERT INTO person (id, name) VALUES (1, 'old at 2')");
+    network.prepare();
+    network.app(1, "UPDATE person SET name='new at 2' WHERE id=1");
+    network.round(0, 1);
+    network.finish(&PAIR);
+    network.shows("SELECT name FROM person", &["new at 2"]);
+    assert_eq!(network.only_conflict(0).losing[0].to_string(), "old at 1");
+}
+
+/// A row that was inserted since preparing wins against one from before under its key, which is listed whole.
+pub fn an_insert_beats_a_row_from_before(bench: &impl Bench) {
+    let mut network = Network::unprepared(bench, 2);
+    network.app(0, "INSERT INTO person (id, name, age) VALUES (1, 'from before', 5)");
+    network.prepare();
+    network.app(1, "INSERT INTO person (id, name, age) VALUES (1, 'inserted', 6)");
+    network.app(1, "INSERT INTO person (id, name) VALUES (2, 'other')");
+    network.round(0, 1);
+    network.finish(&PAIR);
+    network.shows("SELECT name, age FROM person WHERE id=1", &["inserted|6"]);
+    let conflict = network.only_conflict(1);
+    assert_eq!(conflict.losing[1].to_string(), "from before");
+}
+
+/// A row from before that one site deleted since preparing is gone.
+pub fn a_delete_counts_on_first_contact(bench: &impl Bench) {
+    let mut network = Network::unprepared(bench, 2);
+    fill(&mut network, 0);
+    fill(&mut network, 1);
+    network.prepare();
+    network.app(1, "DELETE FROM person WHERE id=3");
+    network.round(0, 1);
+    network.finish(&PAIR);
+    network.shows("SELECT id FROM person ORDER BY id", &["1", "2"]);
+}
+
+/// `-init` finds what capture could not see, and loses nothing.
+pub fn init_compares_again(bench: &impl Bench) {
+    let mut network = Network::unprepared(bench, 2);
+    fill(&mut network, 0);
+    network.prepare();
+    network.round(0, 1);
+    network.app(1, "UPDATE person SET age=77 WHERE id=2");
+    let report = network.round_with(0, 1, |o| o.init = true);
+    assert!(report.compared);
+    network.finish(&PAIR);
+    network.shows("SELECT age FROM person WHERE id=2", &["77"]);
+    assert_eq!(network.conflicts(0), []);
+}

@@ -1,0 +1,17 @@
+//! The stories, by what they are about.
+
+pub mod changes;
+pub mod conflicts;
+pub mod constraints;
+pub mod contact;
+pub mod interruption;
+pub mod keys;
+pub mod restore;
+pub mod safety;
+pub mod schemas;
+pub mod sizes;
+pub mod topology;
+pub mod triggers;
+
+/// The link of two sites.
+pub(crate) const PAIR: [(usize, usize); 1] = [(0, 1)];

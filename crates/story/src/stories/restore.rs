@@ -1,0 +1,109 @@
+//! A site whose database is replaced by an older copy of itself.
+
+use super::PAIR;
+use crate::{Bench, BenchSite, Network};
+
+/// What was published and lost comes back from the others, and the restored site goes on in a new incarnation.
+pub fn an_old_copy(bench: &impl Bench) {
+    let mut network = Network::new(bench, 2);
+    network.app(0, "INSERT INTO person (id, name) VALUES (1, 'early'), (2, 'early')");
+    network.finish(&PAIR);
+    let copy = network.sites[0].copy();
+    let incarnation = network.incarnation(0);
+    network.app(0, "INSERT INTO person (id, name) VALUES (3, 'published')");
+    network.app(0, "UPDATE person SET name='published' WHERE id=1");
+    network.app(1, "INSERT INTO person (id, name) VALUES (4, 'of the other')");
+    network.finish(&PAIR);
+    network.sites[0].put_back(&copy);
+    assert_eq!(network.rows(0, "SELECT COUNT(*) FROM person"), ["2"]);
+    network.round(0, 1);
+    network.finish(&PAIR);
+    assert_ne!(network.incarnation(0), incarnation);
+    let expected = ["1|published", "2|early", "3|published", "4|of the other"];
+    network.shows("SELECT id, name FROM person ORDER BY id", &expected);
+    network.app(0, "UPDATE person SET name='after' WHERE id=1");
+    network.app(1, "UPDATE person SET name='after' WHERE id=2");
+    network.finish(&PAIR);
+    network.shows("SELECT name FROM person WHERE id < 3", &["after", "after"]);
+}
+
+/// People worked on the old copy before anybody noticed: its seqs were given a second time.
+pub fn an_old_copy_that_was_used(bench: &impl Bench) {
+    let mut network = Network::new(bench, 2);
+    network.app(0, "INSERT INTO person (id, name) VALUES (1, 'early'), (2, 'early')");
+    network.finish(&PAIR);
+    let copy = network.sites[0].copy();
+    network.app(0, "UPDATE person SET name='lost and found' WHERE id=1");
+    network.app(0, "INSERT INTO person (id, name) VALUES (3, 'lost and found')");
+    network.finish(&PAIR);
+    network.sites[0].put_back(&copy);
+    for i in 10..20 {
+        network.app(0, &format!("INSERT INTO person (id, name) VALUES ({i}, 'on the copy')"));
+        network.store(0).drain().unwrap();
+    }
+    network.app(0, "UPDATE person SET age=1 WHERE id=1");
+    network.round(0, 1);
+    network.finish(&PAIR);
+    network.shows(
+        "SELECT id, name, age FROM person WHERE id < 5 ORDER BY id",
+        &["1|lost and found|1", "2|early|NULL", "3|lost and found|NULL"],
+    );
+    network.shows("SELECT COUNT(*) FROM person WHERE name='on the copy'", &["10"]);
+}
+
+/// The restored site first meets one that knows its history only by hearsay.
+pub fn told_by_a_third_site(bench: &impl Bench) {
+    let mut network = Network::new(bench, 3);
+    let mesh = [(0, 1), (1, 2), (0, 2)];
+    network.app(0, "INSERT INTO person (id, name) VALUES (1, 'early')");
+    network.finish(&mesh);
+    let copy = network.sites[0].copy();
+    let incarnation = network.incarnation(0);
+    network.app(0, "INSERT INTO person (id, name) VALUES (2, 'published')");
+    network.app(0, "DELETE FROM person WHERE id=1");
+    network.round(0, 1);
+    network.round(1, 2);
+    network.sites[0].put_back(&copy);
+    network.app(0, "INSERT INTO person (id, name) VALUES (3, 'on the copy')");
+    network.round(2, 0);
+    assert_ne!(network.incarnation(0), incarnation);
+    network.finish(&mesh);
+    network.shows("SELECT id, name FROM person ORDER BY id", &["2|published", "3|on the copy"]);
+}
+
+/// The copy is of a time when the site knew nobody: it must be filled again.
+pub fn a_copy_from_before_first_contact(bench: &impl Bench) {
+    let mut network = Network::unprepared(bench, 2);
+    network.app(0, "INSERT INTO person (id, name) VALUES (1, 'one'), (2, 'two')");
+    network.prepare();
+    let copy = network.sites[1].copy();
+    network.finish(&PAIR);
+    network.app(0, "INSERT INTO person (id, name) VALUES (3, 'three')");
+    network.finish(&PAIR);
+    network.sites[1].put_back(&copy);
+    assert_eq!(network.rows(1, "SELECT COUNT(*) FROM person"), ["0"]);
+    network.round(0, 1);
+    network.shows("SELECT name FROM person ORDER BY id", &["one", "two", "three"]);
+    network.app(1, "INSERT INTO person (id, name) VALUES (4, 'four')");
+    network.finish(&PAIR);
+    network.shows("SELECT COUNT(*) FROM person", &["4"]);
+}
+
+/// A delete does not come undone because a copy still has the row.
+pub fn deleted_rows_stay_deleted(bench: &impl Bench) {
+    let mut network = Network::unprepared(bench, 2);
+    network.app(0, "INSERT INTO person (id, name) VALUES (1, 'from before'), (2, 'from before'), (3, 'stays')");
+    network.prepare();
+    network.app(1, "INSERT INTO person (id, name) VALUES (4, 'new')");
+    network.finish(&PAIR);
+    let copies = [network.sites[0].copy(), network.sites[1].copy()];
+    network.app(0, "DELETE FROM person WHERE id IN (1, 4)");
+    network.app(1, "DELETE FROM person WHERE id=2");
+    network.finish(&PAIR);
+    for (site, copy) in copies.iter().enumerate() {
+        network.sites[site].put_back(copy);
+        network.round(0, 1);
+        network.finish(&PAIR);
+        network.shows("SELECT id FROM person ORDER BY id", &["3"]);
+    }
+}
