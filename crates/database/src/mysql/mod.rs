@@ -5,11 +5,13 @@ mod cascade;
 mod definition;
 mod driver;
 mod errors;
+mod guard;
 mod install;
 mod late;
 mod mark;
 mod names;
 mod own;
+mod privileges;
 mod schema;
 mod session;
 mod statement;
@@ -224,8 +226,8 @@ impl Dialect for MySql {
         install::uninstall(self, sql, schema)
     }
 
-    fn missing_privileges(&self, _sql: &mut dyn Sql, _schema: &Schema) -> Result<Vec<String>> {
-        Ok(Vec::new())
+    fn missing_privileges(&self, sql: &mut dyn Sql, schema: &Schema) -> Result<Vec<String>> {
+        privileges::missing(self, sql, schema)
     }
 }
 
