@@ -173,11 +173,7 @@ pub fn restore(db: &mut Database, id: &str) -> Result<()> {
 fn write_back(c: &mut Connections, tracked: &Tracked, entry: &ConflictEntry) -> Result<()> {
     let (sql, dialect) = (c.writer.as_mut(), c.dialect.as_ref());
     let keys = std::slice::from_ref(&entry.key);
-<<<<<<< HEAD
-    let Some(mut row) = tables::read(sql, dialect, tracked, keys, true)?.into_values().next() else {
-=======
     if tables::read(sql, dialect, tracked, keys, false)?.is_empty() {
->>>>>>> main
         return revive(c, tracked, entry);
     }
     if entry.losing.is_empty() {

@@ -147,19 +147,18 @@ impl Tracked {
         format!("{}{}", self.insert(dialect, count), dialect.on_duplicate(&keys, &set))
     }
 
-<<<<<<< HEAD
     /// Whether a column is of a type that can have ON UPDATE CURRENT_TIMESTAMP.
     fn may_renew(&self, id: ColumnId) -> bool {
         let is_time = |t: &str| ["timestamp", "datetime"].iter().any(|word| t.starts_with(word));
         let column = self.table.columns.iter().enumerate().find(|(_, c)| c.name == self.name_of(id));
         column.is_some_and(|(at, c)| is_time(&c.sql_type.to_ascii_lowercase()) && !self.table.key.contains(&at))
-=======
+    }
+
     /// UPDATE of the row with one key, which sets these columns: `?` for each column, then for each key value.
     pub fn update_one(&self, dialect: &dyn Dialect, columns: &[ColumnId]) -> String {
         let set: Vec<String> = columns.iter().map(|id| format!("{}=?", dialect.quote(self.name_of(*id)))).collect();
         let table = dialect.quote(&self.table.name);
         format!("UPDATE {table} SET {} WHERE {}", set.join(", "), self.key_in(dialect, "", 1))
->>>>>>> main
     }
 
     /// DELETE of the rows with `count` keys.
