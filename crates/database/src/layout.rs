@@ -138,11 +138,20 @@ impl Tracked {
         format!("INSERT INTO {table} ({}) VALUES {places}", self.columns(dialect, ""))
     }
 
-    /// INSERT of `count` rows whose keys exist, which sets these columns.
+    /// INSERT of `count` rows whose keys exist, which sets these columns. Others that the server would set to the time
+    /// of the update by itself are set as well, to what they are.
     pub fn update(&self, dialect: &dyn Dialect, count: usize, columns: &[ColumnId]) -> String {
         let keys: Vec<String> = self.key_names(dialect).collect();
-        let set: Vec<String> = columns.iter().map(|id| dialect.quote(self.name_of(*id))).collect();
+        let set = self.ids.iter().filter(|id| columns.contains(id) || self.may_renew(**id));
+        let set: Vec<String> = set.map(|id| dialect.quote(self.name_of(*id))).collect();
         format!("{}{}", self.insert(dialect, count), dialect.on_duplicate(&keys, &set))
+    }
+
+    /// Whether a column is of a type that can have ON UPDATE CURRENT_TIMESTAMP.
+    fn may_renew(&self, id: ColumnId) -> bool {
+        let is_time = |t: &str| ["timestamp", "datetime"].iter().any(|word| t.starts_with(word));
+        let column = self.table.columns.iter().enumerate().find(|(_, c)| c.name == self.name_of(id));
+        column.is_some_and(|(at, c)| is_time(&c.sql_type.to_ascii_lowercase()) && !self.table.key.contains(&at))
     }
 
     /// UPDATE of the row with one key, which sets these columns: `?` for each column, then for each key value.

@@ -4,12 +4,16 @@
 
 mod support;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::process::Command;
 
 use mysql::Conn;
 use mysql::prelude::Queryable;
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use support::{Pair, Site, stories};
-use sync_testbed::{Cell, Flavour, MariaDb, Mysql, Server, TableDump, dump};
+use sync_testbed::{Cell, Flavour, MariaDb, Mysql, Options, Server, TableDump, dump};
 
 /// A column's type, and values as SQL; each is written after the one before, the first again after the last.
 type Column = (&'static str, &'static [&'static str]);
@@ -503,6 +507,280 @@ fn of_one_product(server: &Server) {
     every_value(server, "product", columns);
 }
 
+/// Values that fill a packet by themselves.
+fn large(server: &Server) {
+    let mut pair =
+        Pair::new(server, "large", "CREATE TABLE v (id INT PRIMARY KEY, n INT, b LONGBLOB, t LONGTEXT, c LONGBLOB)");
+    let megabytes = 8 << 20;
+    for id in 1..=3 {
+        pair.a.run(&format!("INSERT INTO v VALUES ({id}, 0, REPEAT(0x00ff27, {megabytes} / 3), 'é', NULL)"));
+    }
+    pair.settle();
+    pair.b.run(&format!("UPDATE v SET b=CONCAT(b, 0x01), t=REPEAT('€', {megabytes} / 3) WHERE id=2"));
+    pair.a.run("UPDATE v SET n=1 WHERE id=2");
+    // A row that is larger than what a server takes in one packet by default.
+    pair.a.run(&format!("UPDATE v SET c=REPEAT(0x5c, {megabytes}) WHERE id=3"));
+    pair.settle();
+    pair.b.run("UPDATE v SET b=CONCAT(LEFT(b, LENGTH(b) - 1), 0x02) WHERE id IN (1, 2)");
+    pair.settle();
+    assert_eq!(
+        pair.one(
+            "SELECT GROUP_CONCAT(n, ':', LENGTH(b), ':', CHAR_LENGTH(t), ':', HEX(RIGHT(b, 1)) ORDER BY id) FROM v"
+        ),
+        "0:8388609:1:02,1:8388610:2796203:02,0:8388609:1:27"
+    );
+}
+
+/// Rows whose columns the server computes, hides, or changes by itself.
+fn generated_and_invisible(server: &Server) {
+    let schema = "CREATE TABLE v (id INT PRIMARY KEY, n INT, s VARCHAR(20), \
+        g INT GENERATED ALWAYS AS (n * 2) VIRTUAL, h VARCHAR(40) GENERATED ALWAYS AS (CONCAT(s, '-', n)) STORED, \
+        i INT INVISIBLE DEFAULT 5, d DATETIME(6) DEFAULT CURRENT_TIMESTAMP(6), UNIQUE KEY by_h (h));\n\
+        CREATE TABLE w (g INT AS (1) VIRTUAL, id INT PRIMARY KEY, x INT, y INT)";
+    let mut pair = Pair::new(server, "generated", schema);
+    pair.a.run("INSERT INTO v (id, n, s) VALUES (1, 1, 'a'), (2, 2, 'b')");
+    pair.a.run("INSERT INTO v (id, n, s, i) VALUES (3, 3, NULL, 7)");
+    pair.b.run("INSERT INTO w (id, x, y) VALUES (1, 1, 1)");
+    pair.settle();
+    pair.a.run("UPDATE v SET n=10 WHERE id=1");
+    pair.b.run("UPDATE v SET s='c', i=NULL WHERE id=1");
+    pair.a.run("UPDATE w SET x=2");
+    pair.b.run("UPDATE w SET y=2");
+    assert_eq!(pair.settle().conflicts().count(), 0);
+    assert_eq!(
+        pair.one("SELECT CONCAT_WS(',', n, s, g, h, COALESCE(i, 'null')) FROM v WHERE id=1"),
+        "10,c,20,c-10,null"
+    );
+    assert_eq!(pair.one("SELECT CONCAT_WS(',', g, id, x, y) FROM w"), "1,1,2,2");
+}
+
+/// A time that the server renews with every update keeps what it was given where the update was made.
+fn renewed_times(server: &Server) {
+    let schema = "CREATE TABLE v (id INT PRIMARY KEY, x INT, y INT, \
+        t TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6), \
+        d DATETIME NULL ON UPDATE CURRENT_TIMESTAMP)";
+    let mut pair = Pair::new(server, "renewed", schema);
+    pair.a.run("INSERT INTO v VALUES (1, 0, 0, '2020-01-01 00:00:00', NULL), (2, 0, 0, '2020-01-01 00:00:00', NULL), (3, 0, 0, NOW(), NULL)");
+    pair.settle();
+    // The times stay as they are: only x travels.
+    pair.a.run("UPDATE v SET x=1, t='2020-01-01 00:00:00', d=NULL WHERE id=1");
+    pair.settle();
+    assert_eq!(pair.one("SELECT CONCAT(t, COALESCE(d, '-')) FROM v WHERE id=1"), "2020-01-01 00:00:00.000000-");
+    // Other columns at both sites: the later time wins at both.
+    pair.a.run("UPDATE v SET x=2 WHERE id=2");
+    pair.b.run("UPDATE v SET y=2 WHERE id=2");
+    pair.b.run("UPDATE v SET y=3 WHERE id=3");
+    pair.a.run("UPDATE v SET x=3 WHERE id=3");
+    pair.settle();
+    assert_eq!(pair.one("SELECT GROUP_CONCAT(x, y ORDER BY id) FROM v WHERE id>1"), "22,33");
+}
+
+/// Id 0, which an insert of 0 would otherwise turn into the next number.
+fn zero_id(server: &Server) {
+    let mut pair = Pair::new(server, "zero", "CREATE TABLE v (id INT AUTO_INCREMENT PRIMARY KEY, x INT)");
+    run(&mut lax(&pair.a), "INSERT INTO v VALUES (0, 1), (-1, 2)");
+    pair.settle();
+    pair.b.run("UPDATE v SET x=5 WHERE id=0");
+    pair.settle();
+    assert_eq!(pair.one("SELECT GROUP_CONCAT(id, ':', x ORDER BY id) FROM v"), "-1:2,0:5");
+    pair.b.run("INSERT INTO v (x) VALUES (9)");
+    pair.b.run("DELETE FROM v WHERE id=0");
+    pair.settle();
+    assert_eq!(pair.one("SELECT GROUP_CONCAT(id, ':', x ORDER BY id) FROM v"), "-1:2,1:9");
+}
+
+/// Character sets that write some characters in two ways.
+fn twice_encoded(server: &Server) {
+    let mut pair = Pair::new(server, "twice", "CREATE TABLE v (id INT PRIMARY KEY, c VARCHAR(20) CHARACTER SET cp932)");
+    pair.a.run("INSERT INTO v VALUES (1, _cp932 0xfa5c), (2, _cp932 0xed40), (3, _cp932 0x8794), (4, _cp932 0x81e0)");
+    pair.sync();
+    assert_eq!(pair.one("SELECT GROUP_CONCAT(HEX(c) ORDER BY id) FROM v"), "FA5C,ED40,8794,81E0");
+}
+
+/// Numbers within a JSON value of MySQL that are DECIMAL there, and other types that its text does not tell.
+fn typed_documents(server: &Server) {
+    if server.flavour() == Flavour::MariaDb {
+        return;
+    }
+    let mut pair = Pair::new(server, "typed", "CREATE TABLE v (id INT PRIMARY KEY, j JSON)");
+    pair.a.run("INSERT INTO v VALUES (1, JSON_OBJECT('price', 1.10)), (2, JSON_ARRAY(CURRENT_DATE, NOW(6), 0.1000))");
+    pair.settle();
+}
+
+/// The rules of Paris, which a server without time zone tables does not know.
+fn load_paris(server: &Server) {
+    let output = Command::new("mariadb-tzinfo-to-sql")
+        .args(["/usr/share/zoneinfo/Europe/Paris", "Europe/Paris"])
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    // The rest is about clusters of MariaDB.
+    let script = String::from_utf8(output.stdout).unwrap();
+    let (_, inserts) = script.split_once("INSERT INTO time_zone ").unwrap();
+    let inserts: Vec<&str> =
+        inserts.lines().filter(|line| !line.contains("wsrep") && !line.contains("execute immediate")).collect();
+    let inserts = format!("INSERT INTO time_zone {}", inserts.join("\n"));
+    server.run_script(Some("mysql"), &inserts).unwrap();
+}
+
+/// A connection in the zone of Paris. MySQL cannot name an instant there that the clock shows for the second time, so
+/// that it is given in UTC.
+fn in_paris(site: &Site, exact: bool) -> Conn {
+    let mut connection = site.app();
+    let zone = if exact && site.server.flavour() == Flavour::Mysql { "+00:00" } else { "Europe/Paris" };
+    run(&mut connection, &format!("SET time_zone='{zone}'"));
+    connection
+}
+
+/// Sets a time to an instant, given in seconds since 1970.
+fn set_instant(connection: &mut Conn, id: usize, second: i64) {
+    run(connection, &format!("SET timestamp={second}"));
+    run(connection, &format!("UPDATE v SET t=NOW(6), d=NOW(6) WHERE id={id}"));
+    run(connection, "SET timestamp=DEFAULT");
+}
+
+/// Instants around the change of the clocks, written and read in different zones at either site.
+fn zones(a: &Server, b: &Server) {
+    let schema = "CREATE TABLE v (id INT PRIMARY KEY, t TIMESTAMP(6) NULL, d DATETIME(6), x INT)";
+    let mut pair = Pair::between(a, b, "zones", schema);
+    [a, b].into_iter().for_each(load_paris);
+    let seconds = [1711846799, 1711846800, 1729987200, 1729990800, 1, 2147483647];
+    let writer = &mut in_paris(&pair.a, true);
+    for (id, second) in seconds.iter().enumerate() {
+        run(writer, &format!("INSERT INTO v (id, x) VALUES ({id}, 0)"));
+        set_instant(writer, id, *second);
+    }
+    pair.settle();
+    let stored = "SELECT GROUP_CONCAT(ROUND(UNIX_TIMESTAMP(t)) ORDER BY id) FROM v";
+    let at = |pair: &Pair| {
+        let mut utc = [lax(&pair.a), lax(&pair.b)];
+        utc.each_mut().map(|c| c.query_first::<String, _>(stored).unwrap().unwrap())
+    };
+    assert_eq!(at(&pair), [seconds.map(|s| s.to_string()).join(","), seconds.map(|s| s.to_string()).join(",")]);
+    // From one to the other instant that Paris calls two o'clock, while the other site changes another column there.
+    let writer = &mut in_paris(&pair.b, true);
+    set_instant(writer, 2, seconds[3]);
+    set_instant(writer, 3, seconds[2]);
+    run(&mut in_paris(&pair.a, false), "UPDATE v SET x=1");
+    assert_eq!(pair.settle().conflicts().count(), 0);
+    let expected = "1711846799,1711846800,1729990800,1729987200,1,2147483647".to_owned();
+    assert_eq!(at(&pair), [expected.clone(), expected]);
+    assert_eq!(pair.one("SELECT SUM(x) FROM v"), "6");
+}
+
+#[test]
+fn zones_of_mariadb() {
+    let a = MariaDb::start(Options::new().time_zone("Europe/Paris")).unwrap();
+    let b = MariaDb::start(Options::new().time_zone("-09:30")).unwrap();
+    zones(&a, &b);
+}
+
+#[test]
+fn zones_of_mysql() {
+    let Some(mysql) = Mysql::available() else { return };
+    let a = mysql.start(Options::new().time_zone("+05:45")).unwrap();
+    let b = mysql.start(Options::new().time_zone("-09:30")).unwrap();
+    zones(&a, &b);
+}
+
+/// A cell of chance, as the driver gives it to the server.
+fn cell_of(sql_type: &str) -> BoxedStrategy<mysql::Value> {
+    use mysql::Value as V;
+    let text = |chars: &'static str, most: usize| {
+        let pattern = format!("{chars}{{0,{most}}}");
+        proptest::string::string_regex(&pattern).unwrap().prop_map(|s| V::from(s)).boxed()
+    };
+    match sql_type {
+        "BIGINT" => any::<i64>().prop_map(V::Int).boxed(),
+        "BIGINT UNSIGNED" | "BIT(64)" => {
+            prop_oneof![any::<u64>(), Just(u64::MAX), Just(1 << 63)].prop_map(V::UInt).boxed()
+        }
+        "FLOAT" => any::<f32>().prop_filter("finite", |f| f.is_finite()).prop_map(V::Float).boxed(),
+        "DOUBLE" => any::<f64>().prop_filter("finite", |f| f.is_finite()).prop_map(V::Double).boxed(),
+        "DECIMAL(65,30)" => ("-?[0-9]{1,35}", "[0-9]{0,30}").prop_map(|(a, b)| V::from(format!("{a}.{b}"))).boxed(),
+        "DATETIME(6)" => (0u16..=9999, 0u8..=12, 0u8..=31, 0u8..24, 0u8..60, 0u8..60, 0u32..1_000_000)
+            .prop_map(|(y, mo, d, h, mi, s, us)| V::Date(y, mo, d, h, mi, s, us))
+            .boxed(),
+        "TIME(6)" => (any::<bool>(), 0u32..34, 0u8..24, 0u8..60, 0u8..60, 0u32..1_000_000)
+            .prop_map(|(n, d, h, m, s, us)| V::Time(n, d, h, m, s, us))
+            .boxed(),
+        "TIMESTAMP(6) NULL" => (1971u16..2038, 1u8..=12, 1u8..=28, 0u8..24, 0u8..60, 0u8..60, 0u32..1_000_000)
+            .prop_map(|(y, mo, d, h, mi, s, us)| V::Date(y, mo, d, h, mi, s, us))
+            .boxed(),
+        "VARCHAR(30) CHARACTER SET latin1" => text("[a-c A-C\u{a0}-\u{ff}]", 30),
+        "VARCHAR(30)" | "TEXT" => text("\\PC", 30),
+        "CHAR(5)" => text("[aAäÄ \u{1f600}]", 5),
+        "ENUM('a','A ','b') COLLATE utf8mb4_bin" => {
+            prop_oneof![Just("a"), Just("b"), Just("nobody")].prop_map(V::from).boxed()
+        }
+        "SET('a','b','c')" => (0u64..8).prop_map(V::UInt).boxed(),
+        "JSON" => text("[0-9]", 30)
+            .prop_map(|v| V::from(format!("[{{\"k\": \"{}\"}}]", v.as_sql(true).trim_matches('\''))))
+            .boxed(),
+        _ => proptest::collection::vec(any::<u8>(), 0..40).prop_map(V::Bytes).boxed(),
+    }
+}
+
+const OF_CHANCE: &[&str] = &[
+    "BIGINT",
+    "BIGINT UNSIGNED",
+    "BIT(64)",
+    "FLOAT",
+    "DOUBLE",
+    "DECIMAL(65,30)",
+    "DATETIME(6)",
+    "TIME(6)",
+    "TIMESTAMP(6) NULL",
+    "VARCHAR(30) CHARACTER SET latin1",
+    "VARCHAR(30)",
+    "TEXT",
+    "CHAR(5)",
+    "ENUM('a','A ','b') COLLATE utf8mb4_bin",
+    "SET('a','b','c')",
+    "JSON",
+    "VARBINARY(40)",
+    "BLOB",
+];
+
+/// One write: the row, at which site, the column, the value.
+type Written = (u8, bool, usize, mysql::Value);
+
+fn written() -> impl Strategy<Value = Written> {
+    let cell = |i: usize| prop_oneof![9 => cell_of(OF_CHANCE[i]), 1 => Just(mysql::Value::NULL)];
+    (0..8u8, any::<bool>(), 0..OF_CHANCE.len())
+        .prop_flat_map(move |(row, at_a, i)| (Just(row), Just(at_a), Just(i), cell(i)))
+}
+
+/// Writes of chance: each row is written at one site only in a round, so that what it holds there is the outcome.
+fn chance(server: &Server) {
+    let columns: String = OF_CHANCE.iter().enumerate().map(|(i, sql)| format!(", c{i} {sql}")).collect();
+    let pair = RefCell::new(Pair::new(server, "chance", &format!("CREATE TABLE v (id INT PRIMARY KEY{columns})")));
+    let config =
+        ProptestConfig { cases: 50, failure_persistence: None, max_shrink_iters: 0, ..ProptestConfig::default() };
+    let told = TestRunner::new(config).run(&proptest::collection::vec(written(), 1..30), |writes| {
+        let pair = &mut pair.borrow_mut();
+        let (mut a, mut b) = (lax(&pair.a), lax(&pair.b));
+        let mut home = BTreeMap::new();
+        for (row, at_a, column, value) in writes {
+            let at_a = *home.entry(row).or_insert(at_a);
+            let connection = if at_a { &mut a } else { &mut b };
+            let statement = format!(
+                "INSERT INTO v (id, c{column}) VALUES (?, ?) ON DUPLICATE KEY UPDATE c{column}=VALUES(c{column})"
+            );
+            connection.exec_drop(statement, (row, value)).unwrap();
+        }
+        let homes = [contents(&pair.a), contents(&pair.b)].map(|c| by_id(&c));
+        prop_assert_eq!(pair.settle().conflicts().count(), 0);
+        let after = by_id(&contents(&pair.a));
+        for (row, at_a) in home {
+            let id = Cell::Integer(row.into());
+            prop_assert_eq!(&after[&id], &homes[usize::from(!at_a)][&id]);
+        }
+        Ok(())
+    });
+    assert!(told.is_ok(), "{}", told.unwrap_err());
+}
+
 const STORIES: &[(&str, fn(&Server))] = &[
     ("integers", integers),
     ("numbers", numbers),
@@ -512,7 +790,15 @@ const STORIES: &[(&str, fn(&Server))] = &[
     ("geometries", geometries),
     ("documents", documents),
     ("of_one_product", of_one_product),
+    ("large", large),
+    ("generated_and_invisible", generated_and_invisible),
+    ("renewed_times", renewed_times),
+    ("zero_id", zero_id),
+    ("chance", chance),
 ];
+
+/// What is known not to arrive as it was.
+const UNFAITHFUL: &[(&str, fn(&Server))] = &[("twice_encoded", twice_encoded), ("typed_documents", typed_documents)];
 
 #[test]
 fn on_mariadb() {
@@ -523,5 +809,14 @@ fn on_mariadb() {
 fn on_mysql() {
     if let Some(server) = Mysql::shared().unwrap() {
         stories(server, STORIES);
+    }
+}
+
+#[test]
+#[ignore = "values go through text: cp932 writes some characters in two ways, JSON of MySQL has types that text has not"]
+fn unfaithful() {
+    stories(MariaDb::shared().unwrap(), UNFAITHFUL);
+    if let Some(server) = Mysql::shared().unwrap() {
+        stories(server, UNFAITHFUL);
     }
 }

@@ -75,6 +75,8 @@ impl Address {
             .tcp_connect_timeout(Some(Duration::from_secs(10)))
             .tcp_keepalive_time_ms(Some(30_000))
             .tcp_nodelay(true)
+            // The server keeps to its own limit for what it takes; rows that it has may be larger.
+            .max_allowed_packet(Some(LARGEST_PACKET))
             .additional_capabilities(CapabilityFlags::CLIENT_FOUND_ROWS)
             .init(SESSION.map(str::to_owned).to_vec())
     }
@@ -96,6 +98,9 @@ const SESSION: [&str; 4] = [
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
     "SET @server_sync_applying = 1",
 ];
+
+/// The most that a server can be set to.
+const LARGEST_PACKET: usize = 1 << 30;
 
 /// A connection.
 pub struct Driver {

@@ -39,9 +39,10 @@ impl<'a> Site<'a> {
         self.store = open(self.server, &self.database, self.name, self.number);
     }
 
-    /// A connection as the application has.
+    /// A connection as the application has; it takes rows of any size.
     pub fn app(&self) -> Conn {
-        self.server.root_in(&self.database).unwrap()
+        let options = self.server.opts().db_name(Some(&self.database)).max_allowed_packet(Some(1 << 30));
+        Conn::new(options).unwrap()
     }
 
     /// A statement of the application.
