@@ -21,6 +21,7 @@ fn site(number: u64, name: &str) -> Description {
         role: Role::Slave(SlaveSettings { masters: vec!["geneva".into()] }),
         clock_micros: 1_700_000_000_000_000,
         clock_uncertainty_micros: 500,
+        upgrading: false,
         tables: vec![table("deals", &["id int not null", "key (id)"])],
         warnings: Vec::new(),
     }
@@ -174,6 +175,18 @@ fn every_refusal_names_both_values_and_what_to_do() {
         assert_eq!(error.kind, refusal.kind, "{}", refusal.name);
         assert!(error.message.contains(refusal.message), "{}: {}", refusal.name, error.message);
         assert!(hint.contains(refusal.hint), "{}: {hint}", refusal.name);
+    }
+}
+
+#[test]
+fn an_upgrade_at_either_site_keeps_rounds_away() {
+    for (at_master, name) in [(true, "geneva"), (false, "lyon")] {
+        let (mut local, mut remote, _) = fitting();
+        assert!(upgrades(&local, &remote).is_ok());
+        (if at_master { &mut local } else { &mut remote }).upgrading = true;
+        let error = upgrades(&local, &remote).unwrap_err();
+        assert_eq!(error.kind, Kind::Locked);
+        assert!(error.message.contains(&format!("being upgraded at {name}")), "{}", error.message);
     }
 }
 
