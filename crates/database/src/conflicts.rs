@@ -9,7 +9,6 @@ use crate::catalog::CONFLICTS;
 use crate::database::{Connections, Database, Ended};
 use crate::drain::unknown_table;
 use crate::layout::Tracked;
-use crate::retry;
 use crate::sql::Fields;
 use crate::tables;
 
@@ -158,13 +157,11 @@ pub fn restore(db: &mut Database, id: &str) -> Result<()> {
     let tracked = db.catalog.named(&entry.table).ok_or_else(|| unknown_table(&entry.table))?;
     let c = &mut db.connections;
     c.writer.run(c.dialect.capture(true))?;
-    let result = retry::contention(|| {
-        c.transaction(|c| {
-            write_back(c, tracked, &entry)?;
-            let query = format!("UPDATE {TABLE} SET restored=1 WHERE id=?");
-            c.writer.execute(&query, &[Value::text(id)])?;
-            Ok(Ended::Commit(()))
-        })
+    let result = c.transaction(|c| {
+        write_back(c, tracked, &entry)?;
+        let query = format!("UPDATE {TABLE} SET restored=1 WHERE id=?");
+        c.writer.execute(&query, &[Value::text(id)])?;
+        Ok(Ended::Commit(()))
     });
     let ended = c.writer.run(c.dialect.capture(false));
     result.and(ended)
@@ -173,11 +170,7 @@ pub fn restore(db: &mut Database, id: &str) -> Result<()> {
 fn write_back(c: &mut Connections, tracked: &Tracked, entry: &ConflictEntry) -> Result<()> {
     let (sql, dialect) = (c.writer.as_mut(), c.dialect.as_ref());
     let keys = std::slice::from_ref(&entry.key);
-<<<<<<< HEAD
-    let Some(mut row) = tables::read(sql, dialect, tracked, keys, true)?.into_values().next() else {
-=======
     if tables::read(sql, dialect, tracked, keys, false)?.is_empty() {
->>>>>>> main
         return revive(c, tracked, entry);
     }
     if entry.losing.is_empty() {

@@ -41,7 +41,12 @@ impl Tracked {
 
     /// Whether a row, given over all registered ids, holds a value that a strict server keeps but does not take.
     pub fn needs_leniency(&self, row: &[Value]) -> bool {
-        self.unlabelled.iter().any(|id| row.get(usize::from(*id)) == Some(&Value::text("")))
+        self.unlabelled.iter().any(|id| row.get(usize::from(*id)).is_some_and(is_empty_text))
+    }
+
+    /// The same of some cells.
+    pub fn cells_need_leniency(&self, cells: &[(ColumnId, Value)]) -> bool {
+        cells.iter().any(|(id, value)| self.unlabelled.contains(id) && is_empty_text(value))
     }
 
     /// The number.
@@ -147,19 +152,18 @@ impl Tracked {
         format!("{}{}", self.insert(dialect, count), dialect.on_duplicate(&keys, &set))
     }
 
-<<<<<<< HEAD
     /// Whether a column is of a type that can have ON UPDATE CURRENT_TIMESTAMP.
     fn may_renew(&self, id: ColumnId) -> bool {
         let is_time = |t: &str| ["timestamp", "datetime"].iter().any(|word| t.starts_with(word));
         let column = self.table.columns.iter().enumerate().find(|(_, c)| c.name == self.name_of(id));
         column.is_some_and(|(at, c)| is_time(&c.sql_type.to_ascii_lowercase()) && !self.table.key.contains(&at))
-=======
+    }
+
     /// UPDATE of the row with one key, which sets these columns: `?` for each column, then for each key value.
     pub fn update_one(&self, dialect: &dyn Dialect, columns: &[ColumnId]) -> String {
         let set: Vec<String> = columns.iter().map(|id| format!("{}=?", dialect.quote(self.name_of(*id)))).collect();
         let table = dialect.quote(&self.table.name);
         format!("UPDATE {table} SET {} WHERE {}", set.join(", "), self.key_in(dialect, "", 1))
->>>>>>> main
     }
 
     /// DELETE of the rows with `count` keys.
@@ -220,6 +224,10 @@ fn is_bulky(sql_type: &str) -> bool {
     let t = sql_type.to_ascii_lowercase();
     t.is_empty()
         || ["blob", "text", "json", "geom", "char(", "clob"].iter().any(|word| t.contains(word)) && !is_short(&t)
+}
+
+fn is_empty_text(value: &Value) -> bool {
+    matches!(value, Value::Text(text) if text.is_empty())
 }
 
 /// Whether a type is an ENUM without an empty label. Labels are quoted, with doubled quotes in them.
