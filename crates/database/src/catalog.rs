@@ -63,17 +63,19 @@ impl Catalog {
         excluded: &[String],
         prepared: bool,
     ) -> Result<Vec<String>> {
-        let probe = format!("{}\n{}", dialect.probe(sql)?, excluded.join("\n"));
-        if probe == self.probe {
-            return Ok(Vec::new());
+        let mut notes = Vec::new();
+        let mut probe = full_probe(sql, dialect, excluded)?;
+        while probe != self.probe {
+            let (catalog, said) = alone(sql, dialect, |sql| Renewal::run(sql, dialect, prepared, excluded))?;
+            notes.extend(said);
+            *self = catalog;
+            // What was read is only believed if nothing changed since before it was; installing triggers changes it.
+            let after = full_probe(sql, dialect, excluded)?;
+            if after == probe {
+                self.probe.clone_from(&probe);
+            }
+            probe = after;
         }
-        let schema = dialect.read_schema(sql)?;
-        let mut renewal = Renewal { dialect, prepared, schema: &schema, notes: Vec::new() };
-        let (tracked, infos) = renewal.tables(sql, excluded)?;
-        let notes = renewal.notes;
-        // Installing triggers changed the probe.
-        let probe = format!("{}\n{}", dialect.probe(sql)?, excluded.join("\n"));
-        *self = Catalog { probe, tracked, infos, warnings: warnings(&schema) };
         Ok(notes)
     }
 
@@ -81,6 +83,22 @@ impl Catalog {
     pub fn forget(&mut self) {
         self.probe.clear();
     }
+}
+
+fn full_probe(sql: &mut dyn Sql, dialect: &dyn Dialect, excluded: &[String]) -> Result<String> {
+    Ok(format!("{}\n{}", dialect.probe(sql)?, excluded.join("\n")))
+}
+
+/// Runs `work` while no other process of ours renews triggers in this database.
+fn alone<T>(sql: &mut dyn Sql, dialect: &dyn Dialect, work: impl FnOnce(&mut dyn Sql) -> Result<T>) -> Result<T> {
+    let Some([acquire, release]) = dialect.renewal_lock() else { return work(sql) };
+    let row = sql.first(acquire, &[])?.unwrap_or_default();
+    if Fields::of(row).int()? != 1 {
+        return Err(StoreError::new(Trouble::Contention, "another server_sync renews the triggers of this database"));
+    }
+    let result = work(sql);
+    let released = sql.first(release, &[]);
+    result.and_then(|value| released.map(|_| value))
 }
 
 struct Renewal<'a> {
@@ -91,6 +109,20 @@ struct Renewal<'a> {
 }
 
 impl Renewal<'_> {
+    /// Looks at the whole schema, and renews registrations and triggers; says what it did.
+    fn run(
+        sql: &mut dyn Sql,
+        dialect: &dyn Dialect,
+        prepared: bool,
+        excluded: &[String],
+    ) -> Result<(Catalog, Vec<String>)> {
+        let schema = dialect.read_schema(sql)?;
+        let mut renewal = Renewal { dialect, prepared, schema: &schema, notes: Vec::new() };
+        let (tracked, infos) = renewal.tables(sql, excluded)?;
+        let notes = renewal.notes;
+        Ok((Catalog { probe: String::new(), tracked, infos, warnings: warnings(&schema) }, notes))
+    }
+
     fn tables(&mut self, sql: &mut dyn Sql, excluded: &[String]) -> Result<(Vec<Tracked>, Vec<TableInfo>)> {
         let known = registrations(sql)?;
         let conflicts = self.dialect.conflict_table();
@@ -124,9 +156,10 @@ impl Renewal<'_> {
         let tracked = Tracked::new(table.clone(), registration.registered.clone(), fingerprint(table).1);
         if !added.is_empty() {
             sql.run(self.dialect.begin())?;
-            catch_up(sql, self.dialect, &tracked, &added)?;
-            store(sql, self.dialect, &registration)?;
-            sql.run("COMMIT")?;
+            let caught_up =
+                catch_up(sql, self.dialect, &tracked, &added).and_then(|()| store(sql, self.dialect, &registration));
+            sql.run(if caught_up.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+            caught_up?;
         }
         Ok(tracked)
     }

@@ -27,6 +27,23 @@ pub struct Connections {
     in_transaction: bool,
 }
 
+/// The upgrade lock of a database, until it is dropped.
+pub struct UpgradeLock(#[expect(dead_code, reason = "the lock lives as long as the connection")] Connections);
+
+impl UpgradeLock {
+    /// Keeps the rounds of other sites away; `None` if the kind of database has no such lock.
+    pub fn take(mut connections: Connections) -> Result<Option<Self>> {
+        let Some([acquire, _]) = connections.dialect.upgrade_lock() else { return Ok(None) };
+        let row = connections.writer.first(acquire, &[])?.unwrap_or_default();
+        if Fields::of(row).int()? != 1 {
+            return Err(StoreError::new(Trouble::Contention, "another upgrade of this database is running"));
+        }
+        // An upgrade may take longer than a server keeps an idle connection.
+        connections.writer.run("SET wait_timeout=2147483")?;
+        Ok(Some(UpgradeLock(connections)))
+    }
+}
+
 impl Connections {
     /// Puts connections together.
     pub fn new(writer: Box<dyn Sql>, reader: Option<Box<dyn Sql>>, dialect: Box<dyn Dialect>) -> Self {
@@ -154,14 +171,18 @@ impl Database {
         Ok(u64::try_from(micros.saturating_add(elapsed) / 1000).unwrap_or_default() + 1000)
     }
 
-    fn clock(&mut self) -> Result<(i64, i64)> {
-        let query = format!("SELECT {}", self.connections.dialect.now_micros());
+    /// The server's clock, its uncertainty, and whether somebody holds the upgrade lock.
+    fn clock(&mut self) -> Result<(i64, i64, bool)> {
+        let dialect = self.connections.dialect.as_ref();
+        let held = dialect.upgrade_lock().map_or("NULL", |[_, held]| held);
+        let query = format!("SELECT {}, {held}", dialect.now_micros());
         let before = std::time::Instant::now();
         let row = self.connections.writer.first(&query, &[])?.unwrap_or_default();
         let uncertainty = i64::try_from(before.elapsed().as_micros() / 2).unwrap_or(i64::MAX);
-        let micros = Fields::of(row).int()?;
+        let mut fields = Fields::of(row);
+        let (micros, upgrading) = (fields.int()?, !fields.value().is_null());
         self.anchor = Some((std::time::Instant::now(), micros));
-        Ok((micros, uncertainty))
+        Ok((micros, uncertainty, upgrading))
     }
 }
 
@@ -208,7 +229,7 @@ fn random_u128() -> Result<u128> {
 
 impl Store for Database {
     fn describe(&mut self) -> Result<Description> {
-        let (clock_micros, clock_uncertainty_micros) = self.clock()?;
+        let (clock_micros, clock_uncertainty_micros, upgrading) = self.clock()?;
         let identity = identity::read(self.connections.writer.as_mut())?.ok_or_else(identity::not_prepared)?;
         self.identity = identity.clone();
         Ok(Description {
@@ -223,6 +244,7 @@ impl Store for Database {
             role: identity.card.role,
             clock_micros,
             clock_uncertainty_micros,
+            upgrading,
             tables: self.catalog.infos.clone(),
             warnings: self.catalog.warnings.clone(),
         })

@@ -72,6 +72,18 @@ pub trait Dialect: Send + Sync {
         Ok(self.not_default(&self.quote(column)))
     }
 
+    /// Queries that take, waiting up to a minute, and release the lock under which triggers are renewed; the first
+    /// gives 1 on success. `None` where writers exclude each other anyway.
+    fn renewal_lock(&self) -> Option<[&'static str; 2]> {
+        None
+    }
+
+    /// A query that takes the upgrade lock for as long as this connection lives (gives 1 on success), and an expression
+    /// that is not NULL while anybody holds it. `None` where a database has no such locks.
+    fn upgrade_lock(&self) -> Option<[&'static str; 2]> {
+        None
+    }
+
     /// Makes the writes of this connection captured (as the application's are), or not.
     fn capture(&self, on: bool) -> &'static str;
 

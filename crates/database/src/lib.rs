@@ -24,5 +24,5 @@ pub mod sqlite;
 mod tables;
 mod vector;
 
-pub use database::{Connections, Database, PROTOCOL};
+pub use database::{Connections, Database, PROTOCOL, UpgradeLock};
 pub use identity::Card;

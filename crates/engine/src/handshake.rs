@@ -112,6 +112,17 @@ fn role(local: &Description, remote: &Description) -> Result<()> {
     ))
 }
 
+/// Refuses while the application is being upgraded at either site.
+pub fn upgrades(local: &Description, remote: &Description) -> Result<()> {
+    match [local, remote].into_iter().find(|d| d.upgrading) {
+        None => Ok(()),
+        Some(site) => {
+            let message = format!("the application is being upgraded at {} (server_sync lock)", site.site_name);
+            Err(EngineError::new(Kind::Locked, message).hint("wait until the upgrade ends, or override with -force"))
+        }
+    }
+}
+
 fn numbers(local: &Description, remote: &Description) -> Result<()> {
     if local.source.store == remote.source.store {
         return Err(refuse(

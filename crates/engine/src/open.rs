@@ -9,7 +9,7 @@ use sync_config::{self as config, Link, Settings, VersionSource};
 use sync_core::{SiteId, Value};
 use sync_database::mysql::{self, Address, Tls};
 use sync_database::sql::Sql;
-use sync_database::{Card, Connections, Database, sqlite};
+use sync_database::{Card, Connections, Database, UpgradeLock, sqlite};
 use sync_store::{Role, SlaveSettings, Store, StoreError, Trouble};
 
 use crate::brake::Brake;
@@ -44,6 +44,11 @@ fn address(m: &config::Mysql) -> Address {
         config::Endpoint::Socket(path) => address.socket = Some(path.clone()),
     }
     address
+}
+
+/// Keeps the rounds of other sites away from this site's own database for as long as the result lives.
+pub fn upgrade_lock(settings: &Settings) -> Result<Option<UpgradeLock>> {
+    Ok(UpgradeLock::take(connect(&settings.database)?)?)
 }
 
 /// Prepares this site's own database, or publishes changed settings in it. Says what was done.

@@ -84,6 +84,9 @@ pub fn round(
     drain(slave, &mut report, watch)?;
     let about = Sides { master: master.describe()?, slave: slave.describe()? };
     let agreement = handshake::check(&about.master, &about.slave, &options.expected)?;
+    if !options.force {
+        handshake::upgrades(&about.master, &about.slave)?;
+    }
     watch.event(Event::Agreed { peer: &about.slave.site_name });
     introduce(&mut report, &about, &agreement);
     let latest = about.master.clock_micros.max(about.slave.clock_micros);

@@ -39,3 +39,18 @@ fn a_command_that_cannot_run() {
     sites.geneva.run(&["lock", "--", "no-such-program"]).says(127, &["cannot run no-such-program"]);
     sites.geneva.run(&["lock"]).expect(2);
 }
+
+#[test]
+fn an_upgrade_at_the_slave_keeps_the_rounds_of_its_master_away() {
+    let sites = pair();
+    sites.acquaint();
+    let mut upgrade = sites.lyon.start(&["lock", "--", "sleep", "600"]);
+    let refused = || sites.geneva.run(&[]).code == 11;
+    wait_until("the master is kept away", LIMIT, refused).unwrap();
+    sites.geneva.run(&[]).says(11, &["being upgraded at lyon", "-force"]);
+    sites.geneva.run(&["-force"]).expect(0);
+    upgrade.signal("KILL");
+    upgrade.end();
+    // The server gives the lock back when the connection of a killed process is gone.
+    wait_until("the lock is gone", LIMIT, || sites.geneva.run(&[]).code == 0).unwrap();
+}

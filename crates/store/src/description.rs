@@ -27,6 +27,8 @@ pub struct Description {
     pub clock_micros: i64,
     /// Half the round trip of reading the clock: its uncertainty.
     pub clock_uncertainty_micros: i64,
+    /// Whether an upgrade of the application runs there, during which nobody else may write.
+    pub upgrading: bool,
     /// The tables, sorted by name.
     pub tables: Vec<TableInfo>,
     /// What an administrator should know: tables without a key, tables that are not transactional.

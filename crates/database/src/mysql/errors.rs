@@ -31,8 +31,8 @@ fn trouble(code: u16) -> Trouble {
     match code {
         // Deadlock, lock wait, snapshot conflict, NOWAIT.
         1213 | 1205 | 1020 | 3572 => Trouble::Contention,
-        // Unknown column or table, definition changed, column count.
-        1054 | 1146 | 1412 | 1136 | 1615 => Trouble::SchemaChanged,
+        // Unknown column or table, definition changed, column count, trigger there already or gone.
+        1054 | 1146 | 1412 | 1136 | 1615 | 1359 | 1360 | 4031 => Trouble::SchemaChanged,
         // Duplicate key, NOT NULL, no default, foreign keys, CHECK, value does not fit.
         1062 | 1586 | 1048 | 1364 | 1451 | 1452 | 1216 | 1217 | 3819 | 4025 | 1406 | 1264 | 1265 | 1366 | 1292
         | 1416 => Trouble::Constraint,

@@ -8,7 +8,7 @@ use sync_store::Result;
 use super::names::{Purpose, other_name, purpose, quote};
 use super::session::{Settings, apply, ddl, with_short_waits};
 use super::triggers::{self, Wanted};
-use super::{Flavour, MySql, cascade, late, mark, schema as reader, statement};
+use super::{Flavour, MySql, cascade, guard, late, mark, schema as reader, statement};
 use crate::schema::{PREFIX, Registered, Schema, Table, Trigger};
 use crate::sql::{Fields, Sql};
 
@@ -33,6 +33,10 @@ pub(super) fn install(
         if renewed + removed > 0 {
             let what = if captured { "renewed" } else { "made" };
             notes.push(format!("table {}: triggers {what}", table.name));
+        }
+        let guarded = guard::guard(server, sql, schema, &table.name)?;
+        if !guarded.is_empty() {
+            notes.push(format!("table {}: triggers of the application guarded: {}", table.name, guarded.join(", ")));
         }
         Ok(notes)
     })
@@ -64,7 +68,14 @@ pub(super) fn install_cascades(
 /// Removes everything of ours from the application's tables but our own tables.
 pub(super) fn uninstall(server: &MySql, sql: &mut dyn Sql, schema: &Schema) -> Result<()> {
     with_short_waits(sql, |sql| {
-        drop_all(sql, schema.triggers.iter().filter(|t| t.is_ours()))?;
+        // A substitute of a guarded trigger is put back first, so it is none of those dropped.
+        let mut tables: Vec<&str> = schema.triggers.iter().map(|t| t.table.as_str()).collect();
+        tables.dedup();
+        for table in tables {
+            guard::unguard(server, sql, schema, table)?;
+        }
+        let ours = |t: &&Trigger| matches!(purpose(&t.name), Purpose::Capture(_) | Purpose::Cascade);
+        drop_all(sql, schema.triggers.iter().filter(ours))?;
         match server.flavour {
             Flavour::MariaDb => sql.run(&format!("DROP PROCEDURE IF EXISTS {}", late::NAME)),
             Flavour::MySql => Ok(()),

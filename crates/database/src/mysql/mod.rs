@@ -5,11 +5,13 @@ mod cascade;
 mod definition;
 mod driver;
 mod errors;
+mod guard;
 mod install;
 mod late;
 mod mark;
 mod names;
 mod own;
+mod privileges;
 mod schema;
 mod session;
 mod statement;
@@ -23,6 +25,13 @@ use crate::database::Connections;
 use crate::dialect::Dialect;
 use crate::schema::{Column, Kind, Registered, Schema, Table};
 use crate::sql::{Fields, Sql};
+
+/// The name of a lock of this database: names have at most 64 characters, databases may have as many.
+macro_rules! lock_name {
+    ($purpose:literal) => {
+        concat!("CONCAT('server_sync:", $purpose, ":', LEFT(SHA2(DATABASE(), 256), 40))")
+    };
+}
 
 /// Which of the two it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +120,20 @@ impl Dialect for MySql {
 
     fn mark_now(&self) -> &'static str {
         mark::NOW
+    }
+
+    fn renewal_lock(&self) -> Option<[&'static str; 2]> {
+        Some([
+            concat!("SELECT GET_LOCK(", lock_name!("renewal"), ", 60)"),
+            concat!("SELECT RELEASE_LOCK(", lock_name!("renewal"), ")"),
+        ])
+    }
+
+    fn upgrade_lock(&self) -> Option<[&'static str; 2]> {
+        Some([
+            concat!("SELECT GET_LOCK(", lock_name!("upgrade"), ", 0)"),
+            concat!("IS_USED_LOCK(", lock_name!("upgrade"), ")"),
+        ])
     }
 
     fn late_table(&self) -> Option<&'static str> {
@@ -203,8 +226,8 @@ impl Dialect for MySql {
         install::uninstall(self, sql, schema)
     }
 
-    fn missing_privileges(&self, _sql: &mut dyn Sql, _schema: &Schema) -> Result<Vec<String>> {
-        Ok(Vec::new())
+    fn missing_privileges(&self, sql: &mut dyn Sql, schema: &Schema) -> Result<Vec<String>> {
+        privileges::missing(self, sql, schema)
     }
 }
 

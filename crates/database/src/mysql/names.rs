@@ -17,6 +17,12 @@ pub(super) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
+/// `user@host` as it is written in GRANT.
+pub(super) fn account(user_at_host: &str) -> String {
+    let (user, host) = user_at_host.rsplit_once('@').unwrap_or((user_at_host, "%"));
+    format!("{}@{}", literal(user), literal(host))
+}
+
 /// The trigger of a table by number: `ai`, `au`, `ad`, `bu`, `bd`.
 pub(super) fn trigger_name(number: u16, suffix: &str) -> String {
     format!("{PREFIX}{number}_{suffix}")

@@ -19,9 +19,10 @@ pub(super) struct Statement {
 pub(super) fn read(sql: &mut dyn Sql, trigger: &str) -> Result<Statement> {
     let row = sql.first(&format!("SHOW CREATE TRIGGER {}", quote(trigger)), &[])?;
     let text = match row.and_then(|row| row.into_iter().nth(2)) {
-        Some(value) if !value.is_null() => Fields::of(vec![value]).text()?,
+        Some(value) if !value.is_null() => Fields::of(vec![value]).bytes()?,
         _ => return Err(unreadable(trigger, "the server does not show it")),
     };
+    let text = String::from_utf8(text).map_err(|_| unreadable(trigger, "it is not in a known character set"))?;
     split(&text).ok_or_else(|| unreadable(trigger, "it has no FOR EACH ROW"))
 }
 

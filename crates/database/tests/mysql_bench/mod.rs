@@ -150,18 +150,26 @@ impl Bench {
     }
 }
 
-/// A connection of ours.
+/// A connection of ours; root's over the socket.
 pub fn connect(server: &Server, database: &str, user: &str, password: Option<&str>) -> Result<Driver> {
     let socket = (user == "root").then(|| server.socket().to_owned());
-    Driver::connect(&Address {
-        host: server.host().to_owned(),
-        port: server.port(),
-        socket,
+    Driver::connect(&Address { socket, ..address(server.host(), server.port(), database, user, password) })
+}
+
+/// A connection of ours over another port.
+pub fn connect_to(server: &Server, port: u16, database: &str, user: &str, password: Option<&str>) -> Result<Driver> {
+    Driver::connect(&address(server.host(), port, database, user, password))
+}
+
+fn address(host: &str, port: u16, database: &str, user: &str, password: Option<&str>) -> Address {
+    Address {
+        host: host.to_owned(),
+        port,
         database: database.to_owned(),
         user: user.to_owned(),
         password: password.map(str::to_owned),
         ..Address::default()
-    })
+    }
 }
 
 fn shown(registered: &Registered, row: Row) -> String {

@@ -9,7 +9,7 @@ use std::process::{Child, Command, ExitStatus};
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
-use sync_engine::{Kind, lock};
+use sync_engine::{Kind, lock, open};
 
 use crate::arguments::Cli;
 use crate::commands::settings;
@@ -25,6 +25,7 @@ pub fn run(cli: &Cli, command: &[OsString], output: &Output) -> Result<u8> {
     // Only the program's name: arguments may be secret, and the lock file can be read by others.
     let purpose = Path::new(program).file_name().unwrap_or(program).to_string_lossy().into_owned();
     let _lock = lock::acquire(&settings.state_dir(), &purpose, cli.common.force)?;
+    let _away = open::upgrade_lock(&settings)?;
     let signals = Signals::new(forwarded()).map_err(|e| Failure::new(Kind::Failure, e.to_string()))?;
     let child = Command::new(program).args(arguments).spawn().map_err(|e| cannot_run(program, &e, output))?;
     let status = wait(child, signals).map_err(|e| Failure::new(Kind::Failure, e.to_string()))?;
