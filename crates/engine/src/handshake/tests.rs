@@ -21,6 +21,7 @@ fn site(number: u64, name: &str) -> Description {
         role: Role::Slave(SlaveSettings { masters: vec!["geneva".into()] }),
         clock_micros: 1_700_000_000_000_000,
         clock_uncertainty_micros: 500,
+        upgrading: false,
         tables: vec![table("deals", &["id int not null", "key (id)"])],
         warnings: Vec::new(),
     }
