@@ -41,7 +41,8 @@ macro_rules! stories {
                 a_column_dropped, a_table_created_at_one_site_then_the_other, a_table_created_with_rows_at_both,
                 columns_in_another_order_on_first_contact, excluded_tables_stay;
             safety: mass_deletes_halt, mass_deletes_of_a_paused_table_halt, a_preview_writes_nothing,
-                a_preview_of_first_contact_writes_nothing;
+                a_preview_of_first_contact_writes_nothing,
+                only_rows_that_are_there_count_as_deleted;
             constraints: a_parked_row_returns, a_parked_row_returns_when_it_is_changed, swapped_unique_values,
                 a_collision_among_many_rows, a_case_collision_harms_nobody;
             sizes: a_big_value, much_text, big_values_in_graves, big_values_compared;

@@ -83,3 +83,18 @@ pub fn a_preview_of_first_contact_writes_nothing(bench: &impl Bench) {
     network.finish(&PAIR);
     network.shows("SELECT COUNT(*) FROM person", &["2"]);
 }
+
+/// What others deleted long ago keeps neither an empty site from being filled, nor one that has heard of it already from
+/// hearing it again.
+pub fn only_rows_that_are_there_count_as_deleted(bench: &impl Bench) {
+    let mut network = Network::new(bench, 3);
+    let rows: Vec<String> = (1..=300).map(|i| format!("({i}, 'row {i}')")).collect();
+    network.app(0, &format!("INSERT INTO person (id, name) VALUES {}", rows.join(", ")));
+    network.round(0, 1);
+    network.app(0, "DELETE FROM person WHERE id > 50");
+    network.round_with(0, 1, |o| o.force = true);
+    network.round(0, 2);
+    network.round(2, 1);
+    network.shows("SELECT COUNT(*) FROM person", &["50"]);
+    network.finish(&[(0, 1), (0, 2), (2, 1)]);
+}
