@@ -1,7 +1,7 @@
 //! Reading marks and deleting exactly those that were read. Never keeps a high-water mark over their ids: ids are
 //! given before commit, so a slow transaction's marks appear late, and simply wait for the next drain.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sync_core::RowId;
 use sync_core::Value;
@@ -70,7 +70,29 @@ pub fn pending(sql: &mut dyn Sql, dialect: &dyn Dialect, catalog: &Catalog) -> R
 pub fn oldest(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, limit: usize) -> Result<Marks> {
     let mut reader = Reader::new(tracked);
     sql.query(&tracked.select_marks(dialect, limit), &[], &mut |row| reader.add(row))?;
-    Ok(reader.marks)
+    let mut marks = reader.marks;
+    if marks.ids.len() >= limit {
+        complete(sql, dialect, tracked, &mut marks)?;
+    }
+    Ok(marks)
+}
+
+/// A page can end between a row's update and its delete: then the update would get to say when the row was deleted.
+/// Of rows whose last mark does not fit what is in the table, all marks are read.
+fn complete(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, marks: &mut Marks) -> Result<()> {
+    let says_present = |r: &Marked| r.marks.last().is_some_and(|m| m.operation != Operation::Delete);
+    let torn = |r: &&Marked| r.present != says_present(r);
+    let keys: Vec<Vec<Value>> = marks.rows.iter().filter(torn).map(|r| r.key.clone()).collect();
+    let whole = of_rows(sql, dialect, tracked, &keys)?;
+    let known: HashSet<u64> = marks.ids.iter().copied().collect();
+    marks.ids.extend(whole.ids.into_iter().filter(|id| !known.contains(id)));
+    let mut by_id: HashMap<RowId, Marked> = whole.rows.into_iter().map(|r| (r.id.clone(), r)).collect();
+    for row in &mut marks.rows {
+        if let Some(all) = by_id.remove(&row.id) {
+            row.marks = all.marks;
+        }
+    }
+    Ok(())
 }
 
 /// The marks of these rows; one statement where the table has none at all.
