@@ -1,7 +1,7 @@
 //! Reading marks and deleting exactly those that were read. Never keeps a high-water mark over their ids: ids are
 //! given before commit, so a slow transaction's marks appear late, and simply wait for the next drain.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sync_core::RowId;
 use sync_core::Value;
@@ -73,9 +73,11 @@ pub fn oldest(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, limit
     Ok(reader.marks)
 }
 
-/// The marks of these rows; one statement where the table has none at all.
+/// The marks of these rows; one statement where the table has none at all. Marks of keys that merely sort alike
+/// (letter case) are left for the drain: the caller deletes what it was given.
 pub fn of_rows(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, keys: &[Vec<Value>]) -> Result<Marks> {
-    let mut reader = Reader::new(tracked);
+    let wanted = keys.iter().map(|k| RowId::of(k)).collect();
+    let mut reader = Reader { wanted: Some(wanted), ..Reader::new(tracked) };
     if keys.is_empty() || tables::is_empty(sql, dialect, &tracked.registered.mark_table())? {
         return Ok(reader.marks);
     }
@@ -84,6 +86,13 @@ pub fn of_rows(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, keys
         sql.query(&tracked.select_marks_of(dialect, range.len()), &params, &mut |row| reader.add(row))?;
     }
     Ok(reader.marks)
+}
+
+/// The ids of the marks without a key, which say that the table must be compared. No other verb of this module reads
+/// them.
+pub fn unknown(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked) -> Result<Vec<u64>> {
+    let rows = sql.all(&tracked.select_unknown_marks(dialect), &[])?;
+    rows.into_iter().map(|row| Fields::of(row).unsigned()).collect()
 }
 
 /// Deletes marks by id.
@@ -98,25 +107,31 @@ pub fn delete(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, ids: 
 
 struct Reader<'a> {
     tracked: &'a Tracked,
+    /// If given, the rows whose marks are taken.
+    wanted: Option<HashSet<RowId>>,
     marks: Marks,
     at: HashMap<RowId, usize>,
 }
 
 impl<'a> Reader<'a> {
     fn new(tracked: &'a Tracked) -> Self {
-        Reader { tracked, marks: Marks::default(), at: HashMap::new() }
+        Reader { tracked, wanted: None, marks: Marks::default(), at: HashMap::new() }
     }
 
     fn add(&mut self, row: Vec<Value>) -> Result<()> {
         let mut fields = Fields::of(row);
-        self.marks.ids.push(fields.unsigned()?);
+        let mark_id = fields.unsigned()?;
         let op = fields.int()?;
         let millis = u64::try_from(fields.int()? / 1000).unwrap_or_default();
         let present = fields.int()? == 1;
         let bits = (0..self.tracked.registered.bit_columns()).map(|_| fields.unsigned()).collect::<Result<Vec<_>>>()?;
         let key = fields.rest();
-        let mark = Mark { operation: self.operation(op, &bits)?, millis };
         let id = RowId::of(&key);
+        if self.wanted.as_ref().is_some_and(|wanted| !wanted.contains(&id)) {
+            return Ok(());
+        }
+        let mark = Mark { operation: self.operation(op, &bits)?, millis };
+        self.marks.ids.push(mark_id);
         let rows = &mut self.marks.rows;
         let at = *self.at.entry(id.clone()).or_insert_with(|| {
             rows.push(Marked { id, key, marks: Vec::new(), present });
