@@ -9,7 +9,6 @@ use crate::catalog::CONFLICTS;
 use crate::database::{Connections, Database, Ended};
 use crate::drain::unknown_table;
 use crate::layout::Tracked;
-use crate::retry;
 use crate::sql::Fields;
 use crate::tables;
 
@@ -158,13 +157,11 @@ pub fn restore(db: &mut Database, id: &str) -> Result<()> {
     let tracked = db.catalog.named(&entry.table).ok_or_else(|| unknown_table(&entry.table))?;
     let c = &mut db.connections;
     c.writer.run(c.dialect.capture(true))?;
-    let result = retry::contention(|| {
-        c.transaction(|c| {
-            write_back(c, tracked, &entry)?;
-            let query = format!("UPDATE {TABLE} SET restored=1 WHERE id=?");
-            c.writer.execute(&query, &[Value::text(id)])?;
-            Ok(Ended::Commit(()))
-        })
+    let result = c.transaction(|c| {
+        write_back(c, tracked, &entry)?;
+        let query = format!("UPDATE {TABLE} SET restored=1 WHERE id=?");
+        c.writer.execute(&query, &[Value::text(id)])?;
+        Ok(Ended::Commit(()))
     });
     let ended = c.writer.run(c.dialect.capture(false));
     result.and(ended)

@@ -58,10 +58,10 @@ pub trait Dialect: Send + Sync {
         Ok(0)
     }
 
-    /// An INSERT that also takes what the server keeps in such a column but refuses to be given: the empty value of an
+    /// An INSERT or UPDATE that also takes what the server keeps in such a column but refuses to be given: the empty value of an
     /// ENUM without an empty label. Only for single rows, of which NOT NULL and keys are checked all the same.
-    fn lenient(&self, insert: &str) -> String {
-        insert.to_owned()
+    fn lenient(&self, statement: &str) -> String {
+        statement.to_owned()
     }
 
     /// The condition that a column which was added to a table no longer has its default; may hold for too many rows.

@@ -41,7 +41,12 @@ impl Tracked {
 
     /// Whether a row, given over all registered ids, holds a value that a strict server keeps but does not take.
     pub fn needs_leniency(&self, row: &[Value]) -> bool {
-        self.unlabelled.iter().any(|id| row.get(usize::from(*id)) == Some(&Value::text("")))
+        self.unlabelled.iter().any(|id| row.get(usize::from(*id)).is_some_and(is_empty_text))
+    }
+
+    /// The same of some cells.
+    pub fn cells_need_leniency(&self, cells: &[(ColumnId, Value)]) -> bool {
+        cells.iter().any(|(id, value)| self.unlabelled.contains(id) && is_empty_text(value))
     }
 
     /// The number.
@@ -227,6 +232,10 @@ fn is_bulky(sql_type: &str) -> bool {
     let t = sql_type.to_ascii_lowercase();
     t.is_empty()
         || ["blob", "text", "json", "geom", "char(", "clob"].iter().any(|word| t.contains(word)) && !is_short(&t)
+}
+
+fn is_empty_text(value: &Value) -> bool {
+    matches!(value, Value::Text(text) if text.is_empty())
 }
 
 /// Whether a type is an ENUM without an empty label. Labels are quoted, with doubled quotes in them.

@@ -144,7 +144,9 @@ pub fn update_one(
 ) -> Result<()> {
     let columns: Vec<ColumnId> = cells.iter().map(|(id, _)| *id).collect();
     let params: Vec<Value> = cells.iter().map(|(_, value)| value).chain(key).cloned().collect();
-    sql.execute(&tracked.update_one(dialect, &columns), &params).map(drop)
+    let statement = tracked.update_one(dialect, &columns);
+    let lenient = tracked.cells_need_leniency(cells);
+    sql.execute(&if lenient { dialect.lenient(&statement) } else { statement }, &params).map(drop)
 }
 
 fn write(

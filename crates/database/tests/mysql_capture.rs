@@ -1,5 +1,6 @@
 //! What our triggers mark on real servers, statement by statement, and what happens to them when the application
 //! changes its tables.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod mysql_bench;
 

@@ -1,4 +1,5 @@
 //! The application's triggers keep working, do not run on applied rows, and come back byte for byte.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod mysql_bench;
 

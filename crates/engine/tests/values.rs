@@ -12,7 +12,7 @@ use mysql::Conn;
 use mysql::prelude::Queryable;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use support::{Pair, Site, stories};
+use support::{Pair, Site, Story, stories};
 use sync_testbed::{Cell, Flavour, MariaDb, Mysql, Options, Server, TableDump, dump};
 
 /// A column's type, and values as SQL; each is written after the one before, the first again after the last.
@@ -688,7 +688,7 @@ fn cell_of(sql_type: &str) -> BoxedStrategy<mysql::Value> {
     use mysql::Value as V;
     let text = |chars: &'static str, most: usize| {
         let pattern = format!("{chars}{{0,{most}}}");
-        proptest::string::string_regex(&pattern).unwrap().prop_map(|s| V::from(s)).boxed()
+        proptest::string::string_regex(&pattern).unwrap().prop_map(V::from).boxed()
     };
     match sql_type {
         "BIGINT" => any::<i64>().prop_map(V::Int).boxed(),
@@ -781,7 +781,7 @@ fn chance(server: &Server) {
     assert!(told.is_ok(), "{}", told.unwrap_err());
 }
 
-const STORIES: &[(&str, fn(&Server))] = &[
+const STORIES: &[Story] = &[
     ("integers", integers),
     ("numbers", numbers),
     ("times", times),
@@ -798,7 +798,7 @@ const STORIES: &[(&str, fn(&Server))] = &[
 ];
 
 /// What is known not to arrive as it was.
-const UNFAITHFUL: &[(&str, fn(&Server))] = &[("twice_encoded", twice_encoded), ("typed_documents", typed_documents)];
+const UNFAITHFUL: &[Story] = &[("twice_encoded", twice_encoded), ("typed_documents", typed_documents)];
 
 #[test]
 fn on_mariadb() {

@@ -45,7 +45,8 @@ impl<'a> Faulty<'a> {
     }
 }
 
-fn lost() -> StoreError {
+/// The error of a connection that broke.
+pub fn lost() -> StoreError {
     StoreError::new(Trouble::Unreachable, "the connection was lost on purpose")
 }
 

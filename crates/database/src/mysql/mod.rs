@@ -107,10 +107,10 @@ impl Dialect for MySql {
         format!("DELETE m FROM {} m FORCE INDEX (PRIMARY) WHERE m.id IN ({places})", names::quote(mark_table))
     }
 
-    fn lenient(&self, insert: &str) -> String {
-        match self.flavour {
-            Flavour::MariaDb => format!("SET STATEMENT sql_mode='{LENIENT}' FOR {insert}"),
-            Flavour::MySql => insert.replacen("INSERT", &format!("INSERT /*+ SET_VAR(sql_mode='{LENIENT}') */"), 1),
+    fn lenient(&self, statement: &str) -> String {
+        match (self.flavour, statement.split_once(' ')) {
+            (Flavour::MySql, Some((verb, rest))) => format!("{verb} /*+ SET_VAR(sql_mode='{LENIENT}') */ {rest}"),
+            _ => format!("SET STATEMENT sql_mode='{LENIENT}' FOR {statement}"),
         }
     }
 

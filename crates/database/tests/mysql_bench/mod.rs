@@ -2,6 +2,8 @@
 //! simplest way that keeps ids lasting; the product does that in its catalog.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
+use std::sync::OnceLock;
+
 use mysql::prelude::Queryable;
 use mysql::{Conn, Row, Value};
 use sync_database::dialect::Dialect;
@@ -28,10 +30,11 @@ pub fn each(name: &str, test: impl Fn(&mut Bench)) {
     }
 }
 
-/// The shared servers.
+/// The shared servers, started by whichever test comes first.
 pub fn servers() -> Vec<&'static Server> {
-    let maria = MariaDb::shared().unwrap();
-    std::iter::once(maria).chain(Mysql::shared().unwrap()).collect()
+    static SERVERS: OnceLock<Vec<&'static Server>> = OnceLock::new();
+    let start = || std::iter::once(MariaDb::shared().unwrap()).chain(Mysql::shared().unwrap()).collect();
+    SERVERS.get_or_init(start).clone()
 }
 
 impl Bench {

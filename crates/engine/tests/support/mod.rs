@@ -3,7 +3,8 @@
 
 mod pair;
 
-pub use pair::{Pair, stories};
+#[allow(unused_imports)]
+pub use pair::{Pair, Story, run_all, stories};
 
 use std::time::Duration;
 

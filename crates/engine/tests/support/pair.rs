@@ -93,9 +93,12 @@ pub fn run_all(connection: &mut Conn, statements: &str) {
     }
 }
 
+/// A name and what is told of a server.
+pub type Story = (&'static str, fn(&Server));
+
 /// Tells each story, and says at the end which failed. `SERVER_SYNC_TEST_STORY` chooses some by a part of their names.
 #[track_caller]
-pub fn stories(server: &Server, list: &[(&str, fn(&Server))]) {
+pub fn stories(server: &Server, list: &[Story]) {
     let chosen = std::env::var("SERVER_SYNC_TEST_STORY").unwrap_or_default();
     let mut failed = Vec::new();
     for (name, story) in list.iter().filter(|(name, _)| name.contains(&chosen)) {
