@@ -4,7 +4,7 @@
 use sync_core::{ColumnId, Value};
 
 use crate::dialect::Dialect;
-use crate::schema::{BITS, Column, Registered, Table};
+use crate::schema::{BITS, Column, Op, Registered, Table};
 
 /// A table as it is now, together with its registered number and column ids.
 #[derive(Clone, Debug)]
@@ -171,20 +171,22 @@ impl Tracked {
         format!("DELETE FROM {} WHERE {}", dialect.quote(&self.table.name), self.key_in(dialect, "", count))
     }
 
-    /// SELECT of the oldest `limit` marks, each with whether its row is in the table.
+    /// SELECT of the oldest `limit` marks of rows, each with whether its row is in the table.
     pub fn select_marks(&self, dialect: &dyn Dialect, limit: usize) -> String {
         let same =
             |(i, c): (usize, &Column)| dialect.same(c, &format!("t.{}", dialect.quote(&c.name)), &format!("m.k{i}"));
         let on: Vec<String> = self.table.key_columns().enumerate().map(same).collect();
         let first = self.key_names(dialect).next().unwrap_or_default();
         format!(
-            "SELECT m.id, m.op, {}, t.{first} IS NOT NULL, {}, {} FROM {} m LEFT JOIN {} t ON {} ORDER BY m.id LIMIT {limit}",
+            "SELECT m.id, m.op, {}, t.{first} IS NOT NULL, {}, {} FROM {} m LEFT JOIN {} t ON {} WHERE m.op<>{} \
+             ORDER BY m.id LIMIT {limit}",
             dialect.mark_micros(),
             self.bits("m."),
             self.mark_keys("m.").join(", "),
             dialect.quote(&self.registered.mark_table()),
             dialect.quote(&self.table.name),
             on.join(" AND "),
+            Op::Unknown as u8,
         )
     }
 
@@ -199,6 +201,12 @@ impl Tracked {
             dialect.quote(&self.registered.mark_table()),
             key_in(&keys, count),
         )
+    }
+
+    /// SELECT of the ids of the marks without a key.
+    pub fn select_unknown_marks(&self, dialect: &dyn Dialect) -> String {
+        let table = dialect.quote(&self.registered.mark_table());
+        format!("SELECT m.id FROM {table} m WHERE m.op={}", Op::Unknown as u8)
     }
 
     fn bits(&self, prefix: &str) -> String {

@@ -95,9 +95,11 @@ fn complete(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, marks: 
     Ok(())
 }
 
-/// The marks of these rows; one statement where the table has none at all.
+/// The marks of these rows; one statement where the table has none at all. Marks of keys that merely sort alike
+/// (letter case) are left for the drain: the caller deletes what it was given.
 pub fn of_rows(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, keys: &[Vec<Value>]) -> Result<Marks> {
-    let mut reader = Reader::new(tracked);
+    let wanted = keys.iter().map(|k| RowId::of(k)).collect();
+    let mut reader = Reader { wanted: Some(wanted), ..Reader::new(tracked) };
     if keys.is_empty() || tables::is_empty(sql, dialect, &tracked.registered.mark_table())? {
         return Ok(reader.marks);
     }
@@ -106,6 +108,13 @@ pub fn of_rows(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, keys
         sql.query(&tracked.select_marks_of(dialect, range.len()), &params, &mut |row| reader.add(row))?;
     }
     Ok(reader.marks)
+}
+
+/// The ids of the marks without a key, which say that the table must be compared. No other verb of this module reads
+/// them.
+pub fn unknown(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked) -> Result<Vec<u64>> {
+    let rows = sql.all(&tracked.select_unknown_marks(dialect), &[])?;
+    rows.into_iter().map(|row| Fields::of(row).unsigned()).collect()
 }
 
 /// Deletes marks by id.
@@ -120,25 +129,31 @@ pub fn delete(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, ids: 
 
 struct Reader<'a> {
     tracked: &'a Tracked,
+    /// If given, the rows whose marks are taken.
+    wanted: Option<HashSet<RowId>>,
     marks: Marks,
     at: HashMap<RowId, usize>,
 }
 
 impl<'a> Reader<'a> {
     fn new(tracked: &'a Tracked) -> Self {
-        Reader { tracked, marks: Marks::default(), at: HashMap::new() }
+        Reader { tracked, wanted: None, marks: Marks::default(), at: HashMap::new() }
     }
 
     fn add(&mut self, row: Vec<Value>) -> Result<()> {
         let mut fields = Fields::of(row);
-        self.marks.ids.push(fields.unsigned()?);
+        let mark_id = fields.unsigned()?;
         let op = fields.int()?;
         let millis = u64::try_from(fields.int()? / 1000).unwrap_or_default();
         let present = fields.int()? == 1;
         let bits = (0..self.tracked.registered.bit_columns()).map(|_| fields.unsigned()).collect::<Result<Vec<_>>>()?;
         let key = fields.rest();
-        let mark = Mark { operation: self.operation(op, &bits)?, millis };
         let id = RowId::of(&key);
+        if self.wanted.as_ref().is_some_and(|wanted| !wanted.contains(&id)) {
+            return Ok(());
+        }
+        let mark = Mark { operation: self.operation(op, &bits)?, millis };
+        self.marks.ids.push(mark_id);
         let rows = &mut self.marks.rows;
         let at = *self.at.entry(id.clone()).or_insert_with(|| {
             rows.push(Marked { id, key, marks: Vec::new(), present });
