@@ -120,7 +120,7 @@ pub fn unknown(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked) -> R
 /// Deletes marks by id.
 pub fn delete(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, ids: &[u64]) -> Result<()> {
     let table = tracked.registered.mark_table();
-    for range in powers(ids.len(), 256) {
+    for range in powers(ids.len(), 512) {
         let params: Vec<Value> = ids[range.clone()].iter().map(|id| Value::unsigned(*id)).collect();
         sql.execute(&dialect.delete_marks(&table, range.len()), &params)?;
     }
