@@ -308,7 +308,7 @@ impl Store for Database {
         changes::scan(self, table, sink)
     }
 
-    fn rows(&mut self, table: &str, keys: &[Vec<Value>]) -> Result<Batch> {
+    fn rows(&mut self, table: &str, keys: &[Vec<Value>]) -> Result<(Batch, usize)> {
         changes::rows(self, table, keys)
     }
 

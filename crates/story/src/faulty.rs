@@ -87,7 +87,7 @@ macro_rules! all_but_apply_passed_on {
             reincarnate() -> Source;
             outline(since: &Since) -> Outline;
             complete(stream: &Completed) -> ();
-            rows(table: &str, keys: &[Vec<Value>]) -> Batch;
+            rows(table: &str, keys: &[Vec<Value>]) -> (Batch, usize);
             restamp(table: &str, rows: &[Restamp], millis: u64) -> ();
             compared(tables: &[String]) -> ();
             conflicts() -> Vec<ConflictEntry>;

@@ -44,7 +44,7 @@ macro_rules! stories {
                 a_preview_of_first_contact_writes_nothing;
             constraints: a_parked_row_returns, a_parked_row_returns_when_it_is_changed, swapped_unique_values,
                 a_collision_among_many_rows, a_case_collision_harms_nobody;
-            sizes: a_big_value, much_text, big_values_in_graves;
+            sizes: a_big_value, much_text, big_values_in_graves, big_values_compared;
             triggers: fire_where_written_only;
         }
     };

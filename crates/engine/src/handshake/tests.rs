@@ -180,6 +180,18 @@ fn every_refusal_names_both_values_and_what_to_do() {
 }
 
 #[test]
+fn an_upgrade_at_either_site_keeps_rounds_away() {
+    for (at_master, name) in [(true, "geneva"), (false, "lyon")] {
+        let (mut local, mut remote, _) = fitting();
+        assert!(upgrades(&local, &remote).is_ok());
+        (if at_master { &mut local } else { &mut remote }).upgrading = true;
+        let error = upgrades(&local, &remote).unwrap_err();
+        assert_eq!(error.kind, Kind::Locked);
+        assert!(error.message.contains(&format!("being upgraded at {name}")), "{}", error.message);
+    }
+}
+
+#[test]
 fn versions_compare_as_numbers() {
     let mut case = fitting();
     case.2.minimum = Some("2.10".parse().unwrap());
