@@ -22,7 +22,7 @@ use crate::tables::{self, PAGE_BYTES};
 use crate::{identity, marks, vector};
 
 /// Rows in one batch at most.
-const PAGE: usize = 512;
+const PAGE: usize = 1024;
 
 /// Whether a position is part of this store's history.
 pub fn recognises(db: &mut Database, own: Position) -> Result<bool> {
@@ -222,12 +222,21 @@ impl Page<'_> {
 
     /// How many lines, from the first, have rows that fit into a page; at least one.
     fn fitting(&mut self, lines: &[Numbered]) -> Result<usize> {
-        let mut lengths: HashMap<(u16, RowId), usize> = HashMap::new();
+        let mut bulky = Vec::new();
+        let mut total = 0;
         for (tab, lines) in by_table(lines) {
-            let Some(tracked) = self.catalog.numbered(tab).filter(|t| t.bulky) else { continue };
+            let Some(tracked) = self.catalog.numbered(tab).filter(|t| !t.bulky.is_empty()) else { continue };
             let keys = lines.iter().map(|(_, id, line)| line.key(id)).collect::<Result<Vec<_>>>()?;
+            total += tables::length(self.sql, self.dialect, tracked, &keys)?;
+            bulky.push((tracked, keys));
+        }
+        if total <= PAGE_BYTES {
+            return Ok(lines.len());
+        }
+        let mut lengths: HashMap<(u16, RowId), usize> = HashMap::new();
+        for (tracked, keys) in bulky {
             for (id, length) in tables::lengths(self.sql, self.dialect, tracked, &keys)? {
-                lengths.insert((tab, id), length);
+                lengths.insert((tracked.number(), id), length);
             }
         }
         let mut total = 0;

@@ -112,6 +112,21 @@ fn our_own_writes_are_not_captured() {
 }
 
 #[test]
+fn sessions_that_use_a_table_after_us_are_captured() {
+    each("after_us", |bench| {
+        people(bench);
+        bench.own("INSERT INTO people VALUES (1, 'a', '', 0)");
+        bench.own("UPDATE people SET name = 'b'");
+        bench.own("DELETE FROM people");
+        let mut app = bench.neighbour();
+        app.query_drop("INSERT INTO people VALUES (2, 'a', '', 0)").unwrap();
+        app.query_drop("UPDATE people SET name = 'b'").unwrap();
+        app.query_drop("DELETE FROM people").unwrap();
+        assert_eq!(bench.marks("people"), ["insert 2", "update 2 (name)", "delete 2"]);
+    });
+}
+
+#[test]
 fn rolled_back_writes_leave_no_marks() {
     each("rolled_back", |bench| {
         people(bench);

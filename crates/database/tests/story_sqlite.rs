@@ -89,7 +89,7 @@ impl Site {
 
     fn lines(&self, sql: &str, text: impl Fn(&str, ValueRef) -> String, separator: &str) -> Vec<String> {
         let mut statement = self.connection().prepare(sql).unwrap_or_else(|e| panic!("{sql}: {e}"));
-        let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let mut rows = statement.query([]).unwrap();
         let mut lines = Vec::new();
         while let Some(row) = rows.next().unwrap() {

@@ -95,6 +95,10 @@ pub trait Store: Send {
     /// between cells that differ under equal stamps.
     fn restamp(&mut self, table: &str, rows: &[Restamp], millis: u64) -> Result<()>;
 
+    /// These tables were compared and settled: what made them [`Description::suspect`] is done with. What came up since
+    /// the last drain stays.
+    fn compared(&mut self, tables: &[String]) -> Result<()>;
+
     /// The conflict list, newest first.
     fn conflicts(&mut self) -> Result<Vec<ConflictEntry>>;
 

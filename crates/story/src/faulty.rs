@@ -89,6 +89,7 @@ macro_rules! all_but_apply_passed_on {
             complete(stream: &Completed) -> ();
             rows(table: &str, keys: &[Vec<Value>]) -> (Batch, usize);
             restamp(table: &str, rows: &[Restamp], millis: u64) -> ();
+            compared(tables: &[String]) -> ();
             conflicts() -> Vec<ConflictEntry>;
             restore(conflict: &str) -> ();
         }

@@ -23,6 +23,7 @@ fn site(number: u64, name: &str) -> Description {
         clock_uncertainty_micros: 500,
         upgrading: false,
         tables: vec![table("deals", &["id int not null", "key (id)"])],
+        suspect: Vec::new(),
         warnings: Vec::new(),
     }
 }
