@@ -41,7 +41,7 @@ impl Tracked {
             table.stored_columns().filter(|c| wanted(c)).filter_map(|c| registered.id(&c.name)).collect()
         };
         let bulky = which(&|c| is_bulky(&c.sql_type));
-        let automatic = which(&|c| is_automatic(&c.sql_type));
+        let automatic = which(&|c| is_automatic(&c.sql_type) && !table.key_columns().any(|k| k.name == c.name));
         let required = upserts_in_part(&table).then(|| which(&|c| is_required(&table, c)));
         let unlabelled = table.stored_columns().filter(|c| lacks_empty_label(&c.sql_type));
         let unlabelled = unlabelled.filter_map(|c| registered.id(&c.name)).collect();
