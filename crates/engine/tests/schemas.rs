@@ -28,10 +28,25 @@ const KEYS: &[Key] = &[
     ("k VARBINARY(300)", ["REPEAT(0x61, 300)", "''", "0x00", "0x0000", "0xff"]),
     ("k DECIMAL(65,30)", ["1", "1.000000000000000000000000000001", "1.000000000000000000000000000002", "-1", "0"]),
     ("k DATE", ["'2024-01-01'", "'0000-00-00'", "'2024-01-00'", "'9999-12-31'", "'2024-01-02'"]),
-    ("k DATETIME(6)", ["'2024-01-01'", "'2024-01-01 00:00:00.000001'", "'2024-01-01 00:00:00.000002'", "'1000-01-01'", "'2025-01-01'"]),
-    ("k TIMESTAMP(3)", ["'2024-01-01'", "'2024-01-01 00:00:00.001'", "'2024-01-01 00:00:00.002'", "'1980-01-01'", "'2025-01-01'"]),
+    (
+        "k DATETIME(6)",
+        [
+            "'2024-01-01'",
+            "'2024-01-01 00:00:00.000001'",
+            "'2024-01-01 00:00:00.000002'",
+            "'1000-01-01'",
+            "'2025-01-01'",
+        ],
+    ),
+    (
+        "k TIMESTAMP(3)",
+        ["'2024-01-01'", "'2024-01-01 00:00:00.001'", "'2024-01-01 00:00:00.002'", "'1980-01-01'", "'2025-01-01'"],
+    ),
     ("k TIME(6)", ["'-838:59:59'", "'00:00:00.000001'", "'00:00:00'", "'838:59:59'", "'12:00:00'"]),
-    ("k BIGINT UNSIGNED", ["18446744073709551615", "18446744073709551614", "0", "9223372036854775808", "9223372036854775807"]),
+    (
+        "k BIGINT UNSIGNED",
+        ["18446744073709551615", "18446744073709551614", "0", "9223372036854775808", "9223372036854775807"],
+    ),
     ("k BIGINT", ["-9223372036854775808", "9223372036854775807", "0", "9007199254740993", "9007199254740992"]),
     ("k DOUBLE", ["0.1", "0.30000000000000004e0", "0.3e0", "1.7976931348623157e308", "-1"]),
     ("k FLOAT", ["0.1", "16777216", "16777214", "3e38", "-1"]),
@@ -39,16 +54,26 @@ const KEYS: &[Key] = &[
     ("k YEAR", ["0", "1901", "2155", "2000", "2024"]),
     ("k ENUM('a','A b','é','d','e')", ["'a'", "'A b'", "'é'", "'d'", "'e'"]),
     ("k SET('a','b','c')", ["''", "'a'", "'a,b'", "'c'", "'a,b,c'"]),
-    ("k INT, l DATE, m CHAR(3), n DECIMAL(6,2)", [
-        "1, '2024-01-01', 'a', 1.5", "1, '2024-01-01', 'a', 1.51", "1, '2024-01-01', 'b', 1.5", "1, '2024-01-02', 'a', 1.5", "2, '2024-01-01', 'a', 1.5",
-    ]),
+    (
+        "k INT, l DATE, m CHAR(3), n DECIMAL(6,2)",
+        [
+            "1, '2024-01-01', 'a', 1.5",
+            "1, '2024-01-01', 'a', 1.51",
+            "1, '2024-01-01', 'b', 1.5",
+            "1, '2024-01-02', 'a', 1.5",
+            "2, '2024-01-01', 'a', 1.5",
+        ],
+    ),
 ];
 
 const UUID_KEY: Key = (
     "k UUID",
     [
-        "'00000000-0000-0000-0000-000000000001'", "'123e4567-e89b-12d3-a456-426655440000'", "'123e4567-e89b-12d3-a456-426655440001'",
-        "'ffffffff-ffff-ffff-ffff-ffffffffffff'", "'00000000-0000-0000-0000-000000000000'",
+        "'00000000-0000-0000-0000-000000000001'",
+        "'123e4567-e89b-12d3-a456-426655440000'",
+        "'123e4567-e89b-12d3-a456-426655440001'",
+        "'ffffffff-ffff-ffff-ffff-ffffffffffff'",
+        "'00000000-0000-0000-0000-000000000000'",
     ],
 );
 
@@ -113,6 +138,64 @@ fn keys(server: &Server) {
     }
 }
 
+/// First contact with tables that are larger than a page, and whose keys sort in other ways than they compare.
+fn large_tables(server: &Server) {
+    let keys = [
+        "e ENUM('z','a','m',''), k INT",
+        "k INT, e ENUM('z','a','m') COLLATE utf8mb4_bin",
+        "k DECIMAL(65,30), e INT",
+        "k INT, e VARCHAR(20) COLLATE utf8mb4_unicode_ci",
+        "e VARCHAR(20) CHARACTER SET latin1, k INT",
+        "e SET('z','a','m'), k INT",
+        "e BIT(3), k BIGINT UNSIGNED",
+        "k DATETIME(6), e TINYINT",
+        "e FLOAT, k INT",
+        "e TIME, k INT",
+        "k BINARY(16), e CHAR(1)",
+    ];
+    let rows = |key: &str| -> String {
+        let e = if key.contains("ENUM") || key.contains("SET(") {
+            "ELT(IF(n < 700, 1, 2 + n % 2), 'z', 'a', 'm')"
+        } else if key.contains("CHAR") {
+            "ELT(1 + n % 3, 'é', 'E', 'f ')"
+        } else {
+            "n % 3"
+        };
+        let k = if key.contains("DECIMAL") {
+            "CAST(n AS DECIMAL(65,30)) / 1000000000000000000"
+        } else if key.contains("DATETIME") {
+            "'2024-01-01' + INTERVAL n MICROSECOND"
+        } else if key.contains("BINARY(16)") {
+            "UNHEX(LEFT(SHA2(n, 256), 32))"
+        } else {
+            "n"
+        };
+        format!("{e} AS e, {k} AS k")
+    };
+    let table = |(i, key): (usize, &&str)| {
+        format!(
+            "CREATE TABLE t{i} ({key}, v INT, PRIMARY KEY ({}))",
+            if key.starts_with('e') { "e, k" } else { "k, e" }
+        )
+    };
+    let fill = |i: usize, key: &str, count: u32| {
+        let numbers = format!("WITH RECURSIVE s AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM s WHERE n < {count})");
+        format!("INSERT INTO t{i} (e, k, v) {numbers} SELECT {}, n FROM s", rows(key))
+    };
+    let schema = |side: usize| {
+        let one = |(i, key): (usize, &&str)| {
+            let count = if i % 2 == side { 999 } else { 300 };
+            format!("{};\n{}", table((i, key)), fill(i, key, count))
+        };
+        keys.iter().enumerate().map(one).collect::<Vec<_>>().join(";\n")
+    };
+    let mut pair = Pair::filled(server, server, "pages", [&schema(0), &schema(1)]);
+    pair.settle();
+    for i in 0..keys.len() {
+        assert_eq!(pair.one(&format!("SELECT COUNT(*) FROM t{i}")), "999", "{}", keys[i]);
+    }
+}
+
 /// A key that changes only in what its collation does not see.
 fn keys_alike(server: &Server) {
     let schema = "CREATE TABLE t (k VARCHAR(20) COLLATE utf8mb4_general_ci PRIMARY KEY, v INT);\n\
@@ -136,7 +219,7 @@ fn keys_alike(server: &Server) {
 }
 
 fn wide(server: &Server) {
-    let columns: String = (0..200).map(|i| format!(", c{i} VARCHAR(30)")).collect();
+    let columns: String = (0..200).map(|i| format!(", c{i} VARCHAR(30) CHARACTER SET latin1")).collect();
     let mut pair = Pair::new(server, "wide", &format!("CREATE TABLE t (id INT PRIMARY KEY{columns})"));
     pair.a.run("INSERT INTO t (id, c0, c199) VALUES (1, 'a', 'b'), (2, 'a', 'b')");
     pair.settle();
@@ -146,8 +229,10 @@ fn wide(server: &Server) {
     let all: String = (0..200).map(|i| format!("c{i}='y', ")).collect();
     pair.b.run(&format!("UPDATE t SET {} WHERE id=2", all.trim_end_matches(", ")));
     assert_eq!(pair.settle().conflicts().count(), 0);
-    assert_eq!(pair.one("SELECT CONCAT_WS(',', c0, c30, c31, c32, c63, c64, c127, c128, c198, c199) FROM t WHERE id=1"),
-        "x0,x30,x31,x32,x63,x64,x127,x128,x198,x199");
+    assert_eq!(
+        pair.one("SELECT CONCAT_WS(',', c0, c30, c31, c32, c63, c64, c127, c128, c198, c199) FROM t WHERE id=1"),
+        "x0,x30,x31,x32,x63,x64,x127,x128,x198,x199"
+    );
     assert_eq!(pair.one("SELECT CONCAT(c0, c100, c199) FROM t WHERE id=2"), "yyy");
 }
 
@@ -217,8 +302,10 @@ fn without_primary_key(server: &Server) {
 
 fn not_transactional(server: &Server) {
     let other = if server.flavour() == Flavour::MariaDb { "Aria" } else { "InnoDB" };
-    let schema = format!("CREATE TABLE m (id INT AUTO_INCREMENT PRIMARY KEY, x VARCHAR(20), u INT, UNIQUE KEY (u), FULLTEXT KEY (x)) ENGINE=MyISAM;\n\
-        CREATE TABLE n (id INT PRIMARY KEY, x INT) ENGINE={other};\nCREATE TABLE i (id INT PRIMARY KEY, x INT)");
+    let schema = format!(
+        "CREATE TABLE m (id INT AUTO_INCREMENT PRIMARY KEY, x VARCHAR(20), u INT, UNIQUE KEY (u), FULLTEXT KEY (x)) ENGINE=MyISAM;\n\
+        CREATE TABLE n (id INT PRIMARY KEY, x INT) ENGINE={other};\nCREATE TABLE i (id INT PRIMARY KEY, x INT)"
+    );
     let mut pair = Pair::new(server, "myisam", &schema);
     let warnings = pair.sync().warnings;
     assert!(warnings.iter().any(|w| w.contains("table m ") && w.contains("not transactional")), "{warnings:?}");
@@ -331,7 +418,10 @@ fn cascades(server: &Server) {
     pair.b.run("DELETE FROM parent");
     pair.b.run("DELETE FROM tree WHERE up IS NULL");
     pair.settle();
-    assert_eq!(pair.one("SELECT (SELECT COUNT(*) FROM great) + (SELECT COUNT(*) FROM child) + (SELECT COUNT(*) FROM tree)"), "0");
+    assert_eq!(
+        pair.one("SELECT (SELECT COUNT(*) FROM great) + (SELECT COUNT(*) FROM child) + (SELECT COUNT(*) FROM tree)"),
+        "0"
+    );
 }
 
 fn statements_of_many_rows(server: &Server) {
@@ -345,7 +435,9 @@ fn statements_of_many_rows(server: &Server) {
     pair.a.run("INSERT INTO o SELECT id, id, 0 FROM t");
     pair.settle();
     pair.a.run("REPLACE INTO t (id, u, x) VALUES (1, 1, 'A'), (9, 2, 'nine'), (10, 10, 'new')");
-    pair.b.run("INSERT INTO t (id, u, x) VALUES (3, 3, 'C'), (11, 11, 'new') ON DUPLICATE KEY UPDATE x=CONCAT(VALUES(x), '!')");
+    pair.b.run(
+        "INSERT INTO t (id, u, x) VALUES (3, 3, 'C'), (11, 11, 'new') ON DUPLICATE KEY UPDATE x=CONCAT(VALUES(x), '!')",
+    );
     pair.b.run("INSERT INTO t (u, x) VALUES (4, 'D') ON DUPLICATE KEY UPDATE x='by u'");
     pair.b.run("INSERT IGNORE INTO t (id, u, x) VALUES (3, 99, 'ignored'), (12, 12, 'twelve')");
     pair.settle();
@@ -355,7 +447,10 @@ fn statements_of_many_rows(server: &Server) {
     load_data(&pair.b);
     pair.settle();
     assert_eq!(pair.one("SELECT GROUP_CONCAT(id, n ORDER BY id) FROM o"), "20,33,44");
-    assert_eq!(pair.one("SELECT GROUP_CONCAT(id, x ORDER BY id) FROM t WHERE id IN (3, 4) OR id>=100"), "3joined,4joined,100eins,101zwölf");
+    assert_eq!(
+        pair.one("SELECT GROUP_CONCAT(id, x ORDER BY id) FROM t WHERE id IN (3, 4) OR id>=100"),
+        "3joined,4joined,100eins,101zwölf"
+    );
     // Values of a unique column are swapped in one statement.
     pair.a.run("DELETE FROM t WHERE id>10");
     pair.settle();
@@ -372,13 +467,19 @@ fn statements_of_many_rows(server: &Server) {
 
 fn load_data(site: &Site) {
     let mut connection = site.app();
-    let handler = |_: &[u8], stream: &mut mysql::LocalInfile<'_>| std::io::Write::write_all(stream, "100\t100\teins\n101\t101\tzwölf\n".as_bytes());
+    let handler = |_: &[u8], stream: &mut mysql::LocalInfile<'_>| {
+        std::io::Write::write_all(stream, "100\t100\teins\n101\t101\tzwölf\n".as_bytes())
+    };
     connection.set_local_infile_handler(Some(LocalInfileHandler::new(handler)));
     run(&mut connection, "LOAD DATA LOCAL INFILE 'rows' INTO TABLE t CHARACTER SET utf8mb4");
 }
 
 fn swapped(server: &Server) {
-    let mut pair = Pair::new(server, "swapped", "CREATE TABLE t (id INT PRIMARY KEY, u INT NOT NULL, v VARCHAR(9) NOT NULL, x INT, UNIQUE KEY (u), UNIQUE KEY (v))");
+    let mut pair = Pair::new(
+        server,
+        "swapped",
+        "CREATE TABLE t (id INT PRIMARY KEY, u INT NOT NULL, v VARCHAR(9) NOT NULL, x INT, UNIQUE KEY (u), UNIQUE KEY (v))",
+    );
     pair.a.run("INSERT INTO t VALUES (1, 1, 'a', 0), (2, 2, 'b', 0), (3, 3, 'c', 0)");
     pair.settle();
     let swap = "UPDATE t SET u=-u WHERE id IN (1, 2); UPDATE t SET u=IF(id=1, 2, 1), v=CONCAT('~', v) WHERE id IN (1, 2); UPDATE t SET v=IF(id=1, 'b', 'a') WHERE id IN (1, 2)";
@@ -541,6 +642,7 @@ fn column_retyped(server: &Server) {
 const STORIES: &[Story] = &[
     ("keys", keys),
     ("keys_alike", keys_alike),
+    ("large_tables", large_tables),
     ("wide", wide),
     ("awkward_names", awkward_names),
     ("without_primary_key", without_primary_key),
