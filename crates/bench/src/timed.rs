@@ -41,6 +41,13 @@ impl Sql for Timed {
         result
     }
 
+    fn execute_owned(&mut self, sql: &str, params: Vec<Value>) -> Result<u64> {
+        let start = Instant::now();
+        let result = self.inner.execute_owned(sql, params);
+        self.note(sql, start);
+        result
+    }
+
     fn query(&mut self, sql: &str, params: &[Value], each: &mut EachRow) -> Result<()> {
         let start = Instant::now();
         let result = self.inner.query(sql, params, each);

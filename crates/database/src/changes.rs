@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sync_core::{Incarnation, Position, Row, RowId, RowState, Source, Value};
-use sync_store::{Batch, Change, Drained, Greeting, Outline, Result, Since, Sink, TableHead, TableOutline};
+use sync_store::{
+    Batch, Change, Drained, Greeting, Outline, Result, Since, Sink, StoreError, TableHead, TableOutline, Trouble,
+};
 
 use crate::catalog::{CONFLICTS, Catalog};
 use crate::database::Database;
@@ -20,7 +22,7 @@ use crate::tables::{self, PAGE_BYTES};
 use crate::{identity, marks, vector};
 
 /// Rows in one batch at most.
-const PAGE: usize = 512;
+const PAGE: usize = 1024;
 
 /// Whether a position is part of this store's history.
 pub fn recognises(db: &mut Database, own: Position) -> Result<bool> {
@@ -147,15 +149,12 @@ fn stream_window(
             // Rows that were written meanwhile move behind the window instead of being left out here.
             drain_pending(db, &mut Drained::default())?;
         }
-        let own = db.identity.source;
-        let catalog = &db.catalog;
-        let (mut batch, last) = db.connections.snapshot(|sql, dialect| {
+        let (mut batch, last) = read_page(db, |page| {
+            let catalog = page.catalog;
             let wanted = |line: &Numbered| {
                 line.2.origin != origin && catalog.numbered(line.0).is_some_and(|t| wanted(t, &since.tables))
             };
-            let mut page = Page { sql, dialect, catalog, batch: Batch::empty(own) };
-            let last = page.history(window, after, wanted)?;
-            Ok((page.batch, last))
+            page.history(window, after, wanted)
         })?;
         after = last.seq;
         batch.upto = window.moves.then_some(last);
@@ -172,6 +171,33 @@ struct Page<'a> {
     dialect: &'a dyn Dialect,
     catalog: &'a Catalog,
     batch: Batch,
+    /// The numbers of the tables with pending marks.
+    marked: Vec<u16>,
+}
+
+/// How often a page is read again because late marks came in.
+const TRIES: u32 = 20;
+
+/// Reads a batch from one snapshot. Late marks do not tell cheaply whose they are, so where a snapshot holds some, they
+/// are gathered and another one is taken.
+fn read_page<T>(db: &mut Database, read: impl Fn(&mut Page) -> Result<T>) -> Result<(Batch, T)> {
+    for _ in 0..TRIES {
+        let (own, catalog) = (db.identity.source, &db.catalog);
+        let found = db.connections.snapshot(|sql, dialect| {
+            let marked = marks::pending(sql, dialect, catalog)?;
+            if marked.contains(&marks::LATE) {
+                return Ok(None);
+            }
+            let mut page = Page { sql, dialect, catalog, batch: Batch::empty(own), marked };
+            let value = read(&mut page)?;
+            Ok(Some((page.batch, value)))
+        })?;
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        drain_pending(db, &mut Drained::default())?;
+    }
+    Err(StoreError::new(Trouble::Contention, "the application writes while its triggers are being renewed"))
 }
 
 impl Page<'_> {
@@ -196,12 +222,21 @@ impl Page<'_> {
 
     /// How many lines, from the first, have rows that fit into a page; at least one.
     fn fitting(&mut self, lines: &[Numbered]) -> Result<usize> {
-        let mut lengths: HashMap<(u16, RowId), usize> = HashMap::new();
+        let mut bulky = Vec::new();
+        let mut total = 0;
         for (tab, lines) in by_table(lines) {
-            let Some(tracked) = self.catalog.numbered(tab).filter(|t| t.bulky) else { continue };
+            let Some(tracked) = self.catalog.numbered(tab).filter(|t| !t.bulky.is_empty()) else { continue };
             let keys = lines.iter().map(|(_, id, line)| line.key(id)).collect::<Result<Vec<_>>>()?;
+            total += tables::length(self.sql, self.dialect, tracked, &keys)?;
+            bulky.push((tracked, keys));
+        }
+        if total <= PAGE_BYTES {
+            return Ok(lines.len());
+        }
+        let mut lengths: HashMap<(u16, RowId), usize> = HashMap::new();
+        for (tracked, keys) in bulky {
             for (id, length) in tables::lengths(self.sql, self.dialect, tracked, &keys)? {
-                lengths.insert((tab, id), length);
+                lengths.insert((tracked.number(), id), length);
             }
         }
         let mut total = 0;
@@ -215,26 +250,19 @@ impl Page<'_> {
     }
 
     fn add_lines(&mut self, lines: Vec<Numbered>) -> Result<()> {
-        let marked = marks::pending(self.sql, self.dialect, self.catalog)?;
         for (tab, lines) in by_table(&lines) {
             let Some(tracked) = self.catalog.numbered(tab) else { continue };
             let keys = lines.iter().map(|(_, id, line)| line.key(id)).collect::<Result<Vec<_>>>()?;
             let lines: HashMap<RowId, Line> =
                 lines.into_iter().map(|(_, id, line)| (id.clone(), line.clone())).collect();
-            self.add_rows(tracked, &keys, &lines, marked.contains(&tab))?;
+            self.add_rows(tracked, &keys, &lines)?;
         }
         Ok(())
     }
 
     /// Adds the rows with these keys, except those with a pending mark and those nobody ever heard of.
-    fn add_rows(
-        &mut self,
-        tracked: &Tracked,
-        keys: &[Vec<Value>],
-        lines: &HashMap<RowId, Line>,
-        marked: bool,
-    ) -> Result<()> {
-        let pending: HashSet<RowId> = if marked {
+    fn add_rows(&mut self, tracked: &Tracked, keys: &[Vec<Value>], lines: &HashMap<RowId, Line>) -> Result<()> {
+        let pending: HashSet<RowId> = if self.marked.contains(&tracked.number()) {
             marks::of_rows(self.sql, self.dialect, tracked, keys)?.rows.into_iter().map(|r| r.id).collect()
         } else {
             HashSet::new()
@@ -283,14 +311,10 @@ pub fn scan(db: &mut Database, table: &str, sink: &mut Sink) -> Result<()> {
     let mut after: Option<Vec<Value>> = None;
     loop {
         drain_pending(db, &mut Drained::default())?;
-        let own = db.identity.source;
-        let catalog = &db.catalog;
-        let (batch, last) = db.connections.snapshot(|sql, dialect| {
-            let keys = tables::keys_after(sql, dialect, &tracked, after.as_deref(), PAGE)?;
-            let piece = tables::pieces(sql, dialect, &tracked, keys)?.into_iter().next().unwrap_or_default();
-            let mut page = Page { sql, dialect, catalog, batch: Batch::empty(own) };
-            page.add_keys(&tracked, &piece)?;
-            Ok((page.batch, piece.into_iter().next_back()))
+        let (batch, last) = read_page(db, |page| {
+            let keys = tables::keys_after(page.sql, page.dialect, &tracked, after.as_deref(), PAGE)?;
+            let piece = page.add_fitting(&tracked, keys)?;
+            Ok(piece.into_iter().next_back())
         })?;
         let Some(last) = last else { return Ok(()) };
         after = Some(last);
@@ -299,23 +323,21 @@ pub fn scan(db: &mut Database, table: &str, sink: &mut Sink) -> Result<()> {
 }
 
 impl Page<'_> {
-    fn add_keys(&mut self, tracked: &Tracked, keys: &[Vec<Value>]) -> Result<()> {
-        let ids: Vec<RowId> = keys.iter().map(|k| RowId::of(k)).collect();
+    /// Adds the rows with the first of these keys, as many as fit; returns those.
+    fn add_fitting(&mut self, tracked: &Tracked, keys: Vec<Vec<Value>>) -> Result<Vec<Vec<Value>>> {
+        let pieces = tables::pieces(self.sql, self.dialect, tracked, keys)?;
+        let piece = pieces.into_iter().next().unwrap_or_default();
+        let ids: Vec<RowId> = piece.iter().map(|k| RowId::of(k)).collect();
         let lines = meta::load(self.sql, tracked.number(), &ids)?;
-        let marked = marks::pending(self.sql, self.dialect, self.catalog)?.contains(&tracked.number());
-        self.add_rows(tracked, keys, &lines, marked)
+        self.add_rows(tracked, &piece, &lines)?;
+        Ok(piece)
     }
 }
 
-/// The rows with these keys, graves too.
-pub fn rows(db: &mut Database, table: &str, keys: &[Vec<Value>]) -> Result<Batch> {
+/// The rows with the first of these keys, graves too, as many as fit into a batch; also says how many keys that are.
+pub fn rows(db: &mut Database, table: &str, keys: &[Vec<Value>]) -> Result<(Batch, usize)> {
     drain_pending(db, &mut Drained::default())?;
     let tracked = db.catalog.named(table).ok_or_else(|| unknown_table(table))?.clone();
-    let own = db.identity.source;
-    let catalog = &db.catalog;
-    db.connections.snapshot(|sql, dialect| {
-        let mut page = Page { sql, dialect, catalog, batch: Batch::empty(own) };
-        page.add_keys(&tracked, keys)?;
-        Ok(page.batch)
-    })
+    let (batch, piece) = read_page(db, |page| page.add_fitting(&tracked, keys.to_vec()))?;
+    Ok((batch, piece.len()))
 }

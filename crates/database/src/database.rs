@@ -1,5 +1,7 @@
 //! The store itself: its connections, its identity and its catalog, and the [`Store`] interface over them.
 
+use std::collections::BTreeMap;
+
 use sync_core::{Incarnation, Knowledge, Position, Source, StoreId, Value};
 use sync_store::{
     Applied, Batch, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline, Restamp, Result, Since,
@@ -98,13 +100,15 @@ pub struct Database {
     pub(crate) identity: Identity,
     /// The server's clock in microseconds when it was last read, so that it need not be read for every drain.
     anchor: Option<(std::time::Instant, i64)>,
+    /// Of tables that must be compared, by number: the ids of the marks that say so.
+    pub(crate) suspects: BTreeMap<u16, Vec<u64>>,
 }
 
 impl Database {
     /// Opens a database that was prepared.
     pub fn open(mut connections: Connections) -> Result<Self> {
         let identity = identity::read(connections.writer.as_mut())?.ok_or_else(identity::not_prepared)?;
-        Ok(Database { connections, catalog: Catalog::default(), identity, anchor: None })
+        Ok(Database { connections, catalog: Catalog::default(), identity, anchor: None, suspects: BTreeMap::new() })
     }
 
     /// Prepares a database for synchronisation, or publishes changed settings in one that is prepared: our tables,
@@ -123,7 +127,7 @@ impl Database {
             Some(identity) => republish(&mut connections, identity, card)?,
             None => first_identity(&mut connections, card)?,
         };
-        Ok((Database { connections, catalog, identity, anchor: None }, notes))
+        Ok((Database { connections, catalog, identity, anchor: None, suspects: BTreeMap::new() }, notes))
     }
 
     /// Removes everything of ours: triggers first, so that no write ever fails, then tables. Harmless to repeat after
@@ -246,6 +250,7 @@ impl Store for Database {
             clock_uncertainty_micros,
             upgrading,
             tables: self.catalog.infos.clone(),
+            suspect: drain::suspect(self),
             warnings: self.catalog.warnings.clone(),
         })
     }
@@ -303,12 +308,16 @@ impl Store for Database {
         changes::scan(self, table, sink)
     }
 
-    fn rows(&mut self, table: &str, keys: &[Vec<Value>]) -> Result<Batch> {
+    fn rows(&mut self, table: &str, keys: &[Vec<Value>]) -> Result<(Batch, usize)> {
         changes::rows(self, table, keys)
     }
 
     fn restamp(&mut self, table: &str, rows: &[Restamp], millis: u64) -> Result<()> {
         drain::restamp(self, table, rows, millis)
+    }
+
+    fn compared(&mut self, tables: &[String]) -> Result<()> {
+        drain::compared(self, tables)
     }
 
     fn conflicts(&mut self) -> Result<Vec<ConflictEntry>> {

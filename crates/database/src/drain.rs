@@ -1,7 +1,7 @@
 //! Draining: marks become stamped rows with the next seqs, and exactly the marks that were read are deleted, all in
 //! one transaction. A late commit simply appears in the next drain.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use sync_core::capture::stamp;
 use sync_core::{Position, RowId, RowState, SiteId, Stamp, Value};
@@ -20,18 +20,48 @@ const PAGE: usize = 2_000;
 pub fn drain(db: &mut Database) -> Result<Drained> {
     let notes = retry::contention(|| db.refresh())?;
     let mut drained = Drained { notes, ..Drained::default() };
-    drain_pending(db, &mut drained)?;
+    let numbers = drain_pending(db, &mut drained)?;
+    db.suspects = find_suspects(db, &numbers)?;
+    drained.notes.extend(suspect(db).into_iter().map(|t| format!("table {t}: a change went unmarked; it is compared")));
     Ok(drained)
 }
 
-/// Drains all that is visible. One statement if there is nothing.
-pub(crate) fn drain_pending(db: &mut Database, drained: &mut Drained) -> Result<()> {
+/// What says of these tables that they must be compared.
+fn find_suspects(db: &mut Database, numbers: &[u16]) -> Result<BTreeMap<u16, Vec<u64>>> {
+    let Connections { writer, dialect, .. } = &mut db.connections;
+    let mut suspects = BTreeMap::new();
+    for tracked in numbers.iter().filter_map(|n| db.catalog.numbered(*n)) {
+        let ids = marks::unknown(writer.as_mut(), dialect.as_ref(), tracked)?;
+        if !ids.is_empty() {
+            suspects.insert(tracked.number(), ids);
+        }
+    }
+    Ok(suspects)
+}
+
+/// The tables that must be compared.
+pub(crate) fn suspect(db: &Database) -> Vec<String> {
+    db.suspects.keys().filter_map(|n| Some(db.catalog.numbered(*n)?.table.name.clone())).collect()
+}
+
+/// Forgets what said that these tables must be compared: exactly the marks that the last drain found.
+pub(crate) fn compared(db: &mut Database, tables: &[String]) -> Result<()> {
+    for tracked in tables.iter().filter_map(|t| db.catalog.named(t)) {
+        let Some(ids) = db.suspects.remove(&tracked.number()) else { continue };
+        let connections = &mut db.connections;
+        retry::contention(|| marks::delete(connections.writer.as_mut(), connections.dialect.as_ref(), tracked, &ids))?;
+    }
+    Ok(())
+}
+
+/// Drains all that is visible; returns the numbers of the tables that had marks. One statement if there is nothing.
+pub(crate) fn drain_pending(db: &mut Database, drained: &mut Drained) -> Result<Vec<u16>> {
     let mut numbers = pending(db)?;
     if numbers.contains(&marks::LATE) {
         retry::contention(|| gather(db))?;
         numbers = pending(db)?;
     }
-    for number in numbers {
+    for &number in &numbers {
         loop {
             let (read, rows) = retry::contention(|| drain_page(db, number))?;
             drained.marks += read as u64;
@@ -41,7 +71,7 @@ pub(crate) fn drain_pending(db: &mut Database, drained: &mut Drained) -> Result<
             }
         }
     }
-    Ok(())
+    Ok(numbers)
 }
 
 fn pending(db: &mut Database) -> Result<Vec<u16>> {

@@ -4,7 +4,7 @@
 use sync_core::{ColumnId, Value};
 
 use crate::dialect::Dialect;
-use crate::schema::{BITS, Column, Registered, Table};
+use crate::schema::{BITS, Column, Op, Registered, Table};
 
 /// A table as it is now, together with its registered number and column ids.
 #[derive(Clone, Debug)]
@@ -19,8 +19,12 @@ pub struct Tracked {
     pub ids: Vec<ColumnId>,
     /// Positions of the key columns within `ids`.
     pub key_at: Vec<usize>,
-    /// Whether a row can be large, so that lengths must be asked before values.
-    pub bulky: bool,
+    /// The columns that can make a row large; where there are any, lengths are asked before values.
+    pub bulky: Vec<ColumnId>,
+    /// What an upsert of some columns must name besides them; `None`: it must name all columns.
+    required: Option<Vec<ColumnId>>,
+    /// The columns that the server may set by itself when a row is updated, unless it is told their value.
+    automatic: Vec<ColumnId>,
     /// The ENUM columns whose empty text is no label, but what a server keeps where it was given an unknown one.
     unlabelled: Vec<ColumnId>,
 }
@@ -33,10 +37,15 @@ impl Tracked {
             .collect();
         let position = |c: &Column| ids.iter().position(|id| registered.columns[usize::from(*id)] == c.name);
         let key_at = table.key_columns().filter_map(position).collect();
-        let bulky = table.stored_columns().any(|c| is_bulky(&c.sql_type));
+        let which = |wanted: &dyn Fn(&Column) -> bool| -> Vec<ColumnId> {
+            table.stored_columns().filter(|c| wanted(c)).filter_map(|c| registered.id(&c.name)).collect()
+        };
+        let bulky = which(&|c| is_bulky(&c.sql_type));
+        let automatic = which(&|c| is_automatic(&c.sql_type));
+        let required = upserts_in_part(&table).then(|| which(&|c| is_required(&table, c)));
         let unlabelled = table.stored_columns().filter(|c| lacks_empty_label(&c.sql_type));
         let unlabelled = unlabelled.filter_map(|c| registered.id(&c.name)).collect();
-        Tracked { table, registered, fingerprint, ids, key_at, bulky, unlabelled }
+        Tracked { table, registered, fingerprint, ids, key_at, bulky, required, automatic, unlabelled }
     }
 
     /// Whether a row, given over all registered ids, holds a value that a strict server keeps but does not take.
@@ -80,16 +89,28 @@ impl Tracked {
 
     /// The reverse of [`Tracked::spread`].
     pub fn gather(&self, all: &[Value]) -> Vec<Value> {
-        self.ids.iter().map(|id| all.get(usize::from(*id)).cloned().unwrap_or_default()).collect()
+        gather(all, &self.ids).collect()
+    }
+
+    /// These columns, and those that would otherwise change by themselves (`ON UPDATE CURRENT_TIMESTAMP`).
+    pub fn with_automatic(&self, columns: &[ColumnId]) -> Vec<ColumnId> {
+        let wanted = |id: &ColumnId| columns.contains(id) || self.automatic.contains(id);
+        self.ids.iter().copied().filter(wanted).collect()
+    }
+
+    /// The columns to name in an upsert of rows that exist, if it sets `columns`. The primary key says which row is
+    /// meant, and is looked at first; what is left out is not looked at, as the row is there.
+    pub fn named_to_update(&self, columns: &[ColumnId]) -> Vec<ColumnId> {
+        let Some(required) = &self.required else { return self.ids.clone() };
+        self.ids.iter().copied().filter(|id| required.contains(id) || columns.contains(id)).collect()
     }
 
     fn key_names<'a>(&'a self, dialect: &'a dyn Dialect) -> impl Iterator<Item = String> + 'a {
         self.table.key_columns().map(|c| dialect.quote(&c.name))
     }
 
-    fn columns(&self, dialect: &dyn Dialect, prefix: &str) -> String {
-        let names = self.ids.iter().map(|id| format!("{prefix}{}", dialect.quote(self.name_of(*id))));
-        names.collect::<Vec<_>>().join(", ")
+    fn columns(&self, dialect: &dyn Dialect, ids: &[ColumnId]) -> String {
+        ids.iter().map(|id| dialect.quote(self.name_of(*id))).collect::<Vec<_>>().join(", ")
     }
 
     /// The condition that the key is one of `count` keys, `?` for each key value.
@@ -108,16 +129,25 @@ impl Tracked {
         let table = dialect.by_key(&self.table);
         let lock = if lock { dialect.for_update() } else { "" };
         let condition = self.key_in(dialect, count);
-        format!("SELECT {} FROM {table} WHERE {condition}{lock}", self.columns(dialect, ""))
+        format!("SELECT {} FROM {table} WHERE {condition}{lock}", self.columns(dialect, &self.ids))
     }
 
-    /// SELECT of the keys and the byte length of the rows with `count` keys.
+    /// SELECT of the keys and the byte length of the rows with `count` keys. Small columns are not counted.
     pub fn select_lengths(&self, dialect: &dyn Dialect, count: usize) -> String {
-        let lengths: Vec<String> =
-            self.ids.iter().map(|id| format!("COALESCE(LENGTH({}), 0)", dialect.quote(self.name_of(*id)))).collect();
         let keys = self.key_names(dialect).collect::<Vec<_>>().join(", ");
-        let table = dialect.by_key(&self.table);
-        format!("SELECT {}, {keys} FROM {table} WHERE {}", lengths.join(" + "), self.key_in(dialect, count))
+        let (length, table) = (self.length(dialect), dialect.by_key(&self.table));
+        format!("SELECT {length}, {keys} FROM {table} WHERE {}", self.key_in(dialect, count))
+    }
+
+    /// SELECT of the sum of the lengths of the rows with `count` keys.
+    pub fn select_length(&self, dialect: &dyn Dialect, count: usize) -> String {
+        let (length, table) = (self.length(dialect), dialect.by_key(&self.table));
+        format!("SELECT SUM({length}) FROM {table} WHERE {}", self.key_in(dialect, count))
+    }
+
+    fn length(&self, dialect: &dyn Dialect) -> String {
+        let length = |id: &ColumnId| format!("COALESCE(LENGTH({}), 0)", dialect.quote(self.name_of(*id)));
+        self.bulky.iter().map(length).collect::<Vec<_>>().join(" + ")
     }
 
     /// SELECT of up to `limit` keys that follow a key (`?` for each value, several times for a composite key), or
@@ -137,27 +167,18 @@ impl Tracked {
         repeated(&key)
     }
 
-    /// INSERT of `count` rows.
-    pub fn insert(&self, dialect: &dyn Dialect, count: usize) -> String {
+    /// INSERT of `count` rows, given over these columns.
+    pub fn insert(&self, dialect: &dyn Dialect, count: usize, ids: &[ColumnId]) -> String {
         let table = dialect.quote(&self.table.name);
-        let places = rows(self.ids.len(), count);
-        format!("INSERT INTO {table} ({}) VALUES {places}", self.columns(dialect, ""))
+        let places = rows(ids.len(), count);
+        format!("INSERT INTO {table} ({}) VALUES {places}", self.columns(dialect, ids))
     }
 
-    /// INSERT of `count` rows whose keys exist, which sets these columns. Others that the server would set to the time
-    /// of the update by itself are set as well, to what they are.
-    pub fn update(&self, dialect: &dyn Dialect, count: usize, columns: &[ColumnId]) -> String {
+    /// INSERT of `count` rows whose keys exist, given over `ids`, which sets `columns`.
+    pub fn update(&self, dialect: &dyn Dialect, count: usize, ids: &[ColumnId], columns: &[ColumnId]) -> String {
         let keys: Vec<String> = self.key_names(dialect).collect();
-        let set = self.ids.iter().filter(|id| columns.contains(id) || self.may_renew(**id));
-        let set: Vec<String> = set.map(|id| dialect.quote(self.name_of(*id))).collect();
-        format!("{}{}", self.insert(dialect, count), dialect.on_duplicate(&keys, &set))
-    }
-
-    /// Whether a column is of a type that can have ON UPDATE CURRENT_TIMESTAMP.
-    fn may_renew(&self, id: ColumnId) -> bool {
-        let is_time = |t: &str| ["timestamp", "datetime"].iter().any(|word| t.starts_with(word));
-        let column = self.table.columns.iter().enumerate().find(|(_, c)| c.name == self.name_of(id));
-        column.is_some_and(|(at, c)| is_time(&c.sql_type.to_ascii_lowercase()) && !self.table.key.contains(&at))
+        let set: Vec<String> = columns.iter().map(|id| dialect.quote(self.name_of(*id))).collect();
+        format!("{}{}", self.insert(dialect, count, ids), dialect.on_duplicate(&keys, &set))
     }
 
     /// UPDATE of the row with one key, which sets these columns: `?` for each column, then for each key value.
@@ -172,20 +193,22 @@ impl Tracked {
         format!("DELETE FROM {} WHERE {}", dialect.quote(&self.table.name), self.key_in(dialect, count))
     }
 
-    /// SELECT of the oldest `limit` marks, each with whether its row is in the table.
+    /// SELECT of the oldest `limit` marks of rows, each with whether its row is in the table.
     pub fn select_marks(&self, dialect: &dyn Dialect, limit: usize) -> String {
         let same =
             |(i, c): (usize, &Column)| dialect.same(c, &format!("t.{}", dialect.quote(&c.name)), &format!("m.k{i}"));
         let on: Vec<String> = self.table.key_columns().enumerate().map(same).collect();
         let first = self.key_names(dialect).next().unwrap_or_default();
         format!(
-            "SELECT m.id, m.op, {}, t.{first} IS NOT NULL, {}, {} FROM {} m LEFT JOIN {} t ON {} ORDER BY m.id LIMIT {limit}",
+            "SELECT m.id, m.op, {}, t.{first} IS NOT NULL, {}, {} FROM {} m LEFT JOIN {} t ON {} WHERE m.op<>{} \
+             ORDER BY m.id LIMIT {limit}",
             dialect.mark_micros(),
             self.bits("m."),
             self.mark_keys("m.").join(", "),
             dialect.quote(&self.registered.mark_table()),
             dialect.quote(&self.table.name),
             on.join(" AND "),
+            Op::Unknown as u8,
         )
     }
 
@@ -200,6 +223,12 @@ impl Tracked {
             dialect.quote(&self.registered.mark_table()),
             key_in(&self.places(dialect, keys.clone()), count),
         )
+    }
+
+    /// SELECT of the ids of the marks without a key.
+    pub fn select_unknown_marks(&self, dialect: &dyn Dialect) -> String {
+        let table = dialect.quote(&self.registered.mark_table());
+        format!("SELECT m.id FROM {table} m WHERE m.op={}", Op::Unknown as u8)
     }
 
     fn bits(&self, prefix: &str) -> String {
@@ -218,6 +247,30 @@ impl Tracked {
         };
         self.ids.iter().copied().filter(is_set).collect()
     }
+}
+
+/// The values of these columns, of a row given over all registered ids.
+pub(crate) fn gather<'a>(all: &'a [Value], ids: &'a [ColumnId]) -> impl Iterator<Item = Value> + 'a {
+    ids.iter().map(|id| all.get(usize::from(*id)).cloned().unwrap_or_default())
+}
+
+/// Whether an upsert of rows that exist may leave columns out: the primary key must be what is looked at first, and
+/// nothing may be computed from what is left out.
+fn upserts_in_part(table: &Table) -> bool {
+    table.has_primary && table.transactional && !table.columns.iter().any(|c| c.generated)
+}
+
+/// What such an upsert must name: the key; columns that may have no default; and unique values, since the default
+/// could be a stranger's.
+fn is_required(table: &Table, column: &Column) -> bool {
+    let is = |at: &usize| table.columns.get(*at).is_some_and(|c| c.name == column.name);
+    !column.nullable || table.key.iter().chain(table.uniques.iter().flatten()).any(is)
+}
+
+/// Types that can have ON UPDATE CURRENT_TIMESTAMP. Which of them do is not asked: to name them all is harmless.
+fn is_automatic(sql_type: &str) -> bool {
+    let t = sql_type.to_ascii_lowercase();
+    t.starts_with("timestamp") || t.starts_with("datetime")
 }
 
 /// Types whose values can exceed what a page of rows may weigh.

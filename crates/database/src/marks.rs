@@ -1,7 +1,7 @@
 //! Reading marks and deleting exactly those that were read. Never keeps a high-water mark over their ids: ids are
 //! given before commit, so a slow transaction's marks appear late, and simply wait for the next drain.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sync_core::RowId;
 use sync_core::Value;
@@ -70,12 +70,36 @@ pub fn pending(sql: &mut dyn Sql, dialect: &dyn Dialect, catalog: &Catalog) -> R
 pub fn oldest(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, limit: usize) -> Result<Marks> {
     let mut reader = Reader::new(tracked);
     sql.query(&tracked.select_marks(dialect, limit), &[], &mut |row| reader.add(row))?;
-    Ok(reader.marks)
+    let mut marks = reader.marks;
+    if marks.ids.len() >= limit {
+        complete(sql, dialect, tracked, &mut marks)?;
+    }
+    Ok(marks)
 }
 
-/// The marks of these rows; one statement where the table has none at all.
+/// A page can end between a row's update and its delete: then the update would get to say when the row was deleted.
+/// Of rows whose last mark does not fit what is in the table, all marks are read.
+fn complete(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, marks: &mut Marks) -> Result<()> {
+    let says_present = |r: &Marked| r.marks.last().is_some_and(|m| m.operation != Operation::Delete);
+    let torn = |r: &&Marked| r.present != says_present(r);
+    let keys: Vec<Vec<Value>> = marks.rows.iter().filter(torn).map(|r| r.key.clone()).collect();
+    let whole = of_rows(sql, dialect, tracked, &keys)?;
+    let known: HashSet<u64> = marks.ids.iter().copied().collect();
+    marks.ids.extend(whole.ids.into_iter().filter(|id| !known.contains(id)));
+    let mut by_id: HashMap<RowId, Marked> = whole.rows.into_iter().map(|r| (r.id.clone(), r)).collect();
+    for row in &mut marks.rows {
+        if let Some(all) = by_id.remove(&row.id) {
+            row.marks = all.marks;
+        }
+    }
+    Ok(())
+}
+
+/// The marks of these rows; one statement where the table has none at all. Marks of keys that merely sort alike
+/// (letter case) are left for the drain: the caller deletes what it was given.
 pub fn of_rows(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, keys: &[Vec<Value>]) -> Result<Marks> {
-    let mut reader = Reader::new(tracked);
+    let wanted = keys.iter().map(|k| RowId::of(k)).collect();
+    let mut reader = Reader { wanted: Some(wanted), ..Reader::new(tracked) };
     if keys.is_empty() || tables::is_empty(sql, dialect, &tracked.registered.mark_table())? {
         return Ok(reader.marks);
     }
@@ -86,10 +110,17 @@ pub fn of_rows(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, keys
     Ok(reader.marks)
 }
 
+/// The ids of the marks without a key, which say that the table must be compared. No other verb of this module reads
+/// them.
+pub fn unknown(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked) -> Result<Vec<u64>> {
+    let rows = sql.all(&tracked.select_unknown_marks(dialect), &[])?;
+    rows.into_iter().map(|row| Fields::of(row).unsigned()).collect()
+}
+
 /// Deletes marks by id.
 pub fn delete(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, ids: &[u64]) -> Result<()> {
     let table = tracked.registered.mark_table();
-    for range in powers(ids.len(), 256) {
+    for range in powers(ids.len(), 512) {
         let params: Vec<Value> = ids[range.clone()].iter().map(|id| Value::unsigned(*id)).collect();
         sql.execute(&dialect.delete_marks(&table, range.len()), &params)?;
     }
@@ -98,25 +129,31 @@ pub fn delete(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, ids: 
 
 struct Reader<'a> {
     tracked: &'a Tracked,
+    /// If given, the rows whose marks are taken.
+    wanted: Option<HashSet<RowId>>,
     marks: Marks,
     at: HashMap<RowId, usize>,
 }
 
 impl<'a> Reader<'a> {
     fn new(tracked: &'a Tracked) -> Self {
-        Reader { tracked, marks: Marks::default(), at: HashMap::new() }
+        Reader { tracked, wanted: None, marks: Marks::default(), at: HashMap::new() }
     }
 
     fn add(&mut self, row: Vec<Value>) -> Result<()> {
         let mut fields = Fields::of(row);
-        self.marks.ids.push(fields.unsigned()?);
+        let mark_id = fields.unsigned()?;
         let op = fields.int()?;
         let millis = u64::try_from(fields.int()? / 1000).unwrap_or_default();
         let present = fields.int()? == 1;
         let bits = (0..self.tracked.registered.bit_columns()).map(|_| fields.unsigned()).collect::<Result<Vec<_>>>()?;
         let key = fields.rest();
-        let mark = Mark { operation: self.operation(op, &bits)?, millis };
         let id = RowId::of(&key);
+        if self.wanted.as_ref().is_some_and(|wanted| !wanted.contains(&id)) {
+            return Ok(());
+        }
+        let mark = Mark { operation: self.operation(op, &bits)?, millis };
+        self.marks.ids.push(mark_id);
         let rows = &mut self.marks.rows;
         let at = *self.at.entry(id.clone()).or_insert_with(|| {
             rows.push(Marked { id, key, marks: Vec::new(), present });

@@ -55,7 +55,7 @@ const WIDTH: usize = 8;
 /// The lines of these rows of one table.
 pub fn load(sql: &mut dyn Sql, tab: u16, ids: &[RowId]) -> Result<HashMap<RowId, Line>> {
     let mut lines = HashMap::with_capacity(ids.len());
-    for range in powers(ids.len(), 512) {
+    for range in powers(ids.len(), 1024) {
         let places = vec!["?"; range.len()].join(",");
         let query = format!("SELECT {COLUMNS} FROM server_sync_row WHERE tab=? AND id IN ({places})");
         let params = [Value::Int(tab.into())].into_iter().chain(ids[range].iter().map(id_value)).collect::<Vec<_>>();
@@ -102,13 +102,13 @@ pub fn page(
 
 /// Writes lines, replacing those that are there.
 pub fn save(sql: &mut dyn Sql, upsert: &str, lines: &[Numbered]) -> Result<()> {
-    for range in powers(lines.len(), 256) {
+    for range in powers(lines.len(), 1024) {
         let places = rows(WIDTH, range.len());
         let statement = format!(
             "INSERT INTO server_sync_row (tab, id, seq, origin, dead, state, row_key, kept) VALUES {places}{upsert}"
         );
         let params: Vec<Value> = lines[range].iter().flat_map(write).collect();
-        sql.execute(&statement, &params)?;
+        sql.execute_owned(&statement, params)?;
     }
     Ok(())
 }

@@ -15,6 +15,11 @@ pub trait Sql: Send {
     /// Runs a statement with `?` parameters; returns how many rows it found (not: changed).
     fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64>;
 
+    /// As [`Sql::execute`], for parameters that are not needed afterwards: large values need not be copied.
+    fn execute_owned(&mut self, sql: &str, params: Vec<Value>) -> Result<u64> {
+        self.execute(sql, &params)
+    }
+
     /// Runs a query and streams its rows; never holds the whole result. After an error of `each` the connection is
     /// still usable.
     fn query(&mut self, sql: &str, params: &[Value], each: &mut EachRow) -> Result<()>;

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use sync_core::{ColumnId, RowId, Value};
-use sync_store::Result;
+use sync_store::{Result, Trouble};
 
 use crate::dialect::Dialect;
-use crate::layout::{Tracked, powers};
+use crate::layout::{Tracked, gather, powers};
 use crate::sql::{Fields, Sql};
 
 /// A page of rows weighs no more than this, unless a single row does.
@@ -19,8 +19,8 @@ fn keys_per_statement(dialect: &dyn Dialect, tracked: &Tracked) -> usize {
 }
 
 /// How many rows go into one INSERT.
-fn rows_per_statement(dialect: &dyn Dialect, tracked: &Tracked) -> usize {
-    512.min(dialect.max_params() / tracked.ids.len().max(1)).max(1)
+fn rows_per_statement(dialect: &dyn Dialect, columns: usize) -> usize {
+    512.min(dialect.max_params() / columns.max(1)).max(1)
 }
 
 fn flat(keys: &[Vec<Value>]) -> Vec<Value> {
@@ -57,11 +57,25 @@ pub fn pieces(
     tracked: &Tracked,
     keys: Vec<Vec<Value>>,
 ) -> Result<Vec<Vec<Vec<Value>>>> {
-    if !tracked.bulky {
+    if length(sql, dialect, tracked, &keys)? <= PAGE_BYTES {
         return Ok(vec![keys]);
     }
     let lengths = lengths(sql, dialect, tracked, &keys)?;
     Ok(cut(keys, |key| lengths.get(&RowId::of(key)).copied().unwrap_or(0)))
+}
+
+/// The byte length of all rows with these keys together: what is nearly always enough to know. 0 if no column of the
+/// table can be large.
+pub fn length(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, keys: &[Vec<Value>]) -> Result<usize> {
+    if tracked.bulky.is_empty() {
+        return Ok(0);
+    }
+    let mut total = 0;
+    for range in powers(keys.len(), keys_per_statement(dialect, tracked)) {
+        let row = sql.first(&tracked.select_length(dialect, range.len()), &flat(&keys[range]))?;
+        total += Fields::of(row.unwrap_or_default()).unsigned()? as usize;
+    }
+    Ok(total)
 }
 
 /// The byte lengths of the rows with these keys.
@@ -120,7 +134,7 @@ pub fn is_empty(sql: &mut dyn Sql, dialect: &dyn Dialect, table: &str) -> Result
 
 /// Inserts rows given over all registered ids.
 pub fn insert(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, rows: &[&[Value]]) -> Result<()> {
-    write(sql, dialect, tracked, rows, |count| tracked.insert(dialect, count))
+    write(sql, dialect, tracked, rows, &tracked.ids, |count| tracked.insert(dialect, count, &tracked.ids))
 }
 
 /// Sets these columns of rows that exist.
@@ -131,7 +145,16 @@ pub fn update(
     rows: &[&[Value]],
     columns: &[ColumnId],
 ) -> Result<()> {
-    write(sql, dialect, tracked, rows, |count| tracked.update(dialect, count, columns))
+    let columns = tracked.with_automatic(columns);
+    let named = tracked.named_to_update(&columns);
+    let update = |sql: &mut dyn Sql, ids: &[ColumnId]| {
+        write(sql, dialect, tracked, rows, ids, |count| tracked.update(dialect, count, ids, &columns))
+    };
+    match update(&mut *sql, &named) {
+        // A CHECK can look at a column that was left out. What was written already is written again.
+        Err(e) if e.trouble == Trouble::Constraint && named != tracked.ids => update(sql, &tracked.ids),
+        other => other,
+    }
 }
 
 /// Sets these columns of one row by a plain UPDATE, as an application would: only its triggers for updates fire.
@@ -154,15 +177,16 @@ fn write(
     dialect: &dyn Dialect,
     tracked: &Tracked,
     rows: &[&[Value]],
+    ids: &[ColumnId],
     statement: impl Fn(usize) -> String,
 ) -> Result<()> {
     let (lenient, rows): (Vec<&[Value]>, Vec<&[Value]>) = rows.iter().partition(|row| tracked.needs_leniency(row));
     for row in lenient {
-        sql.execute(&dialect.lenient(&statement(1)), &tracked.gather(row))?;
+        sql.execute_owned(&dialect.lenient(&statement(1)), gather(row, ids).collect())?;
     }
-    for range in powers(rows.len(), rows_per_statement(dialect, tracked)) {
-        let params: Vec<Value> = rows[range.clone()].iter().flat_map(|row| tracked.gather(row)).collect();
-        sql.execute(&statement(range.len()), &params)?;
+    for range in powers(rows.len(), rows_per_statement(dialect, ids.len())) {
+        let params: Vec<Value> = rows[range.clone()].iter().flat_map(|row| gather(row, ids)).collect();
+        sql.execute_owned(&statement(range.len()), params)?;
     }
     Ok(())
 }

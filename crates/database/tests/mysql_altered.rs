@@ -1,5 +1,6 @@
 //! The application changes its tables while our triggers are still the old ones: no write of it may fail, and nothing
 //! may go unmarked.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod mysql_bench;
 

@@ -1,5 +1,6 @@
 //! What our triggers mark on real servers, statement by statement, and what happens to them when the application
 //! changes its tables.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod mysql_bench;
 
@@ -107,6 +108,21 @@ fn our_own_writes_are_not_captured() {
             "UPDATE people SET name = 'd'",
         ]);
         assert_eq!(bench.marks("people"), ["update 2 (name)"]);
+    });
+}
+
+#[test]
+fn sessions_that_use_a_table_after_us_are_captured() {
+    each("after_us", |bench| {
+        people(bench);
+        bench.own("INSERT INTO people VALUES (1, 'a', '', 0)");
+        bench.own("UPDATE people SET name = 'b'");
+        bench.own("DELETE FROM people");
+        let mut app = bench.neighbour();
+        app.query_drop("INSERT INTO people VALUES (2, 'a', '', 0)").unwrap();
+        app.query_drop("UPDATE people SET name = 'b'").unwrap();
+        app.query_drop("DELETE FROM people").unwrap();
+        assert_eq!(bench.marks("people"), ["insert 2", "update 2 (name)", "delete 2"]);
     });
 }
 

@@ -1,4 +1,5 @@
 //! What foreign keys do to the rows of other tables is marked, on real servers.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod mysql_bench;
 

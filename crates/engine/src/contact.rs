@@ -120,31 +120,38 @@ impl Settling<'_, '_> {
         for keys in differences.only_slave.chunks(CHUNK) {
             self.send(Direction::Pull, keys)?;
         }
-        for keys in differences.differing.chunks(CHUNK) {
-            self.decide(keys)?;
+        let mut left = &differences.differing[..];
+        while !left.is_empty() {
+            let done = self.decide(&left[..left.len().min(CHUNK)])?;
+            left = &left[done..];
         }
         Ok(())
     }
 
     /// Sends rows that the other side does not have. A grave there has its say in the merge.
-    fn send(&mut self, direction: Direction, keys: &[Vec<Value>]) -> Result<()> {
+    fn send(&mut self, direction: Direction, mut keys: &[Vec<Value>]) -> Result<()> {
         let (mode, horizon) = (self.parties.mode, self.parties.horizon);
         let (from, to) = self.parties.stores(direction);
-        for keys in keys.chunks(CHUNK) {
-            let batch = from.rows(self.table, keys)?;
+        while !keys.is_empty() {
+            let (batch, done) = from.rows(self.table, keys)?;
             horizon.check(&batch)?;
             let applied = to.apply(&batch, mode)?;
             match direction {
                 Direction::Pull => self.report.pulled.add(applied),
                 Direction::Push => self.report.pushed.add(applied),
             }
+            keys = rest(keys, done);
         }
         Ok(())
     }
 
-    /// Rows that differ: exchanged as they are, after the cells that nothing decides between were stamped.
-    fn decide(&mut self, keys: &[Vec<Value>]) -> Result<()> {
-        let (master, slave) = (self.parties.master.rows(self.table, keys)?, self.parties.slave.rows(self.table, keys)?);
+    /// Rows that differ: exchanged as they are, after the cells that nothing decides between were stamped. Returns how
+    /// many keys that were: as many as both sides can bring in one batch.
+    fn decide(&mut self, keys: &[Vec<Value>]) -> Result<usize> {
+        let (master, done) = self.parties.master.rows(self.table, keys)?;
+        let keys = first(keys, done);
+        let (slave, done) = self.parties.slave.rows(self.table, keys)?;
+        let keys = first(keys, done);
         if self.parties.mode == Mode::Write {
             self.restamp(&contested(&master, &slave))?;
             if self.strangers {
@@ -153,7 +160,8 @@ impl Settling<'_, '_> {
             }
         }
         self.send(Direction::Push, keys)?;
-        self.send(Direction::Pull, keys)
+        self.send(Direction::Pull, keys)?;
+        Ok(keys.len())
     }
 
     fn restamp(&mut self, rows: &[Restamp]) -> Result<()> {
@@ -164,6 +172,15 @@ impl Settling<'_, '_> {
         self.parties.slave.restamp(self.table, rows, slave_at)?;
         Ok(())
     }
+}
+
+/// The keys that a store dealt with: at least one, so that there is an end.
+fn first(keys: &[Vec<Value>], done: usize) -> &[Vec<Value>] {
+    &keys[..done.clamp(1, keys.len())]
+}
+
+fn rest(keys: &[Vec<Value>], done: usize) -> &[Vec<Value>] {
+    &keys[done.clamp(1, keys.len())..]
 }
 
 /// The time of a write that is older than any.

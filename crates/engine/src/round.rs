@@ -126,9 +126,13 @@ fn exchange(parties: &mut Parties, options: &Options, report: &mut RoundReport, 
         watch.event(Event::FirstContact);
         contact::meet(parties, options, strangers, report, watch)?;
     } else {
-        let unmet = unmet(parties, &knowledge);
-        report.compared = !unmet.is_empty();
-        contact::compare(parties, options, &unmet, true, report, watch)?;
+        let doubted = doubted(parties, &knowledge);
+        report.compared = !doubted.is_empty();
+        contact::compare(parties, options, &doubted, true, report, watch)?;
+    }
+    if report.compared && parties.mode == Mode::Write {
+        parties.master.compared(&parties.agreement.tables)?;
+        parties.slave.compared(&parties.agreement.tables)?;
     }
     for (direction, start, sender_knows, receiver_knows) in [
         (Direction::Pull, pull, &knowledge.slave, &knowledge.master),
@@ -165,12 +169,14 @@ fn set_source(parties: &mut Parties, direction: Direction, source: Source) {
     }
 }
 
-/// Tables that take part now and never did between these two: their rows from before must be compared.
-fn unmet(parties: &Parties, knowledge: &Sides<Knowledge>) -> Vec<String> {
+/// Tables whose rows must be compared: those that take part now and never did between these two, for their rows from
+/// before, and those of which a change went unmarked.
+fn doubted(parties: &Parties, knowledge: &Sides<Knowledge>) -> Vec<String> {
     let never = |k: &Knowledge, source: Source, table: &String| k.held(source).any(|(t, seq)| t == table && seq == 0);
     let (master, slave) = (parties.about.master.source, parties.about.slave.source);
-    let is_unmet = |t: &&String| never(&knowledge.master, slave, t) || never(&knowledge.slave, master, t);
-    parties.agreement.tables.iter().filter(is_unmet).cloned().collect()
+    let is_unmet = |t: &String| never(&knowledge.master, slave, t) || never(&knowledge.slave, master, t);
+    let is_suspect = |t: &String| parties.about.master.suspect.contains(t) || parties.about.slave.suspect.contains(t);
+    parties.agreement.tables.iter().filter(|t| is_unmet(t) || is_suspect(t)).cloned().collect()
 }
 
 /// One direction's stream of changes.

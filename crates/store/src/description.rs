@@ -31,6 +31,9 @@ pub struct Description {
     pub upgrading: bool,
     /// The tables, sorted by name.
     pub tables: Vec<TableInfo>,
+    /// Synchronised tables of which a change is known to have gone unmarked, as the last drain found: they are to be
+    /// compared.
+    pub suspect: Vec<String>,
     /// What an administrator should know: tables without a key, tables that are not transactional.
     pub warnings: Vec<String>,
 }

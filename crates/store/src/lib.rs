@@ -87,12 +87,17 @@ pub trait Store: Send {
     /// Streams a whole table, each row once with its state, in whatever order is cheapest here.
     fn scan(&mut self, table: &str, sink: &mut Sink) -> Result<()>;
 
-    /// The rows with these keys, in any order; keys that were never heard of are left out.
-    fn rows(&mut self, table: &str, keys: &[Vec<Value>]) -> Result<Batch>;
+    /// The rows with the first of these keys, as many as fit into a batch, in any order; keys that were never heard of are
+    /// left out. Also says how many keys it dealt with: at least one, if there is one.
+    fn rows(&mut self, table: &str, keys: &[Vec<Value>]) -> Result<(Batch, usize)>;
 
     /// Stamps columns as written by this site at `millis`, or just above the stamps they have: how a compare decides
     /// between cells that differ under equal stamps.
     fn restamp(&mut self, table: &str, rows: &[Restamp], millis: u64) -> Result<()>;
+
+    /// These tables were compared and settled: what made them [`Description::suspect`] is done with. What came up since
+    /// the last drain stays.
+    fn compared(&mut self, tables: &[String]) -> Result<()>;
 
     /// The conflict list, newest first.
     fn conflicts(&mut self) -> Result<Vec<ConflictEntry>>;

@@ -45,7 +45,8 @@ impl<'a> Faulty<'a> {
     }
 }
 
-fn lost() -> StoreError {
+/// The error of a connection that broke.
+pub fn lost() -> StoreError {
     StoreError::new(Trouble::Unreachable, "the connection was lost on purpose")
 }
 
@@ -86,8 +87,9 @@ macro_rules! all_but_apply_passed_on {
             reincarnate() -> Source;
             outline(since: &Since) -> Outline;
             complete(stream: &Completed) -> ();
-            rows(table: &str, keys: &[Vec<Value>]) -> Batch;
+            rows(table: &str, keys: &[Vec<Value>]) -> (Batch, usize);
             restamp(table: &str, rows: &[Restamp], millis: u64) -> ();
+            compared(tables: &[String]) -> ();
             conflicts() -> Vec<ConflictEntry>;
             restore(conflict: &str) -> ();
         }

@@ -25,7 +25,8 @@ macro_rules! stories {
                 overlapping_sites_are_united, the_slave_can_be_preferred, written_cells_beat_cells_from_before,
                 an_insert_beats_a_row_from_before, a_delete_counts_on_first_contact, init_compares_again;
             changes: inserts_updates_and_deletes_go_both_ways, nulls, a_row_deleted_and_inserted_again, a_replaced_row,
-                a_row_that_came_and_went, many_changes_of_one_row, cascades_travel;
+                a_row_that_came_and_went, many_changes_of_one_row, cascades_travel,
+                marks_that_say_nothing;
             conflicts: different_columns_both_survive, the_same_column, the_earlier_write_at_the_other_site,
                 the_same_value_is_no_conflict, a_later_delete, a_later_update, two_inserts_of_one_key,
                 two_equal_inserts, restoring_a_cell, restoring_a_row, restoring_a_delete, an_overwrite_is_no_conflict,
@@ -43,7 +44,7 @@ macro_rules! stories {
                 a_preview_of_first_contact_writes_nothing;
             constraints: a_parked_row_returns, a_parked_row_returns_when_it_is_changed, swapped_unique_values,
                 a_collision_among_many_rows, a_case_collision_harms_nobody;
-            sizes: a_big_value, much_text, big_values_in_graves;
+            sizes: a_big_value, much_text, big_values_in_graves, big_values_compared;
             triggers: fire_where_written_only;
         }
     };

@@ -130,6 +130,10 @@ impl Driver {
 
 impl Sql for Driver {
     fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64> {
+        self.execute_owned(sql, params.to_vec())
+    }
+
+    fn execute_owned(&mut self, sql: &str, params: Vec<Value>) -> Result<u64> {
         let place = &self.place;
         let result = self.conn.exec_iter(sql, to_params(params)).map_err(|e| errors::classify(&e, place))?;
         Ok(result.affected_rows())
@@ -138,7 +142,7 @@ impl Sql for Driver {
     fn query(&mut self, sql: &str, params: &[Value], each: &mut EachRow) -> Result<()> {
         let place = &self.place;
         let fault = |e| errors::classify(&e, place);
-        let rows = self.conn.exec_iter(sql, to_params(params)).map_err(fault)?;
+        let rows = self.conn.exec_iter(sql, to_params(params.to_vec())).map_err(fault)?;
         let columns: Vec<Column> = rows.columns().as_ref().to_vec();
         for row in rows {
             let cells = row.map_err(fault)?.unwrap_raw();
@@ -153,22 +157,22 @@ impl Sql for Driver {
     }
 }
 
-fn to_params(values: &[Value]) -> Params {
+fn to_params(values: Vec<Value>) -> Params {
     if values.is_empty() {
         return Params::Empty;
     }
-    Params::Positional(values.iter().map(to_cell).collect())
+    Params::Positional(values.into_iter().map(to_cell).collect())
 }
 
-fn to_cell(value: &Value) -> mysql::Value {
+fn to_cell(value: Value) -> mysql::Value {
     match value {
         Value::Null => mysql::Value::NULL,
-        Value::Int(n) => mysql::Value::Int(*n),
-        Value::UInt(n) => mysql::Value::UInt(*n),
-        Value::Float(bits) => mysql::Value::Float(f32::from_bits(*bits)),
-        Value::Double(bits) => mysql::Value::Double(f64::from_bits(*bits)),
-        Value::Text(s) => mysql::Value::Bytes(s.as_bytes().to_vec()),
-        Value::Bytes(b) => mysql::Value::Bytes(b.clone()),
+        Value::Int(n) => mysql::Value::Int(n),
+        Value::UInt(n) => mysql::Value::UInt(n),
+        Value::Float(bits) => mysql::Value::Float(f32::from_bits(bits)),
+        Value::Double(bits) => mysql::Value::Double(f64::from_bits(bits)),
+        Value::Text(s) => mysql::Value::Bytes(s.into_bytes()),
+        Value::Bytes(b) => mysql::Value::Bytes(b),
     }
 }
 

@@ -17,10 +17,11 @@ use super::{Flavour, MySql, privileges};
 use crate::schema::{PREFIX, Schema, Trigger};
 use crate::sql::Sql;
 
-const HEAD: &str = "IF @server_sync_applying IS NULL THEN\n";
+// Both test what `triggers::GUARD` says, for the reason given there.
+const HEAD: &str = "IF NOT (@server_sync_applying <=> 1) THEN\n";
 const TAIL: &str = "\n;END IF";
-const STANDS_FOR: &str = "IF @server_sync_applying IS NULL AND NOT EXISTS (SELECT 1 FROM information_schema.TRIGGERS \
-     WHERE TRIGGER_SCHEMA = DATABASE() AND TRIGGER_NAME = CONVERT(x'";
+const STANDS_FOR: &str = "IF NOT (@server_sync_applying <=> 1) AND NOT EXISTS (SELECT 1 FROM \
+     information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE() AND TRIGGER_NAME = CONVERT(x'";
 const STANDS_FOR_END: &str = "' USING utf8mb4)) THEN\n";
 
 /// Guards the application's triggers on a table; returns their names.
@@ -260,6 +261,12 @@ fn stood_for(body: &str) -> Option<(String, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_application_is_told_from_us_as_in_our_own_triggers() {
+        let condition = format!("IF {}", super::super::triggers::GUARD);
+        assert!(HEAD.starts_with(&condition) && STANDS_FOR.starts_with(&condition));
+    }
 
     #[test]
     fn wrapping_is_undone_exactly() {

@@ -2,11 +2,14 @@
 //! simplest way that keeps ids lasting; the product does that in its catalog.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
+use std::sync::OnceLock;
+
 use mysql::prelude::Queryable;
 use mysql::{Conn, Row, Value};
 use sync_database::dialect::Dialect;
 use sync_database::mysql::{Address, Driver, MySql};
 use sync_database::schema::{Registered, Schema, Table};
+use sync_database::sql::Sql;
 use sync_store::{Result, StoreError};
 use sync_testbed::{Flavour, MariaDb, Mysql, Server};
 
@@ -27,10 +30,11 @@ pub fn each(name: &str, test: impl Fn(&mut Bench)) {
     }
 }
 
-/// The shared servers.
+/// The shared servers, started by whichever test comes first.
 pub fn servers() -> Vec<&'static Server> {
-    let maria = MariaDb::shared().unwrap();
-    std::iter::once(maria).chain(Mysql::shared().unwrap()).collect()
+    static SERVERS: OnceLock<Vec<&'static Server>> = OnceLock::new();
+    let start = || std::iter::once(MariaDb::shared().unwrap()).chain(Mysql::shared().unwrap()).collect();
+    SERVERS.get_or_init(start).clone()
 }
 
 impl Bench {
@@ -49,6 +53,24 @@ impl Bench {
     /// A connection as the application has one.
     pub fn app(&self) -> Conn {
         self.server.root_in(&self.name).unwrap()
+    }
+
+    /// A statement of ours.
+    pub fn own(&mut self, statement: &str) {
+        (&mut self.sql as &mut dyn Sql).execute(statement, &[]).unwrap();
+    }
+
+    /// A new connection of the application that is handed the tables which ours left open: a server keeps them, with
+    /// their triggers, in parts by connection number, MariaDB in a single one.
+    pub fn neighbour(&mut self) -> Conn {
+        let parts = if self.is_mysql() { "@@table_open_cache_instances" } else { "1" };
+        let query = format!("SELECT CONNECTION_ID() % {parts}");
+        let ours = (&mut self.sql as &mut dyn Sql).first(&query, &[]).unwrap().unwrap();
+        let is_near = |app: &mut Conn| {
+            let part: Option<i64> = app.query_first(&query).unwrap();
+            part.map(sync_core::Value::Int) == ours.first().cloned()
+        };
+        std::iter::repeat_with(|| self.app()).find_map(|mut app| is_near(&mut app).then_some(app)).unwrap()
     }
 
     /// Statements of the application, each with its own effect, on one connection.

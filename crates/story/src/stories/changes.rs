@@ -124,3 +124,24 @@ pub fn cascades_travel(bench: &impl Bench) {
     network.shows("SELECT id FROM task", &["3"]);
     network.shows("SELECT id FROM team", &["2"]);
 }
+
+/// Marks that say nothing (a cascade that was announced and did not happen) still give the row a later seq: a stream
+/// that ran beside them left it out.
+pub fn marks_that_say_nothing(bench: &impl Bench) {
+    let mut network = Network::unprepared(bench, 2);
+    network.app(0, "INSERT INTO person (id, age) VALUES (1, 1)");
+    network.prepare();
+    network.app(0, "INSERT INTO person (id, age) VALUES (2, 2)");
+    network.finish(&PAIR);
+    let number = network.rows(0, "SELECT number FROM server_sync_table WHERE name='person'").remove(0);
+    for id in [1, 2] {
+        let before = network.heads()[0];
+        network.app(0, &format!("UPDATE person SET age=9 WHERE id={id}"));
+        network.app(0, &format!("UPDATE person SET age={id} WHERE id={id}"));
+        network.app(0, &format!("UPDATE server_sync_mark_{number} SET op=3"));
+        network.store(0).drain().unwrap();
+        assert_eq!(network.heads()[0], before + 1, "row {id}");
+        network.finish(&PAIR);
+    }
+    network.shows("SELECT id, age FROM person ORDER BY id", &["1|1", "2|2"]);
+}

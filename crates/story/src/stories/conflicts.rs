@@ -1,5 +1,7 @@
 //! Two sites write what the other has not seen.
 
+use sync_store::ConflictEntry;
+
 use super::PAIR;
 use crate::{Bench, BenchSite, Network};
 
@@ -9,6 +11,12 @@ fn known<B: Bench>(bench: &B) -> Network<B::Site> {
     network.app(0, "INSERT INTO person (id, name, age) VALUES (1, 'Ann', 30)");
     network.finish(&PAIR);
     network
+}
+
+/// What a column of the row that lost held.
+pub(super) fn losing(conflict: &ConflictEntry, column: &str) -> String {
+    let at = conflict.columns.iter().position(|c| c == column).unwrap();
+    conflict.losing[at].to_string()
 }
 
 const ROW: &str = "SELECT name, age FROM person WHERE id=1";
@@ -80,7 +88,7 @@ pub fn a_later_delete(bench: &impl Bench) {
     network.shows(ROW, &[]);
     let conflict = network.only_conflict(1);
     assert_eq!(conflict.kind, "update-lost");
-    assert_eq!(conflict.losing[1].to_string(), "lost");
+    assert_eq!(losing(&conflict, "name"), "lost");
     network.finish(&PAIR);
 }
 
@@ -104,9 +112,7 @@ pub fn two_inserts_of_one_key(bench: &impl Bench) {
     network.shows("SELECT name, email, age FROM person WHERE id=2", &["of 0|mail|NULL"]);
     let conflict = network.only_conflict(1);
     assert_eq!(conflict.kind, "insert");
-    let at = |name: &str| conflict.columns.iter().position(|c| c == name).unwrap();
-    assert_eq!(conflict.losing[at("name")].to_string(), "of 1");
-    assert_eq!(conflict.losing[at("age")].to_string(), "1");
+    assert_eq!([losing(&conflict, "name"), losing(&conflict, "age")], ["of 1", "1"]);
     network.finish(&PAIR);
 }
 

@@ -6,6 +6,7 @@ use crate::{Bench, BenchSite, Network};
 /// Both sites gave one e-mail address to a row of their own.
 fn collided<B: Bench>(bench: &B) -> Network<B::Site> {
     let mut network = Network::new(bench, 2);
+    network.round(0, 1);
     network.app(0, "INSERT INTO person (id, name, email) VALUES (1, 'one', 'same@x'), (5, 'five', 'five@x')");
     network.app(1, "INSERT INTO person (id, name, email) VALUES (2, 'two', 'same@x'), (6, 'six', 'six@x')");
     let report = network.round(0, 1);
@@ -59,6 +60,7 @@ pub fn swapped_unique_values(bench: &impl Bench) {
 /// One row among many that go in by several statements: only that one is parked.
 pub fn a_collision_among_many_rows(bench: &impl Bench) {
     let mut network = Network::new(bench, 2);
+    network.round(0, 1);
     network.app(1, "INSERT INTO person (id, name, email) VALUES (9000, 'mine', 'mail 299')");
     let rows: Vec<String> = (1..=300).map(|i| format!("({i}, 'n', 'mail {i}')")).collect();
     network.app(0, &format!("INSERT INTO person (id, name, email) VALUES {}", rows.join(", ")));

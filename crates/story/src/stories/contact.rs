@@ -1,6 +1,7 @@
 //! First contact: sites that have no common history.
 
 use super::PAIR;
+use super::conflicts::losing;
 use crate::{Bench, BenchSite, Network};
 
 fn fill(network: &mut Network<impl BenchSite>, site: usize) {
@@ -122,7 +123,7 @@ pub fn an_insert_beats_a_row_from_before(bench: &impl Bench) {
     network.finish(&PAIR);
     network.shows("SELECT name, age FROM person WHERE id=1", &["inserted|6"]);
     let conflict = network.only_conflict(1);
-    assert_eq!(conflict.losing[1].to_string(), "from before");
+    assert_eq!(losing(&conflict, "name"), "from before");
 }
 
 /// A row from before that one site deleted since preparing is gone.

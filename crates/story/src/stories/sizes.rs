@@ -70,3 +70,20 @@ pub fn big_values_in_graves(bench: &impl Bench) {
     assert!(weight < 5 * MIB, "{weight}");
     network.finish(&[(0, 1), (1, 2)]);
 }
+
+/// Two filled sites that differ: what a compare exchanges comes in bounded batches too.
+pub fn big_values_compared(bench: &impl Bench) {
+    let mut network = Network::unprepared(bench, 2);
+    let text = bench.speech().repeat(500_000);
+    for id in 0..30 {
+        network.app(0, &format!("INSERT INTO doc (id, words) VALUES ({id}, {text})"));
+    }
+    for id in 15..45 {
+        network.app(1, &format!("INSERT INTO doc (id, words, body) VALUES ({id}, {text}, 'x')"));
+    }
+    network.prepare();
+    let weight = heaviest(&mut network);
+    assert!(weight < 5 * MIB, "{weight}");
+    network.finish(&PAIR);
+    network.shows("SELECT COUNT(*) FROM doc", &["45"]);
+}

@@ -64,7 +64,7 @@ pub fn a_site_that_was_away(bench: &impl Bench) {
         network.round(0, 1);
     }
     network.app(0, "UPDATE person SET name='changed' WHERE id > 1000 AND age % 3 = 0");
-    network.app(1, "DELETE FROM person WHERE id > 2800 AND age % 7 = 0");
+    network.app(1, "DELETE FROM person WHERE id > 2800 AND age % 3 = 1");
     network.app(2, "UPDATE person SET name='mine' WHERE id=1");
     network.app(2, "INSERT INTO person (id, name) VALUES (2, 'mine too')");
     network.finish(&links);
