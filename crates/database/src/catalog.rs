@@ -125,12 +125,13 @@ impl Renewal<'_> {
 
     fn tables(&mut self, sql: &mut dyn Sql, excluded: &[String]) -> Result<(Vec<Tracked>, Vec<TableInfo>)> {
         let known = registrations(sql)?;
+        let known = self.retire_changed_keys(sql, known, excluded)?;
         let conflicts = self.dialect.conflict_table();
         let mut tracked = vec![self.track(sql, &conflicts, &known)?];
         let mut infos = Vec::new();
         for table in &self.schema.tables {
             let (definition, fingerprint) = fingerprint(table);
-            let status = status(table, &known, excluded);
+            let status = status(table, excluded);
             if status == TableStatus::Synchronised {
                 tracked.push(self.track(sql, table, &known)?);
             }
@@ -139,6 +140,30 @@ impl Renewal<'_> {
         let registered: Vec<Registered> = tracked.iter().map(|t| t.registered.clone()).collect();
         self.notes.extend(self.dialect.install_cascades(sql, self.schema, &registered)?);
         Ok((tracked, infos))
+    }
+
+    /// Rows under another key are other rows: such a table is taken as a new one, under a new number. Nothing that
+    /// was stamped under the old one is sent any more.
+    fn retire_changed_keys(
+        &mut self,
+        sql: &mut dyn Sql,
+        mut known: Vec<Registration>,
+        excluded: &[String],
+    ) -> Result<Vec<Registration>> {
+        for table in &self.schema.tables {
+            let Some(at) = known.iter().position(|r| r.registered.name == table.name) else { continue };
+            let key = renumber(&known[at], table).0.registered.key;
+            if status(table, excluded) == TableStatus::Synchronised && key != key_names(table) {
+                retire(sql, &known.remove(at).registered)?;
+                self.notes.push(format!(
+                    "table {}: its key changed from ({}) to ({}), so it is taken as a new table",
+                    table.name,
+                    key.join(", "),
+                    key_names(table).join(", ")
+                ));
+            }
+        }
+        Ok(known)
     }
 
     fn track(&mut self, sql: &mut dyn Sql, table: &Table, known: &[Registration]) -> Result<Tracked> {
@@ -217,7 +242,7 @@ fn word(columns: &[ColumnId], index: usize) -> u64 {
     columns.iter().map(|c| usize::from(*c)).filter(|c| c / BITS == index).map(|c| 1u64 << (c % BITS)).sum()
 }
 
-fn status(table: &Table, known: &[Registration], excluded: &[String]) -> TableStatus {
+fn status(table: &Table, excluded: &[String]) -> TableStatus {
     if excluded.iter().any(|pattern| matches_pattern(pattern, &table.name)) {
         return TableStatus::Excluded;
     }
@@ -225,15 +250,7 @@ fn status(table: &Table, known: &[Registration], excluded: &[String]) -> TableSt
         let why = "it has neither a primary key nor a unique key without NULLs, so its rows cannot be told apart";
         return TableStatus::Refused(why.to_owned());
     }
-    let known = known.iter().find(|r| r.registered.name == table.name);
-    match known.map(|r| renumber(r, table).0) {
-        Some(renewed) if renewed.registered.key != key_names(table) => TableStatus::Refused(format!(
-            "its key changed from ({}) to ({}): rename it away and back to have it taken as a new table",
-            renewed.registered.key.join(", "),
-            key_names(table).join(", ")
-        )),
-        _ => TableStatus::Synchronised,
-    }
+    TableStatus::Synchronised
 }
 
 /// `*` stands for any characters, `?` for one.
@@ -353,6 +370,12 @@ fn parse(row: Vec<Value>) -> Result<Registration> {
     Ok(Registration { registered: Registered { number, name, columns, key }, shapes })
 }
 
+/// Keeps the number taken, and frees the name.
+fn retire(sql: &mut dyn Sql, registered: &Registered) -> Result<()> {
+    let params = [Value::text(format!("~{}", registered.number)), Value::Int(registered.number.into())];
+    sql.execute("UPDATE server_sync_table SET name=? WHERE number=?", &params).map(drop)
+}
+
 fn store(sql: &mut dyn Sql, dialect: &dyn Dialect, registration: &Registration) -> Result<()> {
     let registered = &registration.registered;
     let mut packed = vec![Value::Int(registered.columns.len() as i64)];
@@ -413,7 +436,7 @@ mod tests {
         let renamed = table(&[("number", "int"), ("a", "int")]);
         let (r, _) = renumber(&first, &renamed);
         assert_eq!(r.registered.key, ["number"]);
-        assert_eq!(status(&renamed, &[first], &[]), TableStatus::Synchronised);
+        assert_eq!(r.registered.key, key_names(&renamed));
     }
 
     #[test]

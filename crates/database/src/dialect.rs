@@ -11,6 +11,7 @@
 //! | `b0`, `b1`, … | changed columns of an update: bit `i % 32` of `b(i / 32)` for column id `i`; all bits set where the trigger could not tell |
 //! | `k0`, `k1`, … | the key, in columns of the key columns' own types |
 
+use sync_core::Value;
 use sync_store::Result;
 
 use crate::schema::{Column, Registered, Schema, Table};
@@ -95,6 +96,17 @@ pub trait Dialect: Send + Sync {
 
     /// `m.at` of a mark in microseconds since the Unix epoch, as an expression.
     fn mark_micros(&self) -> &'static str;
+
+    /// What stands for a value of this key column where the column is compared with it: `?`, with a cast where a text
+    /// would be compared inexactly.
+    fn key_place(&self, _column: &Column) -> String {
+        "?".to_owned()
+    }
+
+    /// A value of this key column as it is compared in the order that ORDER BY gives.
+    fn sorting_value(&self, _column: &Column, value: &Value) -> Value {
+        value.clone()
+    }
 
     /// That two expressions of this column's type are equal byte for byte (neither is NULL), and so that an index on
     /// the left one can be used.

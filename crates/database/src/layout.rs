@@ -114,16 +114,21 @@ impl Tracked {
     }
 
     /// The condition that the key is one of `count` keys, `?` for each key value.
-    fn key_in(&self, dialect: &dyn Dialect, prefix: &str, count: usize) -> String {
-        let names: Vec<String> = self.key_names(dialect).map(|n| format!("{prefix}{n}")).collect();
-        key_in(&names, count)
+    fn key_in(&self, dialect: &dyn Dialect, count: usize) -> String {
+        let names = self.key_names(dialect).collect();
+        key_in(&self.places(dialect, names), count)
+    }
+
+    /// Expressions of the key columns' types, each with what stands for its value.
+    fn places(&self, dialect: &dyn Dialect, names: Vec<String>) -> Vec<(String, String)> {
+        names.into_iter().zip(self.table.key_columns().map(|c| dialect.key_place(c))).collect()
     }
 
     /// SELECT of all columns of the rows with `count` keys; with `lock`, locking them without waiting.
     pub fn select(&self, dialect: &dyn Dialect, count: usize, lock: bool) -> String {
         let table = dialect.by_key(&self.table);
         let lock = if lock { dialect.for_update() } else { "" };
-        let condition = self.key_in(dialect, "", count);
+        let condition = self.key_in(dialect, count);
         format!("SELECT {} FROM {table} WHERE {condition}{lock}", self.columns(dialect, &self.ids))
     }
 
@@ -131,13 +136,13 @@ impl Tracked {
     pub fn select_lengths(&self, dialect: &dyn Dialect, count: usize) -> String {
         let keys = self.key_names(dialect).collect::<Vec<_>>().join(", ");
         let (length, table) = (self.length(dialect), dialect.by_key(&self.table));
-        format!("SELECT {length}, {keys} FROM {table} WHERE {}", self.key_in(dialect, "", count))
+        format!("SELECT {length}, {keys} FROM {table} WHERE {}", self.key_in(dialect, count))
     }
 
     /// SELECT of the sum of the lengths of the rows with `count` keys.
     pub fn select_length(&self, dialect: &dyn Dialect, count: usize) -> String {
         let (length, table) = (self.length(dialect), dialect.by_key(&self.table));
-        format!("SELECT SUM({length}) FROM {table} WHERE {}", self.key_in(dialect, "", count))
+        format!("SELECT SUM({length}) FROM {table} WHERE {}", self.key_in(dialect, count))
     }
 
     fn length(&self, dialect: &dyn Dialect) -> String {
@@ -149,21 +154,17 @@ impl Tracked {
     /// the first ones.
     pub fn select_keys(&self, dialect: &dyn Dialect, after: bool, limit: usize) -> String {
         let keys: Vec<String> = self.key_names(dialect).collect();
-        let condition = if after { format!("WHERE {}", following(&keys)) } else { String::new() };
+        let places = self.places(dialect, keys.clone());
+        let condition = if after { format!("WHERE {}", following(&places)) } else { String::new() };
         let (list, table) = (keys.join(", "), dialect.by_key(&self.table));
         format!("SELECT {list} FROM {table} {condition} ORDER BY {list} LIMIT {limit}")
     }
 
     /// The parameters that [`Tracked::select_keys`] wants for the key to follow.
-    pub fn following_params(key: &[Value]) -> Vec<Value> {
-        let mut params: Vec<Value> = Vec::new();
-        for (i, value) in key.iter().enumerate() {
-            if i + 1 < key.len() {
-                params.push(value.clone());
-            }
-            params.push(value.clone());
-        }
-        params
+    pub fn following_params(&self, dialect: &dyn Dialect, key: &[Value]) -> Vec<Value> {
+        let key: Vec<Value> =
+            self.table.key_columns().zip(key).map(|(column, value)| dialect.sorting_value(column, value)).collect();
+        repeated(&key)
     }
 
     /// INSERT of `count` rows, given over these columns.
@@ -184,12 +185,12 @@ impl Tracked {
     pub fn update_one(&self, dialect: &dyn Dialect, columns: &[ColumnId]) -> String {
         let set: Vec<String> = columns.iter().map(|id| format!("{}=?", dialect.quote(self.name_of(*id)))).collect();
         let table = dialect.quote(&self.table.name);
-        format!("UPDATE {table} SET {} WHERE {}", set.join(", "), self.key_in(dialect, "", 1))
+        format!("UPDATE {table} SET {} WHERE {}", set.join(", "), self.key_in(dialect, 1))
     }
 
     /// DELETE of the rows with `count` keys.
     pub fn delete(&self, dialect: &dyn Dialect, count: usize) -> String {
-        format!("DELETE FROM {} WHERE {}", dialect.quote(&self.table.name), self.key_in(dialect, "", count))
+        format!("DELETE FROM {} WHERE {}", dialect.quote(&self.table.name), self.key_in(dialect, count))
     }
 
     /// SELECT of the oldest `limit` marks of rows, each with whether its row is in the table.
@@ -220,7 +221,7 @@ impl Tracked {
             self.bits("m."),
             keys.join(", "),
             dialect.quote(&self.registered.mark_table()),
-            key_in(&keys, count),
+            key_in(&self.places(dialect, keys.clone()), count),
         )
     }
 
@@ -314,21 +315,35 @@ fn is_short(sql_type: &str) -> bool {
 }
 
 /// `a IN (?, ?)`, or for composite keys `(a=? AND b=?) OR …`, which both servers answer from the index.
-fn key_in(names: &[String], count: usize) -> String {
-    if let [name] = names {
-        return format!("{name} IN ({})", vec!["?"; count].join(","));
+fn key_in(keys: &[(String, String)], count: usize) -> String {
+    if let [(name, place)] = keys {
+        return format!("{name} IN ({})", vec![place.as_str(); count].join(","));
     }
-    let one = names.iter().map(|n| format!("{n}=?")).collect::<Vec<_>>().join(" AND ");
+    let one = keys.iter().map(|(name, place)| format!("{name}={place}")).collect::<Vec<_>>().join(" AND ");
     format!("({})", vec![format!("({one})"); count].join(" OR "))
 }
 
 /// The rows after a key: `a > ?`, or `a >= ? AND (a > ? OR (b > ?))` — never `(a, b) > (?, ?)`, which reads all.
-fn following(names: &[String]) -> String {
-    match names {
+fn following(keys: &[(String, String)]) -> String {
+    match keys {
         [] => "1=1".to_owned(),
-        [last] => format!("{last} > ?"),
-        [first, rest @ ..] => format!("({first} >= ? AND ({first} > ? OR {}))", following(rest)),
+        [(last, place)] => format!("{last} > {place}"),
+        [(first, place), rest @ ..] => {
+            format!("({first} >= {place} AND ({first} > {place} OR {}))", following(rest))
+        }
     }
+}
+
+/// The values for [`following`]: each but the last twice.
+fn repeated(key: &[Value]) -> Vec<Value> {
+    let mut params: Vec<Value> = Vec::new();
+    for (i, value) in key.iter().enumerate() {
+        if i + 1 < key.len() {
+            params.push(value.clone());
+        }
+        params.push(value.clone());
+    }
+    params
 }
 
 /// `(?,?),(?,?)`.
@@ -365,9 +380,9 @@ mod tests {
 
     #[test]
     fn following_a_composite_key_repeats_all_but_the_last_value() {
-        let names = ["a", "b", "c"].map(str::to_owned);
+        let names = ["a", "b", "c"].map(|name| (name.to_owned(), "?".to_owned()));
         assert_eq!(following(&names), "(a >= ? AND (a > ? OR (b >= ? AND (b > ? OR c > ?))))");
-        let params = Tracked::following_params(&[Value::Int(1), Value::Int(2), Value::Int(3)]);
+        let params = repeated(&[Value::Int(1), Value::Int(2), Value::Int(3)]);
         assert_eq!(params, [1, 1, 2, 2, 3].map(Value::Int));
     }
 

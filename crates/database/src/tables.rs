@@ -124,7 +124,7 @@ pub fn keys_after(
     limit: usize,
 ) -> Result<Vec<Vec<Value>>> {
     let statement = tracked.select_keys(dialect, after.is_some(), limit);
-    sql.all(&statement, &after.map(Tracked::following_params).unwrap_or_default())
+    sql.all(&statement, &after.map(|key| tracked.following_params(dialect, key)).unwrap_or_default())
 }
 
 /// Whether the table has no row.

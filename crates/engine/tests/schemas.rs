@@ -138,6 +138,64 @@ fn keys(server: &Server) {
     }
 }
 
+/// First contact with tables that are larger than a page, and whose keys sort in other ways than they compare.
+fn large_tables(server: &Server) {
+    let keys = [
+        "e ENUM('z','a','m',''), k INT",
+        "k INT, e ENUM('z','a','m') COLLATE utf8mb4_bin",
+        "k DECIMAL(65,30), e INT",
+        "k INT, e VARCHAR(20) COLLATE utf8mb4_unicode_ci",
+        "e VARCHAR(20) CHARACTER SET latin1, k INT",
+        "e SET('z','a','m'), k INT",
+        "e BIT(3), k BIGINT UNSIGNED",
+        "k DATETIME(6), e TINYINT",
+        "e FLOAT, k INT",
+        "e TIME, k INT",
+        "k BINARY(16), e CHAR(1)",
+    ];
+    let rows = |key: &str| -> String {
+        let e = if key.contains("ENUM") || key.contains("SET(") {
+            "ELT(IF(n < 700, 1, 2 + n % 2), 'z', 'a', 'm')"
+        } else if key.contains("CHAR") {
+            "ELT(1 + n % 3, 'é', 'E', 'f ')"
+        } else {
+            "n % 3"
+        };
+        let k = if key.contains("DECIMAL") {
+            "CAST(n AS DECIMAL(65,30)) / 1000000000000000000"
+        } else if key.contains("DATETIME") {
+            "'2024-01-01' + INTERVAL n MICROSECOND"
+        } else if key.contains("BINARY(16)") {
+            "UNHEX(LEFT(SHA2(n, 256), 32))"
+        } else {
+            "n"
+        };
+        format!("{e} AS e, {k} AS k")
+    };
+    let table = |(i, key): (usize, &&str)| {
+        format!(
+            "CREATE TABLE t{i} ({key}, v INT, PRIMARY KEY ({}))",
+            if key.starts_with('e') { "e, k" } else { "k, e" }
+        )
+    };
+    let fill = |i: usize, key: &str, count: u32| {
+        let numbers = format!("WITH RECURSIVE s AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM s WHERE n < {count})");
+        format!("INSERT INTO t{i} (e, k, v) {numbers} SELECT {}, n FROM s", rows(key))
+    };
+    let schema = |side: usize| {
+        let one = |(i, key): (usize, &&str)| {
+            let count = if i % 2 == side { 999 } else { 300 };
+            format!("{};\n{}", table((i, key)), fill(i, key, count))
+        };
+        keys.iter().enumerate().map(one).collect::<Vec<_>>().join(";\n")
+    };
+    let mut pair = Pair::filled(server, server, "pages", [&schema(0), &schema(1)]);
+    pair.settle();
+    for i in 0..keys.len() {
+        assert_eq!(pair.one(&format!("SELECT COUNT(*) FROM t{i}")), "999", "{}", keys[i]);
+    }
+}
+
 /// A key that changes only in what its collation does not see.
 fn keys_alike(server: &Server) {
     let schema = "CREATE TABLE t (k VARCHAR(20) COLLATE utf8mb4_general_ci PRIMARY KEY, v INT);\n\
@@ -161,7 +219,7 @@ fn keys_alike(server: &Server) {
 }
 
 fn wide(server: &Server) {
-    let columns: String = (0..200).map(|i| format!(", c{i} VARCHAR(30)")).collect();
+    let columns: String = (0..200).map(|i| format!(", c{i} VARCHAR(30) CHARACTER SET latin1")).collect();
     let mut pair = Pair::new(server, "wide", &format!("CREATE TABLE t (id INT PRIMARY KEY{columns})"));
     pair.a.run("INSERT INTO t (id, c0, c199) VALUES (1, 'a', 'b'), (2, 'a', 'b')");
     pair.settle();
@@ -584,6 +642,7 @@ fn column_retyped(server: &Server) {
 const STORIES: &[Story] = &[
     ("keys", keys),
     ("keys_alike", keys_alike),
+    ("large_tables", large_tables),
     ("wide", wide),
     ("awkward_names", awkward_names),
     ("without_primary_key", without_primary_key),

@@ -91,6 +91,42 @@ pub(super) fn with_collation(definition: &str, sql_type: &str) -> String {
     }
 }
 
+/// `DECIMAL(65,30)`, if that is the type, without UNSIGNED and ZEROFILL.
+pub(super) fn decimal(sql_type: &str) -> Option<&str> {
+    let is_decimal = sql_type.get(..8).is_some_and(|word| word.eq_ignore_ascii_case("decimal("));
+    sql_type.find(')').filter(|_| is_decimal).map(|end| &sql_type[..=end])
+}
+
+/// The number by which a server sorts a value of an ENUM (its position, 0 for the empty value that is no label) or a SET
+/// (its bits); nothing for other types.
+pub(super) fn position(sql_type: &str, text: &str) -> Option<u64> {
+    let (word, labels) = sql_type.split_once('(')?;
+    let labels = labels_of(labels);
+    match word.to_ascii_lowercase().as_str() {
+        "enum" => Some(labels.iter().position(|l| l == text).map_or(0, |at| at as u64 + 1)),
+        "set" => {
+            let is_there = |label: &String| text.split(',').any(|t| t == label);
+            let bits = labels.iter().enumerate().filter(|(_, label)| is_there(label));
+            Some(bits.fold(0, |sum, (at, _)| sum | 1 << (at % 64)))
+        }
+        _ => None,
+    }
+}
+
+/// The labels of an ENUM or SET, from behind the bracket.
+fn labels_of(mut rest: &str) -> Vec<String> {
+    let mut labels = Vec::new();
+    while let Some(quoted) = rest.strip_prefix('\'') {
+        let mut end = quoted.find('\'').unwrap_or(quoted.len());
+        while quoted[end..].starts_with("''") {
+            end += 2 + quoted[end + 2..].find('\'').unwrap_or(quoted.len() - end - 2);
+        }
+        labels.push(quoted[..end].replace("''", "'"));
+        rest = quoted.get(end + 1..).unwrap_or_default().trim_start_matches(',');
+    }
+    labels
+}
+
 /// MariaDB appends `/*M!100301 COMPRESSED*/` and `/* mariadb-5.3 */`; neither changes what values there are. Labels
 /// of ENUM and SET may hold anything and are left alone.
 fn without_comments(column_type: &str) -> String {
@@ -161,6 +197,20 @@ mod tests {
         let plain = parsed.definition("c", false, false);
         assert_eq!(plain, "c varchar(9) utf8mb3 not null");
         assert_eq!(with_collation(&plain, &parsed.sql()), format!("{plain} collate utf8mb3_bin"));
+    }
+
+    #[test]
+    fn parts_of_types() {
+        assert_eq!(decimal("decimal(65,30) unsigned zerofill"), Some("decimal(65,30)"));
+        assert_eq!(decimal("double(9,2)"), None);
+        let labels = "('a)','b''','','é') CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
+        for (text, in_enum, in_set) in
+            [("a)", 1, 1), ("b'", 2, 2), ("", 3, 4), ("é", 4, 8), ("?", 0, 0), ("a),é", 0, 9)]
+        {
+            assert_eq!(position(&format!("enum{labels}"), text), Some(in_enum), "{text}");
+            assert_eq!(position(&format!("set{labels}"), text), Some(in_set), "{text}");
+        }
+        assert_eq!(position("varchar(9)", "a"), None);
     }
 
     #[test]

@@ -35,8 +35,18 @@ pub(super) fn columns(table: &Table, registered: &Registered) -> Vec<(String, St
 /// The type of the changed-column bits.
 pub(super) const WORD: &str = "int unsigned";
 
+/// The tail of an ENUM's type. Its labels are kept as text: a server that is not strict lets an application have labels
+/// that its collation does not tell apart, and refuses them to us.
+fn enum_charset(sql_type: &str) -> Option<&str> {
+    let is_enum = sql_type.get(..5).is_some_and(|word| word.eq_ignore_ascii_case("enum("));
+    sql_type.rfind(" CHARACTER SET ").filter(|_| is_enum).map(|at| &sql_type[at..])
+}
+
 /// Integers are kept in the widest type: a key that outgrows INT can then be marked before the triggers are renewed.
 fn key_type(column: &Column) -> String {
+    if let Some(charset) = enum_charset(&column.sql_type) {
+        return format!("varchar(255){charset}");
+    }
     let is_plain = column.kind == Kind::Integer && column.sql_type.to_ascii_lowercase().contains("int");
     match (is_plain, column.sql_type.contains("unsigned")) {
         (true, true) => "bigint unsigned".to_owned(),

@@ -19,6 +19,7 @@ mod triggers;
 
 pub use driver::{Address, Driver, Tls};
 
+use sync_core::Value;
 use sync_store::Result;
 
 use crate::database::Connections;
@@ -172,6 +173,15 @@ impl Dialect for MySql {
 
     fn mark_micros(&self) -> &'static str {
         "TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', m.at)"
+    }
+
+    fn key_place(&self, column: &Column) -> String {
+        definition::decimal(&column.sql_type).map_or("?".to_owned(), |decimal| format!("CAST(? AS {decimal})"))
+    }
+
+    fn sorting_value(&self, column: &Column, value: &Value) -> Value {
+        let Value::Text(text) = value else { return value.clone() };
+        definition::position(&column.sql_type, text).map_or_else(|| value.clone(), Value::unsigned)
     }
 
     fn same(&self, column: &Column, left: &str, right: &str) -> String {
