@@ -191,8 +191,8 @@ fn large_tables(server: &Server) {
     };
     let mut pair = Pair::filled(server, server, "pages", [&schema(0), &schema(1)]);
     pair.settle();
-    for i in 0..keys.len() {
-        assert_eq!(pair.one(&format!("SELECT COUNT(*) FROM t{i}")), "999", "{}", keys[i]);
+    for (i, key) in keys.iter().enumerate() {
+        assert_eq!(pair.one(&format!("SELECT COUNT(*) FROM t{i}")), "999", "{key}");
     }
 }
 
