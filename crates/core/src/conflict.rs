@@ -1,5 +1,5 @@
 //! What a merge set aside: the value that lost against a concurrent one. Only the description; noticing conflicts is
-//! part of [`crate::merge`].
+//! part of [`mod@crate::merge`].
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
 //! The replicated state of one row: its stamps, and its values where they are known. Only the shapes and the local
-//! operations (insert, write, delete); joining two states is in [`crate::merge`].
+//! operations (insert, write, delete); joining two states is in [`mod@crate::merge`].
 
 use std::collections::BTreeMap;
 

@@ -131,7 +131,8 @@ impl RowCheck<'_, '_> {
     /// Cascades are left out here: a child that its parent's deleter never saw returns with the parent.
     fn resurrection(&mut self) {
         let row = self.row;
-        let killed = |write: &Write| row.deletes.iter().any(|delete| overwrites(delete, write));
+        // A delete that perhaps never happened took nobody's place.
+        let killed = |write: &Write| row.deletes.iter().any(|delete| delete.certain && overwrites(delete, write));
         let living: Vec<_> = row.writes.iter().filter(|write| !killed(write)).collect();
         let unanswered = row.deletes.iter().find(|delete| {
             let answers = |write: &Write| write.site != delete.site && write.committed + self.tolerance >= delete.began;
