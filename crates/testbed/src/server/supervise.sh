@@ -11,9 +11,20 @@ launch() {
     "$@" </dev/null >>"$log" 2>&1 &
     pid=$!
   else
+    rm -f "$SERVER_PID_FILE"
     "$@" </dev/null >>"$log" 2>&1 || return 1
-    pid=$(cat "$SERVER_PID_FILE")
+    await_pid
   fi
+}
+
+# The tool returns when the port is open, which is before the server has written who it is.
+await_pid() {
+  tries=3000
+  until pid=$(cat "$SERVER_PID_FILE" 2>/dev/null) && [ -n "$pid" ]; do
+    [ "$tries" -gt 0 ] || return 1
+    tries=$((tries - 1))
+    sleep 0.02
+  done
 }
 
 # A zombie whose parent has not looked yet is gone, too.
