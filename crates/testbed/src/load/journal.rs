@@ -27,6 +27,8 @@ pub struct Write {
     pub locked: i64,
     /// The server's time when the commit was known to be done. Whatever another site wrote after seeing this write is later.
     pub committed: i64,
+    /// Its place within its transaction, whose writes have the same times.
+    pub step: usize,
     /// False if nobody knows whether the commit happened.
     pub certain: bool,
 }

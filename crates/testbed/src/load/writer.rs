@@ -142,7 +142,7 @@ impl Writer<'_> {
     }
 
     fn writes(&self, done: &[&Step], Times { began, locked, committed }: Times, certain: bool) -> Vec<Write> {
-        let write = |step: &&Step| Write {
+        let write = |(place, step): (usize, &&Step)| Write {
             site: Arc::clone(&self.site),
             table: step.table,
             key: step.key,
@@ -150,9 +150,10 @@ impl Writer<'_> {
             began,
             locked,
             committed,
+            step: place,
             certain,
         };
-        done.iter().map(write).collect()
+        done.iter().enumerate().map(write).collect()
     }
 
     /// Rolls back after a failed statement.

@@ -41,7 +41,7 @@ pub(super) fn collect<'a>(
         writes.entry(*key).or_default();
     }
     let history = |((table, key), mut writes): ((&'a str, i64), Vec<&'a Write>)| {
-        writes.sort_by_key(|write| write.locked);
+        writes.sort_by_key(|write| (write.locked, write.step));
         let (deletes, writes) = writes.into_iter().partition(|write| write.change == Change::Delete);
         let shape = tables.get(table);
         History {

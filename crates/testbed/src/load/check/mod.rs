@@ -3,8 +3,9 @@
 //! is listed. It never guesses: what is not accounted for is a violation.
 //!
 //! 1. A value that is there was written by someone (or was there from the start), and never rolled back.
-//! 2. A row that is there was inserted, one that is gone was deleted, and one that is there although it was deleted was
-//!    written elsewhere later than the deletion began.
+//! 2. A row that is there was inserted, one that is gone was deleted, and one that is there although sites deleted it was,
+//!    for each deletion, written at another site later than that deletion began. (That write need not have lasted: it
+//!    brought the row back to the deleter, who may have written to it again before the writer deleted it in turn.)
 //! 3. Of each site the last write to a cell is the value; or it is listed; or the row was deleted later; or another site
 //!    wrote the cell later. Earlier writes of that site were overwritten by it knowingly.
 //! 4. Without a deletion, no site's older value and no starting value comes back.
@@ -130,13 +131,9 @@ impl RowCheck<'_, '_> {
 
     /// Cascades are left out here: a child that its parent's deleter never saw returns with the parent.
     fn resurrection(&mut self) {
-        let row = self.row;
-        // A delete that perhaps never happened took nobody's place.
-        let killed = |write: &Write| row.deletes.iter().any(|delete| delete.certain && overwrites(delete, write));
-        let living: Vec<_> = row.writes.iter().filter(|write| !killed(write)).collect();
-        let unanswered = row.deletes.iter().find(|delete| {
+        let unanswered = self.row.deletes.iter().find(|delete| {
             let answers = |write: &Write| write.site != delete.site && write.committed + self.tolerance >= delete.began;
-            delete.certain && !living.iter().any(|write| answers(write))
+            delete.certain && !self.row.writes.iter().any(|write| answers(write))
         });
         if let Some(delete) = unanswered {
             self.violation(None, format!("{} deleted the row, nobody wrote to it later, and it is there", delete.site));
@@ -219,7 +216,7 @@ impl RowCheck<'_, '_> {
 
 /// Whether `later` was written over `earlier` at the same site.
 fn overwrites(later: &Write, earlier: &Write) -> bool {
-    later.site == earlier.site && later.locked > earlier.locked
+    later.site == earlier.site && (later.locked, later.step) > (earlier.locked, earlier.step)
 }
 
 /// The last certain write of each site. `writes` are in each site's order.

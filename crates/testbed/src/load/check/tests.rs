@@ -56,11 +56,18 @@ fn write((site, at, did): &(&'static str, i64, Did)) -> Write {
     };
     let certain = !matches!(did, MaybeSet(..) | MaybeInsert(..) | MaybeDelete);
     let locked = at * 1000;
-    Write { site: (*site).into(), table, key, change, began: locked - 1000, locked, committed: locked + 1000, certain }
+    let (began, committed) = (locked - 1000, locked + 1000);
+    Write { site: (*site).into(), table, key, change, began, locked, committed, step: 0, certain }
 }
 
 fn check(case: &Case) -> CheckReport {
-    let journal: Vec<Write> = case.journal.iter().map(write).collect();
+    let mut journal: Vec<Write> = case.journal.iter().map(write).collect();
+    // What one site did in the same millisecond it did in one transaction.
+    for i in 1..journal.len() {
+        if (&journal[i].site, journal[i].locked) == (&journal[i - 1].site, journal[i - 1].locked) {
+            journal[i].step = journal[i - 1].step + 1;
+        }
+    }
     let listed = |_: &str, _: i64, _: &str| case.listed.iter().map(|value| Cell::text(value)).collect();
     check_journals(&dump(case.start), &dump(case.end), &journal, Duration::from_millis(50), listed)
 }
@@ -237,8 +244,24 @@ fn rows_are_inserted_and_deleted_by_somebody() {
             &[("x", 100, Delete), ("y", 200, Set("a", "ay")), ("y", 201, Delete)],
             &[],
             Some(["ay", "b0"]),
-            &["x deleted the row"],
+            &["y deleted the row"],
         ),
+        case(
+            "but it brought the row back to its first deleter, who wrote again before that was known",
+            &[("x", 100, Delete), ("y", 200, Set("a", "ay")), ("y", 300, Delete), ("x", 400, Set("b", "bx"))],
+            &[],
+            Some(["ay", "bx"]),
+            &[],
+        ),
+        case("written and deleted in one transaction", &[("x", 1, Set("a", "a1")), ("x", 1, Delete)], &[], None, &[]),
+        case(
+            "written twice in one transaction",
+            &[("x", 1, Set("a", "a1")), ("x", 1, Set("a", "a2"))],
+            &[],
+            Some(["a1", "b0"]),
+            &["x overwrote it itself", "\"a2\" of x is lost"],
+        ),
+        new("inserted and deleted in one transaction", &[("x", 1, Insert("a1", "b1")), ("x", 1, Delete)], None, &[]),
         case("delete covers what it saw", &[("y", 100, Set("a", "ay")), ("x", 500, Delete)], &[], None, &[]),
         case(
             "delete against a later update, listed",
@@ -269,6 +292,15 @@ fn children_go_with_their_parents() {
             (None, None),
             &[],
         ),
+        Case {
+            start: (OLD, None),
+            ..family(
+                "child inserted and its parent deleted in one transaction, but revived elsewhere",
+                &[("x", 100, Child("v1")), ("x", 100, Delete), ("y", 200, Set("a", "ay"))],
+                (Some(["ay", "b0"]), None),
+                &[],
+            )
+        },
         family("deleted alone", &[("x", 1, DeleteChild)], (OLD, None), &[]),
         family("gone", &[("x", 1, SetOnChild("v1"))], (OLD, None), &["nobody deleted", "\"v1\" of x is lost"]),
         family(
