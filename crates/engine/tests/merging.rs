@@ -22,13 +22,6 @@ fn pair<'a>(server: &'a Server, name: &str) -> Pair<'a> {
     pair
 }
 
-/// What is written after this is later, also in milliseconds, which stamps count.
-fn tick(pair: &Pair) {
-    let clock = || pair.b.one("SELECT FLOOR(UNIX_TIMESTAMP(SYSDATE(3)) * 1000)");
-    let before = clock();
-    sync_testbed::wait_until("the next millisecond", Duration::from_secs(5), || clock() != before).unwrap();
-}
-
 /// The conflict list, which must be the same at both sites.
 fn conflicts(pair: &mut Pair) -> Vec<ConflictEntry> {
     let (mut a, b) = (pair.a.store.conflicts().unwrap(), pair.b.store.conflicts().unwrap());
@@ -59,13 +52,13 @@ fn different_columns(server: &Server) {
 fn same_column(server: &Server) {
     let mut pair = pair(server, "cell");
     pair.a.run("UPDATE t SET a='first' WHERE id IN (1, 2)");
-    tick(&pair);
+    pair.tick();
     pair.b.run("UPDATE t SET a='later', b='B' WHERE id=1");
     pair.b.run("UPDATE t SET a='later' WHERE id=2");
     pair.a.run("UPDATE t SET n=9 WHERE id=1");
     // And the other way round.
     pair.b.run("UPDATE t SET a='first' WHERE id=3");
-    tick(&pair);
+    pair.tick();
     pair.a.run("UPDATE t SET a='later' WHERE id=3");
     assert_eq!(pair.settle().conflicts().count(), 3);
     assert_eq!(pair.one("SELECT GROUP_CONCAT(a, b, n ORDER BY id) FROM t"), "laterB9,laterb0,laterb0,ab0");
@@ -94,13 +87,13 @@ fn equal_values(server: &Server) {
 fn deleted_and_updated(server: &Server) {
     let mut pair = pair(server, "deleted");
     pair.a.run("DELETE FROM t WHERE id=1");
-    tick(&pair);
+    pair.tick();
     pair.b.run("UPDATE t SET a='kept' WHERE id=1");
     pair.b.run("UPDATE t SET a='lost', n=7 WHERE id=2");
-    tick(&pair);
+    pair.tick();
     pair.a.run("DELETE FROM t WHERE id=2");
     pair.b.run("DELETE FROM t WHERE id=3");
-    tick(&pair);
+    pair.tick();
     pair.a.run("UPDATE t SET a='kept' WHERE id=3");
     assert_eq!(pair.settle().conflicts().count(), 3);
     assert_eq!(pair.one("SELECT GROUP_CONCAT(id, a, b, n ORDER BY id) FROM t"), "1keptb0,3keptb0,4ab0");
@@ -117,7 +110,7 @@ fn deleted_and_updated(server: &Server) {
 fn inserted_twice(server: &Server) {
     let mut pair = pair(server, "twice");
     pair.a.run("INSERT INTO t VALUES (9, 'ours', NULL, 1, 0x00)");
-    tick(&pair);
+    pair.tick();
     pair.b.run("INSERT INTO t VALUES (9, 'theirs', 'x', 1, 0xff)");
     assert_eq!(pair.settle().conflicts().count(), 1);
     assert_eq!(pair.one("SELECT CONCAT(a, b, n, HEX(big)) FROM t WHERE id=9"), "theirsx1FF");

@@ -499,8 +499,10 @@ fn moved_while_edited(server: &Server) {
     pair.a.run("INSERT INTO t VALUES (1, 'a'), (2, 'b')");
     pair.settle();
     pair.a.run("UPDATE t SET id=10 WHERE id=1");
+    pair.tick();
     pair.b.run("UPDATE t SET x='edited' WHERE id=1");
     pair.b.run("UPDATE t SET x='edited' WHERE id=2");
+    pair.tick();
     pair.a.run("UPDATE t SET id=20 WHERE id=2");
     let report = pair.settle();
     assert_eq!(report.conflicts().count(), 2);

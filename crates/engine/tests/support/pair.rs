@@ -1,7 +1,7 @@
 //! Two databases of one server as two sites, and stories that are told on every kind of server.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mysql::Conn;
 use mysql::prelude::Queryable;
@@ -62,6 +62,13 @@ impl<'a> Pair<'a> {
     #[track_caller]
     pub fn assert_same(&self) {
         assert_same(&self.a, &self.b);
+    }
+
+    /// What is written after this is later, also in milliseconds, which stamps count.
+    pub fn tick(&self) {
+        let clock = || self.a.one("SELECT FLOOR(UNIX_TIMESTAMP(SYSDATE(3)) * 1000)");
+        let before = clock();
+        sync_testbed::wait_until("the next millisecond", Duration::from_secs(5), || clock() != before).unwrap();
     }
 
     /// A statement at both sites.
