@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use mysql::Conn;
 use mysql::prelude::Queryable;
-use sync_core::SiteId;
+use sync_core::codec::unpack_state;
+use sync_core::{RowId, SiteId, Value};
 use sync_database::mysql::{Address, Tls, connect};
 use sync_database::{Card, Database};
 use sync_engine::brake::Brake;
@@ -49,6 +50,22 @@ impl<'a> Site<'a> {
     /// A statement of the application.
     pub fn run(&self, statement: &str) {
         self.app().query_drop(statement).unwrap();
+    }
+
+    /// What the store keeps of a row: its state, whether its values are kept, and whether it is in the table.
+    pub fn state(&self, table: &str, key: i64) -> String {
+        let query = "SELECT r.state, r.seq, r.origin, r.kept IS NOT NULL, p.reason FROM server_sync_table t \
+                     JOIN server_sync_row r ON r.tab = t.number LEFT JOIN server_sync_parked p ON p.tab = r.tab AND p.id = r.id \
+                     WHERE t.name = ? AND r.id = ?";
+        let id = RowId::of(&[Value::Int(key)]).as_bytes().to_vec();
+        let line: Option<(Vec<u8>, u64, u16, bool, Option<String>)> =
+            self.app().exec_first(query, (table, id)).unwrap();
+        let there = self.one(&format!("SELECT COUNT(*) FROM {table} WHERE id = {key}"));
+        let line = line.map(|(state, seq, origin, kept, parked)| {
+            let state = unpack_state(&state).unwrap();
+            format!("seq {seq}, origin {origin}, kept {kept}, parked {parked:?}, {state:?}")
+        });
+        format!("{there} in the table; {}", line.unwrap_or_else(|| "no line".to_owned()))
     }
 
     pub fn one(&self, query: &str) -> String {
