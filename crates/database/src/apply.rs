@@ -28,6 +28,7 @@ const PATIENCE: u32 = 24;
 
 /// Applies a batch.
 pub fn apply(db: &mut Database, batch: &Batch, mode: Mode) -> Result<Applied> {
+    drain_backlog(db, batch)?;
     let latest = db.latest_millis()?;
     let mut applied = Applied::default();
     let mut parts: Vec<Range<usize>> = Vec::from([0..batch.changes.len(); 1]);
@@ -45,6 +46,16 @@ pub fn apply(db: &mut Database, batch: &Batch, mode: Mode) -> Result<Applied> {
         }
     }
     Ok(applied)
+}
+
+/// Rows that come in need the marks of the same rows, for which the table of marks is read through: where that is long and
+/// they are many, it is drained first.
+fn drain_backlog(db: &mut Database, batch: &Batch) -> Result<()> {
+    const FEW: usize = 100;
+    if !db.backlog.is_empty() && batch.changes.len() > FEW {
+        drain_pending(db, &mut sync_store::Drained::default())?;
+    }
+    Ok(())
 }
 
 /// Puts a part back to be tried again, smaller or later; or passes the error on.
@@ -209,7 +220,7 @@ impl Work<'_> {
             decide(i, values, line, &drained)
         };
         let outcomes = incoming.into_iter().map(decide).collect::<Result<_>>()?;
-        Ok(Group { tracked, outcomes, marks: marks.ids })
+        Ok(Group { tracked, outcomes, marks: marks.ids() })
     }
 
     fn drained(
@@ -245,7 +256,7 @@ impl Work<'_> {
             marks::delete(c.writer.as_mut(), c.dialect.as_ref(), group.tracked, &group.marks)?;
         }
         save(c, &taught)?;
-        publish(c, head, published)?;
+        publish(c, head, &mut published)?;
         show::record_parked(c, groups, &shown)?;
         if let Some(upto) = self.upto {
             vector::advance(c.writer.as_mut(), self.batch.sender, upto)?;

@@ -17,9 +17,10 @@ use crate::dialect::Dialect;
 use crate::drain::{drain_pending, unknown_table};
 use crate::layout::Tracked;
 use crate::meta::{self, Line, Numbered};
+use crate::schema::Op;
 use crate::sql::{Fields, Sql};
 use crate::tables::{self, PAGE_BYTES};
-use crate::{identity, marks, vector};
+use crate::{backlog, identity, marks, vector};
 
 /// Rows in one batch at most.
 const PAGE: usize = 1024;
@@ -59,7 +60,7 @@ pub fn outline(db: &mut Database, since: &Since) -> Result<Outline> {
     let sql = db.connections.writer.as_mut();
     let (_, end) = identity::lock(sql, "")?;
     let mut outline = Outline { end, ..Outline::default() };
-    if end.seq == since.position.seq && since.held.is_empty() {
+    if end.seq == since.position.seq && since.held.is_empty() && db.backlog.is_empty() {
         return Ok(outline);
     }
     let origin = vector::number(sql, since.receiver)?;
@@ -75,8 +76,23 @@ pub fn outline(db: &mut Database, since: &Since) -> Result<Outline> {
         let rows = db.connections.writer.all(query, &params)?;
         count_changes(&db.catalog, since, rows, &mut outline.tables)?;
     }
+    count_backlog(db, since, &mut outline.tables)?;
     count_rows(db, &mut outline.tables)?;
     Ok(outline)
+}
+
+/// Of marks that were not drained, each counts as a row.
+fn count_backlog(db: &mut Database, since: &Since, tables: &mut BTreeMap<String, TableOutline>) -> Result<()> {
+    let c = &mut db.connections;
+    for tracked in db.backlog.iter().filter_map(|n| db.catalog.numbered(*n)).filter(|t| wanted(t, &since.tables)) {
+        let marks = c.dialect.quote(&tracked.registered.mark_table());
+        let query = format!("SELECT SUM(op={0}), SUM(op<>{0}) FROM {marks}", Op::Delete as u8);
+        let mut counts = Fields::of(c.writer.first(&query, &[])?.unwrap_or_default());
+        let table = tables.entry(tracked.table.name.clone()).or_default();
+        table.graves += counts.unsigned()?;
+        table.live += counts.unsigned()?;
+    }
+    Ok(())
 }
 
 fn count_changes(
@@ -112,17 +128,37 @@ fn wanted(tracked: &Tracked, tables: &[String]) -> bool {
 
 /// Streams what changed.
 pub fn stream(db: &mut Database, since: &Since, sink: &mut Sink) -> Result<Position> {
-    drain_pending(db, &mut Drained::default())?;
     let origin = vector::number(db.connections.writer.as_mut(), since.receiver)?;
+    let from = stream_backlog(db, since, origin, sink)?;
+    drain_pending(db, &mut Drained::default())?;
     let (_, head) = identity::lock(db.connections.writer.as_mut(), "")?;
     for (table, seq) in since.held.iter().filter(|(t, _)| since.tables.contains(t)) {
         let only = db.catalog.named(table).map(Tracked::number);
-        let window = Window { only, upto: since.position, moves: false };
+        let window = Window { only, upto: since.position, moves: false, drains: true };
         stream_window(db, since, origin, *seq, &window, sink)?;
     }
-    let window = Window { only: None, upto: head, moves: true };
-    stream_window(db, since, origin, since.position.seq, &window, sink)?;
+    let window = Window { only: None, upto: head, moves: true, drains: true };
+    stream_window(db, since, origin, from.seq, &window, sink)?;
     Ok(head)
+}
+
+/// Streams the backlog as it is drained, after what was published before; returns how far that got. Rows from before that
+/// have marks in it are left out: they come with it.
+fn stream_backlog(db: &mut Database, since: &Since, origin: u16, sink: &mut Sink) -> Result<Position> {
+    if db.backlog.is_empty() || !is_short(db, since, origin)? {
+        return Ok(since.position);
+    }
+    let (_, head) = identity::lock(db.connections.writer.as_mut(), "")?;
+    let window = Window { only: None, upto: head, moves: true, drains: false };
+    stream_window(db, since, origin, since.position.seq, &window, sink)?;
+    backlog::stream(db, head, |t| wanted(t, &since.tables), sink)
+}
+
+/// Whether little was published that is to be sent: each such row is looked for among all the marks of the backlog.
+fn is_short(db: &mut Database, since: &Since, origin: u16) -> Result<bool> {
+    let query = format!("SELECT 1 FROM server_sync_row WHERE seq>? AND origin<>? LIMIT 1 OFFSET {PAGE}");
+    let params = [Value::unsigned(since.position.seq), Value::Int(origin.into())];
+    Ok(db.connections.writer.first(&query, &params)?.is_none())
 }
 
 /// Which part of the history a pass goes through.
@@ -133,6 +169,8 @@ struct Window {
     upto: Position,
     /// Whether batches move the receiver's knowledge.
     moves: bool,
+    /// Whether what is written meanwhile is drained between pages.
+    drains: bool,
 }
 
 fn stream_window(
@@ -145,7 +183,7 @@ fn stream_window(
 ) -> Result<()> {
     let mut first = true;
     while after < window.upto.seq {
-        if !std::mem::take(&mut first) {
+        if !std::mem::take(&mut first) && window.drains {
             // Rows that were written meanwhile move behind the window instead of being left out here.
             drain_pending(db, &mut Drained::default())?;
         }
@@ -158,7 +196,8 @@ fn stream_window(
         })?;
         after = last.seq;
         batch.upto = window.moves.then_some(last);
-        if !batch.changes.is_empty() || window.moves {
+        // Without rows it says how far the stream is; before a backlog that is not needed.
+        if !batch.changes.is_empty() || (window.moves && window.drains) {
             sink(batch)?;
         }
     }
@@ -292,7 +331,7 @@ fn by_table(lines: &[Numbered]) -> BTreeMap<u16, Vec<&Numbered>> {
 
 /// A row as it travels; nothing if it is neither known nor there, or should be there and is not (TRUNCATE: emptiness
 /// is never propagated by itself).
-fn outgoing(tracked: &Tracked, line: Option<&Line>, values: Option<&Vec<Value>>) -> Option<Row> {
+pub(crate) fn outgoing(tracked: &Tracked, line: Option<&Line>, values: Option<&Vec<Value>>) -> Option<Row> {
     let Some(line) = line else {
         return values.map(|v| Row { state: RowState::baseline(), values: Some(tracked.gather(v)) });
     };

@@ -12,7 +12,7 @@ use crate::catalog::Catalog;
 use crate::dialect::Dialect;
 use crate::identity::{self, Card, Identity};
 use crate::sql::{Fields, Sql};
-use crate::{apply, changes, conflicts, drain, tables, vector};
+use crate::{apply, backlog, changes, conflicts, drain, tables, vector};
 
 /// The version of the exchange.
 pub const PROTOCOL: u32 = 1;
@@ -102,13 +102,27 @@ pub struct Database {
     anchor: Option<(std::time::Instant, i64)>,
     /// Of tables that must be compared, by number: the ids of the marks that say so.
     pub(crate) suspects: BTreeMap<u16, Vec<u64>>,
+    /// The numbers of the tables whose marks the last drain left for the stream.
+    pub(crate) backlog: Vec<u16>,
+    /// With more marks than this a table is left for the stream.
+    pub(crate) backlog_from: usize,
 }
 
 impl Database {
     /// Opens a database that was prepared.
     pub fn open(mut connections: Connections) -> Result<Self> {
         let identity = identity::read(connections.writer.as_mut())?.ok_or_else(identity::not_prepared)?;
-        Ok(Database { connections, catalog: Catalog::default(), identity, anchor: None, suspects: BTreeMap::new() })
+        Ok(Self::new(connections, Catalog::default(), identity))
+    }
+
+    fn new(connections: Connections, catalog: Catalog, identity: Identity) -> Self {
+        let (suspects, backlog) = (BTreeMap::new(), Vec::new());
+        Database { connections, catalog, identity, anchor: None, suspects, backlog, backlog_from: backlog::MANY }
+    }
+
+    /// The same store, which drains a table while it streams from more marks on than this; 10,000 if nothing is said.
+    pub fn with_backlog_from(self, marks: usize) -> Self {
+        Database { backlog_from: marks, ..self }
     }
 
     /// Prepares a database for synchronisation, or publishes changed settings in one that is prepared: our tables,
@@ -127,7 +141,7 @@ impl Database {
             Some(identity) => republish(&mut connections, identity, card)?,
             None => first_identity(&mut connections, card)?,
         };
-        Ok((Database { connections, catalog, identity, anchor: None, suspects: BTreeMap::new() }, notes))
+        Ok((Self::new(connections, catalog, identity), notes))
     }
 
     /// Removes everything of ours: triggers first, so that no write ever fails, then tables. Harmless to repeat after

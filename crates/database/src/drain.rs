@@ -11,7 +11,7 @@ use crate::database::{Connections, Database, Ended, random};
 use crate::layout::Tracked;
 use crate::marks::{self, Marked, Marks};
 use crate::meta::{self, Line, Numbered};
-use crate::{identity, retry};
+use crate::{backlog, identity, retry};
 
 /// Marks read in one transaction.
 const PAGE: usize = 2_000;
@@ -20,7 +20,8 @@ const PAGE: usize = 2_000;
 pub fn drain(db: &mut Database) -> Result<Drained> {
     let notes = retry::contention(|| db.refresh())?;
     let mut drained = Drained { notes, ..Drained::default() };
-    let numbers = drain_pending(db, &mut drained)?;
+    let numbers = drain_tables(db, &mut drained, true)?;
+    drained.left = !db.backlog.is_empty();
     db.suspects = find_suspects(db, &numbers)?;
     drained.notes.extend(suspect(db).into_iter().map(|t| format!("table {t}: a change went unmarked; it is compared")));
     Ok(drained)
@@ -56,12 +57,22 @@ pub(crate) fn compared(db: &mut Database, tables: &[String]) -> Result<()> {
 
 /// Drains all that is visible; returns the numbers of the tables that had marks. One statement if there is nothing.
 pub(crate) fn drain_pending(db: &mut Database, drained: &mut Drained) -> Result<Vec<u16>> {
+    drain_tables(db, drained, false)
+}
+
+/// The same; with `leave`, tables with very many marks are left for the stream ([`crate::backlog`]).
+fn drain_tables(db: &mut Database, drained: &mut Drained, leave: bool) -> Result<Vec<u16>> {
+    db.backlog.clear();
     let mut numbers = pending(db)?;
     if numbers.contains(&marks::LATE) {
         retry::contention(|| gather(db))?;
         numbers = pending(db)?;
     }
     for &number in &numbers {
+        if leave && backlog::is_long(db, number)? {
+            db.backlog.push(number);
+            continue;
+        }
         loop {
             let (read, rows) = retry::contention(|| drain_page(db, number))?;
             drained.marks += read as u64;
@@ -95,31 +106,30 @@ fn drain_page(db: &mut Database, number: u16) -> Result<(usize, usize)> {
         // The lock before the snapshot: what another drain deleted must not be read again.
         let (_, head) = identity::lock(c.writer.as_mut(), c.dialect.wait_for_update())?;
         let marks = c.snapshot(|sql, dialect| marks::oldest(sql, dialect, tracked, PAGE))?;
-        let stamped = stamp_rows(c, tracked, &marks, site, latest)?;
-        let rows = stamped.len();
-        publish(c, head, stamped)?;
-        marks::delete(c.writer.as_mut(), c.dialect.as_ref(), tracked, &marks.ids)?;
-        Ok(Ended::Commit((marks.ids.len(), rows)))
+        let known = meta::load(c.writer.as_mut(), tracked.number(), &marks.row_ids())?;
+        let mut stamped = stamp_rows(tracked, &marks, &known, site, latest);
+        publish(c, head, &mut stamped)?;
+        marks::delete(c.writer.as_mut(), c.dialect.as_ref(), tracked, &marks.ids())?;
+        Ok(Ended::Commit((marks.count(), stamped.len())))
     })
 }
 
-fn stamp_rows(
-    c: &mut Connections,
+/// The new lines of marked rows; `lines` are those they have.
+pub(crate) fn stamp_rows(
     tracked: &Tracked,
     marks: &Marks,
+    lines: &HashMap<RowId, Line>,
     site: SiteId,
     latest: u64,
-) -> Result<Vec<Numbered>> {
-    let ids: Vec<RowId> = marks.rows.iter().map(|r| r.id.clone()).collect();
-    let lines = meta::load(c.writer.as_mut(), tracked.number(), &ids)?;
+) -> Vec<Numbered> {
     let one = |row: &Marked| {
-        let line = match stamp_one(&lines, row, row.present, site, latest) {
+        let line = match stamp_one(lines, row, row.present, site, latest) {
             Some(state) => own_line(state, &row.key),
             None => unchanged(lines.get(&row.id), row)?,
         };
         Some((tracked.number(), row.id.clone(), line))
     };
-    Ok(marks.rows.iter().filter_map(one).collect())
+    marks.rows.iter().filter_map(one).collect()
 }
 
 /// The new state of one marked row. Marks from the future (an application can set its session's clock) are taken as
@@ -151,16 +161,16 @@ fn own_line(state: RowState, key: &[Value]) -> Line {
 }
 
 /// Gives lines the next seqs, and writes them and the new head.
-pub(crate) fn publish(c: &mut Connections, head: Position, mut lines: Vec<Numbered>) -> Result<Position> {
+pub(crate) fn publish(c: &mut Connections, head: Position, lines: &mut [Numbered]) -> Result<Position> {
     if lines.is_empty() {
         return Ok(head);
     }
     let mut seq = head.seq;
-    for (_, _, line) in &mut lines {
+    for (_, _, line) in lines.iter_mut() {
         seq += 1;
         line.seq = seq;
     }
-    save(c, &lines)?;
+    save(c, lines)?;
     let head = Position { seq, token: random()? };
     identity::advance(c.writer.as_mut(), head)?;
     Ok(head)
@@ -180,8 +190,8 @@ pub fn restamp(db: &mut Database, table: &str, rows: &[Restamp], millis: u64) ->
         retry::contention(|| {
             db.connections.transaction(|c| {
                 let (_, head) = identity::lock(c.writer.as_mut(), c.dialect.wait_for_update())?;
-                let lines = restamped(c, tracked, chunk, millis, site)?;
-                publish(c, head, lines)?;
+                let mut lines = restamped(c, tracked, chunk, millis, site)?;
+                publish(c, head, &mut lines)?;
                 Ok(Ended::Commit(()))
             })
         })?;

@@ -4,7 +4,7 @@
 use sync_core::{ColumnId, Value};
 
 use crate::dialect::Dialect;
-use crate::schema::{BITS, Column, Op, Registered, Table};
+use crate::schema::{BITS, Column, Kind, Op, Registered, Table};
 
 /// A table as it is now, together with its registered number and column ids.
 #[derive(Clone, Debug)]
@@ -212,6 +212,35 @@ impl Tracked {
         )
     }
 
+    /// Whether ORDER BY tells all keys apart: servers look at the first 1024 bytes of a value, 4 a character.
+    pub fn sorts_whole_keys(&self) -> bool {
+        let is_plain = |c: &Column| match c.kind {
+            Kind::Integer | Kind::Exact => true,
+            Kind::Text | Kind::Bytes => !is_bulky(&c.sql_type) && type_length(&c.sql_type).is_none_or(|n| n <= 255),
+            Kind::Float | Kind::Json | Kind::Geometry => false,
+        };
+        self.table.key_columns().all(is_plain)
+    }
+
+    /// SELECT of all marks of rows, those of one row together and oldest first; whether rows are there is left open.
+    pub fn select_sorted_marks(&self, dialect: &dyn Dialect) -> String {
+        let keys = self.mark_keys("m.");
+        let sorted = self.table.key_columns().zip(&keys).map(|(column, key)| match column.kind {
+            // Keys that a collation takes for the same are different rows.
+            Kind::Text => format!("CAST({key} AS BINARY)"),
+            _ => key.clone(),
+        });
+        format!(
+            "SELECT m.id, m.op, {}, 0, {}, {} FROM {} m WHERE m.op<>{} ORDER BY {}, m.id",
+            dialect.mark_micros(),
+            self.bits("m."),
+            keys.join(", "),
+            dialect.quote(&self.registered.mark_table()),
+            Op::Unknown as u8,
+            sorted.collect::<Vec<_>>().join(", "),
+        )
+    }
+
     /// SELECT of the marks of `count` keys.
     pub fn select_marks_of(&self, dialect: &dyn Dialect, count: usize) -> String {
         let keys = self.mark_keys("m.");
@@ -310,8 +339,13 @@ fn label_length(label: &str) -> usize {
 
 /// CHAR and VARCHAR that cannot hold more than a few hundred characters.
 fn is_short(sql_type: &str) -> bool {
+    sql_type.contains("char(") && type_length(sql_type).is_some_and(|n| n <= 1024)
+}
+
+/// The number in the parentheses of a type.
+fn type_length(sql_type: &str) -> Option<u32> {
     let digits: String = sql_type.chars().skip_while(|c| *c != '(').skip(1).take_while(char::is_ascii_digit).collect();
-    sql_type.contains("char(") && digits.parse::<u32>().is_ok_and(|n| n <= 1024)
+    digits.parse().ok()
 }
 
 /// `a IN (?, ?)`, or for composite keys `(a=? AND b=?) OR …`, which both servers answer from the index.

@@ -5,6 +5,7 @@
 //! [`mysql`] and [`sqlite`]. Nothing here talks to people or reads settings.
 
 mod apply;
+mod backlog;
 pub mod catalog;
 mod changes;
 mod conflicts;
@@ -19,6 +20,7 @@ pub mod mysql;
 mod retry;
 pub mod schema;
 mod show;
+mod spool;
 pub mod sql;
 pub mod sqlite;
 mod tables;

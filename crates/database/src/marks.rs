@@ -19,8 +19,23 @@ use crate::tables;
 pub struct Marks {
     /// In the order in which the rows first occur.
     pub rows: Vec<Marked>,
-    /// The ids of all marks that were read.
-    pub ids: Vec<u64>,
+}
+
+impl Marks {
+    /// The ids of all marks.
+    pub fn ids(&self) -> Vec<u64> {
+        self.rows.iter().flat_map(|r| r.ids.iter().copied()).collect()
+    }
+
+    /// How many marks there are.
+    pub fn count(&self) -> usize {
+        self.rows.iter().map(|r| r.ids.len()).sum()
+    }
+
+    /// The ids of the rows.
+    pub fn row_ids(&self) -> Vec<RowId> {
+        self.rows.iter().map(|r| r.id.clone()).collect()
+    }
 }
 
 /// The marks of one row.
@@ -32,6 +47,8 @@ pub struct Marked {
     pub key: Vec<Value>,
     /// What happened, oldest first.
     pub marks: Vec<Mark>,
+    /// The ids of these marks.
+    pub ids: Vec<u64>,
     /// Whether the row is in the table, where the query could tell.
     pub present: bool,
 }
@@ -71,7 +88,7 @@ pub fn oldest(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, limit
     let mut reader = Reader::new(tracked);
     sql.query(&tracked.select_marks(dialect, limit), &[], &mut |row| reader.add(row))?;
     let mut marks = reader.marks;
-    if marks.ids.len() >= limit {
+    if marks.count() >= limit {
         complete(sql, dialect, tracked, &mut marks)?;
     }
     Ok(marks)
@@ -84,12 +101,10 @@ fn complete(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, marks: 
     let torn = |r: &&Marked| r.present != says_present(r);
     let keys: Vec<Vec<Value>> = marks.rows.iter().filter(torn).map(|r| r.key.clone()).collect();
     let whole = of_rows(sql, dialect, tracked, &keys)?;
-    let known: HashSet<u64> = marks.ids.iter().copied().collect();
-    marks.ids.extend(whole.ids.into_iter().filter(|id| !known.contains(id)));
     let mut by_id: HashMap<RowId, Marked> = whole.rows.into_iter().map(|r| (r.id.clone(), r)).collect();
     for row in &mut marks.rows {
         if let Some(all) = by_id.remove(&row.id) {
-            row.marks = all.marks;
+            (row.marks, row.ids) = (all.marks, all.ids);
         }
     }
     Ok(())
@@ -107,7 +122,7 @@ pub fn of_rows(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, keys
         let params: Vec<Value> = keys[range.clone()].iter().flatten().cloned().collect();
         sql.query(&tracked.select_marks_of(dialect, range.len()), &params, &mut |row| reader.add(row))?;
     }
-    Ok(reader.marks)
+    Ok(reader.into_marks())
 }
 
 /// The ids of the marks without a key, which say that the table must be compared. No other verb of this module reads
@@ -117,17 +132,20 @@ pub fn unknown(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked) -> R
     rows.into_iter().map(|row| Fields::of(row).unsigned()).collect()
 }
 
-/// Deletes marks by id.
-pub fn delete(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, ids: &[u64]) -> Result<()> {
+/// Deletes marks by id; returns how many were there.
+pub fn delete(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, ids: &[u64]) -> Result<u64> {
     let table = tracked.registered.mark_table();
+    let mut deleted = 0;
     for range in powers(ids.len(), 512) {
         let params: Vec<Value> = ids[range.clone()].iter().map(|id| Value::unsigned(*id)).collect();
-        sql.execute(&dialect.delete_marks(&table, range.len()), &params)?;
+        deleted += sql.execute(&dialect.delete_marks(&table, range.len()), &params)?;
     }
-    Ok(())
+    Ok(deleted)
 }
 
-struct Reader<'a> {
+/// Puts marks together by row. Each comes as: id, operation, microseconds, whether its row is there, the words of
+/// changed-column bits, the key.
+pub struct Reader<'a> {
     tracked: &'a Tracked,
     /// If given, the rows whose marks are taken.
     wanted: Option<HashSet<RowId>>,
@@ -136,11 +154,29 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(tracked: &'a Tracked) -> Self {
+    /// No marks yet.
+    pub fn new(tracked: &'a Tracked) -> Self {
         Reader { tracked, wanted: None, marks: Marks::default(), at: HashMap::new() }
     }
 
-    fn add(&mut self, row: Vec<Value>) -> Result<()> {
+    /// Of how many rows there are marks.
+    pub fn rows(&self) -> usize {
+        self.marks.rows.len()
+    }
+
+    /// All of them.
+    pub fn into_marks(self) -> Marks {
+        self.marks
+    }
+
+    /// Whether there are marks already of the row that a mark is about.
+    pub fn has_row_of(&self, mark: &[Value]) -> bool {
+        let key = mark.get(4 + self.tracked.registered.bit_columns()..).unwrap_or_default();
+        self.at.contains_key(&RowId::of(key))
+    }
+
+    /// Adds one.
+    pub fn add(&mut self, row: Vec<Value>) -> Result<()> {
         let mut fields = Fields::of(row);
         let mark_id = fields.unsigned()?;
         let op = fields.int()?;
@@ -153,13 +189,13 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         let mark = Mark { operation: self.operation(op, &bits)?, millis };
-        self.marks.ids.push(mark_id);
         let rows = &mut self.marks.rows;
         let at = *self.at.entry(id.clone()).or_insert_with(|| {
-            rows.push(Marked { id, key, marks: Vec::new(), present });
+            rows.push(Marked { id, key, marks: Vec::new(), ids: Vec::new(), present });
             rows.len() - 1
         });
         rows[at].marks.push(mark);
+        rows[at].ids.push(mark_id);
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use sync_testbed::Mysql;
 
 fn bench() -> Option<Servers> {
     match Mysql::shared().unwrap() {
-        Some(server) => Some(Servers(vec![server])),
+        Some(server) => Some(Servers::of(vec![server])),
         None => {
             println!("skipped: no MySQL 9 on this machine");
             None

@@ -38,6 +38,8 @@ pub(crate) struct Parties<'a> {
     pub about: Sides<Description>,
     pub horizon: Horizon,
     pub mode: Mode,
+    /// Whether the drains left marks for the streams.
+    pub left: Sides<bool>,
 }
 
 /// One of each.
@@ -80,8 +82,7 @@ pub fn round(
 ) -> Result<RoundReport> {
     let started = Instant::now();
     let mut report = RoundReport { dry_run: options.dry_run, ..RoundReport::default() };
-    drain(master, &mut report, watch)?;
-    drain(slave, &mut report, watch)?;
+    let left = Sides { master: drain(master, &mut report, watch)?, slave: drain(slave, &mut report, watch)? };
     let about = Sides { master: master.describe()?, slave: slave.describe()? };
     let agreement = handshake::check(&about.master, &about.slave, &options.expected)?;
     if !options.force {
@@ -92,19 +93,20 @@ pub fn round(
     let latest = about.master.clock_micros.max(about.slave.clock_micros);
     let horizon = Horizon::new(latest, options.expected.max_clock_difference);
     let mode = if options.dry_run { Mode::Preview } else { Mode::Write };
-    let mut parties = Parties { master, slave, agreement, about, horizon, mode };
+    let mut parties = Parties { master, slave, agreement, about, horizon, mode, left };
     exchange(&mut parties, options, &mut report, watch)?;
     report.millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(report)
 }
 
-fn drain(store: &mut dyn Store, report: &mut RoundReport, watch: &mut dyn Watch) -> Result<()> {
+/// Says whether marks were left.
+fn drain(store: &mut dyn Store, report: &mut RoundReport, watch: &mut dyn Watch) -> Result<bool> {
     let drained = store.drain()?;
     for note in drained.notes {
         watch.event(Event::Note(&note));
         report.notes.push(note);
     }
-    Ok(())
+    Ok(drained.left)
 }
 
 fn introduce(report: &mut RoundReport, about: &Sides<Description>, agreement: &Agreement) {
@@ -197,7 +199,11 @@ impl Stream<'_> {
     ) -> Result<()> {
         let since = self.since(parties);
         let head = self.head(parties, report)?;
-        let end = if head.seq == self.start.seq && since.held.is_empty() {
+        let left = match self.direction {
+            Direction::Pull => parties.left.slave,
+            Direction::Push => parties.left.master,
+        };
+        let end = if head.seq == self.start.seq && since.held.is_empty() && !left {
             head
         } else {
             self.transfer(parties, &since, options, report, watch)?
@@ -237,6 +243,10 @@ impl Stream<'_> {
             brake::check(&deletions(from, to, since, &outline)?, &options.brake, &site)?;
         }
         let total = outline.tables.values().map(|t| t.live + t.graves).sum();
+        if total == 0 {
+            // What moved the sender's head came from the receiver.
+            return Ok(outline.end);
+        }
         let mut done = 0;
         let side = if direction == Direction::Pull { &mut report.pulled } else { &mut report.pushed };
         pump(

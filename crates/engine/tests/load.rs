@@ -121,7 +121,8 @@ fn story(a: &Server, b: &Server) {
     make(a, true);
     make(b, false);
     let mut geneva = Site::prepare(a, "crm", "geneva", 1);
-    let mut lyon = Site::prepare(b, "crm", "lyon", 2);
+    // Half of the changes go the way of a backlog.
+    let mut lyon = Site::prepare(b, "crm", "lyon", 2).with_backlog_from(20);
     support::sync(&mut geneva, &mut lyon);
     let initial = dump(&mut geneva.app(), "crm").unwrap();
     let until = Instant::now() + Duration::from_secs(seconds());

@@ -55,7 +55,8 @@ pub trait Store: Send {
     /// What this store contains of others.
     fn knowledge(&mut self) -> Result<Knowledge>;
 
-    /// Brings capture up to date with the schema, then turns the pending marks into stamped rows.
+    /// Brings capture up to date with the schema, then turns the pending marks into stamped rows; where there are very
+    /// many, some are left for [`Store::changes`] ([`Drained::left`]).
     fn drain(&mut self) -> Result<Drained>;
 
     /// Whether it holds no row of the application at all.
@@ -70,7 +71,8 @@ pub trait Store: Send {
     /// Takes a new incarnation. Its seqs go on where they are.
     fn reincarnate(&mut self) -> Result<Source>;
 
-    /// How many rows [`Store::changes`] would send, by table.
+    /// How many rows [`Store::changes`] would send, by table; of those whose marks were left by the drain no fewer than
+    /// it would.
     fn outline(&mut self, since: &Since) -> Result<Outline>;
 
     /// Streams the rows that changed, in seq order, in batches of bounded size. Returns the position at which the

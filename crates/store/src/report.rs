@@ -22,6 +22,8 @@ pub struct Drained {
     pub rows: u64,
     /// What was noticed about the schema: triggers renewed, tables added.
     pub notes: Vec<String>,
+    /// Whether marks were left, because there are very many: [`crate::Store::changes`] drains them while it streams.
+    pub left: bool,
 }
 
 /// What a batch did, by table.

@@ -15,7 +15,21 @@ use sync_testbed::Server;
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// Sites on these servers, in turn.
-pub struct Servers(pub Vec<&'static Server>);
+pub struct Servers {
+    servers: Vec<&'static Server>,
+    /// With more marks than this a table is drained while it streams.
+    backlog_from: Option<usize>,
+}
+
+impl Servers {
+    pub fn of(servers: Vec<&'static Server>) -> Self {
+        Servers { servers, backlog_from: None }
+    }
+
+    pub fn with_backlog_from(self, marks: usize) -> Self {
+        Servers { backlog_from: Some(marks), ..self }
+    }
+}
 
 /// One site: a database of a server.
 pub struct Site {
@@ -24,6 +38,7 @@ pub struct Site {
     card: Card,
     app: Conn,
     store: Option<Database>,
+    backlog_from: Option<usize>,
 }
 
 impl Bench for Servers {
@@ -31,7 +46,9 @@ impl Bench for Servers {
 
     fn sites(&self, count: usize) -> Vec<Site> {
         let names = names(count);
-        (0..count).map(|i| Site::new(self.0[i % self.0.len()], &names, i)).collect()
+        let site =
+            |i| Site { backlog_from: self.backlog_from, ..Site::new(self.servers[i % self.servers.len()], &names, i) };
+        (0..count).map(site).collect()
     }
 
     fn speech(&self) -> Speech {
@@ -55,7 +72,7 @@ impl Site {
             role: Role::Slave(SlaveSettings { masters: names.to_vec() }),
             excluded: EXCLUDED.map(str::to_owned).to_vec(),
         };
-        Site { server, database, card, app, store: None }
+        Site { server, database, card, app, store: None, backlog_from: None }
     }
 
     fn address(&self) -> Address {
@@ -66,6 +83,13 @@ impl Site {
             tls: Tls::Off,
             ..Address::default()
         }
+    }
+
+    fn open(&mut self, store: Database) {
+        self.store = Some(match self.backlog_from {
+            Some(marks) => store.with_backlog_from(marks),
+            None => store,
+        });
     }
 
     fn tables(&mut self, database: &str) -> Vec<String> {
@@ -84,7 +108,7 @@ impl BenchSite for Site {
 
     fn prepare(&mut self) {
         let (store, _) = Database::prepare(connect(&self.address()).unwrap(), &self.card).unwrap();
-        self.store = Some(store);
+        self.open(store);
     }
 
     fn store(&mut self) -> &mut dyn Store {
@@ -127,7 +151,7 @@ impl BenchSite for Site {
 
     fn reopen(&mut self) {
         self.store = None;
-        self.store = Some(Database::open(connect(&self.address()).unwrap()).unwrap());
+        self.open(Database::open(connect(&self.address()).unwrap()).unwrap());
     }
 
     fn cutter(&mut self) -> Box<dyn FnMut() + Send> {

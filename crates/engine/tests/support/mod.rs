@@ -27,18 +27,29 @@ pub struct Site<'a> {
     pub database: String,
     pub store: Database,
     number: u64,
+    /// With more marks than this, a table is drained while it streams.
+    backlog_from: Option<usize>,
 }
 
 impl<'a> Site<'a> {
     /// Prepares a database that is there.
     pub fn prepare(server: &'a Server, database: &str, name: &'static str, number: u64) -> Self {
         let store = open(server, database, name, number);
-        Site { name, server, database: database.to_owned(), store, number }
+        Site { name, server, database: database.to_owned(), store, number, backlog_from: None }
+    }
+
+    /// The same site, which drains tables while they stream from more marks on than this.
+    pub fn with_backlog_from(self, marks: usize) -> Self {
+        Site { backlog_from: Some(marks), store: self.store.with_backlog_from(marks), ..self }
     }
 
     /// Opens new connections.
     pub fn reopen(&mut self) {
-        self.store = open(self.server, &self.database, self.name, self.number);
+        let store = open(self.server, &self.database, self.name, self.number);
+        self.store = match self.backlog_from {
+            Some(marks) => store.with_backlog_from(marks),
+            None => store,
+        };
     }
 
     /// A connection as the application has; it takes rows of any size.
@@ -58,8 +69,8 @@ impl<'a> Site<'a> {
                      JOIN server_sync_row r ON r.tab = t.number LEFT JOIN server_sync_parked p ON p.tab = r.tab AND p.id = r.id \
                      WHERE t.name = ? AND r.id = ?";
         let id = RowId::of(&[Value::Int(key)]).as_bytes().to_vec();
-        let line: Option<(Vec<u8>, u64, u16, bool, Option<String>)> =
-            self.app().exec_first(query, (table, id)).unwrap();
+        type Line = (Vec<u8>, u64, u16, bool, Option<String>);
+        let line: Option<Line> = self.app().exec_first(query, (table, id)).unwrap();
         let there = self.one(&format!("SELECT COUNT(*) FROM {table} WHERE id = {key}"));
         let line = line.map(|(state, seq, origin, kept, parked)| {
             let state = unpack_state(&state).unwrap();
