@@ -1,4 +1,5 @@
 //! The story suite's bench on MariaDB and MySQL: one server, one database a site.
+#![allow(dead_code)]
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
