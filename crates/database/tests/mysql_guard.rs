@@ -126,6 +126,30 @@ fn guarded_and_back() {
     });
 }
 
+/// Several statements sent at once, as programs do that read a file: on MySQL what separates them is part of a body.
+const AT_ONCE: &str = r#"
+CREATE TRIGGER separated BEFORE INSERT ON t FOR EACH ROW SET NEW.n = 7;
+CREATE TRIGGER spaced AFTER INSERT ON t FOR EACH ROW
+  INSERT INTO log (what) VALUES (CONCAT('it\'s # ', NEW.n))
+  ;  -- the end
+CREATE TRIGGER block_ AFTER INSERT ON t FOR EACH ROW BEGIN INSERT INTO log (what) VALUES ("-- ''"); END;
+CREATE TRIGGER last BEFORE DELETE ON t FOR EACH ROW INSERT INTO log (what) VALUES ('/* gone') # or not;"#;
+
+#[test]
+fn made_by_many_statements_at_once() {
+    each("at_once", |bench| {
+        bench.run(TABLES);
+        bench.server.execute(&format!("USE `{}`;{AT_ONCE}", bench.name)).unwrap();
+        let (triggers, effects) = (shown(bench), logged(bench, "DO 0"));
+        assert_eq!(effects, ["it's # 7", "-- ''", "n = 7", "/* gone"]);
+        bench.install();
+        assert_eq!(logged(bench, "DO 0"), effects, "they still work");
+        assert_eq!(logged(bench, "SET @server_sync_applying = 1"), Vec::<String>::new(), "but not for us");
+        uninstall(bench);
+        assert_eq!(shown(bench), triggers);
+    });
+}
+
 #[test]
 fn they_work_for_sessions_that_use_a_table_after_us() {
     each("guarded_after_us", |bench| {

@@ -33,7 +33,7 @@ fn unreadable(trigger: &str, why: &str) -> StoreError {
 
 /// Cuts a statement behind FOR EACH ROW; the three words may stand anywhere in names, strings and comments before.
 fn split(text: &str) -> Option<Statement> {
-    let mut words = Words { text, at: 0 };
+    let mut words = Words { text, at: 0, escaping: "" };
     let mut last = [""; 3];
     while let Some(word) = words.next() {
         last = [last[1], last[2], word];
@@ -45,10 +45,24 @@ fn split(text: &str) -> Option<Statement> {
     None
 }
 
+/// Whether a body ends with what separates statements: MySQL counts it as part of a body, if several statements were
+/// sent at once.
+pub(super) fn is_separated(body: &str, sql_mode: &str) -> bool {
+    let has = |mode: &str| sql_mode.split(',').any(|m| m == mode);
+    let escaping = match (has("NO_BACKSLASH_ESCAPES"), has("ANSI_QUOTES")) {
+        (true, _) => "",
+        (_, true) => "'",
+        _ => "'\"",
+    };
+    Words { text: body, at: 0, escaping }.last() == Some(";")
+}
+
 /// The tokens of a statement: words, quoted names and single characters; without white space and comments.
 struct Words<'a> {
     text: &'a str,
     at: usize,
+    /// The quotes between which a backslash takes the next character as it is.
+    escaping: &'static str,
 }
 
 impl<'a> Words<'a> {
@@ -83,7 +97,7 @@ impl<'a> Iterator for Words<'a> {
         let rest = self.rest();
         let first = rest.chars().next()?;
         let length = match first {
-            '`' | '"' | '\'' => quoted_length(rest, first),
+            '`' | '"' | '\'' => quoted_length(rest, first, self.escaping.contains(first)),
             c if is_word(c) => rest.find(|c| !is_word(c)).unwrap_or(rest.len()),
             c => c.len_utf8(),
         };
@@ -96,9 +110,15 @@ fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_' || c == '$' || !c.is_ascii()
 }
 
-/// The length of a quoted name with its quotes; a doubled quote begins another, which comes to the same.
-fn quoted_length(text: &str, quote: char) -> usize {
-    text[1..].find(quote).map_or(text.len(), |end| end + 2)
+/// The length of a quoted text with its quotes; a doubled quote begins another, which comes to the same.
+fn quoted_length(text: &str, quote: char, escapes: bool) -> usize {
+    let mut escaped = false;
+    let closes = |c: char| {
+        let closes = c == quote && !escaped;
+        escaped = escapes && c == '\\' && !escaped;
+        closes
+    };
+    text[1..].find(closes).map_or(text.len(), |end| end + 2)
 }
 
 /// The length of the comment that a text begins with. The opening and closing of `/*!50003 … */` count by themselves,
@@ -138,6 +158,28 @@ mod tests {
             assert_eq!(cut.body, body);
             assert_eq!(format!("{}{}", cut.header, cut.body), statement);
         }
+    }
+
+    #[test]
+    fn a_separator_at_the_end() {
+        let yes = [
+            "set new.a = 1;",
+            "do 1;\n -- end;",
+            "do 1; /* end */",
+            "do '\\';--';",
+            "do \"x\\\"\"; # \"",
+            "/*!50003 do 1;*/",
+        ];
+        for body in yes {
+            assert!(is_separated(body, "STRICT_ALL_TABLES"), "{body}");
+        }
+        let no =
+            ["set new.a = 1", "begin do 1; end", "do 1 -- ;", "do 1 # ;", "do 1 /* ; */", "do ';'", "do '\\';'", ""];
+        for body in no {
+            assert!(!is_separated(body, ""), "{body}");
+        }
+        assert!(is_separated("do '\\';", "X,NO_BACKSLASH_ESCAPES") && !is_separated("do '\\';'", ""));
+        assert!(is_separated("do \"\\\";", "ANSI_QUOTES") && !is_separated("do \"\\\";\"", ""));
     }
 
     #[test]
