@@ -33,7 +33,10 @@ begin
   insert into log (what) values (concat('ai ', x, ' ''it''s''; \n'));
 end
 //
-CREATE TRIGGER labelled AFTER INSERT ON t FOR EACH ROW FOLLOWS `block` lab: BEGIN
+CREATE TRIGGER labelled AFTER INSERT ON t FOR EACH ROW FOLLOWS `block`
+  -- why
+
+  /* and */ lab: BEGIN
   IF NEW.id > 1000 THEN LEAVE lab; END IF;
   INSERT INTO log (what) VALUES ('second');
 END lab /* done */
@@ -73,7 +76,8 @@ fn shown(bench: &Bench) -> Vec<String> {
         .unwrap();
     let show = |name: String| {
         let row: Row = app.query_first(format!("SHOW CREATE TRIGGER `{}`", name.replace('`', "``"))).unwrap().unwrap();
-        format!("{:?}", &row.unwrap()[..6])
+        // Its Debug cuts long values.
+        row.unwrap()[..6].iter().map(|v| v.as_sql(false)).collect::<Vec<_>>().join("\n")
     };
     names.into_iter().map(show).collect()
 }

@@ -174,7 +174,7 @@ fn is_right(server: &MySql, sql: &mut dyn Sql, trigger: &Trigger, wanted: &Wante
     let alike = trigger.definer == server.account && trigger.event == wanted.event && trigger.timing == wanted.timing;
     // MySQL shows names with backticks wrongly, so a difference there proves nothing.
     if alike && trigger.body != wanted.body && wanted.body.contains("``") {
-        return Ok(statement::read(sql, &trigger.name)?.body == wanted.body);
+        return Ok(statement::read(sql, server.flavour, &trigger.name)?.body == wanted.body);
     }
     Ok(alike && trigger.body == wanted.body)
 }
