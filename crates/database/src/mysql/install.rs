@@ -6,7 +6,7 @@ use sync_core::Value;
 use sync_store::Result;
 
 use super::names::{Purpose, other_name, purpose, quote};
-use super::session::{Settings, apply, ddl, with_short_waits};
+use super::session::{Settings, apply, dated_ahead, ddl, with_short_waits};
 use super::triggers::{self, Wanted};
 use super::{Flavour, MySql, cascade, guard, late, mark, schema as reader, statement};
 use crate::schema::{PREFIX, Registered, Schema, Table, Trigger};
@@ -198,7 +198,11 @@ fn replace(server: &MySql, sql: &mut dyn Sql, wanted: &Wanted, namesakes: &[&Tri
         }
     };
     let verb = if replaceable(name) { "CREATE OR REPLACE" } else { "CREATE" };
-    ddl(sql, &wanted.table, &create(verb, name, wanted))?;
+    let statement = create(verb, name, wanted);
+    match server.flavour {
+        Flavour::MariaDb => dated_ahead(sql, |sql| ddl(sql, &wanted.table, &statement))?,
+        Flavour::MySql => ddl(sql, &wanted.table, &statement)?,
+    }
     drop_all(sql, namesakes.iter().copied().filter(|t| t.name != *name && t.table == wanted.table)).map(drop)
 }
 
