@@ -4,8 +4,11 @@
 
 mod mysql_bench;
 
+use std::time::Duration;
+
 use mysql::prelude::Queryable;
 use mysql_bench::{Bench, each};
+use sync_testbed::wait_until;
 
 fn people(bench: &mut Bench) {
     bench.run(&["CREATE TABLE people (id INT PRIMARY KEY, name VARCHAR(30), note TEXT, amount DECIMAL(10,2))"]);
@@ -344,5 +347,34 @@ fn an_application_account_without_any_grant_on_our_tables() {
             app.query_drop(statement).unwrap();
         }
         assert_eq!(bench.marks("people"), ["insert 1", "update 1 (name)", "delete 1"]);
+    });
+}
+
+/// MariaDB goes by the time when CREATE TRIGGER began: a statement that was prepared while it waited is not prepared
+/// again, and its execution does not find what the trigger needs.
+#[test]
+fn a_statement_prepared_while_a_trigger_waits_for_its_table() {
+    each("prepared", |bench| {
+        bench.run(&["CREATE TABLE t (id INT PRIMARY KEY, v INT)", "INSERT INTO t VALUES (1, 0), (2, 0)"]);
+        bench.install();
+        bench.run(&["DROP TRIGGER server_sync_1_ad"]);
+        let (mut holder, mut app, mut eye) = (bench.app(), bench.app(), bench.app());
+        holder.query_drop("BEGIN").unwrap();
+        holder.query_drop("UPDATE t SET v = 1 WHERE id = 2").unwrap();
+        let waiting = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE DB = DATABASE() \
+             AND STATE LIKE '%table metadata lock%'";
+        let (mut app, statement) = std::thread::scope(|scope| {
+            let prepare = scope.spawn(move || {
+                let mut is_waiting = || eye.query_first::<u64, _>(waiting).unwrap() == Some(1);
+                wait_until("the trigger waits", Duration::from_secs(30), &mut is_waiting).unwrap();
+                let statement = app.prep("DELETE FROM t WHERE id = ?").unwrap();
+                holder.query_drop("COMMIT").unwrap();
+                (app, statement)
+            });
+            bench.try_install().unwrap();
+            prepare.join().unwrap()
+        });
+        app.exec_drop(&statement, (1,)).unwrap();
+        assert_eq!(bench.marks("t"), ["update 2 (v)", "delete 1"]);
     });
 }

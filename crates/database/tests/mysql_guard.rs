@@ -33,7 +33,10 @@ begin
   insert into log (what) values (concat('ai ', x, ' ''it''s''; \n'));
 end
 //
-CREATE TRIGGER labelled AFTER INSERT ON t FOR EACH ROW FOLLOWS `block` lab: BEGIN
+CREATE TRIGGER labelled AFTER INSERT ON t FOR EACH ROW FOLLOWS `block`
+  -- why
+
+  /* and */ lab: BEGIN
   IF NEW.id > 1000 THEN LEAVE lab; END IF;
   INSERT INTO log (what) VALUES ('second');
 END lab /* done */
@@ -73,7 +76,8 @@ fn shown(bench: &Bench) -> Vec<String> {
         .unwrap();
     let show = |name: String| {
         let row: Row = app.query_first(format!("SHOW CREATE TRIGGER `{}`", name.replace('`', "``"))).unwrap().unwrap();
-        format!("{:?}", &row.unwrap()[..6])
+        // Its Debug cuts long values.
+        row.unwrap()[..6].iter().map(|v| v.as_sql(false)).collect::<Vec<_>>().join("\n")
     };
     names.into_iter().map(show).collect()
 }
@@ -123,6 +127,30 @@ fn guarded_and_back() {
         assert_eq!(tables(bench), tables_before);
         assert!(bench.schema().triggers.iter().all(|t| !t.is_ours()));
         assert_eq!(logged(bench, "SET @server_sync_applying = 1").len(), 6);
+    });
+}
+
+/// Several statements sent at once, as programs do that read a file: on MySQL what separates them is part of a body.
+const AT_ONCE: &str = r#"
+CREATE TRIGGER separated BEFORE INSERT ON t FOR EACH ROW SET NEW.n = 7;
+CREATE TRIGGER spaced AFTER INSERT ON t FOR EACH ROW
+  INSERT INTO log (what) VALUES (CONCAT('it\'s # ', NEW.n))
+  ;  -- the end
+CREATE TRIGGER block_ AFTER INSERT ON t FOR EACH ROW BEGIN INSERT INTO log (what) VALUES ("-- ''"); END;
+CREATE TRIGGER last BEFORE DELETE ON t FOR EACH ROW INSERT INTO log (what) VALUES ('/* gone') # or not;"#;
+
+#[test]
+fn made_by_many_statements_at_once() {
+    each("at_once", |bench| {
+        bench.run(TABLES);
+        bench.server.execute(&format!("USE `{}`;{AT_ONCE}", bench.name)).unwrap();
+        let (triggers, effects) = (shown(bench), logged(bench, "DO 0"));
+        assert_eq!(effects, ["it's # 7", "-- ''", "n = 7", "/* gone"]);
+        bench.install();
+        assert_eq!(logged(bench, "DO 0"), effects, "they still work");
+        assert_eq!(logged(bench, "SET @server_sync_applying = 1"), Vec::<String>::new(), "but not for us");
+        uninstall(bench);
+        assert_eq!(shown(bench), triggers);
     });
 }
 

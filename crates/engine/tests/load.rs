@@ -6,10 +6,9 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use support::{Site, assert_same, options};
+use support::{Site, assert_same, options, rounds};
 use sync_core::Value;
-use sync_engine::round;
-use sync_store::{ConflictEntry, Store};
+use sync_store::{ConflictEntry, Store as _};
 use sync_testbed::{
     Cell, DatabaseDump, LoadReport, MariaDb, Mysql, Options, Server, Write, Writers, WritersOptions, check_journals,
     create_load_tables, dump, fill_load_tables,
@@ -33,24 +32,6 @@ fn make(server: &Server, filled: bool) {
 fn writers(server: &Server, site: &str, number: u16) -> Writers {
     let duration = Duration::from_secs(seconds());
     Writers::start(server, "crm", WritersOptions { duration, ..WritersOptions::at(site, number, ACCOUNTS) }).unwrap()
-}
-
-/// Rounds until the writers are done, then until nothing moves.
-fn rounds(geneva: &mut Site, lyon: &mut Site, until: Instant) -> u32 {
-    let mut rounds = 0;
-    let mut quiet = false;
-    while !quiet || Instant::now() < until {
-        match round(&mut geneva.store as &mut dyn Store, &mut lyon.store, &options(lyon.name), &mut ()) {
-            Ok(report) => quiet = report.is_quiet(),
-            Err(e) if e.retryable => {
-                geneva.reopen();
-                lyon.reopen();
-            }
-            Err(e) => unreachable!("round {rounds}: {e} {:?}", e.hint),
-        }
-        rounds += 1;
-    }
-    rounds
 }
 
 fn cell(value: &Value) -> Cell {
@@ -127,9 +108,9 @@ fn story(a: &Server, b: &Server) {
     let initial = dump(&mut geneva.app(), "crm").unwrap();
     let until = Instant::now() + Duration::from_secs(seconds());
     let load = [writers(a, "geneva", 1), writers(b, "lyon", 2)];
-    let during = rounds(&mut geneva, &mut lyon, until);
+    let during = rounds(&mut geneva, &mut lyon, &options("lyon"), until);
     let reports = load.map(|w| w.finish().unwrap());
-    let after = rounds(&mut geneva, &mut lyon, Instant::now());
+    let after = rounds(&mut geneva, &mut lyon, &options("lyon"), Instant::now());
     println!("{during} rounds during the load, {after} after it");
     check(&initial, &mut geneva, &mut lyon, reports);
 }

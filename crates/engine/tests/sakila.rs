@@ -3,20 +3,9 @@
 
 mod support;
 
+use support::sakila::{load_schema, work};
 use support::{Site, assert_same, sync};
 use sync_testbed::{Locations, MariaDb, Mysql, Options, Server, load_sakila, sakila};
-
-/// The same tables and triggers, no rows.
-fn load_schema(server: &Server, database: &str, locations: Locations) {
-    load_sakila(server, database, locations).unwrap();
-    let conn = &mut server.root_in(database).unwrap();
-    use mysql::prelude::Queryable;
-    conn.query_drop("SET foreign_key_checks=0").unwrap();
-    let tables: Vec<String> = conn.query("SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA=DATABASE() AND TABLE_TYPE='BASE TABLE'").unwrap();
-    for table in tables {
-        conn.query_drop(format!("TRUNCATE `{table}`")).unwrap();
-    }
-}
 
 fn story(a: &Server, b: &Server, locations: Locations) {
     if !load_sakila(a, "sakila_a", locations).unwrap() {
@@ -37,37 +26,6 @@ fn story(a: &Server, b: &Server, locations: Locations) {
     assert_same(&geneva, &lyon);
     assert!(sync(&mut geneva, &mut lyon).is_quiet());
     assert_eq!(lyon.one("SELECT title FROM film_text WHERE film_id=2001"), "GENEVA 1");
-}
-
-/// What customers and staff do at one site, on rows of its own.
-fn work(site: &Site, n: u32) {
-    let customer = 10 + n;
-    let film = 2000 + n;
-    let name = site.name.to_uppercase();
-    for statement in [
-        format!(
-            "INSERT INTO rental (rental_id, rental_date, inventory_id, customer_id, staff_id) VALUES ({}, NOW(), {n}, {customer}, 1)",
-            20_000 + n
-        ),
-        format!(
-            "INSERT INTO payment (payment_id, customer_id, staff_id, rental_id, amount, payment_date) VALUES ({}, {customer}, 1, {}, 4.99, NOW())",
-            20_000 + n,
-            20_000 + n
-        ),
-        format!("UPDATE rental SET return_date=NOW() WHERE rental_id BETWEEN {} AND {}", n * 100, n * 100 + 20),
-        format!("UPDATE address SET address='{n} rue du Marché', phone='0{n}' WHERE address_id={}", 20 + n),
-        format!("UPDATE customer SET active=0 WHERE customer_id={customer}"),
-        format!("INSERT INTO film (film_id, title, description, language_id) VALUES ({film}, '{name} {n}', 'new', 1)"),
-        format!("UPDATE film SET title=CONCAT(title, ' {n}'), description='edited' WHERE film_id={n}"),
-        format!("INSERT INTO film_actor (actor_id, film_id) VALUES ({n}, {film})"),
-        format!("INSERT INTO film (film_id, title, language_id) VALUES ({}, 'GONE', 1)", 3000 + n),
-        format!("DELETE FROM film WHERE film_id={}", 3000 + n),
-        format!("DELETE FROM film_actor WHERE actor_id={}", 100 + n),
-        format!("DELETE FROM payment WHERE rental_id={}", 50 + n),
-        format!("DELETE FROM rental WHERE rental_id={}", 50 + n),
-    ] {
-        site.run(&statement);
-    }
 }
 
 #[test]

@@ -20,6 +20,8 @@ use crate::sql::Sql;
 // Both test what `triggers::GUARD` says, for the reason given there.
 const HEAD: &str = "IF NOT (@server_sync_applying <=> 1) THEN\n";
 const TAIL: &str = "\n;END IF";
+// Behind a body that has its own separator.
+const SEPARATED_TAIL: &str = "\nEND IF";
 const STANDS_FOR: &str = "IF NOT (@server_sync_applying <=> 1) AND NOT EXISTS (SELECT 1 FROM \
      information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE() AND TRIGGER_NAME = CONVERT(x'";
 const STANDS_FOR_END: &str = "' USING utf8mb4)) THEN\n";
@@ -40,12 +42,20 @@ fn is_guarded(body: &str) -> bool {
     body.starts_with(HEAD)
 }
 
-fn wrapped(body: &str) -> String {
-    format!("{HEAD}{body}{TAIL}")
+fn wrapped(body: &str, sql_mode: &str) -> String {
+    format!("{HEAD}{body}{}", tail(body, sql_mode))
 }
 
 fn unwrapped(body: &str) -> Option<&str> {
-    body.strip_prefix(HEAD)?.strip_suffix(TAIL)
+    without_tail(body.strip_prefix(HEAD)?)
+}
+
+fn tail(body: &str, sql_mode: &str) -> &'static str {
+    if statement::is_separated(body, sql_mode) { SEPARATED_TAIL } else { TAIL }
+}
+
+fn without_tail(body: &str) -> Option<&str> {
+    body.strip_suffix(TAIL).or_else(|| body.strip_suffix(SEPARATED_TAIL))
 }
 
 enum Change {
@@ -61,9 +71,9 @@ impl Change {
         }
     }
 
-    fn of(&self, body: &str) -> Option<String> {
+    fn of(&self, body: &str, sql_mode: &str) -> Option<String> {
         match self {
-            Change::Guard => Some(wrapped(body)),
+            Change::Guard => Some(wrapped(body, sql_mode)),
             Change::Unguard => unwrapped(body).map(str::to_owned),
         }
     }
@@ -81,9 +91,9 @@ fn rewrite_all(
     let due: Vec<&Trigger> = triggers.iter().filter(is_due).collect();
     let mut work = Vec::new();
     for trigger in &due {
-        let now = statement::read(sql, &trigger.name)?;
-        let body = change.of(&now.body).ok_or_else(|| unknown_guard(trigger))?;
-        work.push(Rewrite { server, trigger, header: now.header, body, alone: is_alone(trigger, triggers) });
+        let now = statement::read(sql, server.flavour, &trigger.name)?;
+        let body = change.of(&now.body, &trigger.sql_mode).ok_or_else(|| unknown_guard(trigger))?;
+        work.push(Rewrite { server, trigger, wanted: Statement { body, ..now }, alone: is_alone(trigger, triggers) });
     }
     match (server.flavour, work.is_empty()) {
         (_, true) => Ok(()),
@@ -106,13 +116,11 @@ fn locked(sql: &mut dyn Sql, table: &str, work: impl FnOnce(&mut dyn Sql) -> Res
     done.and(unlocked)
 }
 
-/// A trigger of the application, and the body it is to have.
+/// A trigger of the application, and the statement that is to have made it.
 struct Rewrite<'a> {
     server: &'a MySql,
     trigger: &'a Trigger,
-    /// As the server shows it.
-    header: String,
-    body: String,
+    wanted: Statement,
     /// Whether no other trigger of the application fires at the same time.
     alone: bool,
 }
@@ -126,9 +134,10 @@ fn is_alone(trigger: &Trigger, triggers: &[Trigger]) -> bool {
 impl Rewrite<'_> {
     /// On MariaDB: in one step, in its place among those that fire at the same time.
     fn replace(&self, sql: &mut dyn Sql, triggers: &[Trigger]) -> Result<()> {
-        let rest = self.header.get("CREATE".len()..).unwrap_or_default();
+        let Statement { header, gap, body } = &self.wanted;
+        let rest = header.get("CREATE".len()..).unwrap_or_default();
         let order = place(self.trigger, triggers);
-        self.create(sql, &format!("CREATE OR REPLACE{rest}{order}{}", self.body))
+        self.create(sql, &format!("CREATE OR REPLACE{rest}{order}{gap}{body}"))
     }
 
     /// On MySQL: through a substitute.
@@ -136,9 +145,9 @@ impl Rewrite<'_> {
         let name = &self.trigger.name;
         let substitute = substitute_name(name);
         // What the application's trigger does, without any guard of ours.
-        let plain = unwrapped(&self.body).unwrap_or(&self.body);
+        let plain = unwrapped(&self.wanted.body).unwrap_or(&self.wanted.body);
         let hex: String = name.bytes().map(|b| format!("{b:02x}")).collect();
-        let body = format!("{STANDS_FOR}{hex}{STANDS_FOR_END}{plain}{TAIL}");
+        let body = format!("{STANDS_FOR}{hex}{STANDS_FOR_END}{plain}{}", tail(plain, &self.trigger.sql_mode));
         let stand_in = self.named(&substitute, &format!("FOLLOWS {}", quote(name)), &body);
         self.in_one_packet(sql, &[stand_in, drop_trigger(name)], &substitute)
     }
@@ -146,12 +155,16 @@ impl Rewrite<'_> {
     /// Runs statements and creates the trigger in the place of its substitute, which then goes.
     fn in_one_packet(&self, sql: &mut dyn Sql, first: &[String], substitute: &str) -> Result<()> {
         let name = &self.trigger.name;
-        let trigger = self.named(name, &format!("FOLLOWS {}", quote(substitute)), &self.body);
-        // The last: what followed it would count as part of its body.
+        let mut trigger = self.named(name, &format!("FOLLOWS {}", quote(substitute)), &self.wanted.body);
+        // The last: a separator that followed it would count as part of its body. One that is part of it needs what it
+        // separates.
+        if statement::is_separated(&self.wanted.body, &self.trigger.sql_mode) {
+            trigger.push_str("DO 0");
+        }
         let packet: Vec<&str> = first.iter().chain([&trigger]).map(String::as_str).collect();
         self.create(sql, &packet.join(";\n"))?;
         // Only the first statement's error is told.
-        if statement::read(sql, name).is_ok_and(|made| made.body == self.body) {
+        if statement::read(sql, self.server.flavour, name).is_ok_and(|made| made.body == self.wanted.body) {
             return ddl(sql, &self.trigger.table, &drop_trigger(substitute));
         }
         Err(self.unfinished())
@@ -220,14 +233,14 @@ fn as_hex(text: &str) -> String {
     format!("EXECUTE IMMEDIATE CONVERT(x'{hex}' USING utf8mb4)")
 }
 
-/// `PRECEDES …` or `FOLLOWS …`, if others fire at the same time.
+/// ` PRECEDES …` or ` FOLLOWS …`, if others fire at the same time.
 fn place(trigger: &Trigger, triggers: &[Trigger]) -> String {
     let is_peer = |t: &&Trigger| t.table == trigger.table && t.event == trigger.event && t.timing == trigger.timing;
     let peers: Vec<&Trigger> = triggers.iter().filter(is_peer).collect();
     let at = peers.iter().position(|t| t.name == trigger.name).unwrap_or_default();
     match (peers.get(at + 1), at.checked_sub(1).and_then(|i| peers.get(i))) {
-        (Some(next), _) => format!("PRECEDES {} ", quote(&next.name)),
-        (None, Some(previous)) => format!("FOLLOWS {} ", quote(&previous.name)),
+        (Some(next), _) => format!(" PRECEDES {}", quote(&next.name)),
+        (None, Some(previous)) => format!(" FOLLOWS {}", quote(&previous.name)),
         (None, None) => String::new(),
     }
 }
@@ -245,15 +258,16 @@ fn put_back(server: &MySql, sql: &mut dyn Sql, schema: &Schema, table: &str) -> 
         return Ok(None);
     }
     for substitute in substitutes {
-        let Statement { header, body } = statement::read(sql, &substitute.name)?;
-        let (name, body) = stood_for(&body).ok_or_else(|| unknown_guard(substitute))?;
+        let now = statement::read(sql, server.flavour, &substitute.name)?;
+        let (name, body) = stood_for(&now.body).ok_or_else(|| unknown_guard(substitute))?;
         if schema.triggers.iter().any(|t| t.name == name) {
             ddl(sql, table, &drop_trigger(&substitute.name))?;
             continue;
         }
         let trigger = Trigger { name, ..substitute.clone() };
         let alone = is_alone(&trigger, &schema.triggers);
-        let rewrite = Rewrite { server, trigger: &trigger, header, body: wrapped(body), alone };
+        let wanted = Statement { body: wrapped(body, &trigger.sql_mode), ..now };
+        let rewrite = Rewrite { server, trigger: &trigger, wanted, alone };
         locked(sql, table, |sql| rewrite.in_one_packet(sql, &[], &substitute.name))?;
     }
     super::schema::read(sql, server.flavour).map(Some)
@@ -266,7 +280,7 @@ fn stood_for(body: &str) -> Option<(String, &str)> {
         (0..hex.len() / 2).map(|i| u8::from_str_radix(hex.get(2 * i..2 * i + 2)?, 16).ok()).collect();
     // In a packet the separator counts as part of the body.
     let rest = rest.trim_end_matches([';', '\n']);
-    Some((String::from_utf8(digits?).ok()?, rest.strip_suffix(TAIL)?))
+    Some((String::from_utf8(digits?).ok()?, without_tail(rest)?))
 }
 
 #[cfg(test)]
@@ -288,10 +302,13 @@ mod tests {
             "/* IF */ set @a='\n;END IF'",
             "",
             "# x\nset @b=1 # y",
+            "set @b=1;",
+            "set @b=1\n;",
+            "set @b=1;\n",
         ];
         for body in bodies {
-            assert!(is_guarded(&wrapped(body)) && !is_guarded(body));
-            assert_eq!(unwrapped(&wrapped(body)), Some(body));
+            assert!(is_guarded(&wrapped(body, "")) && !is_guarded(body));
+            assert_eq!(unwrapped(&wrapped(body, "")), Some(body));
         }
         assert_eq!(unwrapped("begin end"), None);
     }
@@ -300,7 +317,9 @@ mod tests {
     fn a_substitute_says_what_it_stands_for() {
         let body = format!("{STANDS_FOR}c3a927{STANDS_FOR_END}set @a = 1{TAIL}");
         assert_eq!(stood_for(&body), Some(("é'".to_owned(), "set @a = 1")));
-        assert_eq!(stood_for(&wrapped("set @a = 1")), None);
+        let separated = format!("{STANDS_FOR}61{STANDS_FOR_END}set @a = 1;{SEPARATED_TAIL};\n");
+        assert_eq!(stood_for(&separated), Some(("a".to_owned(), "set @a = 1;")));
+        assert_eq!(stood_for(&wrapped("set @a = 1", "")), None);
     }
 
     #[test]
@@ -318,6 +337,6 @@ mod tests {
         };
         let all = [trigger("a", "INSERT"), trigger("b", "INSERT"), trigger("c", "INSERT"), trigger("d", "DELETE")];
         let places: Vec<String> = all.iter().map(|t| place(t, &all)).collect();
-        assert_eq!(places, ["PRECEDES `b` ", "PRECEDES `c` ", "FOLLOWS `b` ", ""]);
+        assert_eq!(places, [" PRECEDES `b`", " PRECEDES `c`", " FOLLOWS `b`", ""]);
     }
 }

@@ -6,7 +6,7 @@ use sync_core::Value;
 use sync_store::Result;
 
 use super::names::{Purpose, other_name, purpose, quote};
-use super::session::{Settings, apply, ddl, with_short_waits};
+use super::session::{Settings, apply, dated_ahead, ddl, with_short_waits};
 use super::triggers::{self, Wanted};
 use super::{Flavour, MySql, cascade, guard, late, mark, schema as reader, statement};
 use crate::schema::{PREFIX, Registered, Schema, Table, Trigger};
@@ -174,7 +174,7 @@ fn is_right(server: &MySql, sql: &mut dyn Sql, trigger: &Trigger, wanted: &Wante
     let alike = trigger.definer == server.account && trigger.event == wanted.event && trigger.timing == wanted.timing;
     // MySQL shows names with backticks wrongly, so a difference there proves nothing.
     if alike && trigger.body != wanted.body && wanted.body.contains("``") {
-        return Ok(statement::read(sql, &trigger.name)?.body == wanted.body);
+        return Ok(statement::read(sql, server.flavour, &trigger.name)?.body == wanted.body);
     }
     Ok(alike && trigger.body == wanted.body)
 }
@@ -198,7 +198,11 @@ fn replace(server: &MySql, sql: &mut dyn Sql, wanted: &Wanted, namesakes: &[&Tri
         }
     };
     let verb = if replaceable(name) { "CREATE OR REPLACE" } else { "CREATE" };
-    ddl(sql, &wanted.table, &create(verb, name, wanted))?;
+    let statement = create(verb, name, wanted);
+    match server.flavour {
+        Flavour::MariaDb => dated_ahead(sql, |sql| ddl(sql, &wanted.table, &statement))?,
+        Flavour::MySql => ddl(sql, &wanted.table, &statement)?,
+    }
     drop_all(sql, namesakes.iter().copied().filter(|t| t.name != *name && t.table == wanted.table)).map(drop)
 }
 

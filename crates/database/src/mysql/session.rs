@@ -15,6 +15,9 @@ const LOCK_WAIT_SECONDS: u32 = 1;
 /// How often DDL is tried before giving up until the next round.
 const ATTEMPTS: u32 = 4;
 
+/// More than all attempts take together.
+const AHEAD_SECONDS: u32 = 10;
+
 /// Under which our triggers run: nothing is bent to fit silently, and every date that is stored can be copied.
 pub(super) const OWN_MODE: &str = "STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES";
 
@@ -71,6 +74,19 @@ pub(super) fn ddl(sql: &mut dyn Sql, table: &str, statement: &str) -> Result<()>
         pause *= 2;
     }
     sql.run(statement).map_err(|e| explain(e, table))
+}
+
+/// Runs `work` on MariaDB as if it began later than it does.
+///
+/// MariaDB prepares a statement again if a trigger was made since, and goes by when CREATE TRIGGER began, in hundredths of
+/// a second. One that was prepared a moment before, or while CREATE TRIGGER waited for the table, would keep what it knows:
+/// executed, it would find neither the mark table nor the procedure for late marks, and fail (1305).
+pub(super) fn dated_ahead(sql: &mut dyn Sql, work: impl FnOnce(&mut dyn Sql) -> Result<()>) -> Result<()> {
+    // A server can forbid it (secure_timestamp); then a moment remains.
+    let is_dated = sql.run(&format!("SET SESSION timestamp = UNIX_TIMESTAMP(SYSDATE(6)) + {AHEAD_SECONDS}")).is_ok();
+    let done = work(sql);
+    let restored = if is_dated { sql.run("SET SESSION timestamp = DEFAULT") } else { Ok(()) };
+    done.and(restored)
 }
 
 fn explain(error: StoreError, table: &str) -> StoreError {

@@ -2,11 +2,12 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 mod pair;
+pub mod sakila;
 
 #[allow(unused_imports)]
 pub use pair::{Pair, Story, run_all, stories};
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mysql::Conn;
 use mysql::prelude::Queryable;
@@ -34,13 +35,21 @@ pub struct Site<'a> {
 impl<'a> Site<'a> {
     /// Prepares a database that is there.
     pub fn prepare(server: &'a Server, database: &str, name: &'static str, number: u64) -> Self {
-        let store = open(server, database, name, number);
+        Self::new(server, database, name, number, open(server, database, name, number))
+    }
+
+    /// A site whose store is open.
+    pub fn new(server: &'a Server, database: &str, name: &'static str, number: u64, store: Database) -> Self {
         Site { name, server, database: database.to_owned(), store, number, backlog_from: None }
     }
 
     /// The same site, which drains tables while they stream from more marks on than this.
     pub fn with_backlog_from(self, marks: usize) -> Self {
         Site { backlog_from: Some(marks), store: self.store.with_backlog_from(marks), ..self }
+    }
+
+    pub fn number(&self) -> u16 {
+        self.number as u16
     }
 
     /// Opens new connections.
@@ -97,6 +106,11 @@ pub fn address(server: &Server, database: &str) -> Address {
 }
 
 fn open(server: &Server, database: &str, name: &str, number: u64) -> Database {
+    try_open(server, database, name, number).unwrap()
+}
+
+/// Prepares a database, beside an application that may be in the way.
+pub fn try_open(server: &Server, database: &str, name: &str, number: u64) -> sync_store::Result<Database> {
     let card = Card {
         site: SiteId::new(number).unwrap(),
         site_name: name.to_owned(),
@@ -105,7 +119,7 @@ fn open(server: &Server, database: &str, name: &str, number: u64) -> Database {
         role: Role::Slave(SlaveSettings { masters: ["geneva", "lyon", "bern"].map(str::to_owned).to_vec() }),
         excluded: Vec::new(),
     };
-    Database::prepare(connect(&address(server, database)).unwrap(), &card).unwrap().0
+    Ok(Database::prepare(connect(&address(server, database))?, &card)?.0)
 }
 
 pub fn options(slave: &str) -> Options {
@@ -127,6 +141,30 @@ pub fn options(slave: &str) -> Options {
 /// A round between two sites.
 pub fn sync(master: &mut Site, slave: &mut Site) -> RoundReport {
     round(&mut master.store as &mut dyn Store, &mut slave.store, &options(slave.name), &mut ()).unwrap()
+}
+
+/// A round, where nobody is in the way; else new connections.
+pub fn try_round(master: &mut Site, slave: &mut Site, options: &Options) -> Option<RoundReport> {
+    match round(&mut master.store as &mut dyn Store, &mut slave.store, options, &mut ()) {
+        Ok(report) => Some(report),
+        Err(e) if e.retryable => {
+            master.reopen();
+            slave.reopen();
+            None
+        }
+        Err(e) => unreachable!("{e} {:?}", e.hint),
+    }
+}
+
+/// Rounds until it is time, then until nothing moves; says how many. Connections are made again where that helps.
+pub fn rounds(master: &mut Site, slave: &mut Site, options: &Options, until: Instant) -> u32 {
+    let mut rounds = 0;
+    let mut quiet = false;
+    while !quiet || Instant::now() < until {
+        quiet = try_round(master, slave, options).map_or(quiet, |report| report.is_quiet());
+        rounds += 1;
+    }
+    rounds
 }
 
 /// The databases are equal, table by table.

@@ -7,6 +7,7 @@ mod plan;
 mod session;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -86,6 +87,8 @@ pub struct LoadReport {
     pub uncertain: u64,
     /// Transactions that a constraint refused, as when a row's parent is gone.
     pub refused: u64,
+    /// The errors that these constraints gave, by number.
+    pub refusals: BTreeMap<u16, u64>,
     /// Deadlocks (1213), retried.
     pub deadlocks: u64,
     /// Lock waits that timed out (1205), retried.
@@ -96,7 +99,8 @@ pub struct LoadReport {
     pub slowest: Duration,
     /// That statement.
     pub slowest_statement: String,
-    /// Every other failure of a statement. An unmodified application must not see any.
+    /// Every other failure of a statement, and every one that names an object of server_sync. An unmodified application
+    /// must not see any.
     pub errors: Vec<String>,
 }
 
@@ -111,6 +115,7 @@ impl LoadReport {
         self.lock_waits += other.lock_waits;
         self.lost_connections += other.lost_connections;
         self.errors.extend(other.errors);
+        other.refusals.into_iter().for_each(|(code, count)| *self.refusals.entry(code).or_default() += count);
         if other.slowest > self.slowest {
             (self.slowest, self.slowest_statement) = (other.slowest, other.slowest_statement);
         }

@@ -221,8 +221,15 @@ impl Server {
         format!("{:?} on port {}", self.flavour, self.port())
     }
 
+    /// Its error log.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let bytes = std::fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
     fn failure(&self, reason: &str) -> TestbedError {
-        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let log = self.log();
         let tail = log.lines().count().saturating_sub(15);
         let log = log.lines().skip(tail).collect::<Vec<_>>().join("\n");
         TestbedError::Server { server: self.name(), reason: reason.to_owned(), log }
