@@ -15,6 +15,9 @@ use crate::timed;
 /// Rounds in one sample.
 const ROUNDS: u32 = 10;
 
+/// Rounds before the first sample.
+const WARM_UP: u32 = 100;
+
 /// Runs the bench on every server there is.
 pub fn run(arguments: &Arguments) -> Result<()> {
     report::table(
@@ -38,7 +41,8 @@ fn measure(a: &Server, b: &Server, tables: u32, samples: usize) -> Result<()> {
     }
     let mut geneva = Site::prepare(&site::local(a), site::MASTER)?;
     let mut lyon = Site::prepare(&site::remote(b.port()), site::SLAVE)?;
-    for _ in 0..3 {
+    // The tables are new, and looked at often for a while.
+    for _ in 0..WARM_UP {
         sync(&mut geneva, &mut lyon)?;
     }
     timed::print("", &geneva.times);

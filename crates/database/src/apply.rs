@@ -412,6 +412,9 @@ fn changed(before: &Knowledge, after: &Knowledge, source: Source) -> bool {
 /// Tries to show every parked row.
 fn unpark(db: &mut Database) -> Result<()> {
     let parked = db.connections.writer.all("SELECT tab, id FROM server_sync_parked", &[])?;
+    if !parked.is_empty() {
+        db.confirm()?;
+    }
     for row in parked {
         let mut fields = Fields::of(row);
         let (tab, id) = (fields.unsigned()? as u16, RowId::from_bytes(fields.bytes()?));

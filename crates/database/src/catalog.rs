@@ -15,13 +15,20 @@ pub const CONFLICTS: u16 = 0;
 /// The tables as they were when last looked at.
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
-    probe: String,
+    seen: Option<Seen>,
     /// The synchronised tables, the conflict list first, then by name.
     pub tracked: Vec<Tracked>,
     /// All tables of the application, for the handshake.
     pub infos: Vec<TableInfo>,
     /// What an administrator should know.
     pub warnings: Vec<String>,
+}
+
+/// What a catalog was made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seen {
+    probe: String,
+    excluded: Vec<String>,
 }
 
 /// A registered table, with what is needed to recognise a renamed column.
@@ -64,29 +71,37 @@ impl Catalog {
         prepared: bool,
     ) -> Result<Vec<String>> {
         let mut notes = Vec::new();
-        let mut probe = full_probe(sql, dialect, excluded)?;
-        while probe != self.probe {
+        let mut seen = look(sql, dialect, excluded)?;
+        while self.seen.as_ref() != Some(&seen) {
             let (catalog, said) = alone(sql, dialect, |sql| Renewal::run(sql, dialect, prepared, excluded))?;
             notes.extend(said);
             *self = catalog;
             // What was read is only believed if nothing changed since before it was; installing triggers changes it.
-            let after = full_probe(sql, dialect, excluded)?;
-            if after == probe {
-                self.probe.clone_from(&probe);
-            }
-            probe = after;
+            let after = look(sql, dialect, excluded)?;
+            self.seen = (after == seen).then_some(seen);
+            seen = after;
         }
         Ok(notes)
     }
 
+    /// Whether the schema is still what was last read.
+    pub fn is_current(&self, sql: &mut dyn Sql, dialect: &dyn Dialect, excluded: &[String]) -> Result<bool> {
+        Ok(self.seen.as_ref() == Some(&look(sql, dialect, excluded)?))
+    }
+
+    /// Whether the schema was read, and not forgotten since, with these tables excluded.
+    pub fn is_known(&self, excluded: &[String]) -> bool {
+        self.seen.as_ref().is_some_and(|seen| seen.excluded == excluded)
+    }
+
     /// Forgets what was seen, so that the next refresh reads everything.
     pub fn forget(&mut self) {
-        self.probe.clear();
+        self.seen = None;
     }
 }
 
-fn full_probe(sql: &mut dyn Sql, dialect: &dyn Dialect, excluded: &[String]) -> Result<String> {
-    Ok(format!("{}\n{}", dialect.probe(sql)?, excluded.join("\n")))
+fn look(sql: &mut dyn Sql, dialect: &dyn Dialect, excluded: &[String]) -> Result<Seen> {
+    Ok(Seen { probe: dialect.probe(sql)?, excluded: excluded.to_vec() })
 }
 
 /// Runs `work` while no other process of ours renews triggers in this database.
@@ -120,7 +135,7 @@ impl Renewal<'_> {
         let mut renewal = Renewal { dialect, prepared, schema: &schema, notes: Vec::new() };
         let (tracked, infos) = renewal.tables(sql, excluded)?;
         let notes = renewal.notes;
-        Ok((Catalog { probe: String::new(), tracked, infos, warnings: warnings(&schema) }, notes))
+        Ok((Catalog { seen: None, tracked, infos, warnings: warnings(&schema) }, notes))
     }
 
     fn tables(&mut self, sql: &mut dyn Sql, excluded: &[String]) -> Result<(Vec<Tracked>, Vec<TableInfo>)> {

@@ -1,6 +1,7 @@
 //! The store itself: its connections, its identity and its catalog, and the [`Store`] interface over them.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use sync_core::{Incarnation, Knowledge, Position, Source, StoreId, Value};
 use sync_store::{
@@ -12,6 +13,7 @@ use crate::catalog::Catalog;
 use crate::dialect::Dialect;
 use crate::identity::{self, Card, Identity};
 use crate::sql::{Fields, Sql};
+use crate::vigil::Vigil;
 use crate::{apply, backlog, changes, conflicts, drain, tables, vector};
 
 /// The version of the exchange.
@@ -99,7 +101,10 @@ pub struct Database {
     pub(crate) catalog: Catalog,
     pub(crate) identity: Identity,
     /// The server's clock in microseconds when it was last read, so that it need not be read for every drain.
-    anchor: Option<(std::time::Instant, i64)>,
+    anchor: Option<(Instant, i64)>,
+    vigil: Vigil,
+    /// Whether the catalog was taken on trust by the last drain, so that it must be confirmed before rows move.
+    trusting: bool,
     /// Of tables that must be compared, by number: the ids of the marks that say so.
     pub(crate) suspects: BTreeMap<u16, Vec<u64>>,
     /// The numbers of the tables whose marks the last drain left for the stream.
@@ -109,15 +114,26 @@ pub struct Database {
 }
 
 impl Database {
+    fn new(connections: Connections, catalog: Catalog, identity: Identity) -> Self {
+        let (vigil, suspects, backlog) = (Vigil::default(), BTreeMap::new(), Vec::new());
+        let backlog_from = backlog::MANY;
+        Database {
+            connections,
+            catalog,
+            identity,
+            anchor: None,
+            vigil,
+            trusting: false,
+            suspects,
+            backlog,
+            backlog_from,
+        }
+    }
+
     /// Opens a database that was prepared.
     pub fn open(mut connections: Connections) -> Result<Self> {
         let identity = identity::read(connections.writer.as_mut())?.ok_or_else(identity::not_prepared)?;
         Ok(Self::new(connections, Catalog::default(), identity))
-    }
-
-    fn new(connections: Connections, catalog: Catalog, identity: Identity) -> Self {
-        let (suspects, backlog) = (BTreeMap::new(), Vec::new());
-        Database { connections, catalog, identity, anchor: None, suspects, backlog, backlog_from: backlog::MANY }
     }
 
     /// The same store, which drains a table while it streams from more marks on than this; 10,000 if nothing is said.
@@ -175,8 +191,42 @@ impl Database {
 
     /// Looks at the schema, and renews capture if it changed.
     pub(crate) fn refresh(&mut self) -> Result<Vec<String>> {
+        let began = Instant::now();
         let Connections { writer, dialect, .. } = &mut self.connections;
-        self.catalog.refresh(writer.as_mut(), dialect.as_ref(), &self.identity.card.excluded, true)
+        let counts = dialect.schema_statements(writer.as_mut())?;
+        let notes = self.catalog.refresh(writer.as_mut(), dialect.as_ref(), &self.identity.card.excluded, true)?;
+        self.vigil.looked(counts, began);
+        self.trusting = false;
+        Ok(notes)
+    }
+
+    /// Whether the catalog may be taken on trust by a store that has no marks: what changed unnoticed can then at worst
+    /// be noticed later. Rows are neither read nor written before it is confirmed.
+    pub(crate) fn trusts_catalog(&mut self) -> Result<bool> {
+        let Connections { writer, dialect, .. } = &mut self.connections;
+        let counts = dialect.schema_statements(writer.as_mut())?;
+        let is_known = self.catalog.is_known(&self.identity.card.excluded);
+        self.trusting = is_known && !self.vigil.is_due(counts.as_deref(), Instant::now());
+        Ok(self.trusting)
+    }
+
+    /// Looks whether the schema is what the last drain took on trust. If not, the round has to begin again: its
+    /// handshake was about other tables, and a new trigger of the application is not guarded yet.
+    pub(crate) fn confirm(&mut self) -> Result<()> {
+        if !self.trusting {
+            return Ok(());
+        }
+        let Connections { writer, dialect, .. } = &mut self.connections;
+        if !self.catalog.is_current(writer.as_mut(), dialect.as_ref(), &self.identity.card.excluded)? {
+            self.catalog.forget();
+            let site = &self.identity.card.site_name;
+            return Err(StoreError::new(
+                Trouble::SchemaChanged,
+                format!("the tables of {site} have just been changed"),
+            ));
+        }
+        self.trusting = false;
+        Ok(())
     }
 
     /// The server's time in milliseconds, and a second more: what is later than this was not written yet.
@@ -184,7 +234,7 @@ impl Database {
         if self.anchor.is_none() {
             self.clock()?;
         }
-        let (when, micros) = self.anchor.unwrap_or((std::time::Instant::now(), 0));
+        let (when, micros) = self.anchor.unwrap_or((Instant::now(), 0));
         let elapsed = i64::try_from(when.elapsed().as_micros()).unwrap_or(i64::MAX);
         Ok(u64::try_from(micros.saturating_add(elapsed) / 1000).unwrap_or_default() + 1000)
     }
@@ -194,12 +244,12 @@ impl Database {
         let dialect = self.connections.dialect.as_ref();
         let held = dialect.upgrade_lock().map_or("NULL", |[_, held]| held);
         let query = format!("SELECT {}, {held}", dialect.now_micros());
-        let before = std::time::Instant::now();
+        let before = Instant::now();
         let row = self.connections.writer.first(&query, &[])?.unwrap_or_default();
         let uncertainty = i64::try_from(before.elapsed().as_micros() / 2).unwrap_or(i64::MAX);
         let mut fields = Fields::of(row);
         let (micros, upgrading) = (fields.int()?, !fields.value().is_null());
-        self.anchor = Some((std::time::Instant::now(), micros));
+        self.anchor = Some((Instant::now(), micros));
         Ok((micros, uncertainty, upgrading))
     }
 }
@@ -307,10 +357,12 @@ impl Store for Database {
     }
 
     fn changes(&mut self, since: &Since, sink: &mut Sink) -> Result<Position> {
+        self.confirm()?;
         changes::stream(self, since, sink)
     }
 
     fn apply(&mut self, batch: &Batch, mode: Mode) -> Result<Applied> {
+        self.confirm()?;
         apply::apply(self, batch, mode)
     }
 
@@ -319,14 +371,17 @@ impl Store for Database {
     }
 
     fn scan(&mut self, table: &str, sink: &mut Sink) -> Result<()> {
+        self.confirm()?;
         changes::scan(self, table, sink)
     }
 
     fn rows(&mut self, table: &str, keys: &[Vec<Value>]) -> Result<(Batch, usize)> {
+        self.confirm()?;
         changes::rows(self, table, keys)
     }
 
     fn restamp(&mut self, table: &str, rows: &[Restamp], millis: u64) -> Result<()> {
+        self.confirm()?;
         drain::restamp(self, table, rows, millis)
     }
 

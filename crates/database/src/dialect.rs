@@ -127,6 +127,12 @@ pub trait Dialect: Send + Sync {
     /// A short text that changes whenever tables, columns, keys or triggers do. Cheap; one statement if possible.
     fn probe(&self, sql: &mut dyn Sql) -> Result<String>;
 
+    /// How many statements that change schemas the server has begun: a text that differs whenever that number does, in
+    /// one statement that opens no table. `None` where [`Dialect::probe`] costs no more, or the server does not tell.
+    fn schema_statements(&self, _sql: &mut dyn Sql) -> Result<Option<String>> {
+        Ok(None)
+    }
+
     /// Reads the schema.
     fn read_schema(&self, sql: &mut dyn Sql) -> Result<Schema>;
 

@@ -18,6 +18,12 @@ const PAGE: usize = 2_000;
 
 /// Renews capture if the schema changed, then drains all that is visible.
 pub fn drain(db: &mut Database) -> Result<Drained> {
+    // A mark table that is missing is for the refresh to find.
+    if db.trusts_catalog()? && pending(db).is_ok_and(|numbers| numbers.is_empty()) {
+        db.suspects.clear();
+        db.backlog.clear();
+        return Ok(Drained::default());
+    }
     let notes = retry::contention(|| db.refresh())?;
     let mut drained = Drained { notes, ..Drained::default() };
     let numbers = drain_tables(db, &mut drained, true)?;

@@ -25,6 +25,7 @@ pub mod sql;
 pub mod sqlite;
 mod tables;
 mod vector;
+mod vigil;
 
 pub use database::{Connections, Database, PROTOCOL, UpgradeLock};
 pub use identity::Card;

@@ -214,6 +214,10 @@ impl Dialect for MySql {
         schema::probe(sql)
     }
 
+    fn schema_statements(&self, sql: &mut dyn Sql) -> Result<Option<String>> {
+        schema::statements(sql)
+    }
+
     fn read_schema(&self, sql: &mut dyn Sql) -> Result<Schema> {
         schema::read(sql, self.flavour)
     }
