@@ -54,6 +54,16 @@ impl Connections {
         Connections { writer, reader, dialect, in_transaction: false }
     }
 
+    /// Refuses an account that lacks privileges, and says what to type.
+    pub fn require_privileges(&mut self) -> Result<()> {
+        let schema = self.dialect.read_schema(self.writer.as_mut())?;
+        let missing = self.dialect.missing_privileges(self.writer.as_mut(), &schema)?;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(StoreError::new(Trouble::Privilege, "the database account lacks privileges").hint(missing.join("\n  ")))
+    }
+
     /// Runs `work` on the reader within one snapshot. With a single connection the writer's transaction, if one is
     /// open, is the snapshot.
     pub(crate) fn snapshot<T>(&mut self, work: impl FnOnce(&mut dyn Sql, &dyn Dialect) -> Result<T>) -> Result<T> {
@@ -144,7 +154,7 @@ impl Database {
     /// Prepares a database for synchronisation, or publishes changed settings in one that is prepared: our tables,
     /// the triggers, the identity. Harmless to repeat after a crash at any point.
     pub fn prepare(mut connections: Connections, card: &Card) -> Result<(Self, Vec<String>)> {
-        refuse_missing_privileges(&mut connections)?;
+        connections.require_privileges()?;
         for statement in connections.dialect.own_tables() {
             connections.writer.run(&statement)?;
         }
@@ -252,16 +262,6 @@ impl Database {
         self.anchor = Some((Instant::now(), micros));
         Ok((micros, uncertainty, upgrading))
     }
-}
-
-fn refuse_missing_privileges(connections: &mut Connections) -> Result<()> {
-    let Connections { writer, dialect, .. } = connections;
-    let schema = dialect.read_schema(writer.as_mut())?;
-    let missing = dialect.missing_privileges(writer.as_mut(), &schema)?;
-    if missing.is_empty() {
-        return Ok(());
-    }
-    Err(StoreError::new(Trouble::Privilege, "the database account lacks privileges").hint(missing.join("\n  ")))
 }
 
 fn first_identity(connections: &mut Connections, card: &Card) -> Result<Identity> {

@@ -21,6 +21,9 @@ pub struct Tracked {
     pub key_at: Vec<usize>,
     /// The columns that can make a row large; where there are any, lengths are asked before values.
     pub bulky: Vec<ColumnId>,
+    /// Whether an upsert of a row that exists is sure to find it by its key. A server looks at unique keys in an order of
+    /// its own, the primary key first: without one it could meet a row that has another value of this row, and overwrite it.
+    pub found_by_key: bool,
     /// What an upsert of some columns must name besides them; `None`: it must name all columns.
     required: Option<Vec<ColumnId>>,
     /// The columns that the server may set by itself when a row is updated, unless it is told their value.
@@ -45,7 +48,8 @@ impl Tracked {
         let required = upserts_in_part(&table).then(|| which(&|c| is_required(&table, c)));
         let unlabelled = table.stored_columns().filter(|c| lacks_empty_label(&c.sql_type));
         let unlabelled = unlabelled.filter_map(|c| registered.id(&c.name)).collect();
-        Tracked { table, registered, fingerprint, ids, key_at, bulky, required, automatic, unlabelled }
+        let found_by_key = table.has_primary || table.uniques.is_empty();
+        Tracked { table, registered, fingerprint, ids, key_at, bulky, found_by_key, required, automatic, unlabelled }
     }
 
     /// Whether a row, given over all registered ids, holds a value that a strict server keeps but does not take.

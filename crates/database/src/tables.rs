@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use sync_core::{ColumnId, RowId, Value};
-use sync_store::{Result, Trouble};
+use sync_store::{Result, StoreError, Trouble};
 
 use crate::dialect::Dialect;
 use crate::layout::{Tracked, gather, powers};
@@ -146,15 +146,39 @@ pub fn update(
     columns: &[ColumnId],
 ) -> Result<()> {
     let columns = tracked.with_automatic(columns);
+    if !tracked.found_by_key {
+        return update_each(sql, dialect, tracked, rows, &columns);
+    }
     let named = tracked.named_to_update(&columns);
     let update = |sql: &mut dyn Sql, ids: &[ColumnId]| {
         write(sql, dialect, tracked, rows, ids, |count| tracked.update(dialect, count, ids, &columns))
     };
     match update(&mut *sql, &named) {
-        // A CHECK can look at a column that was left out. What was written already is written again.
-        Err(e) if e.trouble == Trouble::Constraint && named != tracked.ids => update(sql, &tracked.ids),
+        // A CHECK can look at a column that was left out, and a computed default can fail. What was written already is
+        // written again.
+        Err(e) if is_of_the_row(&e) && named != tracked.ids => update(sql, &tracked.ids),
         other => other,
     }
+}
+
+/// Whether an error can be due to what was to be written, and not to the connection, locks, privileges or the schema.
+fn is_of_the_row(error: &StoreError) -> bool {
+    matches!(error.trouble, Trouble::Constraint | Trouble::Failure)
+}
+
+/// Sets these columns row by row.
+fn update_each(
+    sql: &mut dyn Sql,
+    dialect: &dyn Dialect,
+    tracked: &Tracked,
+    rows: &[&[Value]],
+    columns: &[ColumnId],
+) -> Result<()> {
+    rows.iter().try_for_each(|row| {
+        let key = tracked.key_of(&tracked.gather(row));
+        let cells: Vec<(ColumnId, Value)> = columns.iter().copied().zip(gather(row, columns)).collect();
+        update_one(sql, dialect, tracked, &key, &cells)
+    })
 }
 
 /// Sets these columns of one row by a plain UPDATE, as an application would: only its triggers for updates fire.

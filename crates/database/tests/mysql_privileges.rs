@@ -27,7 +27,7 @@ fn missing(bench: &mut Bench) -> Vec<String> {
 /// Types what the lines say.
 fn follow(bench: &Bench, lines: &[String]) {
     for line in lines {
-        let statement = line.split_once(": GRANT ").unwrap().1.split(" (if").next().unwrap();
+        let statement = line.split_once(": GRANT ").unwrap().1;
         bench.server.execute(&format!("GRANT {statement}")).unwrap();
     }
 }

@@ -54,7 +54,11 @@ pub fn upgrade_lock(settings: &Settings) -> Result<Option<UpgradeLock>> {
 /// Prepares this site's own database, or publishes changed settings in it. Says what was done.
 pub fn prepare(settings: &Settings) -> Result<(Database, Vec<String>)> {
     let mut connections = connect(&settings.database)?;
-    let card = card(settings, connections.writer.as_mut())?;
+    let card = match card(settings, connections.writer.as_mut()) {
+        Ok(card) => card,
+        // Without privileges the version cannot be asked for.
+        Err(e) => return Err(connections.require_privileges().map_or_else(Into::into, |()| e)),
+    };
     let (mut database, notes) = Database::prepare(connections, &card)?;
     recognise(settings, &mut database)?;
     Ok((database, notes))
@@ -62,8 +66,8 @@ pub fn prepare(settings: &Settings) -> Result<(Database, Vec<String>)> {
 
 /// Opens the database at the other end of a link, which its own site must have prepared.
 pub fn open_remote(link: &Link) -> Result<Database> {
-    let connections = connect(&link.database)?;
-    Database::open(connections).map_err(|e| {
+    let mut connections = connect(&link.database)?;
+    connections.require_privileges().and_then(|()| Database::open(connections)).map_err(|e| {
         let not_prepared = e.trouble == Trouble::NotPrepared;
         let mut error = EngineError::from(e).at(link.slave.as_str());
         if not_prepared {

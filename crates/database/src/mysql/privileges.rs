@@ -78,12 +78,12 @@ fn on_server(server: &MySql, grants: &Grants, must_trust: bool, schema: &Schema)
     if let (Some(first), false) = (others.first(), grants.on_server("SUPER") || grants.on_server(privilege)) {
         let more = if others.len() > 1 { format!(" and {} more", others.len() - 1) } else { String::new() };
         let system = match server.flavour {
-            Flavour::MySql => " (if that account has SYSTEM_USER: also GRANT SYSTEM_USER)",
+            Flavour::MySql => "; if that account has SYSTEM_USER, this one needs it too",
             Flavour::MariaDb => "",
         };
         lines.push(format!(
-            "{privilege} (guarding the application's trigger {}{more} without changing whom it belongs to, {}): \
-             GRANT {privilege} ON *.* TO {to}{system}",
+            "{privilege} (guarding the application's trigger {}{more} without changing whom it belongs to, {}{system}): \
+             GRANT {privilege} ON *.* TO {to}",
             first.name, first.definer
         ));
     }

@@ -24,7 +24,10 @@ pub(super) fn check(report: &mut Report) -> Option<Box<std::cell::RefCell<Databa
         }
     };
     report.ok("database", report.output.lang.check_database());
-    privileges(report, &access);
+    if !privileges(report, &access) {
+        // Whatever else there is to say would follow from that, or cannot be seen.
+        return None;
+    }
     version(report);
     tables(report, &access.schema);
     if let Some(numbering) = access.numbering.filter(|n| n.tables > 0) {
@@ -33,15 +36,17 @@ pub(super) fn check(report: &mut Report) -> Option<Box<std::cell::RefCell<Databa
     store(report, &access.schema)
 }
 
-fn privileges(report: &mut Report, access: &Access) {
+/// Whether the account has all privileges.
+fn privileges(report: &mut Report, access: &Access) -> bool {
     let lang = report.output.lang;
-    match access.missing.is_empty() {
-        true => report.ok("privileges", lang.check_privileges()),
-        false => {
-            let missing = Failure::new(Kind::Authentication, lang.check_privileges_missing());
-            report.error("privileges", missing.hint(access.missing.join("\n")));
-        }
+    let has_all = access.missing.is_empty();
+    if has_all {
+        report.ok("privileges", lang.check_privileges());
+    } else {
+        let missing = Failure::new(Kind::Authentication, lang.check_privileges_missing());
+        report.error("privileges", missing.hint(access.missing.join("\n")));
     }
+    has_all
 }
 
 fn version(report: &mut Report) {
