@@ -41,6 +41,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     measure(&a, &b, &format!("{rows} inserted rows"), &fill)?;
     measure(&a, &b, &format!("{rows} updated rows"), "UPDATE small SET a=a+1, e='changed'")?;
     measure(&a, &b, &format!("{BLOBS} blobs of 8 MiB"), &blobs)?;
+    let changed = "UPDATE large SET content=CONCAT(SUBSTR(content, 2), 'x')";
+    measure(&a, &b, &format!("{BLOBS} blobs of 8 MiB, changed"), changed)?;
     measure(&a, &b, &format!("{rows} deleted rows"), "DELETE FROM small")
 }
 

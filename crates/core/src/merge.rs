@@ -147,8 +147,8 @@ fn lost_update(outcome: &Row, loser: &Row, other: &Row) -> Option<Conflict> {
 fn lost_delete(outcome: &Row, loser: &Row, other: &Row) -> Option<Conflict> {
     let deleted = loser.state.deleted;
     let concurrent = !loser.state.is_live() && !other.state.seen.covers(deleted);
-    let winner = (outcome.state.newest(), shown(outcome));
-    concurrent.then(|| conflict(ConflictKind::DeleteLost, winner, (deleted, Vec::new()))).flatten()
+    let winner = || (outcome.state.newest(), shown(outcome));
+    concurrent.then(|| conflict(ConflictKind::DeleteLost, winner(), (deleted, Vec::new()))).flatten()
 }
 
 fn lost_cells(loser: &Row, winner: &Row) -> Vec<Conflict> {
@@ -157,14 +157,16 @@ fn lost_cells(loser: &Row, winner: &Row) -> Vec<Conflict> {
         let column = column as ColumnId;
         let (loser_at, winner_at) = (loser.state.cell(column), winner.state.cell(column));
         let concurrent = loser_at < winner_at && !winner.state.seen.covers(loser_at);
-        let sides = ((winner_at, vec![theirs.clone()]), (loser_at, vec![ours.clone()]));
-        concurrent.then(|| conflict(ConflictKind::Cell(column), sides.0, sides.1)).flatten()
+        let of = |value: &Value| vec![value.clone()];
+        concurrent
+            .then(|| conflict(ConflictKind::Cell(column), (winner_at, of(theirs)), (loser_at, of(ours))))
+            .flatten()
     };
     losing.iter().zip(winning).enumerate().filter_map(lost).collect()
 }
 
 fn shown(row: &Row) -> Vec<Value> {
-    row.values.clone().filter(|_| row.state.is_live()).unwrap_or_default()
+    row.values.as_ref().filter(|_| row.state.is_live()).cloned().unwrap_or_default()
 }
 
 /// Equal values are not a conflict: nothing was lost.

@@ -50,6 +50,14 @@ impl Planned {
         }
     }
 
+    /// As [`Planned::new`], for a row that is given away: with nothing to merge it with, its values are not copied.
+    pub fn taking(local: Option<&Row>, mut incoming: Row) -> Self {
+        let values = if local.is_none() { incoming.values.take() } else { None };
+        let mut planned = Self::new(local, &incoming);
+        planned.row.values = values.or(planned.row.values);
+        planned
+    }
+
     /// What it amounts to.
     pub fn summary(&self) -> Summary {
         let is = |yes: bool| u64::from(yes);

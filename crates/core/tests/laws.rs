@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use simulator::{Did, Event, KEYS, Step, World, step, topologies};
 use sync_core::merge::{join, merge};
-use sync_core::{ColumnId, Conflict, ConflictKind, Row, RowState, Value};
+use sync_core::{ColumnId, Conflict, ConflictKind, Planned, Row, RowState, Value};
 
 fn config(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
@@ -158,6 +158,9 @@ proptest! {
 }
 
 fn laws(a: &Row, b: &Row, c: &Row) {
+    for local in [None, Some(b)] {
+        assert_eq!(Planned::taking(local, a.clone()), Planned::new(local, a), "given away or not");
+    }
     assert_eq!(join(&a.state, &a.state), a.state);
     assert_eq!(join(&a.state, &b.state), join(&b.state, &a.state));
     assert_eq!(join(&join(&a.state, &b.state), &c.state), join(&a.state, &join(&b.state, &c.state)));

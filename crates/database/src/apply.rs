@@ -111,6 +111,11 @@ impl Incoming {
     }
 }
 
+fn is_large(incoming: &[Incoming]) -> bool {
+    let values = incoming.iter().filter_map(|i| i.row.values.as_ref()).flatten();
+    values.map(Value::weight).sum::<usize>() > tables::PAGE_BYTES
+}
+
 /// Each row once: what comes several times in one batch is merged first.
 fn folded(rows: Vec<Incoming>) -> Vec<Incoming> {
     let mut at: HashMap<RowId, usize> = HashMap::with_capacity(rows.len());
@@ -180,7 +185,7 @@ impl Work<'_> {
             if self.mode == Mode::Preview {
                 return Ok(Ended::Rollback(applied));
             }
-            let parked = self.write(c, &groups, head)?;
+            let parked = self.write(c, &mut groups, head)?;
             Ok(Ended::Commit(with_parked(applied, &parked)))
         })
     }
@@ -209,7 +214,11 @@ impl Work<'_> {
         let keys: Vec<Vec<Value>> = incoming.iter().map(|i| i.key.clone()).collect();
         let ids: Vec<RowId> = incoming.iter().map(|i| i.id.clone()).collect();
         let (sql, dialect) = (c.writer.as_mut(), c.dialect.as_ref());
-        let mut current = tables::read(sql, dialect, tracked, &keys, self.mode == Mode::Write)?;
+        let mut current = match self.mode {
+            // What is about to be replaced by a large row can be large as well.
+            Mode::Write if is_large(&incoming) => tables::read_still(sql, dialect, tracked, &keys, true)?,
+            mode => tables::read(sql, dialect, tracked, &keys, mode == Mode::Write)?,
+        };
         marks::gather(sql, dialect, catalog)?;
         let mut lines = meta::load(sql, tracked.number(), &ids)?;
         let marks = marks::of_rows(sql, dialect, tracked, &keys)?;
@@ -238,13 +247,13 @@ impl Work<'_> {
     }
 
     /// Writes everything; returns the rows that had to be parked.
-    fn write(&self, c: &mut Connections, groups: &[Group], head: Position) -> Result<Shown> {
+    fn write(&self, c: &mut Connections, groups: &mut [Group], head: Position) -> Result<Shown> {
         let shown = show::show(c, groups, self.may_park)?;
         let sender = vector::number(c.writer.as_mut(), self.batch.sender)?;
         let alone = self.is_only_source(c)?;
         let mut published = Vec::new();
         let mut taught = Vec::new();
-        for group in groups {
+        for group in groups.iter() {
             for outcome in &group.outcomes {
                 let is_parked = shown.is_parked(group.tracked.number(), &outcome.id);
                 match record(outcome, sender, is_parked, alone) {
@@ -329,10 +338,10 @@ fn decide(
     let stamped = marked.and_then(Option::as_ref);
     let state = stamped.or(line.as_ref().map(|l| &l.state)).cloned();
     let state = state.or_else(|| present.then(RowState::baseline));
-    let kept = line.as_ref().and_then(|l| l.kept.clone()).filter(|_| !present);
+    let kept = line.as_ref().filter(|_| !present).and_then(|l| l.kept.clone());
     let local = state.map(|state| Row { state, values: values.or(kept) });
-    let planned = Planned::new(local.as_ref(), &incoming.row);
-    let Incoming { id, key, noticed, .. } = incoming;
+    let Incoming { id, key, row, noticed } = incoming;
+    let planned = Planned::taking(local.as_ref(), row);
     Ok(Outcome { id, key, planned, present, line, drained: marked.is_some(), noticed })
 }
 
@@ -349,10 +358,9 @@ fn record(outcome: &Outcome, sender: u16, is_parked: bool, alone: bool) -> Recor
     let planned = &outcome.planned;
     let state = planned.row.state.clone();
     let keeps = is_parked || !state.is_live();
-    let kept = planned.row.values.clone().filter(|_| keeps);
+    let kept = || planned.row.values.as_ref().filter(|_| keeps).cloned();
     let known = outcome.line.as_ref();
-    let line =
-        |origin, seq| Line { seq, origin, state: state.clone(), key: Some(outcome.key.clone()), kept: kept.clone() };
+    let line = |origin, seq| Line { seq, origin, state: state.clone(), key: Some(outcome.key.clone()), kept: kept() };
     match planned.relation {
         Relation::Taken if alone && state == RowState::baseline() && !is_parked => Recorded::Nothing,
         Relation::Taken if outcome.noticed => Recorded::Published(line(0, 0)),
@@ -434,7 +442,7 @@ fn unpark_one(db: &mut Database, tab: u16, id: &RowId) -> Result<()> {
         let line = meta::load(c.writer.as_mut(), tab, std::slice::from_ref(id))?.remove(id);
         if let Some(mut line) = line.filter(Line::is_parked) {
             let values = line.kept.take().unwrap_or_default();
-            tables::insert(c.writer.as_mut(), c.dialect.as_ref(), tracked, &[&values])?;
+            tables::insert(c.writer.as_mut(), c.dialect.as_ref(), tracked, vec![values.into()])?;
             let numbered: Numbered = (tab, id.clone(), line);
             save(c, &[numbered])?;
         }

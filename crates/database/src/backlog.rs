@@ -120,7 +120,7 @@ impl Pass {
     fn part(&mut self, db: &mut Database, marks: Marks, sink: &mut Sink) -> Result<bool> {
         let keys: Vec<Vec<Value>> = marks.rows.iter().map(|r| r.key.clone()).collect();
         let (sql, dialect) = reading(&mut db.connections);
-        let values = tables::read(sql, dialect, &self.tracked, &keys, false)?;
+        let values = tables::read_still(sql, dialect, &self.tracked, &keys, false)?;
         let mut part = Part { marks, values };
         for row in &mut part.marks.rows {
             row.present = part.values.contains_key(&row.id);
@@ -155,9 +155,9 @@ impl Pass {
         let head = TableHead { name: self.tracked.table.name.clone(), columns: self.tracked.names() };
         let table = batch.head(&head);
         let mut keys: HashMap<RowId, Vec<Value>> = part.marks.rows.drain(..).map(|r| (r.id, r.key)).collect();
-        for (_, id, line) in &lines {
-            let row = outgoing(&self.tracked, Some(line), part.values.get(id));
-            if let (Some(key), Some(row)) = (keys.remove(id), row) {
+        for (_, id, line) in lines {
+            let row = outgoing(&self.tracked, Some(line), part.values.remove(&id));
+            if let (Some(key), Some(row)) = (keys.remove(&id), row) {
                 batch.changes.push(Change { table, key, row });
             }
         }

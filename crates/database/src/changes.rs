@@ -4,6 +4,7 @@
 //! out: its value is newer than its stamp, and the mark will give it a later seq. Therefore a stream never sends a
 //! value under a stamp that it was not written with.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sync_core::{Incarnation, Position, Row, RowId, RowState, Source, Value};
@@ -263,7 +264,7 @@ impl Page<'_> {
     fn fitting(&mut self, lines: &[Numbered]) -> Result<usize> {
         let mut bulky = Vec::new();
         let mut total = 0;
-        for (tab, lines) in by_table(lines) {
+        for (tab, lines) in by_table(lines.iter()) {
             let Some(tracked) = self.catalog.numbered(tab).filter(|t| !t.bulky.is_empty()) else { continue };
             let keys = lines.iter().map(|(_, id, line)| line.key(id)).collect::<Result<Vec<_>>>()?;
             total += tables::length(self.sql, self.dialect, tracked, &keys)?;
@@ -289,31 +290,29 @@ impl Page<'_> {
     }
 
     fn add_lines(&mut self, lines: Vec<Numbered>) -> Result<()> {
-        for (tab, lines) in by_table(&lines) {
+        for (tab, lines) in by_table(lines) {
             let Some(tracked) = self.catalog.numbered(tab) else { continue };
             let keys = lines.iter().map(|(_, id, line)| line.key(id)).collect::<Result<Vec<_>>>()?;
-            let lines: HashMap<RowId, Line> =
-                lines.into_iter().map(|(_, id, line)| (id.clone(), line.clone())).collect();
-            self.add_rows(tracked, &keys, &lines)?;
+            self.add_rows(tracked, &keys, lines.into_iter().map(|(_, id, line)| (id, line)).collect())?;
         }
         Ok(())
     }
 
     /// Adds the rows with these keys, except those with a pending mark and those nobody ever heard of.
-    fn add_rows(&mut self, tracked: &Tracked, keys: &[Vec<Value>], lines: &HashMap<RowId, Line>) -> Result<()> {
+    fn add_rows(&mut self, tracked: &Tracked, keys: &[Vec<Value>], mut lines: HashMap<RowId, Line>) -> Result<()> {
         let pending: HashSet<RowId> = if self.marked.contains(&tracked.number()) {
             marks::of_rows(self.sql, self.dialect, tracked, keys)?.rows.into_iter().map(|r| r.id).collect()
         } else {
             HashSet::new()
         };
-        let values = tables::read(self.sql, self.dialect, tracked, keys, false)?;
+        let mut values = tables::read_still(self.sql, self.dialect, tracked, keys, false)?;
         let table = self.batch.head(&TableHead { name: tracked.table.name.clone(), columns: tracked.names() });
         for key in keys {
             let id = RowId::of(key);
             if pending.contains(&id) {
                 continue;
             }
-            if let Some(row) = outgoing(tracked, lines.get(&id), values.get(&id)) {
+            if let Some(row) = outgoing(tracked, lines.remove(&id), values.remove(&id)) {
                 self.batch.changes.push(Change { table, key: key.clone(), row });
             }
         }
@@ -321,22 +320,22 @@ impl Page<'_> {
     }
 }
 
-fn by_table(lines: &[Numbered]) -> BTreeMap<u16, Vec<&Numbered>> {
-    let mut tables: BTreeMap<u16, Vec<&Numbered>> = BTreeMap::new();
+fn by_table<L: Borrow<Numbered>>(lines: impl IntoIterator<Item = L>) -> BTreeMap<u16, Vec<L>> {
+    let mut tables: BTreeMap<u16, Vec<L>> = BTreeMap::new();
     for line in lines {
-        tables.entry(line.0).or_default().push(line);
+        tables.entry(line.borrow().0).or_default().push(line);
     }
     tables
 }
 
 /// A row as it travels; nothing if it is neither known nor there, or should be there and is not (TRUNCATE: emptiness
 /// is never propagated by itself).
-pub(crate) fn outgoing(tracked: &Tracked, line: Option<&Line>, values: Option<&Vec<Value>>) -> Option<Row> {
+pub(crate) fn outgoing(tracked: &Tracked, line: Option<Line>, values: Option<Vec<Value>>) -> Option<Row> {
     let Some(line) = line else {
         return values.map(|v| Row { state: RowState::baseline(), values: Some(tracked.gather(v)) });
     };
     let live = line.state.is_live();
-    let values = if line.kept.is_some() { line.kept.as_ref() } else { values.filter(|_| live) };
+    let values = line.kept.or(values.filter(|_| live));
     if live && values.is_none() {
         return None;
     }
@@ -368,7 +367,7 @@ impl Page<'_> {
         let piece = pieces.into_iter().next().unwrap_or_default();
         let ids: Vec<RowId> = piece.iter().map(|k| RowId::of(k)).collect();
         let lines = meta::load(self.sql, tracked.number(), &ids)?;
-        self.add_rows(tracked, &piece, &lines)?;
+        self.add_rows(tracked, &piece, lines)?;
         Ok(piece)
     }
 }

@@ -199,7 +199,7 @@ fn revive(c: &mut Connections, tracked: &Tracked, entry: &ConflictEntry) -> Resu
             row[usize::from(id)] = value.clone();
         }
     }
-    tables::insert(c.writer.as_mut(), c.dialect.as_ref(), tracked, &[&row])
+    tables::insert(c.writer.as_mut(), c.dialect.as_ref(), tracked, vec![row.into()])
 }
 
 fn column_ids(tracked: &Tracked, entry: &ConflictEntry) -> Vec<Option<ColumnId>> {

@@ -103,6 +103,12 @@ pub trait Dialect: Send + Sync {
         "?".to_owned()
     }
 
+    /// Whether SUBSTR and CHAR_LENGTH take a value of this column apart so that its pieces make the whole again; of use
+    /// only where rows come in packets.
+    fn cuts(&self, _column: &Column) -> bool {
+        false
+    }
+
     /// A value of this key column as it is compared in the order that ORDER BY gives.
     fn sorting_value(&self, _column: &Column, value: &Value) -> Value {
         value.clone()

@@ -1,6 +1,8 @@
 //! The statements for one table, made once from its schema: reading rows by key, writing them, reading marks. Text
 //! only; nothing is run here.
 
+use std::borrow::Cow;
+
 use sync_core::{ColumnId, Value};
 
 use crate::dialect::Dialect;
@@ -92,8 +94,10 @@ impl Tracked {
     }
 
     /// The reverse of [`Tracked::spread`].
-    pub fn gather(&self, all: &[Value]) -> Vec<Value> {
-        gather(all, &self.ids).collect()
+    pub fn gather(&self, all: Vec<Value>) -> Vec<Value> {
+        let mut values = Vec::with_capacity(self.ids.len());
+        gather(&mut values, all.into(), &self.ids);
+        values
     }
 
     /// These columns, and those that would otherwise change by themselves (`ON UPDATE CURRENT_TIMESTAMP`).
@@ -134,6 +138,39 @@ impl Tracked {
         let lock = if lock { dialect.for_update() } else { "" };
         let condition = self.key_in(dialect, count);
         format!("SELECT {} FROM {table} WHERE {condition}{lock}", self.columns(dialect, &self.ids))
+    }
+
+    /// The columns whose values can be large, and be read in pieces.
+    pub fn cut_apart(&self, dialect: &dyn Dialect) -> Vec<ColumnId> {
+        let is_key = |id: &ColumnId| self.key_at.iter().any(|at| self.ids[*at] == *id);
+        let column = |id: &ColumnId| self.table.stored_columns().find(|c| c.name == self.name_of(*id));
+        let cuts = |id: &&ColumnId| !is_key(id) && column(id).is_some_and(|c| dialect.cuts(c));
+        self.bulky.iter().filter(cuts).copied().collect()
+    }
+
+    /// As [`Tracked::select`] of one row, with NULL instead of these columns.
+    pub fn select_without(&self, dialect: &dyn Dialect, columns: &[ColumnId], lock: bool) -> String {
+        let column = |id: &ColumnId| match columns.contains(id) {
+            true => "NULL".to_owned(),
+            false => dialect.quote(self.name_of(*id)),
+        };
+        let columns = self.ids.iter().map(column).collect::<Vec<_>>().join(", ");
+        let lock = if lock { dialect.for_update() } else { "" };
+        format!("{}{lock}", self.select_of_one(dialect, &columns))
+    }
+
+    /// SELECT of how many characters or bytes a column of one row has.
+    pub fn select_count(&self, dialect: &dyn Dialect, column: ColumnId) -> String {
+        self.select_of_one(dialect, &format!("CHAR_LENGTH({})", dialect.quote(self.name_of(column))))
+    }
+
+    /// SELECT of a piece of it: from where (1 is the first), how many, then the key.
+    pub fn select_piece(&self, dialect: &dyn Dialect, column: ColumnId) -> String {
+        self.select_of_one(dialect, &format!("SUBSTR({}, ?, ?)", dialect.quote(self.name_of(column))))
+    }
+
+    fn select_of_one(&self, dialect: &dyn Dialect, what: &str) -> String {
+        format!("SELECT {what} FROM {} WHERE {}", dialect.by_key(&self.table), self.key_in(dialect, 1))
     }
 
     /// SELECT of the keys and the byte length of the rows with `count` keys. Small columns are not counted.
@@ -283,8 +320,12 @@ impl Tracked {
 }
 
 /// The values of these columns, of a row given over all registered ids.
-pub(crate) fn gather<'a>(all: &'a [Value], ids: &'a [ColumnId]) -> impl Iterator<Item = Value> + 'a {
-    ids.iter().map(|id| all.get(usize::from(*id)).cloned().unwrap_or_default())
+pub(crate) fn gather(into: &mut Vec<Value>, all: Cow<'_, [Value]>, ids: &[ColumnId]) {
+    let places = ids.iter().map(|id| usize::from(*id));
+    match all {
+        Cow::Borrowed(all) => into.extend(places.map(|at| all.get(at).cloned().unwrap_or_default())),
+        Cow::Owned(mut all) => into.extend(places.map(|at| all.get_mut(at).map(std::mem::take).unwrap_or_default())),
+    }
 }
 
 /// Whether an upsert of rows that exist may leave columns out: the primary key must be what is looked at first, and

@@ -13,6 +13,7 @@ mod database;
 pub mod dialect;
 mod drain;
 pub mod identity;
+mod large;
 pub mod layout;
 mod marks;
 mod meta;

@@ -11,7 +11,7 @@ use crate::database::Connections;
 use crate::dialect::Dialect;
 use crate::layout::Tracked;
 use crate::sql::Sql;
-use crate::tables;
+use crate::tables::{self, Given};
 
 /// What became visible, apart from what was asked for: the rows that had to be parked, with the reason.
 #[derive(Debug, Default)]
@@ -57,14 +57,14 @@ fn action(outcome: &Outcome) -> Action {
 }
 
 /// Shows everything, all deletes before anything else so that what they held is free.
-pub(crate) fn show(c: &mut Connections, groups: &[Group], may_park: bool) -> Result<Shown> {
+pub(crate) fn show(c: &mut Connections, groups: &mut [Group], may_park: bool) -> Result<Shown> {
     let mut shown = Shown::default();
-    for group in groups {
+    for group in groups.iter() {
         let keys: Vec<Vec<Value>> = with(group, Action::Delete).map(|o| o.key.clone()).collect();
         tables::delete(c.writer.as_mut(), c.dialect.as_ref(), group.tracked, &keys)?;
     }
     for group in groups {
-        match write_all(c, group) {
+        match write_all(c, group, may_park) {
             Err(e) if e.trouble == Trouble::Constraint && may_park => one_by_one(c, group, &mut shown)?,
             other => other?,
         }
@@ -80,14 +80,25 @@ fn values(outcome: &Outcome) -> &[Value] {
     outcome.planned.row.values.as_deref().unwrap_or_default()
 }
 
-fn write_all(c: &mut Connections, group: &Group) -> Result<()> {
-    let (sql, dialect) = (c.writer.as_mut(), c.dialect.as_ref());
+/// With `keep` the rows are still whole afterwards.
+fn write_all(c: &mut Connections, group: &mut Group, keep: bool) -> Result<()> {
+    let (sql, dialect, tracked) = (c.writer.as_mut(), c.dialect.as_ref(), group.tracked);
     let updates: Vec<&[Value]> = with(group, Action::Update).map(values).collect();
     if !updates.is_empty() {
-        tables::update(sql, dialect, group.tracked, &updates, &changed_columns(group))?;
+        tables::update(sql, dialect, tracked, &updates, &changed_columns(group))?;
     }
-    let inserts: Vec<&[Value]> = with(group, Action::Insert).map(values).collect();
-    tables::insert(sql, dialect, group.tracked, &inserts)
+    tables::insert(sql, dialect, tracked, inserts(group, keep))
+}
+
+/// The rows to insert. Where nobody needs them once more they are given away, as a large value is copied often enough
+/// on its way to the server.
+fn inserts<'a>(group: &'a mut Group<'_>, keep: bool) -> Vec<Given<'a>> {
+    let outcomes = group.outcomes.iter_mut().filter(|o| action(o) == Action::Insert);
+    let row = |outcome: &'a mut Outcome| match keep {
+        true => Given::Borrowed(values(outcome)),
+        false => Given::Owned(outcome.planned.row.values.take().unwrap_or_default()),
+    };
+    outcomes.map(row).collect()
 }
 
 /// All columns that any row of the group changes; the others keep their values, which are written as they are. A
@@ -142,7 +153,7 @@ type Left<'a> = Vec<(&'a Outcome, Option<StoreError>)>;
 fn insert_each<'a>(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, rows: Left<'a>) -> Result<Left<'a>> {
     let mut left = Vec::new();
     for (outcome, _) in rows {
-        match tables::insert(sql, dialect, tracked, &[values(outcome)]) {
+        match tables::insert(sql, dialect, tracked, vec![values(outcome).into()]) {
             Err(e) if e.trouble == Trouble::Constraint => left.push((outcome, Some(e))),
             other => other?,
         }

@@ -1,11 +1,13 @@
 //! Reading and writing the application's rows by key, in statements of bounded size. Decides nothing.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use sync_core::{ColumnId, RowId, Value};
 use sync_store::{Result, StoreError, Trouble};
 
 use crate::dialect::Dialect;
+use crate::large;
 use crate::layout::{Tracked, gather, powers};
 use crate::sql::{Fields, Sql};
 
@@ -48,6 +50,21 @@ pub fn read(
         })?;
     }
     Ok(found)
+}
+
+/// As [`read`], for rows that nobody changes meanwhile: in a snapshot, or locked. One that is large by itself is read in
+/// pieces.
+pub fn read_still(
+    sql: &mut dyn Sql,
+    dialect: &dyn Dialect,
+    tracked: &Tracked,
+    keys: &[Vec<Value>],
+    lock: bool,
+) -> Result<HashMap<RowId, Vec<Value>>> {
+    match keys {
+        [key] if length(sql, dialect, tracked, keys)? > PAGE_BYTES => large::read(sql, dialect, tracked, key, lock),
+        _ => read(sql, dialect, tracked, keys, lock),
+    }
 }
 
 /// Cuts keys into pieces whose rows weigh about [`PAGE_BYTES`] each.
@@ -132,8 +149,11 @@ pub fn is_empty(sql: &mut dyn Sql, dialect: &dyn Dialect, table: &str) -> Result
     Ok(sql.first(&format!("SELECT 1 FROM {} LIMIT 1", dialect.quote(table)), &[])?.is_none())
 }
 
-/// Inserts rows given over all registered ids.
-pub fn insert(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, rows: &[&[Value]]) -> Result<()> {
+/// A row given over all registered ids; the values of one that is given away are not copied.
+pub type Given<'a> = Cow<'a, [Value]>;
+
+/// Inserts rows.
+pub fn insert(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, rows: Vec<Given>) -> Result<()> {
     write(sql, dialect, tracked, rows, &tracked.ids, |count| tracked.insert(dialect, count, &tracked.ids))
 }
 
@@ -151,6 +171,7 @@ pub fn update(
     }
     let named = tracked.named_to_update(&columns);
     let update = |sql: &mut dyn Sql, ids: &[ColumnId]| {
+        let rows = rows.iter().map(|row| Cow::Borrowed(*row)).collect();
         write(sql, dialect, tracked, rows, ids, |count| tracked.update(dialect, count, ids, &columns))
     };
     match update(&mut *sql, &named) {
@@ -175,8 +196,9 @@ fn update_each(
     columns: &[ColumnId],
 ) -> Result<()> {
     rows.iter().try_for_each(|row| {
-        let key = tracked.key_of(&tracked.gather(row));
-        let cells: Vec<(ColumnId, Value)> = columns.iter().copied().zip(gather(row, columns)).collect();
+        let value = |id: &ColumnId| row.get(usize::from(*id)).cloned().unwrap_or_default();
+        let key: Vec<Value> = tracked.key_at.iter().map(|at| value(&tracked.ids[*at])).collect();
+        let cells: Vec<(ColumnId, Value)> = columns.iter().map(|id| (*id, value(id))).collect();
         update_one(sql, dialect, tracked, &key, &cells)
     })
 }
@@ -200,17 +222,22 @@ fn write(
     sql: &mut dyn Sql,
     dialect: &dyn Dialect,
     tracked: &Tracked,
-    rows: &[&[Value]],
+    rows: Vec<Given>,
     ids: &[ColumnId],
     statement: impl Fn(usize) -> String,
 ) -> Result<()> {
-    let (lenient, rows): (Vec<&[Value]>, Vec<&[Value]>) = rows.iter().partition(|row| tracked.needs_leniency(row));
+    let params = |rows: &mut dyn Iterator<Item = Given>| {
+        let mut params = Vec::with_capacity(rows.size_hint().0 * ids.len());
+        rows.for_each(|row| gather(&mut params, row, ids));
+        params
+    };
+    let (lenient, rows): (Vec<Given>, Vec<Given>) = rows.into_iter().partition(|row| tracked.needs_leniency(row));
     for row in lenient {
-        sql.execute_owned(&dialect.lenient(&statement(1)), gather(row, ids).collect())?;
+        sql.execute_owned(&dialect.lenient(&statement(1)), params(&mut std::iter::once(row)))?;
     }
-    for range in powers(rows.len(), rows_per_statement(dialect, ids.len())) {
-        let params: Vec<Value> = rows[range.clone()].iter().flat_map(|row| gather(row, ids)).collect();
-        sql.execute_owned(&statement(range.len()), params)?;
+    let (count, mut rows) = (rows.len(), rows.into_iter());
+    for range in powers(count, rows_per_statement(dialect, ids.len())) {
+        sql.execute_owned(&statement(range.len()), params(&mut rows.by_ref().take(range.len())))?;
     }
     Ok(())
 }

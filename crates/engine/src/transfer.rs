@@ -1,37 +1,104 @@
 //! Moving batches from one store to the other: one thread reads while the other applies, with a short queue between
 //! them, so memory stays bounded and neither side waits for the other's disk.
 
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use sync_core::{RowState, Stamp};
-use sync_store::{Batch, Sink, Store, StoreError, Trouble};
+use sync_store::{Batch, Sink, StoreError, Trouble};
 
 use crate::error::{EngineError, Kind, Result};
 
 /// Batches that wait to be applied.
 const QUEUE: usize = 2;
 
+/// While batches on their way, the one being applied among them, weigh more than this, nothing more is read: what a
+/// large value takes at one side, in copies and packets, is then not taken at the other at the same time.
+const ROOM: usize = 4 << 20;
+
 /// Runs `produce` on its own thread and `consume` on this one. An error of either stops both.
-pub(crate) fn pump<T: Send>(
-    from: &mut dyn Store,
-    produce: impl FnOnce(&mut dyn Store, &mut Sink) -> sync_store::Result<T> + Send,
+pub(crate) fn pump<S: Send + ?Sized, T: Send>(
+    from: &mut S,
+    produce: impl FnOnce(&mut S, &mut Sink) -> sync_store::Result<T> + Send,
     mut consume: impl FnMut(Batch) -> Result<()>,
 ) -> Result<T> {
     let (sender, receiver) = sync_channel::<Batch>(QUEUE);
+    let load = &Load::new();
     thread::scope(|scope| {
+        let consumer = Consumer { receiver, load };
         let producer = scope.spawn(move || {
-            let mut sink = |batch| sender.send(batch).map_err(|_| stopped());
+            let mut sink = |batch: Batch| {
+                let weight = batch.weight();
+                load.change(|bytes| bytes.saturating_add(weight));
+                sender.send(batch).map_err(|_| stopped())?;
+                load.wait();
+                Ok(())
+            };
             produce(from, &mut sink)
         });
-        let consumed = receiver.iter().try_for_each(&mut consume);
-        // A producer that is blocked on a full queue sees that nobody reads any more.
-        drop(receiver);
+        let consumed = consumer.run(&mut consume);
         let produced = producer.join().map_err(|_| EngineError::new(Kind::Failure, "the reading thread broke down"))?;
         consumed?;
         Ok(produced?)
     })
+}
+
+/// The end of the queue where batches are applied. Once it is gone, a producer that waits sees that nobody reads any more.
+struct Consumer<'a> {
+    receiver: Receiver<Batch>,
+    load: &'a Load,
+}
+
+impl Consumer<'_> {
+    fn run(self, consume: &mut impl FnMut(Batch) -> Result<()>) -> Result<()> {
+        self.receiver.iter().try_for_each(|batch| {
+            let weight = batch.weight();
+            consume(batch)?;
+            self.load.change(|bytes| bytes.saturating_sub(weight));
+            Ok(())
+        })
+    }
+}
+
+impl Drop for Consumer<'_> {
+    fn drop(&mut self) {
+        self.load.end();
+    }
+}
+
+/// What the batches on their way weigh; nothing once nobody applies them.
+struct Load {
+    bytes: Mutex<Option<usize>>,
+    changed: Condvar,
+}
+
+impl Load {
+    fn new() -> Self {
+        Load { bytes: Mutex::new(Some(0)), changed: Condvar::new() }
+    }
+
+    fn bytes(&self) -> MutexGuard<'_, Option<usize>> {
+        self.bytes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(usize) -> usize) {
+        let mut bytes = self.bytes();
+        *bytes = bytes.map(change);
+        self.changed.notify_all();
+    }
+
+    fn end(&self) {
+        *self.bytes() = None;
+        self.changed.notify_all();
+    }
+
+    /// Waits until there is room for more.
+    fn wait(&self) {
+        let is_full = |bytes: &mut Option<usize>| bytes.is_some_and(|bytes| bytes > ROOM);
+        drop(self.changed.wait_while(self.bytes(), is_full));
+    }
 }
 
 fn stopped() -> StoreError {
@@ -70,4 +137,50 @@ fn from_the_future(stamp: Stamp) -> EngineError {
     let when = when.map(|t| t.to_string()).unwrap_or_else(|| "a time far in the future".to_owned());
     EngineError::new(Kind::Halt, format!("site {} wrote a row at {when}, which is in the future", stamp.site()))
         .hint(format!("check the clock of site {}; its rows can be received once that time has come", stamp.site()))
+}
+
+#[cfg(test)]
+mod tests {
+    use sync_core::{Incarnation, Source, StoreId, Value};
+    use sync_store::Change;
+    use sync_store::batch::baseline_row;
+
+    use super::*;
+
+    fn batch(bytes: usize) -> Batch {
+        let row = baseline_row(vec![Value::Bytes(vec![0; bytes])]);
+        let sender = Source { store: StoreId(1), incarnation: Incarnation(1) };
+        Batch { changes: vec![Change { table: 0, key: Vec::new(), row }], ..Batch::empty(sender) }
+    }
+
+    #[test]
+    fn nothing_is_read_while_a_heavy_batch_is_applied() {
+        let events = Mutex::new(Vec::new());
+        let note = |event: &str| events.lock().map(|mut all| all.push(event.to_owned())).unwrap_or_default();
+        let produce = |(): &mut (), sink: &mut Sink| {
+            (0..3).try_for_each(|_| {
+                note("read");
+                sink(batch(ROOM))
+            })
+        };
+        let applied = pump(&mut (), produce, |_| {
+            note("applied");
+            Ok(())
+        });
+        assert!(applied.is_ok());
+        assert_eq!(events.into_inner().unwrap_or_default(), ["read", "applied"].repeat(3));
+    }
+
+    #[test]
+    fn an_error_at_the_end_stops_a_reader_that_waits() {
+        for bytes in [1, ROOM] {
+            let produce = |(): &mut (), sink: &mut Sink| -> sync_store::Result<()> {
+                loop {
+                    sink(batch(bytes))?;
+                }
+            };
+            let result = pump(&mut (), produce, |_| Err(EngineError::new(Kind::Failure, "no")));
+            assert_eq!(result.map_err(|e| e.message), Err("no".to_owned()));
+        }
+    }
 }

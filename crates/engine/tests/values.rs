@@ -509,17 +509,17 @@ fn of_one_product(server: &Server) {
 
 /// Values that fill a packet by themselves.
 fn large(server: &Server) {
-    let mut pair =
-        Pair::new(server, "large", "CREATE TABLE v (id INT PRIMARY KEY, n INT, b LONGBLOB, t LONGTEXT, c LONGBLOB)");
+    let columns = "id INT PRIMARY KEY, n INT, b LONGBLOB, t LONGTEXT, c LONGBLOB, l LONGTEXT CHARACTER SET latin1";
+    let mut pair = Pair::new(server, "large", &format!("CREATE TABLE v ({columns})"));
     let megabytes = 8 << 20;
     for id in 1..=3 {
-        pair.a.run(&format!("INSERT INTO v VALUES ({id}, 0, REPEAT(0x00ff27, {megabytes} / 3), 'é', NULL)"));
+        pair.a.run(&format!("INSERT INTO v VALUES ({id}, 0, REPEAT(0x00ff27, {megabytes} / 3), 'é', NULL, NULL)"));
     }
     pair.settle();
     pair.b.run(&format!("UPDATE v SET b=CONCAT(b, 0x01), t=REPEAT('€', {megabytes} / 3) WHERE id=2"));
     pair.a.run("UPDATE v SET n=1 WHERE id=2");
     // A row that is larger than what a server takes in one packet by default.
-    pair.a.run(&format!("UPDATE v SET c=REPEAT(0x5c, {megabytes}) WHERE id=3"));
+    pair.a.run(&format!("UPDATE v SET c=REPEAT(0x5c, {megabytes}), l=REPEAT('é', 3000000) WHERE id=3"));
     pair.settle();
     pair.b.run("UPDATE v SET b=CONCAT(LEFT(b, LENGTH(b) - 1), 0x02) WHERE id IN (1, 2)");
     pair.settle();

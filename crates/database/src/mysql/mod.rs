@@ -179,6 +179,10 @@ impl Dialect for MySql {
         definition::decimal(&column.sql_type).map_or("?".to_owned(), |decimal| format!("CAST(? AS {decimal})"))
     }
 
+    fn cuts(&self, column: &Column) -> bool {
+        matches!(column.kind, Kind::Text | Kind::Bytes)
+    }
+
     fn sorting_value(&self, column: &Column, value: &Value) -> Value {
         let Value::Text(text) = value else { return value.clone() };
         definition::position(&column.sql_type, text).map_or_else(|| value.clone(), Value::unsigned)
