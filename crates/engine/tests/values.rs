@@ -6,7 +6,6 @@ mod support;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::process::Command;
 
 use mysql::Conn;
 use mysql::prelude::Queryable;
@@ -607,20 +606,24 @@ fn typed_documents(server: &Server) {
     pair.settle();
 }
 
-/// The rules of Paris, which a server without time zone tables does not know.
+/// The rules of Paris since 1970, which a server without time zone tables does not know.
 fn load_paris(server: &Server) {
-    let output = Command::new("mariadb-tzinfo-to-sql")
-        .args(["/usr/share/zoneinfo/Europe/Paris", "Europe/Paris"])
-        .output()
-        .unwrap();
-    assert!(output.status.success());
-    // The rest is about clusters of MariaDB.
-    let script = String::from_utf8(output.stdout).unwrap();
-    let (_, inserts) = script.split_once("INSERT INTO time_zone ").unwrap();
-    let inserts: Vec<&str> =
-        inserts.lines().filter(|line| !line.contains("wsrep") && !line.contains("execute immediate")).collect();
-    let inserts = format!("INSERT INTO time_zone {}", inserts.join("\n"));
-    server.run_script(Some("mysql"), &inserts).unwrap();
+    let paris = jiff::tz::TimeZone::get("Europe/Paris").unwrap();
+    let changes = paris.following(jiff::Timestamp::UNIX_EPOCH).take_while(|c| c.timestamp().as_second() < 1 << 31);
+    // Type 1 is summer.
+    let change = |c: jiff::tz::TimeZoneTransition| {
+        format!("(@zone, {}, {})", c.timestamp().as_second(), u8::from(c.dst().is_dst()))
+    };
+    let changes: Vec<String> = changes.map(change).collect();
+    let script = format!(
+        "INSERT INTO time_zone (Use_leap_seconds) VALUES ('N');\nSET @zone = LAST_INSERT_ID();\n\
+         INSERT INTO time_zone_name (Name, Time_zone_id) VALUES ('Europe/Paris', @zone);\n\
+         INSERT INTO time_zone_transition_type (Time_zone_id, Transition_type_id, `Offset`, Is_DST, Abbreviation) \
+         VALUES (@zone, 0, 3600, 0, 'CET'), (@zone, 1, 7200, 1, 'CEST');\n\
+         INSERT INTO time_zone_transition (Time_zone_id, Transition_time, Transition_type_id) VALUES {};\n",
+        changes.join(", ")
+    );
+    server.run_script(Some("mysql"), &script).unwrap();
 }
 
 /// A connection in the zone of Paris. MySQL cannot name an instant there that the clock shows for the second time, so
