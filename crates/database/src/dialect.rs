@@ -19,6 +19,10 @@ use crate::sql::Sql;
 
 /// What differs between kinds of server.
 pub trait Dialect: Send + Sync {
+    /// The database is another site's: what is right there but for the account that made it stays as it is. Otherwise two
+    /// sites with accounts of their own would make each other's triggers anew for ever.
+    fn visit(&mut self) {}
+
     /// An identifier, quoted, whatever characters it has.
     fn quote(&self, name: &str) -> String;
 

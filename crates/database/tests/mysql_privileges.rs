@@ -139,3 +139,31 @@ fn with_the_binary_log_on() {
         server.kill9().unwrap();
     }
 }
+
+/// Two sites come to one database, each with an account of its own: its site's owns our triggers, the other leaves them.
+#[test]
+fn a_guest_leaves_triggers_to_their_owner() {
+    each("guest", |bench| {
+        bench.run(&["CREATE TABLE t (id INT PRIMARY KEY, v INT)", "CREATE TABLE u (id INT PRIMARY KEY)"]);
+        bench.install();
+        let owners = |bench: &mut Bench| {
+            let triggers = bench.schema().triggers.into_iter().map(|t| t.definer);
+            triggers.collect::<std::collections::BTreeSet<String>>()
+        };
+        let owner = owners(bench);
+        let visitor = account(bench, "sync_visitor", &[&format!("ALL ON `{}`.*", bench.name)]);
+        become_it(bench, &visitor);
+        bench.dialect.visit();
+        assert_eq!(bench.try_install().unwrap(), Vec::<String>::new());
+        assert_eq!(owners(bench), owner);
+        // What is wrong is made right by whoever finds it.
+        bench.server.execute(&format!("DROP TRIGGER `{}`.server_sync_1_ai", bench.name)).unwrap();
+        assert_ne!(bench.try_install().unwrap(), Vec::<String>::new());
+        assert_eq!(owners(bench).len(), 2);
+        // At home an account makes all its own.
+        become_it(bench, &visitor);
+        bench.install();
+        assert_eq!(owners(bench).len(), 1);
+        assert_ne!(owners(bench), owner);
+    });
+}

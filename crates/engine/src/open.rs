@@ -67,6 +67,7 @@ pub fn prepare(settings: &Settings) -> Result<(Database, Vec<String>)> {
 /// Opens the database at the other end of a link, which its own site must have prepared.
 pub fn open_remote(link: &Link) -> Result<Database> {
     let mut connections = connect(&link.database)?;
+    connections.dialect.visit();
     connections.require_privileges().and_then(|()| Database::open(connections)).map_err(|e| {
         let not_prepared = e.trouble == Trouble::NotPrepared;
         let mut error = EngineError::from(e).at(link.slave.as_str());

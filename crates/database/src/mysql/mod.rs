@@ -52,6 +52,8 @@ pub struct MySql {
     pub version: (u16, u16),
     /// The account that our triggers belong to, `user@host`.
     pub account: String,
+    /// Whether the database is another site's, whose account owns our triggers.
+    pub is_guest: bool,
 }
 
 impl MySql {
@@ -61,7 +63,7 @@ impl MySql {
         let mut fields = Fields::of(row);
         let (version, account) = (fields.text()?, fields.text()?);
         let flavour = if version.contains("MariaDB") { Flavour::MariaDb } else { Flavour::MySql };
-        Ok(MySql { flavour, version: parse_version(&version), account })
+        Ok(MySql { flavour, version: parse_version(&version), account, is_guest: false })
     }
 }
 
@@ -74,6 +76,10 @@ fn parse_version(text: &str) -> (u16, u16) {
 }
 
 impl Dialect for MySql {
+    fn visit(&mut self) {
+        self.is_guest = true;
+    }
+
     fn quote(&self, name: &str) -> String {
         names::quote(name)
     }
