@@ -1,5 +1,6 @@
-//! Reading the application's schema from `information_schema`, in five statements whatever the number of tables, and
-//! the probe that tells whether reading is needed, and the counters that tell whether the probe is. Never opens a row of the application, never changes anything.
+//! Reading the application's schema from `information_schema`, in five statements whatever the number of tables, the
+//! probe that tells whether reading is needed, and the counters that tell whether the probe is. Never opens a row of the
+//! application, never changes anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 
