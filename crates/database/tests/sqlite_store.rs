@@ -145,7 +145,6 @@ fn a_conflict_is_listed_and_can_be_put_back() {
 }
 
 #[test]
-#[ignore = "apply publishes the listing as the sender's change, so the sender never gets it"]
 fn the_conflict_list_is_the_same_at_both_sites() {
     let (mut a, mut b) = (half("geneva", 1), half("lyon", 2));
     a.site.app("INSERT INTO note VALUES(1, 'word', 0)");
