@@ -83,3 +83,37 @@ fn a_table_with_an_unmarked_change_is_compared_once() {
         assert_eq!(lyon.one("SELECT COUNT(*) FROM server_sync_mark_1"), "0");
     });
 }
+
+/// Somebody else publishes in the sender's store while its backlog streams.
+struct Intruder<'a, 'b> {
+    site: &'a mut Site<'b>,
+    came: bool,
+}
+
+impl Watch for Intruder<'_, '_> {
+    fn event(&mut self, event: Event<'_>) {
+        if let (Event::Rows { .. }, false) = (event, self.came) {
+            self.came = true;
+            self.site.run("UPDATE t SET v = 3 WHERE code IN ('abc', 'k1', 'k2999')");
+            self.site.store.drain().unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_backlog_that_somebody_else_drains_meanwhile_is_sent_whole() {
+    each(|server| {
+        let (geneva, mut lyon) = sites(server, "intruded");
+        let rows: Vec<String> = (1..=3000).map(|n| format!("('k{n}', {n})")).collect();
+        geneva.run(&format!("INSERT INTO t VALUES {}", rows.join(", ")));
+        let mut geneva = geneva.with_backlog_from(100);
+        let mut other = Site::prepare(server, &geneva.database, "geneva", 1);
+        let mut intruder = Intruder { site: &mut other, came: false };
+        let report = round(&mut geneva.store as &mut dyn Store, &mut lyon.store, &options(lyon.name), &mut intruder);
+        assert!(intruder.came && report.unwrap().pushed.total().inserted == 3000);
+        sync(&mut geneva, &mut lyon);
+        assert_same(&geneva, &lyon);
+        assert_eq!(lyon.one("SELECT COUNT(*) FROM t WHERE v = 3 AND code IN ('abc', 'k1', 'k2999')"), "3");
+        assert!(sync(&mut geneva, &mut lyon).is_quiet());
+    });
+}
