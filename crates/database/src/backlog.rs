@@ -16,10 +16,10 @@ use sync_store::{Batch, Change, Result, Sink, TableHead};
 use crate::changes::outgoing;
 use crate::database::{Connections, Database, Ended};
 use crate::dialect::Dialect;
-use crate::drain::{publish, stamp_rows};
+use crate::drain::publish_marked;
 use crate::layout::Tracked;
 use crate::marks::{self, Marks};
-use crate::meta::{self, Numbered};
+use crate::meta::Numbered;
 use crate::spool::Spool;
 use crate::sql::Sql;
 use crate::{identity, retry, tables};
@@ -99,28 +99,31 @@ impl Pass {
             if marks.rows.is_empty() {
                 return Ok(true);
             }
-            for marks in self.pieces(&mut db.connections, marks)? {
-                if !self.part(db, marks, sink)? {
+            for (keys, marks) in self.pieces(&mut db.connections, marks)? {
+                if !self.part(db, &keys, marks, sink)? {
                     return Ok(false);
                 }
             }
         }
     }
 
-    /// Cuts so that the rows of a piece fit into a batch.
-    fn pieces(&self, c: &mut Connections, marks: Marks) -> Result<Vec<Marks>> {
+    /// Cuts so that the rows of a piece fit into a batch; each with their keys.
+    fn pieces(&self, c: &mut Connections, marks: Marks) -> Result<Vec<(Vec<Vec<Value>>, Marks)>> {
         let keys: Vec<Vec<Value>> = marks.rows.iter().map(|r| r.key.clone()).collect();
         let (sql, dialect) = reading(c);
         let pieces = tables::pieces(sql, dialect, &self.tracked, keys)?;
         let mut rows = marks.rows.into_iter();
-        Ok(pieces.into_iter().map(|p| Marks { rows: rows.by_ref().take(p.len()).collect() }).collect())
+        let with_marks = |keys: Vec<Vec<Value>>| {
+            let rows = rows.by_ref().take(keys.len()).collect();
+            (keys, Marks { rows })
+        };
+        Ok(pieces.into_iter().map(with_marks).collect())
     }
 
     /// Publishes and streams some rows; says whether that could be done.
-    fn part(&mut self, db: &mut Database, marks: Marks, sink: &mut Sink) -> Result<bool> {
-        let keys: Vec<Vec<Value>> = marks.rows.iter().map(|r| r.key.clone()).collect();
+    fn part(&mut self, db: &mut Database, keys: &[Vec<Value>], marks: Marks, sink: &mut Sink) -> Result<bool> {
         let (sql, dialect) = reading(&mut db.connections);
-        let values = tables::read_still(sql, dialect, &self.tracked, &keys, false)?;
+        let values = tables::read_still(sql, dialect, &self.tracked, keys, false)?;
         let mut part = Part { marks, values };
         for row in &mut part.marks.rows {
             row.present = part.values.contains_key(&row.id);
@@ -143,10 +146,7 @@ impl Pass {
             if deleted != ids.len() as u64 {
                 return Ok(Ended::Rollback(None));
             }
-            let known = meta::load(c.writer.as_mut(), tracked.number(), &marks.row_ids())?;
-            let mut lines = stamp_rows(tracked, marks, &known, site, latest);
-            let head = publish(c, head, &mut lines)?;
-            Ok(Ended::Commit(Some((head, lines))))
+            Ok(Ended::Commit(Some(publish_marked(c, tracked, marks, head, (site, latest))?)))
         })
     }
 

@@ -146,7 +146,7 @@ pub fn stream(db: &mut Database, since: &Since, sink: &mut Sink) -> Result<Posit
 /// Streams the backlog as it is drained, after what was published before; returns how far that got. Rows from before that
 /// have marks in it are left out: they come with it.
 fn stream_backlog(db: &mut Database, since: &Since, origin: u16, sink: &mut Sink) -> Result<Position> {
-    if db.backlog.is_empty() || !is_short(db, since, origin)? {
+    if db.backlog.is_empty() || !published_little(db, since, origin)? {
         return Ok(since.position);
     }
     let (_, head) = identity::lock(db.connections.writer.as_mut(), "")?;
@@ -156,7 +156,7 @@ fn stream_backlog(db: &mut Database, since: &Since, origin: u16, sink: &mut Sink
 }
 
 /// Whether little was published that is to be sent: each such row is looked for among all the marks of the backlog.
-fn is_short(db: &mut Database, since: &Since, origin: u16) -> Result<bool> {
+fn published_little(db: &mut Database, since: &Since, origin: u16) -> Result<bool> {
     let query = format!("SELECT 1 FROM server_sync_row WHERE seq>? AND origin<>? LIMIT 1 OFFSET {PAGE}");
     let params = [Value::unsigned(since.position.seq), Value::Int(origin.into())];
     Ok(db.connections.writer.first(&query, &params)?.is_none())

@@ -112,16 +112,27 @@ fn drain_page(db: &mut Database, number: u16) -> Result<(usize, usize)> {
         // The lock before the snapshot: what another drain deleted must not be read again.
         let (_, head) = identity::lock(c.writer.as_mut(), c.dialect.wait_for_update())?;
         let marks = c.snapshot(|sql, dialect| marks::oldest(sql, dialect, tracked, PAGE))?;
-        let known = meta::load(c.writer.as_mut(), tracked.number(), &marks.row_ids())?;
-        let mut stamped = stamp_rows(tracked, &marks, &known, site, latest);
-        publish(c, head, &mut stamped)?;
+        let (_, stamped) = publish_marked(c, tracked, &marks, head, (site, latest))?;
         marks::delete(c.writer.as_mut(), c.dialect.as_ref(), tracked, &marks.ids())?;
         Ok(Ended::Commit((marks.count(), stamped.len())))
     })
 }
 
+/// Stamps marked rows and publishes them behind this head; returns the new head and their lines. The marks stay.
+pub(crate) fn publish_marked(
+    c: &mut Connections,
+    tracked: &Tracked,
+    marks: &Marks,
+    head: Position,
+    (site, latest): (SiteId, u64),
+) -> Result<(Position, Vec<Numbered>)> {
+    let known = meta::load(c.writer.as_mut(), tracked.number(), &marks.row_ids())?;
+    let mut lines = stamp_rows(tracked, marks, &known, site, latest);
+    Ok((publish(c, head, &mut lines)?, lines))
+}
+
 /// The new lines of marked rows; `lines` are those they have.
-pub(crate) fn stamp_rows(
+fn stamp_rows(
     tracked: &Tracked,
     marks: &Marks,
     lines: &HashMap<RowId, Line>,

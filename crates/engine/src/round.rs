@@ -49,6 +49,22 @@ pub(crate) struct Sides<T> {
     pub slave: T,
 }
 
+impl<T> Sides<T> {
+    fn sender(&self, direction: Direction) -> &T {
+        match direction {
+            Direction::Pull => &self.slave,
+            Direction::Push => &self.master,
+        }
+    }
+
+    fn receiver(&self, direction: Direction) -> &T {
+        match direction {
+            Direction::Pull => &self.master,
+            Direction::Push => &self.slave,
+        }
+    }
+}
+
 impl<'a> Parties<'a> {
     /// The sender and the receiver of a direction.
     pub fn stores(&mut self, direction: Direction) -> (&mut dyn Store, &mut dyn Store) {
@@ -59,17 +75,11 @@ impl<'a> Parties<'a> {
     }
 
     pub fn sender(&self, direction: Direction) -> &Description {
-        match direction {
-            Direction::Pull => &self.about.slave,
-            Direction::Push => &self.about.master,
-        }
+        self.about.sender(direction)
     }
 
     pub fn receiver(&self, direction: Direction) -> &Description {
-        match direction {
-            Direction::Pull => &self.about.master,
-            Direction::Push => &self.about.slave,
-        }
+        self.about.receiver(direction)
     }
 }
 
@@ -199,10 +209,7 @@ impl Stream<'_> {
     ) -> Result<()> {
         let since = self.since(parties);
         let head = self.head(parties, report)?;
-        let left = match self.direction {
-            Direction::Pull => parties.left.slave,
-            Direction::Push => parties.left.master,
-        };
+        let left = parties.left.sender(self.direction);
         let end = if head.seq == self.start.seq && since.held.is_empty() && !left {
             head
         } else {

@@ -17,7 +17,6 @@ const ACCOUNTS: u64 = 300;
 fn writers(server: &Server, database: &str, site: &str, number: u16, seconds: u64) -> Writers {
     let options = WritersOptions {
         duration: Duration::from_secs(seconds),
-        count: 16,
         slow_for: Duration::from_secs(3),
         ..WritersOptions::at(site, number, ACCOUNTS)
     };
