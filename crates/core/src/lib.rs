@@ -11,6 +11,7 @@ pub mod key;
 pub mod knowledge;
 pub mod merge;
 pub mod plan;
+pub mod resolve;
 pub mod row;
 pub mod stamp;
 pub mod value;
