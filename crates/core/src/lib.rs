@@ -19,7 +19,7 @@ pub mod value;
 pub use conflict::{Conflict, ConflictKind};
 pub use key::RowId;
 pub use knowledge::{Incarnation, Knowledge, Position, Source, StoreId};
-pub use merge::{Merged, Relation, merge};
+pub use merge::{Merged, Relation, merge, merge_whole};
 pub use plan::{Effect, Planned, Summary};
 pub use row::{ColumnId, Row, RowState, Seen};
 pub use stamp::{SiteId, Stamp};

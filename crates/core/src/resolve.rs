@@ -33,6 +33,8 @@ pub struct Fact {
     pub is_live: bool,
     /// Whether its values are known: a live row's always, a deleted one's sometimes.
     pub has_values: bool,
+    /// Whether the schema forbids to show it for a reason of its own (a CHECK): then it is parked, and counts as that.
+    pub blocked: bool,
     /// Its unique values, without those that hold a NULL.
     pub claims: Vec<Claim>,
     /// Its foreign keys, without those that hold a NULL.
@@ -102,6 +104,8 @@ pub enum Reason {
     Parent(usize),
     /// Its claim (its place) yields to that row, and it cannot be shown with another value.
     Claim(usize, usize),
+    /// [`Fact::blocked`].
+    Blocked,
 }
 
 /// When a row got the values of these columns: the latest of their cells.
@@ -164,6 +168,10 @@ impl<'a> Resolution<'a> {
 
     /// Rows whose parents do not stand do not either, unless their reference can be NULL.
     fn fall(&mut self) {
+        for row in (0..self.facts.len()).filter(|i| self.facts[*i].blocked) {
+            self.stands[row] = false;
+            self.parked[row].get_or_insert(Reason::Blocked);
+        }
         let mut look: Vec<usize> = (0..self.facts.len()).filter(|i| self.stands[*i]).collect();
         while let Some(row) = look.pop() {
             let Some(place) = self.missing_parent(row).filter(|_| self.stands[row]) else { continue };
@@ -197,9 +205,8 @@ impl<'a> Resolution<'a> {
         let mut visited = vec![0; self.facts.len()];
         for start in 0..self.facts.len() {
             if let Some(cycle) = self.cycle_from(start, &mut visited) {
-                let written = |(row, place): &(usize, usize)| {
-                    (self.facts[*row].references[*place].tree, &self.facts[*row].name)
-                };
+                let written =
+                    |(row, place): &(usize, usize)| (self.facts[*row].references[*place].tree, &self.facts[*row].name);
                 if let Some((row, place)) = cycle.into_iter().max_by_key(written) {
                     self.nulled[row].push(place);
                 }

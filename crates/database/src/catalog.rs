@@ -1,9 +1,12 @@
 //! Which tables are synchronised: the application's schema held against `server_sync_table`, where each table has a
 //! number and each column a lasting id. Keeps capture in line with the schema, unattended.
 
+use std::collections::BTreeMap;
+
 use sync_core::{ColumnId, Value, codec};
 use sync_store::{Result, StoreError, TableInfo, TableStatus, Trouble};
 
+use crate::constraints::{self, Constraints};
 use crate::dialect::Dialect;
 use crate::layout::Tracked;
 use crate::schema::{Op, Registered, Schema, Table};
@@ -20,6 +23,8 @@ pub struct Catalog {
     pub tracked: Vec<Tracked>,
     /// All tables of the application, for the handshake.
     pub infos: Vec<TableInfo>,
+    /// What the schema demands of the rows of each, by number.
+    pub constraints: BTreeMap<u16, Constraints>,
     /// What an administrator should know.
     pub warnings: Vec<String>,
 }
@@ -135,7 +140,8 @@ impl Renewal<'_> {
         let mut renewal = Renewal { dialect, prepared, schema: &schema, notes: Vec::new() };
         let (tracked, infos) = renewal.tables(sql, excluded)?;
         let notes = renewal.notes;
-        Ok((Catalog { seen: None, tracked, infos, warnings: warnings(&schema) }, notes))
+        let constraints = constraints::read(&schema, &tracked);
+        Ok((Catalog { seen: None, tracked, infos, constraints, warnings: warnings(&schema) }, notes))
     }
 
     fn tables(&mut self, sql: &mut dyn Sql, excluded: &[String]) -> Result<(Vec<Tracked>, Vec<TableInfo>)> {

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use sync_core::{Incarnation, Knowledge, Position, Source, StoreId, Value};
 use sync_store::{
-    Applied, Batch, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline, Restamp, Result, Since,
-    Sink, Store, StoreError, TableStatus, Trouble,
+    Applied, Batch, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline, ParkedEntry, Restamp,
+    Result, Since, Sink, Store, StoreError, TableStatus, Trouble,
 };
 
 use crate::catalog::Catalog;
@@ -14,7 +14,7 @@ use crate::dialect::Dialect;
 use crate::identity::{self, Card, Identity};
 use crate::sql::{Fields, Sql};
 use crate::vigil::Vigil;
-use crate::{apply, backlog, changes, conflicts, drain, tables, vector};
+use crate::{apply, backlog, changes, conflicts, drain, parked, tables, vector};
 
 /// The version of the exchange.
 pub const PROTOCOL: u32 = 1;
@@ -192,11 +192,6 @@ impl Database {
     /// Whose history this is.
     pub fn source(&self) -> Source {
         self.identity.source
-    }
-
-    /// Rows that a constraint keeps from being shown: table, key, reason.
-    pub fn parked(&mut self) -> Result<Vec<(String, Vec<Value>, String)>> {
-        apply::parked(self)
     }
 
     /// Looks at the schema, and renews capture if it changed.
@@ -391,6 +386,10 @@ impl Store for Database {
 
     fn conflicts(&mut self) -> Result<Vec<ConflictEntry>> {
         conflicts::list(self)
+    }
+
+    fn parked(&mut self) -> Result<Vec<ParkedEntry>> {
+        parked::list(self)
     }
 
     fn restore(&mut self, conflict: &str) -> Result<()> {

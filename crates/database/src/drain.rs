@@ -8,10 +8,11 @@ use sync_core::{Position, RowId, RowState, SiteId, Stamp, Value};
 use sync_store::{Drained, Restamp, Result, StoreError, Trouble};
 
 use crate::database::{Connections, Database, Ended, random};
+use crate::kept::Kept;
 use crate::layout::Tracked;
 use crate::marks::{self, Marked, Marks};
 use crate::meta::{self, Line, Numbered};
-use crate::{backlog, identity, retry};
+use crate::{backlog, identity, resolve, retry};
 
 /// Marks read in one transaction.
 const PAGE: usize = 2_000;
@@ -28,6 +29,10 @@ pub fn drain(db: &mut Database) -> Result<Drained> {
     let mut drained = Drained { notes, ..Drained::default() };
     let numbers = drain_tables(db, &mut drained, true)?;
     drained.left = !db.backlog.is_empty();
+    if drained.marks > 0 {
+        // What the application wrote can free what others wait for.
+        resolve::resolve_all(db)?;
+    }
     db.suspects = find_suspects(db, &numbers)?;
     drained.notes.extend(suspect(db).into_iter().map(|t| format!("table {t}: a change went unmarked; it is compared")));
     Ok(drained)
@@ -140,9 +145,13 @@ fn stamp_rows(
     latest: u64,
 ) -> Vec<Numbered> {
     let one = |row: &Marked| {
+        let known = lines.get(&row.id);
         let line = match stamp_one(lines, row, row.present, site, latest) {
-            Some(state) => own_line(state, &row.key),
-            None => unchanged(lines.get(&row.id), row)?,
+            Some(state) => {
+                let kept = known.map(|l| l.kept_under(&state)).unwrap_or_default();
+                Line { kept, ..own_line(state, &row.key) }
+            }
+            None => unchanged(known, row)?,
         };
         Some((tracked.number(), row.id.clone(), line))
     };
@@ -174,7 +183,7 @@ fn unchanged(known: Option<&Line>, row: &Marked) -> Option<Line> {
 
 /// A line about a change of this site; its values are in the table, or gone.
 fn own_line(state: RowState, key: &[Value]) -> Line {
-    Line { seq: 0, origin: 0, state, key: Some(key.to_vec()), kept: None }
+    Line { seq: 0, origin: 0, state, key: Some(key.to_vec()), kept: Kept::Nothing }
 }
 
 /// Gives lines the next seqs, and writes them and the new head.
@@ -235,7 +244,7 @@ fn restamped(
         for id in row.columns.iter().filter_map(|name| tracked.registered.id(name)) {
             state.write([id], Stamp::next(millis, state.cell(id), site));
         }
-        let kept = known.and_then(|l| l.kept);
+        let kept = known.map(|l| l.kept).unwrap_or_default();
         Some((tracked.number(), id, Line { kept, ..own_line(state, &row.key) }))
     };
     Ok(ids.into_iter().zip(rows).filter_map(one).collect())

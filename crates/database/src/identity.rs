@@ -8,7 +8,7 @@ use sync_store::{Result, Role, SlaveSettings, StoreError, Trouble};
 use crate::sql::{Fields, Sql};
 
 /// The version of the stored formats. A store with another one is refused.
-pub const FORMAT: i64 = 1;
+pub const FORMAT: i64 = 2;
 
 /// What a site publishes of its settings in its own database, so that a master can read it there.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ fn at(millis: u64) -> Stamp {
 }
 
 fn live(n: i64) -> Fact {
-    Fact { name: name(n), is_live: true, has_values: true, claims: Vec::new(), references: Vec::new() }
+    Fact { name: name(n), is_live: true, has_values: true, blocked: false, claims: Vec::new(), references: Vec::new() }
 }
 
 fn dead(n: i64) -> Fact {
@@ -48,7 +48,8 @@ const PARENT: Verdict = Verdict::Parked(Reason::Parent(0));
 
 #[test]
 fn what_is_allowed_is_shown_whole() {
-    let facts = [live(1), with(live(2), &[refers(0, Rule::Cascade)]), claiming(live(3), &[claims(1, 5, false)]), dead(4)];
+    let facts =
+        [live(1), with(live(2), &[refers(0, Rule::Cascade)]), claiming(live(3), &[claims(1, 5, false)]), dead(4)];
     assert_eq!(resolve(&facts), [Verdict::WHOLE, Verdict::WHOLE, Verdict::WHOLE, Verdict::Gone]);
 }
 
@@ -128,6 +129,16 @@ fn who_is_not_there_claims_nothing() {
 }
 
 #[test]
+fn who_is_blocked_takes_its_children_along() {
+    let facts = [
+        Fact { blocked: true, ..claiming(live(1), &[claims(7, 10, true)]) },
+        claiming(with(live(2), &[refers(0, Rule::Cascade)]), &[claims(7, 20, true)]),
+        claiming(live(3), &[claims(7, 30, true)]),
+    ];
+    assert_eq!(resolve(&facts), [Verdict::Parked(Reason::Blocked), PARENT, Verdict::WHOLE]);
+}
+
+#[test]
 fn a_claim_that_holds_a_nulled_reference_is_void() {
     let member = Claim { void_without: vec![0], ..claims(7, 10, false) };
     let facts = [
@@ -186,13 +197,16 @@ fn fact(rows: usize) -> impl Strategy<Value = Fact> {
     };
     let claims = (proptest::option::of(claim(0)), proptest::option::of(claim(1)));
     let references = proptest::collection::vec(reference, 0..3);
-    (any::<bool>(), any::<bool>(), claims, references).prop_map(|(is_live, known, (a, b), references)| Fact {
-        is_live,
-        has_values: is_live || known,
-        claims: a.into_iter().chain(b).collect(),
-        references,
-        ..live(0)
-    })
+    (any::<bool>(), any::<bool>(), 0..9u8, claims, references).prop_map(
+        |(is_live, known, blocked, (a, b), references)| Fact {
+            is_live,
+            blocked: blocked == 0,
+            has_values: is_live || known,
+            claims: a.into_iter().chain(b).collect(),
+            references,
+            ..live(0)
+        },
+    )
 }
 
 fn is_shown(verdict: &Verdict) -> bool {

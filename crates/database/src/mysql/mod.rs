@@ -103,6 +103,17 @@ impl Dialect for MySql {
         }
     }
 
+    fn for_share(&self) -> &'static str {
+        match self.flavour {
+            Flavour::MariaDb => " LOCK IN SHARE MODE NOWAIT",
+            Flavour::MySql => " FOR SHARE NOWAIT",
+        }
+    }
+
+    fn equal(&self, column: &Column) -> String {
+        definition::equal(&column.sql_type)
+    }
+
     fn by_key(&self, table: &Table) -> String {
         let force = if table.has_primary { " FORCE INDEX (PRIMARY)" } else { "" };
         format!("{}{force}", names::quote(&table.name))

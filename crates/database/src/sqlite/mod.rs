@@ -54,6 +54,10 @@ impl Dialect for SqliteDialect {
         ""
     }
 
+    fn equal(&self, column: &Column) -> String {
+        format!("?{} = ?", schema::collation_of(&column.sql_type))
+    }
+
     /// Without the rows that have a NULL in their key; see `schema`.
     fn by_key(&self, table: &Table) -> String {
         let name = quote(&table.name);
