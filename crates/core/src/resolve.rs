@@ -265,13 +265,17 @@ impl<'a> Resolution<'a> {
         }
     }
 
-    fn verdicts(self) -> Vec<Verdict> {
-        let one = |(i, (nulled, yielded)): (usize, (Vec<usize>, Vec<(usize, usize)>))| match self.parked[i] {
-            _ if self.stands[i] => Verdict::Shown { nulled, yielded },
-            Some(reason) if self.facts[i].is_live => Verdict::Parked(reason),
+    fn verdicts(mut self) -> Vec<Verdict> {
+        (0..self.facts.len()).map(|row| self.verdict(row)).collect()
+    }
+
+    fn verdict(&mut self, row: usize) -> Verdict {
+        let (nulled, yielded) = (std::mem::take(&mut self.nulled[row]), std::mem::take(&mut self.yielded[row]));
+        match self.parked[row] {
+            _ if self.stands[row] => Verdict::Shown { nulled, yielded },
+            Some(reason) if self.facts[row].is_live => Verdict::Parked(reason),
             _ => Verdict::Gone,
-        };
-        self.nulled.into_iter().zip(self.yielded).enumerate().map(one).collect()
+        }
     }
 }
 

@@ -368,13 +368,13 @@ fn settle(c: &mut Connections, catalog: &Catalog, open: Vec<Name>, head: Positio
     if open.is_empty() {
         return Ok(open);
     }
-    let before = parked::load(c.writer.as_mut())?;
+    let before = parked::names(c.writer.as_mut())?.into_iter().collect::<HashSet<_>>();
     parked::add(c.writer.as_mut(), &open, &parked::Entry::undecided())?;
-    if before.len() + open.len() <= FEW_OPEN {
-        resolve::run(c, catalog, head)?;
+    if open.len() <= FEW_OPEN {
+        resolve::run(c, catalog, &open, head)?;
     }
-    let after = parked::load(c.writer.as_mut())?;
-    Ok(after.into_keys().filter(|name| !before.contains_key(name)).collect())
+    let after = parked::names(c.writer.as_mut())?;
+    Ok(after.into_iter().filter(|name| !before.contains(name)).collect())
 }
 
 /// From a sender's column numbers to this store's ids.

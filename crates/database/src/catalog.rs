@@ -19,7 +19,7 @@ pub const CONFLICTS: u16 = 0;
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
     seen: Option<Seen>,
-    /// The synchronised tables, the conflict list first, then by name.
+    /// The synchronised tables: the conflict list first, then those that others refer to before those that refer to them.
     pub tracked: Vec<Tracked>,
     /// All tables of the application, for the handshake.
     pub infos: Vec<TableInfo>,
@@ -150,7 +150,7 @@ impl Renewal<'_> {
         let conflicts = self.dialect.conflict_table();
         let mut tracked = vec![self.track(sql, &conflicts, &known)?];
         let mut infos = Vec::new();
-        for table in &self.schema.tables {
+        for table in constraints::parents_first(self.schema) {
             let (definition, fingerprint) = fingerprint(table);
             let status = status(table, excluded);
             if status == TableStatus::Synchronised {

@@ -8,7 +8,7 @@ use sync_core::resolve::Rule;
 
 use crate::dialect::Dialect;
 use crate::layout::{Tracked, type_length};
-use crate::schema::{Action, Column, ForeignKey, Kind, Schema};
+use crate::schema::{Action, Column, ForeignKey, Kind, Schema, Table};
 
 /// The constraints of one table.
 #[derive(Clone, Debug, Default)]
@@ -79,6 +79,22 @@ pub fn read(schema: &Schema, tracked: &[Tracked]) -> BTreeMap<u16, Constraints> 
         }
     }
     all
+}
+
+/// The tables in an order in which rows can be put in: those that others refer to first. Whoever refers in a circle comes
+/// in the order of names.
+pub fn parents_first(schema: &Schema) -> Vec<&Table> {
+    let mut left: Vec<&Table> = schema.tables.iter().collect();
+    let mut sorted = Vec::with_capacity(left.len());
+    while !left.is_empty() {
+        let waits = |table: &Table| {
+            let mut parents = schema.foreign_keys.iter().filter(|k| k.child == table.name && k.parent != table.name);
+            parents.any(|k| left.iter().any(|t| t.name == k.parent))
+        };
+        let next = left.iter().position(|table| !waits(table)).unwrap_or(0);
+        sorted.push(left.remove(next));
+    }
+    sorted
 }
 
 impl Constraints {
@@ -163,5 +179,37 @@ impl Tracked {
             format!("{}={place}", dialect.quote(name))
         };
         columns.iter().map(one).collect::<Vec<_>>().join(" AND ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_that_others_refer_to_come_first() {
+        let table = |name: &str| Table {
+            name: name.to_owned(),
+            columns: Vec::new(),
+            key: Vec::new(),
+            has_primary: true,
+            uniques: Vec::new(),
+            transactional: true,
+        };
+        let key = |child: &str, parent: &str| ForeignKey {
+            child: child.to_owned(),
+            columns: Vec::new(),
+            parent: parent.to_owned(),
+            parent_columns: Vec::new(),
+            on_delete: Action::Restrict,
+            on_update: Action::Restrict,
+        };
+        let schema = Schema {
+            tables: ["a", "b", "c", "d", "e"].map(table).into(),
+            foreign_keys: vec![key("a", "c"), key("c", "d"), key("c", "c"), key("b", "e"), key("e", "b")],
+            triggers: Vec::new(),
+        };
+        let names: Vec<&str> = parents_first(&schema).iter().map(|t| t.name.as_str()).collect();
+        assert_eq!(names, ["d", "c", "a", "b", "e"]);
     }
 }

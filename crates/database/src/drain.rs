@@ -7,12 +7,13 @@ use sync_core::capture::stamp;
 use sync_core::{Position, RowId, RowState, SiteId, Stamp, Value};
 use sync_store::{Drained, Restamp, Result, StoreError, Trouble};
 
+use crate::catalog::Catalog;
 use crate::database::{Connections, Database, Ended, random};
 use crate::kept::Kept;
 use crate::layout::Tracked;
 use crate::marks::{self, Marked, Marks};
 use crate::meta::{self, Line, Numbered};
-use crate::{backlog, identity, resolve, retry};
+use crate::{backlog, conflicts, identity, resolve, retry};
 
 /// Marks read in one transaction.
 const PAGE: usize = 2_000;
@@ -111,13 +112,14 @@ fn gather(db: &mut Database) -> Result<()> {
 
 fn drain_page(db: &mut Database, number: u16) -> Result<(usize, usize)> {
     let latest = db.latest_millis()?;
-    let Some(tracked) = db.catalog.numbered(number) else { return Ok((0, 0)) };
+    let catalog = &db.catalog;
+    let Some(tracked) = catalog.numbered(number) else { return Ok((0, 0)) };
     let site = db.identity.card.site;
     db.connections.transaction(|c| {
         // The lock before the snapshot: what another drain deleted must not be read again.
         let (_, head) = identity::lock(c.writer.as_mut(), c.dialect.wait_for_update())?;
         let marks = c.snapshot(|sql, dialect| marks::oldest(sql, dialect, tracked, PAGE))?;
-        let (_, stamped) = publish_marked(c, tracked, &marks, head, (site, latest))?;
+        let (_, stamped) = publish_marked(c, (catalog, tracked), &marks, head, (site, latest))?;
         marks::delete(c.writer.as_mut(), c.dialect.as_ref(), tracked, &marks.ids())?;
         Ok(Ended::Commit((marks.count(), stamped.len())))
     })
@@ -126,13 +128,16 @@ fn drain_page(db: &mut Database, number: u16) -> Result<(usize, usize)> {
 /// Stamps marked rows and publishes them behind this head; returns the new head and their lines. The marks stay.
 pub(crate) fn publish_marked(
     c: &mut Connections,
-    tracked: &Tracked,
+    (catalog, tracked): (&Catalog, &Tracked),
     marks: &Marks,
     head: Position,
     (site, latest): (SiteId, u64),
 ) -> Result<(Position, Vec<Numbered>)> {
     let known = meta::load(c.writer.as_mut(), tracked.number(), &marks.row_ids())?;
     let mut lines = stamp_rows(tracked, marks, &known, site, latest);
+    let replaced = conflicts::replaced(tracked, &known, &lines);
+    let mut entries = conflicts::note(c, catalog, &replaced)?;
+    let head = publish(c, head, &mut entries)?;
     Ok((publish(c, head, &mut lines)?, lines))
 }
 

@@ -1,14 +1,14 @@
 //! `server_sync_parked`: the rows that are not shown as the state says, or of which that is still to be decided, each with
 //! why. Follows from the state and the schema, so it is kept at each site and never sent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sync_core::resolve::Name;
 use sync_core::{RowId, Value, key};
 use sync_store::{ParkedEntry, ParkedKind, Result};
 
 use crate::database::Database;
-use crate::layout::rows;
+use crate::layout::{powers, rows};
 use crate::meta;
 use crate::sql::{Fields, Sql};
 
@@ -35,21 +35,38 @@ impl Entry {
     }
 }
 
-/// Whether there is nothing in the list.
-pub(crate) fn is_empty(sql: &mut dyn Sql) -> Result<bool> {
-    Ok(sql.first("SELECT 1 FROM server_sync_parked LIMIT 1", &[])?.is_none())
+/// The rows that are in it.
+pub(crate) fn names(sql: &mut dyn Sql) -> Result<Vec<Name>> {
+    let rows = sql.all("SELECT tab, id FROM server_sync_parked ORDER BY tab, id", &[])?;
+    rows.into_iter().map(|row| name(&mut Fields::of(row))).collect()
 }
 
-fn is_listed(sql: &mut dyn Sql, name: &Name) -> Result<bool> {
-    Ok(sql.first("SELECT 1 FROM server_sync_parked WHERE tab=? AND id=?", &name_params(name))?.is_some())
-}
-
-/// The whole list.
-pub(crate) fn load(sql: &mut dyn Sql) -> Result<BTreeMap<Name, Entry>> {
+/// What it says of these rows.
+pub(crate) fn of(sql: &mut dyn Sql, names: &[Name]) -> Result<BTreeMap<Name, Entry>> {
     let mut list = BTreeMap::new();
-    sql.query("SELECT tab, id, kind, detail, other_tab, other_key FROM server_sync_parked", &[], &mut |row| {
+    for (tab, ids) in by_table(names) {
+        for range in powers(ids.len(), 512) {
+            let places = vec!["?"; range.len()].join(",");
+            let params: Vec<Value> = [Value::Int(tab.into())].into_iter().chain(ids[range].iter().map(bytes)).collect();
+            list.extend(read(sql, &format!("WHERE tab=? AND id IN ({places})"), &params)?);
+        }
+    }
+    Ok(list)
+}
+
+/// Rows by the number of their table.
+pub(crate) fn by_table(names: &[Name]) -> BTreeMap<u16, Vec<RowId>> {
+    let mut tables: BTreeMap<u16, Vec<RowId>> = BTreeMap::new();
+    names.iter().for_each(|(number, id)| tables.entry(*number).or_default().push(id.clone()));
+    tables
+}
+
+fn read(sql: &mut dyn Sql, condition: &str, params: &[Value]) -> Result<BTreeMap<Name, Entry>> {
+    let query = format!("SELECT tab, id, kind, detail, other_tab, other_key FROM server_sync_parked {condition}");
+    let mut list = BTreeMap::new();
+    sql.query(&query, params, &mut |row| {
         let mut fields = Fields::of(row);
-        let name = (fields.unsigned()? as u16, RowId::from_bytes(fields.bytes()?));
+        let name = name(&mut fields)?;
         let (kind, detail, tab) = (ParkedKind::named(&fields.text()?), fields.text()?, fields.unsigned()? as u16);
         let other = match fields.bytes()? {
             bytes if bytes.is_empty() => None,
@@ -59,6 +76,14 @@ pub(crate) fn load(sql: &mut dyn Sql) -> Result<BTreeMap<Name, Entry>> {
         Ok(())
     })?;
     Ok(list)
+}
+
+fn name(fields: &mut Fields) -> Result<Name> {
+    Ok((fields.unsigned()? as u16, RowId::from_bytes(fields.bytes()?)))
+}
+
+fn bytes(id: &RowId) -> Value {
+    Value::Bytes(id.as_bytes().to_vec())
 }
 
 /// Makes the list what it should be.
@@ -72,12 +97,9 @@ pub(crate) fn replace(sql: &mut dyn Sql, old: &BTreeMap<Name, Entry>, new: &BTre
 
 /// Puts rows on the list that are not on it yet.
 pub(crate) fn add(sql: &mut dyn Sql, names: &[Name], entry: &Entry) -> Result<()> {
-    for name in names {
-        if !is_listed(sql, name)? {
-            insert(sql, &[(name, entry)])?;
-        }
-    }
-    Ok(())
+    let listed = of(sql, names)?;
+    let new: BTreeSet<&Name> = names.iter().filter(|name| !listed.contains_key(name)).collect();
+    insert(sql, &new.into_iter().map(|name| (name, entry)).collect::<Vec<_>>())
 }
 
 fn insert(sql: &mut dyn Sql, entries: &[(&Name, &Entry)]) -> Result<()> {
@@ -93,7 +115,7 @@ fn insert(sql: &mut dyn Sql, entries: &[(&Name, &Entry)]) -> Result<()> {
 }
 
 fn name_params((tab, id): &Name) -> [Value; 2] {
-    [Value::Int((*tab).into()), Value::Bytes(id.as_bytes().to_vec())]
+    [Value::Int((*tab).into()), bytes(id)]
 }
 
 fn params(name: &Name, entry: &Entry) -> [Value; 6] {
@@ -109,7 +131,7 @@ fn params(name: &Name, entry: &Entry) -> [Value; 6] {
 pub fn list(db: &mut Database) -> Result<Vec<ParkedEntry>> {
     let sql = db.connections.writer.as_mut();
     let mut list = Vec::new();
-    for ((tab, id), entry) in load(sql)? {
+    for ((tab, id), entry) in read(sql, "", &[])? {
         let Some(tracked) = db.catalog.numbered(tab) else { continue };
         let key = match meta::load(sql, tab, std::slice::from_ref(&id))?.get(&id) {
             Some(line) => line.key(&id)?,

@@ -2,7 +2,7 @@
 //! ([`crate::world`]), lets [`mod@sync_core::resolve`] decide, writes what it says. Never captured, never part of the
 //! state: what is set aside is kept with the row's line, listed in `server_sync_parked`, and comes back by itself.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use sync_core::resolve::{Name, Reason, Verdict, resolve};
 use sync_core::{ColumnId, Position, RowId, Stamp, Value, key};
@@ -20,21 +20,31 @@ use crate::tables;
 use crate::world::World;
 use crate::{identity, show};
 
-/// How often it is tried to decide about all open rows while the application holds or writes some of them.
+/// How often it is tried to decide about some open rows while the application holds or writes some of them.
 const TRIES: u32 = 8;
+
+/// Open rows that are decided about in one transaction.
+const CHUNK: usize = 256;
 
 /// Decides about all open rows. Where the application is in the way, they stay open until the next round.
 pub fn resolve_all(db: &mut Database) -> Result<()> {
-    if parked::is_empty(db.connections.writer.as_mut())? {
+    let open = parked::names(db.connections.writer.as_mut())?;
+    if open.is_empty() {
         return Ok(());
     }
     db.confirm()?;
+    open.chunks(CHUNK).try_for_each(|open| resolve_some(db, open))
+}
+
+/// Rows of another chunk can claim the same value without being shown. Then whoever is decided about later finds it shown,
+/// and has it if the claim is the earlier one: the outcome is the same as if all were decided about at once.
+fn resolve_some(db: &mut Database, open: &[Name]) -> Result<()> {
     for attempt in 0..TRIES {
         drain_pending(db, &mut sync_store::Drained::default())?;
         let catalog = &db.catalog;
         let done = db.connections.transaction(|c| {
             let (_, head) = identity::lock(c.writer.as_mut(), c.dialect.wait_for_update())?;
-            let is_done = run(c, catalog, head)?.is_some();
+            let is_done = run(c, catalog, open, head)?;
             Ok(if is_done { Ended::Commit(true) } else { Ended::Rollback(false) })
         });
         match done {
@@ -47,17 +57,15 @@ pub fn resolve_all(db: &mut Database) -> Result<()> {
     Ok(())
 }
 
-/// Decides about all open rows, within a transaction that holds the store's lock; gives the new head, and how many rows of
-/// each table are now shown otherwise than the state says. Nothing, and nothing is written, if rows that bear on them
-/// have marks.
-pub(crate) fn run(c: &mut Connections, catalog: &Catalog, head: Position) -> Result<Option<Position>> {
-    let listed = parked::load(c.writer.as_mut())?;
+/// Decides about open rows, within a transaction that holds the store's lock. Says whether that could be done: nothing is
+/// written if rows that bear on them have marks.
+pub(crate) fn run(c: &mut Connections, catalog: &Catalog, open: &[Name], head: Position) -> Result<bool> {
     let mut blocked = HashSet::new();
     loop {
-        let Some(mut plan) = Plan::make(c, catalog, &listed, &blocked)? else { return Ok(None) };
+        let Some(mut plan) = Plan::make(c, catalog, open, &blocked)? else { return Ok(false) };
         c.writer.run("SAVEPOINT server_sync_resolve")?;
         match plan.write(c)? {
-            None => return plan.record(c, head, &listed).map(Some),
+            None => return plan.record(c, open, head).map(|()| true),
             // A constraint that is not looked into here objects to a row: everything is decided again without it.
             Some(name) if blocked.insert(name.clone()) => c.writer.run("ROLLBACK TO SAVEPOINT server_sync_resolve")?,
             Some(_) => {
@@ -83,11 +91,11 @@ impl<'a> Plan<'a> {
     fn make(
         c: &mut Connections,
         catalog: &'a Catalog,
-        listed: &BTreeMap<Name, Entry>,
+        open: &[Name],
         blocked: &HashSet<Blocked>,
     ) -> Result<Option<Self>> {
         let mut world = World::new(catalog);
-        for (number, ids) in by_table(listed.keys()) {
+        for (number, ids) in parked::by_table(open) {
             world.open(c, number, &ids)?;
         }
         let blocked: HashMap<Name, String> = blocked.iter().map(|b| (b.name.clone(), b.why.clone())).collect();
@@ -254,9 +262,9 @@ impl<'a> Plan<'a> {
         Ok(None)
     }
 
-    /// Writes lines and the list; gives the new head. It moves whenever anything was written, so that nobody takes what the
+    /// Writes lines and the list. The head moves whenever anything was written, so that nobody takes what the
     /// table showed before for what it shows now.
-    fn record(&self, c: &mut Connections, head: Position, listed: &BTreeMap<Name, Entry>) -> Result<Position> {
+    fn record(&self, c: &mut Connections, open: &[Name], head: Position) -> Result<()> {
         let mut known: Vec<Numbered> = Vec::new();
         let mut published: Vec<Numbered> = Vec::new();
         for row in 0..self.wanted.len() {
@@ -267,16 +275,16 @@ impl<'a> Plan<'a> {
             }
         }
         save(c, &known)?;
-        let changed = (0..self.wanted.len()).any(|row| self.changes(row)) || !known.is_empty();
-        let mut end = publish(c, head, &mut published)?;
-        if changed && end == head {
-            end = Position { seq: head.seq + 1, token: random()? };
-            identity::advance(c.writer.as_mut(), end)?;
+        let changed = (0..self.wanted.len()).any(|row| self.changes(row)) || !known.is_empty() || !published.is_empty();
+        if changed && publish(c, head, &mut published)? == head {
+            identity::advance(c.writer.as_mut(), Position { seq: head.seq + 1, token: random()? })?;
         }
-        let entries = self.world.rows.iter().zip(&self.entries);
-        let entries = entries.filter_map(|(row, entry)| Some((row.name.clone(), entry.clone()?))).collect();
-        parked::replace(c.writer.as_mut(), listed, &entries)?;
-        Ok(end)
+        let names = self.world.rows.iter().map(|row| &row.name);
+        // Of an open row nothing may be left at all.
+        let listed = parked::of(c.writer.as_mut(), &names.clone().chain(open).cloned().collect::<Vec<_>>())?;
+        let entries =
+            names.zip(&self.entries).filter_map(|(name, entry)| Some((name.clone(), entry.clone()?))).collect();
+        parked::replace(c.writer.as_mut(), &listed, &entries)
     }
 
     /// The new line of a row, if it is another one; and whether others must hear of it: a row from before synchronisation
@@ -319,12 +327,6 @@ impl<'a> Plan<'a> {
 struct Blocked {
     name: Name,
     why: String,
-}
-
-fn by_table<'a>(names: impl Iterator<Item = &'a Name>) -> BTreeMap<u16, Vec<RowId>> {
-    let mut tables: BTreeMap<u16, Vec<RowId>> = BTreeMap::new();
-    names.for_each(|(number, id)| tables.entry(*number).or_default().push(id.clone()));
-    tables
 }
 
 /// Texts that were given out.

@@ -18,10 +18,13 @@ use crate::layout::{Tracked, powers};
 #[derive(Debug, Default)]
 pub(crate) struct Suspects {
     /// By table and place of the foreign key: rows with the values that they refer to.
-    referring: Vec<(u16, usize, Vec<(RowId, Vec<Value>)>)>,
+    referring: Vec<(u16, usize, Vec<Referring>)>,
     /// By table and place of a foreign key that leads to the row: what the row no longer has.
     released: Vec<(u16, usize, Vec<Released>)>,
 }
+
+/// A row with the values that it refers to.
+type Referring = (RowId, Vec<Value>);
 
 /// Values that a row no longer has.
 #[derive(Debug)]
@@ -74,12 +77,7 @@ impl Suspects {
 }
 
 /// The rows whose parent is not there. A parent that is stays as long as the transaction.
-fn orphans(
-    c: &mut Connections,
-    catalog: &Catalog,
-    reference: &Reference,
-    rows: &[(RowId, Vec<Value>)],
-) -> Result<Vec<RowId>> {
+fn orphans(c: &mut Connections, catalog: &Catalog, reference: &Reference, rows: &[Referring]) -> Result<Vec<RowId>> {
     let parent = catalog.named(&reference.parent);
     let mut missing: HashSet<&Vec<Value>> = rows.iter().map(|(_, values)| values).collect();
     for there in present(c, parent, reference, &missing)? {

@@ -128,7 +128,8 @@ impl<'a> World<'a> {
             }
             self.at.insert(name.clone(), self.rows.len());
             let parents = vec![None; self.constraints(name.0).references.len()];
-            self.rows.push(Known { name, key, line, shown, truth, blocked: false, is_open: false, parents });
+            let is_open = line.as_ref().is_some_and(|l| is_set_aside(l, shown.is_some()));
+            self.rows.push(Known { name, key, line, shown, truth, blocked: false, is_open, parents });
         }
         Ok(())
     }
@@ -336,6 +337,14 @@ impl<'a> World<'a> {
     }
 }
 
+/// Whether a row is not shown as its state says.
+fn is_set_aside(line: &Line, is_shown: bool) -> bool {
+    match line.state.is_live() {
+        true => line.kept != Kept::Nothing,
+        false => is_shown,
+    }
+}
+
 /// Whether a table that is not synchronised has the row that a reference leads to.
 fn is_there(c: &mut Connections, reference: &Reference, values: &[Value]) -> Result<bool> {
     let columns: Vec<String> = reference.parent_columns.iter().map(|n| format!("{}=?", c.dialect.quote(n))).collect();
@@ -354,11 +363,14 @@ fn as_key(tracked: &Tracked, reference: &Reference, values: &[Value]) -> Option<
     (key.len() == values.len()).then_some(key)
 }
 
+/// Values with the number of their group.
+type Numbered = (Vec<Value>, usize);
+
 /// Equal values of a unique key, numbered.
 #[derive(Default)]
 struct Groups {
     /// By table and columns: the values seen so far, each with the number of its group.
-    seen: HashMap<(u16, Vec<ColumnId>), Vec<(Vec<Value>, usize)>>,
+    seen: HashMap<(u16, Vec<ColumnId>), Vec<Numbered>>,
     next: usize,
 }
 

@@ -134,6 +134,17 @@ pub fn a_child_goes_with_its_parent(bench: &impl Bench) {
     network.shows("SELECT id, team, title FROM task", &["7|1|seven"]);
 }
 
+/// A row takes the place of one that is not shown: that one is in the conflict list.
+pub fn a_parked_row_is_replaced(bench: &impl Bench) {
+    let mut network = parent_against_child(bench, "INSERT INTO task (id, team, title) VALUES (7, 1, 'seven')");
+    network.app(0, "INSERT INTO task (id, team, title) VALUES (7, 2, 'another')");
+    ended(&mut network);
+    network.shows("SELECT id, team, title FROM task", &["7|2|another"]);
+    let entry = network.only_conflict(1);
+    assert_eq!((entry.table.as_str(), entry.kind.as_str()), ("task", "insert"));
+    assert_eq!(entry.losing, [Value::Int(7), Value::Int(1), Value::text("seven")]);
+}
+
 /// SET NULL: the child shows no parent, and keeps the reference.
 pub fn a_reference_is_shown_as_null(bench: &impl Bench) {
     let mut network = parent_against_child(bench, "INSERT INTO desk (id, team, place) VALUES (7, 1, 'left')");
