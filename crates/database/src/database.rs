@@ -275,7 +275,7 @@ fn republish(connections: &mut Connections, known: Identity, card: &Card) -> Res
                 known.card.site_name, known.card.site, known.card.vd, card.site_name, card.site, card.vd
             ),
         )
-        .hint("check site_number and the database's name; to start anew on a copy run `server_sync uninstall` on it first"));
+        .hint("check site_number and the database's name"));
     }
     identity::publish(connections.writer.as_mut(), card)?;
     Ok(Identity { card: card.clone(), product_version: env!("CARGO_PKG_VERSION").to_owned(), ..known })
@@ -286,7 +286,8 @@ pub(crate) fn random() -> Result<u64> {
     getrandom::u64().map_err(|e| StoreError::new(Trouble::Failure, format!("the system gives no random numbers: {e}")))
 }
 
-fn random_u128() -> Result<u128> {
+/// The same, longer.
+pub(crate) fn random_u128() -> Result<u128> {
     Ok(u128::from(random()?) << 64 | u128::from(random()?))
 }
 

@@ -107,6 +107,12 @@ pub fn publish(sql: &mut dyn Sql, card: &Card) -> Result<()> {
     sql.execute(statement, &card_params(card)).map(drop)
 }
 
+/// Becomes another store.
+pub fn replace(sql: &mut dyn Sql, source: Source) -> Result<()> {
+    let params = [Value::Bytes(source.store.0.to_be_bytes().to_vec()), Value::unsigned(source.incarnation.0)];
+    sql.execute("UPDATE server_sync_store SET store=?, incarnation=? WHERE one=1", &params).map(drop)
+}
+
 /// Takes another incarnation.
 pub fn set_incarnation(sql: &mut dyn Sql, incarnation: Incarnation) -> Result<()> {
     sql.execute("UPDATE server_sync_store SET incarnation=? WHERE one=1", &[Value::unsigned(incarnation.0)]).map(drop)

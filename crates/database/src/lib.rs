@@ -24,6 +24,7 @@ mod parked;
 mod resolve;
 mod retry;
 pub mod schema;
+pub mod seed;
 mod show;
 mod spool;
 pub mod sql;
