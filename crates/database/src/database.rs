@@ -260,9 +260,17 @@ impl Database {
 }
 
 fn first_identity(connections: &mut Connections, card: &Card) -> Result<Identity> {
-    let source = Source { store: StoreId(random_u128()?), incarnation: Incarnation(random()?) };
+    let source = new_source(connections)?;
     identity::create(connections.writer.as_mut(), source, card)?;
     identity::read(connections.writer.as_mut())?.ok_or_else(identity::not_prepared)
+}
+
+/// A store that begins now.
+pub(crate) fn new_source(c: &mut Connections) -> Result<Source> {
+    let query = format!("SELECT {}", c.dialect.now_micros());
+    let micros = Fields::of(c.writer.first(&query, &[])?.unwrap_or_default()).int()?;
+    let millis = u64::try_from(micros / 1000).unwrap_or_default();
+    Ok(Source { store: StoreId(random_u128()?), incarnation: Incarnation::at(millis, random()?) })
 }
 
 /// A database that belongs to another site is that site's, or a copy of it: never silently taken over.
@@ -286,8 +294,7 @@ pub(crate) fn random() -> Result<u64> {
     getrandom::u64().map_err(|e| StoreError::new(Trouble::Failure, format!("the system gives no random numbers: {e}")))
 }
 
-/// The same, longer.
-pub(crate) fn random_u128() -> Result<u128> {
+fn random_u128() -> Result<u128> {
     Ok(u128::from(random()?) << 64 | u128::from(random()?))
 }
 
@@ -342,7 +349,8 @@ impl Store for Database {
     }
 
     fn reincarnate(&mut self) -> Result<Source> {
-        let incarnation = Incarnation(random()?);
+        let millis = self.latest_millis()?.saturating_sub(1000);
+        let incarnation = self.identity.source.incarnation.next(millis, random()?);
         identity::set_incarnation(self.connections.writer.as_mut(), incarnation)?;
         self.identity.source.incarnation = incarnation;
         Ok(self.identity.source)

@@ -1,11 +1,11 @@
 //! A copy of another site's database becomes this site's own store. It keeps what the original knew of others, and knows of
 //! the original all that was copied, so that afterwards only what is newer is exchanged. Never touches the original.
 
-use sync_core::{Incarnation, Position, Source, StoreId, Value};
+use sync_core::{Position, Source, Value};
 use sync_store::{Result, StoreError, Trouble};
 
 use crate::catalog::Catalog;
-use crate::database::{Connections, Database, Ended, random, random_u128};
+use crate::database::{Connections, Database, Ended, new_source};
 use crate::identity::{self, Card, Identity};
 use crate::{marks, vector};
 
@@ -44,7 +44,7 @@ fn take_over(c: &mut Connections, catalog: &Catalog, known: &Identity, card: &Ca
     let (_, head) = identity::lock(c.writer.as_mut(), c.dialect.wait_for_update())?;
     forget_marks(c, catalog)?;
     remember_original(c, known.source, head)?;
-    let source = Source { store: StoreId(random_u128()?), incarnation: Incarnation(random()?) };
+    let source = new_source(c)?;
     identity::replace(c.writer.as_mut(), source)?;
     identity::publish(c.writer.as_mut(), card)
 }
