@@ -11,6 +11,7 @@ mod late;
 mod mark;
 mod names;
 mod own;
+mod pace;
 mod privileges;
 mod schema;
 mod session;
@@ -243,18 +244,8 @@ impl Dialect for MySql {
         schema::read(sql, self.flavour)
     }
 
-    fn install(
-        &self,
-        sql: &mut dyn Sql,
-        schema: &Schema,
-        table: &Table,
-        registered: &Registered,
-    ) -> Result<Vec<String>> {
-        install::install(self, sql, schema, table, registered)
-    }
-
-    fn install_cascades(&self, sql: &mut dyn Sql, schema: &Schema, registered: &[Registered]) -> Result<Vec<String>> {
-        install::install_cascades(self, sql, schema, registered)
+    fn install(&self, sql: &mut dyn Sql, schema: &Schema, tables: &[(&Table, &Registered)]) -> Result<Vec<String>> {
+        install::install(self, sql, schema, tables)
     }
 
     fn uninstall(&self, sql: &mut dyn Sql, schema: &Schema) -> Result<()> {
