@@ -45,6 +45,23 @@ pub fn a_column_added_here_then_there(bench: &impl Bench) {
     assert_eq!(network.conflicts(0), []);
 }
 
+/// A site that paused a table with one neighbour does not believe that it has what that one knows of others.
+pub fn a_paused_table_comes_from_somebody_else(bench: &impl Bench) {
+    let mut network = Network::new(bench, 3);
+    let triangle = [(0, 1), (0, 2), (1, 2)];
+    network.finish(&triangle);
+    network.app(0, "ALTER TABLE person ADD COLUMN city VARCHAR(50)");
+    network.app(1, "INSERT INTO person (id, name) VALUES (1, 'one')");
+    network.round(1, 2);
+    network.round(1, 2);
+    is_paused(&mut network, "person");
+    network.app(2, "ALTER TABLE person ADD COLUMN city VARCHAR(50)");
+    network.round(0, 2);
+    assert_eq!(network.rows(0, "SELECT name FROM person"), ["one"]);
+    network.app(1, "ALTER TABLE person ADD COLUMN city VARCHAR(50)");
+    network.finish(&triangle);
+}
+
 /// A row in a grave from before the column comes back with the column that the other side wrote.
 pub fn a_column_added_while_rows_lie_in_graves(bench: &impl Bench) {
     let mut network = Network::new(bench, 3);
