@@ -18,6 +18,7 @@ pub mod shrink;
 pub mod site;
 pub mod statements;
 pub mod tap;
+pub mod words;
 pub mod world;
 
 pub use bugs::Bug;

@@ -4,6 +4,9 @@
 //! else in its place; or the conflict list has it. And what was deleted is gone; or somebody wrote it again; or the
 //! conflict list says that the delete lost.
 //!
+//! What was written before synchronisation began has no stamp, so that a delete elsewhere cannot know that it was
+//! about another row: it is forgiven where somebody deleted that key.
+//!
 //! What a copy that was put back takes with it is forgiven as far as it cannot be known to have left the site before.
 
 use std::collections::{HashMap, HashSet};
@@ -44,9 +47,11 @@ pub fn judge(world: &mut World) -> Result<u64> {
         covered.contains(&(site, i)) && !(world.restored && fragile.contains(&(event.table, event.key.clone())))
     };
     let fates = Fates::of(&logs);
+    let before: Vec<usize> = world.sites.iter().map(|s| s.before).collect();
     for (site, log) in logs.iter().enumerate() {
         for (i, event) in log.iter().enumerate().filter(|(i, e)| is_sure(site, *i, e)) {
-            let lost = event.written.iter().find(|(column, value)| {
+            let is_old = i < before[site] && fates.deleted.contains(&(event.table, &event.key));
+            let lost = event.written.iter().filter(|_| !is_old).find(|(column, value)| {
                 let is_shown = shown(event.table, &event.key, *column).as_deref() == Some(value);
                 !is_shown
                     && !fates.removed.contains(&((event.table, &event.key, *column), value))
@@ -83,14 +88,19 @@ struct Fates<'a> {
     written: HashMap<(Place<'a>, &'a str), u32>,
     /// Those that somebody who saw them replaced.
     removed: HashSet<(Place<'a>, &'a str)>,
+    /// Rows that somebody deleted.
+    deleted: HashSet<(usize, &'a str)>,
 }
 
 impl<'a> Fates<'a> {
     fn of(logs: &'a [Vec<Event>]) -> Self {
-        let mut fates = Fates { written: HashMap::new(), removed: HashSet::new() };
+        let mut fates = Fates { written: HashMap::new(), removed: HashSet::new(), deleted: HashSet::new() };
         for event in logs.iter().flatten() {
             for (column, value) in &event.written {
                 *fates.written.entry(((event.table, &event.key, *column), value)).or_default() += 1;
+            }
+            if event.did == Did::Delete {
+                fates.deleted.insert((event.table, &event.key));
             }
             fates.removed.extend(event.removed.iter().map(|(c, v)| ((event.table, &*event.key, *c), &**v)));
         }
@@ -112,7 +122,8 @@ fn listed(entries: &[sync_store::ConflictEntry]) -> Listed {
     listed
 }
 
-fn text(value: &Value) -> String {
+/// A value as the application's log has it.
+pub fn text(value: &Value) -> String {
     match value {
         Value::Text(text) => text.clone(),
         other => other.to_string(),

@@ -59,6 +59,8 @@ pub struct Site {
     card: Card,
     number: SiteId,
     logged: usize,
+    /// So many events are from before synchronisation began here.
+    pub before: usize,
 }
 
 impl Site {
@@ -91,6 +93,7 @@ impl Site {
             card,
             number: number(index)?,
             logged: 0,
+            before: usize::MAX,
         })
     }
 
@@ -106,6 +109,7 @@ impl Site {
     /// Prepares the database; from now on the site takes part.
     pub fn join(&mut self) -> Result<()> {
         lock(&self.application).end()?;
+        self.before = lock(&self.application).log.len();
         let (store, _) = Database::prepare(self.connections()?, &self.card)?;
         self.store = Some(store);
         self.phase = Phase::Active;
@@ -126,11 +130,7 @@ impl Site {
     }
 
     /// The store over a bad line.
-    pub fn courier(
-        &mut self,
-        conduct: Conduct,
-        said: &Arc<Mutex<Vec<crate::courier::Said>>>,
-    ) -> Result<Courier<'_>> {
+    pub fn courier(&mut self, conduct: Conduct, said: &Arc<Mutex<Vec<crate::courier::Said>>>) -> Result<Courier<'_>> {
         let (application, highest) = (self.application.clone(), self.highest.clone());
         let secrets = Secrets { site: self.number, application, highest, said: said.clone() };
         Ok(Courier::new(self.store()?, conduct, secrets))

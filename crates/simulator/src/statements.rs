@@ -45,7 +45,11 @@ impl Words {
             }
             Operation::Delete { table, pick } => {
                 let place = place(table);
-                Ok(place.pick(pick)?.map(|row| format!("DELETE FROM {} WHERE {row}", place.table.name)).into_iter().collect())
+                Ok(place
+                    .pick(pick)?
+                    .map(|row| format!("DELETE FROM {} WHERE {row}", place.table.name))
+                    .into_iter()
+                    .collect())
             }
             Operation::Again { table, pick, salt } => {
                 let place = place(table);

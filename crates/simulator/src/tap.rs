@@ -78,7 +78,8 @@ impl Tap {
         while self.meanwhile.front().is_some_and(|(at, _)| *at <= number) {
             let Some((_, transaction)) = self.meanwhile.pop_front() else { break };
             let ended = lock(application).run(&transaction).map_err(|e| StoreError::new(Trouble::Failure, e.0))?;
-            self.told.push(format!("at statement {number}: {transaction:?}: {ended:?}"));
+            let spoken = lock(application).spoken().join("; ");
+            self.told.push(format!("before statement {number}, {ended:?}: {spoken}"));
         }
         Ok(())
     }

@@ -21,6 +21,7 @@ use crate::failure::{Failure, Result};
 use crate::scenario::{Fault, Manner, Scenario, Side, Step, Transaction};
 use crate::site::{Events, Phase, Site, VD, name};
 use crate::tap::lock;
+use crate::words::moved;
 use crate::{invariants, oracle};
 
 /// The sites of a scenario.
@@ -35,6 +36,7 @@ pub struct World {
     pub restored: bool,
     folder: TempDir,
     now: i64,
+    steps: usize,
     bug: Option<Bug>,
     /// Whether rows went without a mark, so that only a compare finds them.
     lost: bool,
@@ -91,7 +93,7 @@ impl World {
         let site = |i| Site::new(folder.path(), i, scenario, START, bug);
         let sites = (0..scenario.sites).map(site).collect::<Result<Vec<_>>>()?;
         let (links, trace) = (scenario.links.clone(), trace.then(Vec::new));
-        Ok(World { sites, links, trace, restored: false, folder, now: START, bug, lost: false })
+        Ok(World { sites, links, trace, restored: false, folder, now: START, steps: 0, bug, lost: false })
     }
 
     fn tell(&mut self, text: impl FnOnce() -> String) {
@@ -102,11 +104,13 @@ impl World {
 
     fn live(&mut self, scenario: &Scenario) -> Result<Counts> {
         let mut counts = Counts::default();
-        self.tell(|| format!("{} sites, links {:?}, clocks off by {:?} ms", scenario.sites, scenario.links, scenario.skews));
+        self.tell(|| {
+            format!("{} sites, links {:?}, clocks off by {:?} ms", scenario.sites, scenario.links, scenario.skews)
+        });
         self.found(scenario)?;
         for (i, step) in scenario.steps.iter().enumerate() {
             counts.rounds += u64::from(matches!(step, Step::Round { .. }));
-            self.step(step).map_err(|e| e.during(&format!("at step {}: {step:?}", i + 1)))?;
+            self.step(step).map_err(|e| e.during(&format!("at step {}: {step}", i + 1)))?;
         }
         self.settle().map_err(|e| e.during("when all was to become quiet"))?;
         invariants::check(self)?;
@@ -126,7 +130,11 @@ impl World {
                     Some(_) => {}
                 }
             }
-            self.tell(|| format!("before: {at:?} {transaction:?}"));
+            let spoken: Vec<_> = self.sites.iter().map(|s| lock(&s.application).spoken()).collect();
+            let spoken = &spoken[at.unwrap_or(0)];
+            self.tell(|| {
+                format!("before, at {}: {}", at.map_or("all".to_owned(), |i| i.to_string()), spoken.join("; "))
+            });
         }
         self.sites[..scenario.founders].iter_mut().try_for_each(Site::join)
     }
@@ -137,12 +145,15 @@ impl World {
 
     fn step(&mut self, step: &Step) -> Result<()> {
         self.set_clocks();
-        self.tell(|| format!("{step:?}"));
+        self.steps += 1;
+        let number = self.steps;
+        self.tell(|| format!("{number}. {step}"));
         match step {
             Step::Write { site, transaction } => self.write(*site, transaction),
             Step::Begin { site, transaction } => {
                 let ended = lock(&self.sites[*site].application).begin(transaction)?;
-                self.tell(|| format!("  open: {ended:?}"));
+                let spoken = lock(&self.sites[*site].application).spoken();
+                self.tell(|| format!("  open, {ended:?}: {}", spoken.join("; ")));
                 Ok(())
             }
             Step::Round { link, manner, fault, meanwhile, pieces, twice } => {
@@ -159,9 +170,18 @@ impl World {
                 Some(site) => site.join(),
                 None => Ok(()),
             },
-            Step::Reopen { site } | Step::Backup { site } | Step::Restore { site } | Step::Upgrade { site }
-            | Step::Truncate { site, .. } | Step::Retire { site } | Step::PutBack { site, .. } => {
-                if self.is_active(*site) { self.to_site(*site, step) } else { Ok(()) }
+            Step::Reopen { site }
+            | Step::Backup { site }
+            | Step::Restore { site }
+            | Step::Upgrade { site }
+            | Step::Truncate { site, .. }
+            | Step::Retire { site }
+            | Step::PutBack { site, .. } => {
+                if self.is_active(*site) {
+                    self.to_site(*site, step)
+                } else {
+                    Ok(())
+                }
             }
         }
     }
@@ -223,7 +243,12 @@ impl World {
             return Ok(());
         }
         let entry = &list[pick as usize % list.len()];
-        let told = format!("  {entry:?}: {:?}", store.restore(&entry.id).map_err(|e| e.message));
+        let (table, key, losing) = (&entry.table, &entry.key, &entry.losing);
+        let told = format!(
+            "  {} of {table} {key:?}, {losing:?}: {:?}",
+            entry.kind,
+            store.restore(&entry.id).map_err(|e| e.message)
+        );
         let after: Rows = lock(&site.application).rows()?;
         lock(&site.application).note(&before, &after);
         self.tell(|| told);
@@ -245,7 +270,9 @@ impl World {
         }
         self.sites[site].phase = Phase::Retired;
         self.links.retain(|(a, b)| *a != site && *b != site);
-        let neighbours: Vec<usize> = own.iter().map(|(a, b)| if *a == site { *b } else { *a }).collect();
+        let mut neighbours: Vec<usize> = own.iter().map(|(a, b)| if *a == site { *b } else { *a }).collect();
+        neighbours.sort_unstable();
+        neighbours.dedup();
         self.links.extend(neighbours.windows(2).map(|pair| (pair[0], pair[1])));
         self.tell(|| format!("  retired; links {own:?} are gone"));
         Ok(())
@@ -259,8 +286,8 @@ impl World {
         let outcome = self.round(plan);
         let is_excused = |e: &EngineError| plan.fault.is_some() || e.retryable || e.kind == Kind::Halt;
         let told = match &outcome {
-            Ok(report) => format!("  done: {:?}", report.by_table()),
-            Err(e) => format!("  failed: {e}"),
+            Ok(report) => format!("  {} -> {}: {}", plan.link.0, plan.link.1, moved(&report.by_table())),
+            Err(e) => format!("  {} -> {} failed: {e}", plan.link.0, plan.link.1),
         };
         self.tell(|| told);
         match outcome {
@@ -352,8 +379,12 @@ impl World {
         let ahead = self.sites.iter().map(|s| s.skew).max().unwrap_or_default().max(0);
         self.now += ahead + 60_000;
         self.sites.iter_mut().for_each(|s| s.skew = 0);
+        if self.active().count() < 2 {
+            self.sites.iter_mut().filter(|s| s.phase == Phase::Waiting).try_for_each(Site::join)?;
+        }
         self.wait(60_000 + 100_000_000)?;
         for site in self.sites.iter_mut().filter(|s| s.phase == Phase::Active) {
+            lock(&site.application).end()?;
             while lock(&site.application).upgrade()?.is_some() {}
             site.reopen()?;
         }
@@ -361,10 +392,10 @@ impl World {
         let active = self.sites.iter().filter(|s| s.phase == Phase::Active).count();
         let compares = if self.lost { active } else { 0 };
         for pass in 0..=3 * active + 3 {
-            let before = self.heads()?;
+            let before = (self.heads()?, self.knowledge()?);
             let manner = if pass < compares { Manner::Init } else { Manner::Plain };
             self.pass(manner)?;
-            if pass >= compares && self.heads()? == before {
+            if pass >= compares && (self.heads()?, self.knowledge()?) == before {
                 return Ok(());
             }
         }
@@ -376,7 +407,7 @@ impl World {
         let mut quiet = true;
         for link in self.links.clone() {
             let report = self.round(&Plan::plain(link, manner))?;
-            self.tell(|| format!("round {link:?}: {:?}", report.by_table()));
+            self.tell(|| format!("  {} -> {}: {}", link.0, link.1, moved(&report.by_table())));
             if !report.paused.is_empty() {
                 return Err(Failure::new(format!("a table waits: {:?}", report.paused)));
             }
