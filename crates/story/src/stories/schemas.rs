@@ -62,6 +62,25 @@ pub fn a_paused_table_comes_from_somebody_else(bench: &impl Bench) {
     network.finish(&triangle);
 }
 
+/// One site notices that a delete lost before a column is added, another one after it: the entry is the same.
+pub fn a_column_added_between_two_who_notice(bench: &impl Bench) {
+    let mut network = Network::new(bench, 4);
+    let chain = [(0, 1), (1, 2), (2, 3)];
+    network.app(0, "INSERT INTO person (id, name, age) VALUES (1, 'one', 1)");
+    network.settle(&chain);
+    network.app(0, "DELETE FROM person WHERE id=1");
+    network.round(0, 1);
+    network.later(3, "UPDATE person SET age=2 WHERE id=1");
+    network.round(2, 3);
+    // 3 and a copy of what 1 knows meet at two places, before and after the upgrade.
+    network.round(0, 3);
+    network.everywhere("ALTER TABLE person ADD COLUMN city VARCHAR(50)");
+    network.round(1, 2);
+    network.settle(&chain);
+    network.assert_same();
+    network.only_conflict(0);
+}
+
 /// A row in a grave from before the column comes back with the column that the other side wrote.
 pub fn a_column_added_while_rows_lie_in_graves(bench: &impl Bench) {
     let mut network = Network::new(bench, 3);
