@@ -1,6 +1,6 @@
 //! What a store contains of every store's history, as one vector. Pure; where it is kept is the store's business.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// The lasting identity of a store, drawn at random when it is made.
@@ -119,20 +119,23 @@ impl Knowledge {
     /// Takes the maximum with all that another store contained when the stream began that has now been received
     /// whole. Entries about `own` are of no use here and are left out.
     ///
-    /// A table that the other holds is contained here only as far as one of the two had it.
-    pub fn adopt(&mut self, other: &Knowledge, own: Source) {
+    /// A table that the other holds is contained here only as far as one of the two had it; one that was withheld from the
+    /// stream only as far as it was, whosever rows they are: what the other has of them did not come.
+    pub fn adopt(&mut self, other: &Knowledge, own: Source, withheld: &[String]) {
         let mine = self.clone();
         for (source, position) in other.positions().filter(|(s, _)| *s != own) {
             self.advance(source, position);
-            self.adopt_held(&mine, other, source);
+            self.adopt_held(&mine, other, source, withheld);
         }
     }
 
-    fn adopt_held(&mut self, mine: &Knowledge, other: &Knowledge, source: Source) {
+    fn adopt_held(&mut self, mine: &Knowledge, other: &Knowledge, source: Source, withheld: &[String]) {
         let general = self.position(source).unwrap_or_default().seq;
-        let tables: Vec<String> = mine.held(source).chain(other.held(source)).map(|(t, _)| t.to_owned()).collect();
+        let held = mine.held(source).chain(other.held(source)).map(|(t, _)| t.to_owned());
+        let tables: BTreeSet<String> = held.chain(withheld.iter().cloned()).collect();
         for table in tables {
-            let seq = mine.table_seq(source, &table).max(other.table_seq(source, &table));
+            let (own, theirs) = (mine.table_seq(source, &table), other.table_seq(source, &table));
+            let seq = if withheld.contains(&table) { own } else { own.max(theirs) };
             self.release(source, &table);
             if seq < general {
                 self.hold(source, &table, seq);

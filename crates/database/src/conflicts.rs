@@ -64,7 +64,9 @@ pub(crate) fn note(c: &mut Connections, catalog: &Catalog, entries: &[ConflictEn
 fn entry(tracked: &Tracked, key: &[Value], conflict: &Conflict) -> ConflictEntry {
     let columns = match conflict.kind {
         ConflictKind::Cell(id) => vec![tracked.name_of(id).to_owned()],
-        _ => by_name(tracked).into_iter().map(|(name, _)| name.to_owned()).collect(),
+        // Nothing is kept of a delete, and whoever notices it may have another version of the table.
+        ConflictKind::DeleteLost => Vec::new(),
+        _ => column_names(tracked),
     };
     let whole = |values: &[Value]| match conflict.kind {
         ConflictKind::Cell(_) => values.to_vec(),
@@ -97,6 +99,10 @@ fn by_name(tracked: &Tracked) -> Vec<(&str, ColumnId)> {
     let mut columns: Vec<(&str, ColumnId)> = tracked.ids.iter().map(|id| (tracked.name_of(*id), *id)).collect();
     columns.sort_unstable();
     columns
+}
+
+fn column_names(tracked: &Tracked) -> Vec<String> {
+    by_name(tracked).into_iter().map(|(name, _)| name.to_owned()).collect()
 }
 
 fn value_of(values: &[Value], id: ColumnId) -> Value {
@@ -151,6 +157,9 @@ pub fn list(db: &mut Database) -> Result<Vec<ConflictEntry>> {
     let rows = db.connections.writer.all(&query, &[])?;
     let mut list = rows.into_iter().map(parse).collect::<Result<Vec<_>>>()?;
     for entry in list.iter_mut().filter(|e| e.column.is_none()) {
+        if let (true, Some(tracked)) = (entry.columns.is_empty(), db.catalog.named(&entry.table)) {
+            entry.columns = column_names(tracked);
+        }
         entry.winning = shown_now(db, entry)?;
     }
     Ok(list)

@@ -75,7 +75,13 @@ impl Faults<'_> {
 }
 
 /// Rounds over one link, with stores of its own, until the load is over.
-fn keep_in_step(servers: &[Server], database: &str, (master, slave): (usize, usize), cut: &AtomicBool, over: &AtomicBool) {
+fn keep_in_step(
+    servers: &[Server],
+    database: &str,
+    (master, slave): (usize, usize),
+    cut: &AtomicBool,
+    over: &AtomicBool,
+) {
     let open = |site: usize| try_open(&servers[site], database, NAMES[site], site as u64 + 1);
     let stops = || over.load(Ordering::Relaxed);
     while !stops() {
@@ -157,8 +163,7 @@ fn story(servers: &[Server], name: &'static str, seed: u64) {
         create_load_tables(server, name).unwrap();
     }
     fill_load_tables(&servers[0], name, ACCOUNTS).unwrap();
-    let mut sites: Vec<Site> =
-        (0..5).map(|i| Site::prepare(&servers[i], name, NAMES[i], i as u64 + 1)).collect();
+    let mut sites: Vec<Site> = (0..5).map(|i| Site::prepare(&servers[i], name, NAMES[i], i as u64 + 1)).collect();
     settle(&mut sites, &links);
     let initial = dump(&mut sites[0].app(), name).unwrap();
     let reports = under_load(servers, name, &links, seed);
@@ -171,7 +176,8 @@ fn story(servers: &[Server], name: &'static str, seed: u64) {
         assert_eq!(list(site), conflicts, "{} in a {name}", site.name);
     }
     for site in &sites {
-        let orphans = site.one("SELECT COUNT(*) FROM load_child c LEFT JOIN load_account a ON a.id=c.account_id WHERE a.id IS NULL");
+        let orphans = site
+            .one("SELECT COUNT(*) FROM load_child c LEFT JOIN load_account a ON a.id=c.account_id WHERE a.id IS NULL");
         assert_eq!(orphans, "0", "{} in a {name}", site.name);
     }
     println!("{name}: {} commits, {} conflicts, {:?}", total(&reports), conflicts.len(), started.elapsed());

@@ -146,7 +146,8 @@ impl Completed {
         for (table, seq) in &self.held {
             after.hold(self.sender, table, *seq);
         }
-        after.adopt(&self.knowledge, own);
+        let withheld: Vec<String> = self.held.iter().map(|(table, _)| table.clone()).collect();
+        after.adopt(&self.knowledge, own, &withheld);
         after
     }
 }

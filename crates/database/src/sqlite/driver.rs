@@ -70,6 +70,12 @@ impl SqliteDriver {
         &self.path
     }
 
+    /// The connection itself, for the simulator alone: it gives it a clock of its own.
+    #[doc(hidden)]
+    pub fn connection(&self) -> &Connection {
+        &self.conn
+    }
+
     /// How the database keeps its journal: `wal`, `delete`, …
     pub fn journal_mode(&self) -> Result<String> {
         self.conn.pragma_query_value(None, "journal_mode", |row| row.get(0)).map_err(|e| self.fault(&e))

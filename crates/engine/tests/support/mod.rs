@@ -119,7 +119,9 @@ pub fn try_open(server: &Server, database: &str, name: &str, number: u64) -> syn
         site_name: name.to_owned(),
         vd: "crm".to_owned(),
         vd_version: "6.2".to_owned(),
-        role: Role::Slave(SlaveSettings { masters: ["geneva", "lyon", "bern", "basel", "turin"].map(str::to_owned).to_vec() }),
+        role: Role::Slave(SlaveSettings {
+            masters: ["geneva", "lyon", "bern", "basel", "turin"].map(str::to_owned).to_vec(),
+        }),
         excluded: Vec::new(),
     };
     Ok(Database::prepare(connect(&address(server, database))?, &card)?.0)

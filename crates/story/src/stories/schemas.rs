@@ -45,6 +45,42 @@ pub fn a_column_added_here_then_there(bench: &impl Bench) {
     assert_eq!(network.conflicts(0), []);
 }
 
+/// A site that paused a table with one neighbour does not believe that it has what that one knows of others.
+pub fn a_paused_table_comes_from_somebody_else(bench: &impl Bench) {
+    let mut network = Network::new(bench, 3);
+    let triangle = [(0, 1), (0, 2), (1, 2)];
+    network.finish(&triangle);
+    network.app(0, "ALTER TABLE person ADD COLUMN city VARCHAR(50)");
+    network.app(1, "INSERT INTO person (id, name) VALUES (1, 'one')");
+    network.round(1, 2);
+    network.round(1, 2);
+    is_paused(&mut network, "person");
+    network.app(2, "ALTER TABLE person ADD COLUMN city VARCHAR(50)");
+    network.round(0, 2);
+    assert_eq!(network.rows(0, "SELECT name FROM person"), ["one"]);
+    network.app(1, "ALTER TABLE person ADD COLUMN city VARCHAR(50)");
+    network.finish(&triangle);
+}
+
+/// One site notices that a delete lost before a column is added, another one after it: the entry is the same.
+pub fn a_column_added_between_two_who_notice(bench: &impl Bench) {
+    let mut network = Network::new(bench, 4);
+    let chain = [(0, 1), (1, 2), (2, 3)];
+    network.app(0, "INSERT INTO person (id, name, age) VALUES (1, 'one', 1)");
+    network.settle(&chain);
+    network.app(0, "DELETE FROM person WHERE id=1");
+    network.round(0, 1);
+    network.later(3, "UPDATE person SET age=2 WHERE id=1");
+    network.round(2, 3);
+    // 3 and a copy of what 1 knows meet at two places, before and after the upgrade.
+    network.round(0, 3);
+    network.everywhere("ALTER TABLE person ADD COLUMN city VARCHAR(50)");
+    network.round(1, 2);
+    network.settle(&chain);
+    network.assert_same();
+    network.only_conflict(0);
+}
+
 /// A row in a grave from before the column comes back with the column that the other side wrote.
 pub fn a_column_added_while_rows_lie_in_graves(bench: &impl Bench) {
     let mut network = Network::new(bench, 3);
