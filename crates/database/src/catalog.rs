@@ -150,7 +150,8 @@ impl Renewal<'_> {
             if status == TableStatus::Synchronised {
                 tracked.push(self.track(sql, table, &known)?);
             }
-            infos.push(TableInfo { name: table.name.clone(), fingerprint, definition, status });
+            let key = table.key_columns().map(|c| c.definition.clone()).collect();
+            infos.push(TableInfo { name: table.name.clone(), fingerprint, definition, key, status });
         }
         let registered: Vec<Registered> = tracked.iter().map(|t| t.registered.clone()).collect();
         self.notes.extend(self.dialect.install_cascades(sql, self.schema, &registered)?);

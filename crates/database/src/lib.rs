@@ -11,6 +11,7 @@ mod changes;
 mod conflicts;
 mod database;
 pub mod dialect;
+mod digest;
 mod drain;
 pub mod identity;
 mod large;

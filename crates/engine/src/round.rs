@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use sync_core::digest::Order;
 use sync_core::{Knowledge, Position, Source};
 use sync_store::{Applied, Batch, Completed, Description, Greeting, Mode, Outline, Since, Store};
 
 use crate::brake::{self, Brake};
-use crate::contact;
+use crate::compare::{Reach, Reaches, Stores};
+use crate::contact::{self, Settling};
 use crate::error::{EngineError, Kind, Result};
 use crate::handshake::{self, Agreement, Expectation};
 use crate::report::{Direction, Event, RoundReport, Watch};
@@ -74,6 +76,17 @@ impl<'a> Parties<'a> {
         }
     }
 
+    /// Both, for a compare.
+    pub fn pair(&mut self) -> Stores<'_> {
+        Stores { master: self.master, slave: self.slave }
+    }
+
+    /// In what order a table's rows can be compared: by key, if both sides sort it alike.
+    pub fn order(&self, table: &str) -> Order {
+        let key = |about: &Description| about.tables.iter().find(|t| t.name == table).map(|t| t.key.clone());
+        if key(&self.about.master) == key(&self.about.slave) { Order::Keys } else { Order::Buckets }
+    }
+
     pub fn sender(&self, direction: Direction) -> &Description {
         self.about.sender(direction)
     }
@@ -134,13 +147,15 @@ fn exchange(parties: &mut Parties, options: &Options, report: &mut RoundReport, 
     let push = greet(parties, Direction::Push, &knowledge.slave)?;
     let strangers = pull.is_none() || push.is_none();
     report.compared = strangers || options.init;
+    let reaches = reaches(parties, &knowledge, (pull, push));
+    let settling = Settling { strangers, all: strangers || options.init, reaches };
     if strangers || options.init {
         watch.event(Event::FirstContact);
-        contact::meet(parties, options, strangers, report, watch)?;
+        contact::meet(parties, options, &settling, report, watch)?;
     } else {
         let doubted = doubted(parties, &knowledge);
         report.compared = !doubted.is_empty();
-        contact::compare(parties, options, &doubted, true, report, watch)?;
+        contact::compare(parties, options, &doubted, &Settling { strangers: true, ..settling }, report, watch)?;
     }
     if report.compared && parties.mode == Mode::Write {
         parties.master.compared(&parties.agreement.tables)?;
@@ -172,6 +187,20 @@ fn greet(parties: &mut Parties, direction: Direction, receiver_knows: &Knowledge
         }
     }
     Err(EngineError::new(Kind::Failure, "a store does not recognise its own new history"))
+}
+
+/// What the streams that follow will bring, which begin at these positions.
+fn reaches(
+    parties: &Parties,
+    knowledge: &Sides<Knowledge>,
+    (pull, push): (Option<Position>, Option<Position>),
+) -> Reaches {
+    let (master, slave) = (parties.about.master.source, parties.about.slave.source);
+    let held = |k: &Knowledge, source| k.held(source).map(|(t, seq)| (t.to_owned(), seq)).collect();
+    Reaches {
+        master: Reach { peer: slave, position: push.unwrap_or_default(), held: held(&knowledge.slave, master) },
+        slave: Reach { peer: master, position: pull.unwrap_or_default(), held: held(&knowledge.master, slave) },
+    }
 }
 
 fn set_source(parties: &mut Parties, direction: Direction, source: Source) {
