@@ -16,7 +16,7 @@ pub use ask::Stores;
 use ask::{Questions, mixed, paired};
 use join::{Join, KeyReader, Keys};
 use sync_core::digest::{Node, Order, RowHash, Span, differing};
-use sync_core::{Position, Source, Value, key};
+use sync_core::{Knowledge, Position, Source, Value, key};
 use sync_store::{Answer, Candidates, Question, Scope, Standing, StoreError};
 pub use traffic::Traffic;
 
@@ -52,6 +52,25 @@ pub struct Reaches {
     pub master: Reach,
     /// From the slave to the master.
     pub slave: Reach,
+}
+
+impl Reaches {
+    /// By what each side says of itself and of what it contains.
+    pub fn of(master: (Source, &Knowledge), slave: (Source, &Knowledge)) -> Self {
+        let reach = |(own, _): (Source, &Knowledge), (peer, knows): (Source, &Knowledge)| Reach {
+            peer,
+            position: knows.position(own).unwrap_or_default(),
+            held: knows.held(own).map(|(table, seq)| (table.to_owned(), seq)).collect(),
+        };
+        Reaches { master: reach(master, slave), slave: reach(slave, master) }
+    }
+
+    /// With where the streams really begin, the master's first.
+    pub(crate) fn from(mut self, (master, slave): (Option<Position>, Option<Position>)) -> Self {
+        self.master.position = master.unwrap_or_default();
+        self.slave.position = slave.unwrap_or_default();
+        self
+    }
 }
 
 /// What was found in one table.

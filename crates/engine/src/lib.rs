@@ -21,6 +21,7 @@ pub mod state;
 pub mod survey;
 mod transfer;
 pub mod upkeep;
+pub mod verify;
 
 pub use error::{EngineError, Kind, Result};
 pub use link::{Flags, run_link};

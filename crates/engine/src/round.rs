@@ -7,7 +7,7 @@ use sync_core::{Knowledge, Position, Source};
 use sync_store::{Applied, Batch, Completed, Description, Greeting, Mode, Outline, Since, Store};
 
 use crate::brake::{self, Brake};
-use crate::compare::{Reach, Reaches, Stores};
+use crate::compare::{Reaches, Stores};
 use crate::contact::{self, Settling};
 use crate::error::{EngineError, Kind, Result};
 use crate::handshake::{self, Agreement, Expectation};
@@ -81,10 +81,8 @@ impl<'a> Parties<'a> {
         Stores { master: self.master, slave: self.slave }
     }
 
-    /// In what order a table's rows can be compared: by key, if both sides sort it alike.
     pub fn order(&self, table: &str) -> Order {
-        let key = |about: &Description| about.tables.iter().find(|t| t.name == table).map(|t| t.key.clone());
-        if key(&self.about.master) == key(&self.about.slave) { Order::Keys } else { Order::Buckets }
+        order(&self.about.master, &self.about.slave, table)
     }
 
     pub fn sender(&self, direction: Direction) -> &Description {
@@ -122,6 +120,12 @@ pub fn round(
     Ok(report)
 }
 
+/// In what order a table's rows can be compared: by key, if both sides sort it alike.
+pub(crate) fn order(master: &Description, slave: &Description, table: &str) -> Order {
+    let key = |about: &Description| about.tables.iter().find(|t| t.name == table).map(|t| t.key.clone());
+    if key(master) == key(slave) { Order::Keys } else { Order::Buckets }
+}
+
 /// Says whether marks were left.
 fn drain(store: &mut dyn Store, report: &mut RoundReport, watch: &mut dyn Watch) -> Result<bool> {
     let drained = store.drain()?;
@@ -147,7 +151,8 @@ fn exchange(parties: &mut Parties, options: &Options, report: &mut RoundReport, 
     let push = greet(parties, Direction::Push, &knowledge.slave)?;
     let strangers = pull.is_none() || push.is_none();
     report.compared = strangers || options.init;
-    let reaches = reaches(parties, &knowledge, (pull, push));
+    let (master, slave) = (parties.about.master.source, parties.about.slave.source);
+    let reaches = Reaches::of((master, &knowledge.master), (slave, &knowledge.slave)).from((push, pull));
     let settling = Settling { strangers, all: strangers || options.init, reaches };
     if strangers || options.init {
         watch.event(Event::FirstContact);
@@ -187,20 +192,6 @@ fn greet(parties: &mut Parties, direction: Direction, receiver_knows: &Knowledge
         }
     }
     Err(EngineError::new(Kind::Failure, "a store does not recognise its own new history"))
-}
-
-/// What the streams that follow will bring, which begin at these positions.
-fn reaches(
-    parties: &Parties,
-    knowledge: &Sides<Knowledge>,
-    (pull, push): (Option<Position>, Option<Position>),
-) -> Reaches {
-    let (master, slave) = (parties.about.master.source, parties.about.slave.source);
-    let held = |k: &Knowledge, source| k.held(source).map(|(t, seq)| (t.to_owned(), seq)).collect();
-    Reaches {
-        master: Reach { peer: slave, position: push.unwrap_or_default(), held: held(&knowledge.slave, master) },
-        slave: Reach { peer: master, position: pull.unwrap_or_default(), held: held(&knowledge.master, slave) },
-    }
 }
 
 fn set_source(parties: &mut Parties, direction: Direction, source: Source) {
