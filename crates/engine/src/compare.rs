@@ -301,6 +301,24 @@ pub struct Differences {
     pub on_the_way: Vec<Vec<Value>>,
 }
 
+impl Differences {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.differing.is_empty() && self.only_master.is_empty() && self.only_slave.is_empty()
+    }
+
+    /// Adds others.
+    pub fn add(&mut self, other: Differences) {
+        self.differing.extend(other.differing);
+        self.only_master.extend(other.only_master);
+        self.only_slave.extend(other.only_slave);
+        self.on_the_way.extend(other.on_the_way);
+        for (own, others) in self.unmarked.iter_mut().zip(other.unmarked) {
+            own.extend(others);
+        }
+    }
+}
+
 /// Rows that are looked at again at a time.
 const CHUNK: u64 = 1024;
 

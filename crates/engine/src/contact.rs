@@ -11,13 +11,14 @@ use std::collections::{HashMap, HashSet};
 use sync_core::{ColumnId, Row, RowState, Value};
 use sync_store::{Batch, Change, Mode, Restamp, Scope};
 
-use crate::compare::{self, Differences, Found, Reaches, Traffic};
+use crate::compare::{self, Differences, Reaches, Traffic};
 use crate::error::Result;
 use crate::report::{Direction, Event, RoundReport, Watch};
 use crate::round::{Options, Parties};
 use crate::transfer::pump;
 
 /// Which differences are settled, and how.
+#[derive(Clone)]
 pub(crate) struct Settling {
     /// What each side had before synchronisation began has never been compared.
     pub strangers: bool,
@@ -85,30 +86,31 @@ pub(crate) fn compare(
     let scopes: Vec<Scope> = tables.iter().map(|t| Scope::whole(t, parties.order(t))).collect();
     let mut traffic = Traffic::default();
     let found = compare::find(&mut parties.pair(), scopes, &mut traffic, watch)?;
-    found.into_iter().try_for_each(|found| settle(parties, options, found, settling, &mut traffic, report))
-}
-
-/// Settles what was found in one table.
-fn settle(
-    parties: &mut Parties,
-    options: &Options,
-    found: Found,
-    settling: &Settling,
-    traffic: &mut Traffic,
-    report: &mut RoundReport,
-) -> Result<()> {
-    let table = found.table.clone();
-    let mut review = found.review()?;
-    while let Some(differences) = review.next(&mut parties.pair(), &settling.reaches, traffic)? {
-        let differences = settling.wanted(differences);
-        Work { parties, options, table: &table, strangers: settling.strangers, report }.settle(&differences)?;
+    for found in found {
+        let table = found.table.clone();
+        let mut review = found.review()?;
+        while let Some(differences) = review.next(&mut parties.pair(), &settling.reaches, &mut traffic)? {
+            settle(parties, options, &table, settling, report, &settling.wanted(differences))?;
+        }
     }
     Ok(())
 }
 
+/// Settles what differs in one table.
+pub(crate) fn settle(
+    parties: &mut Parties,
+    options: &Options,
+    table: &str,
+    settling: &Settling,
+    report: &mut RoundReport,
+    differences: &Differences,
+) -> Result<()> {
+    Work { parties, options, table, strangers: settling.strangers, report }.settle(differences)
+}
+
 impl Settling {
     /// Without what streams will settle.
-    fn wanted(&self, mut differences: Differences) -> Differences {
+    pub fn wanted(&self, mut differences: Differences) -> Differences {
         let travelling: HashSet<Vec<Value>> = std::mem::take(&mut differences.on_the_way).into_iter().collect();
         let waits = |key: &Vec<Value>| !travelling.contains(key);
         if !self.strangers {

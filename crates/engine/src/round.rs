@@ -12,6 +12,7 @@ use crate::contact::{self, Settling};
 use crate::error::{EngineError, Kind, Result};
 use crate::handshake::{self, Agreement, Expectation};
 use crate::report::{Direction, Event, RoundReport, Watch};
+use crate::scrub::Scrub;
 use crate::transfer::{Horizon, pump};
 
 /// How a round is to be done.
@@ -101,6 +102,20 @@ pub fn round(
     options: &Options,
     watch: &mut dyn Watch,
 ) -> Result<RoundReport> {
+    round_scrubbing(master, slave, options, None, watch)
+}
+
+/// The same, with the next slice of a scrub.
+///
+/// # Errors
+/// As [`round`].
+pub fn round_scrubbing(
+    master: &mut dyn Store,
+    slave: &mut dyn Store,
+    options: &Options,
+    scrub: Option<&mut Scrub>,
+    watch: &mut dyn Watch,
+) -> Result<RoundReport> {
     let started = Instant::now();
     let mut report = RoundReport { dry_run: options.dry_run, ..RoundReport::default() };
     let left = Sides { master: drain(master, &mut report, watch)?, slave: drain(slave, &mut report, watch)? };
@@ -115,7 +130,7 @@ pub fn round(
     let horizon = Horizon::new(latest, options.expected.max_clock_difference);
     let mode = if options.dry_run { Mode::Preview } else { Mode::Write };
     let mut parties = Parties { master, slave, agreement, about, horizon, mode, left };
-    exchange(&mut parties, options, &mut report, watch)?;
+    exchange(&mut parties, options, scrub, &mut report, watch)?;
     report.millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(report)
 }
@@ -145,7 +160,13 @@ fn introduce(report: &mut RoundReport, about: &Sides<Description>, agreement: &A
     }
 }
 
-fn exchange(parties: &mut Parties, options: &Options, report: &mut RoundReport, watch: &mut dyn Watch) -> Result<()> {
+fn exchange(
+    parties: &mut Parties,
+    options: &Options,
+    scrub: Option<&mut Scrub>,
+    report: &mut RoundReport,
+    watch: &mut dyn Watch,
+) -> Result<()> {
     let knowledge = Sides { master: parties.master.knowledge()?, slave: parties.slave.knowledge()? };
     let pull = greet(parties, Direction::Pull, &knowledge.master)?;
     let push = greet(parties, Direction::Push, &knowledge.slave)?;
@@ -160,7 +181,10 @@ fn exchange(parties: &mut Parties, options: &Options, report: &mut RoundReport, 
     } else {
         let doubted = doubted(parties, &knowledge);
         report.compared = !doubted.is_empty();
-        contact::compare(parties, options, &doubted, &Settling { strangers: true, ..settling }, report, watch)?;
+        contact::compare(parties, options, &doubted, &Settling { strangers: true, ..settling.clone() }, report, watch)?;
+        if let Some(scrub) = scrub {
+            scrub.run(parties, options, &settling, report, watch)?;
+        }
     }
     if report.compared && parties.mode == Mode::Write {
         parties.master.compared(&parties.agreement.tables)?;
