@@ -156,7 +156,8 @@ impl Renewal<'_> {
             if status == TableStatus::Synchronised {
                 found.push(self.register(sql, table, &known)?);
             }
-            infos.push(TableInfo { name: table.name.clone(), fingerprint, definition, status });
+            let key = table.key_columns().map(|c| c.definition.clone()).collect();
+            infos.push(TableInfo { name: table.name.clone(), fingerprint, definition, key, status });
         }
         let all: Vec<(&Table, &Registered)> = found.iter().map(|f| (f.table, &f.registration.registered)).collect();
         self.notes.extend(self.dialect.install(sql, self.schema, &all)?);

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use sync_core::{Incarnation, Knowledge, Position, Source, StoreId, Value};
 use sync_store::{
-    Applied, Batch, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline, ParkedEntry, Restamp,
-    Result, Since, Sink, Store, StoreError, TableStatus, Trouble,
+    Answers, Applied, Batch, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline, ParkedEntry,
+    Question, Restamp, Result, Since, Sink, Store, StoreError, TableStatus, Trouble,
 };
 
 use crate::catalog::Catalog;
@@ -14,7 +14,7 @@ use crate::dialect::Dialect;
 use crate::identity::{self, Card, Identity};
 use crate::sql::{Fields, Sql};
 use crate::vigil::Vigil;
-use crate::{apply, backlog, changes, conflicts, drain, parked, tables, vector};
+use crate::{apply, backlog, changes, conflicts, digest, drain, parked, tables, vector};
 
 /// The version of the exchange.
 pub const PROTOCOL: u32 = 1;
@@ -121,6 +121,8 @@ pub struct Database {
     pub(crate) backlog: Vec<u16>,
     /// With more marks than this a table is left for the stream.
     pub(crate) backlog_from: usize,
+    /// What a full compare read last.
+    pub(crate) leaves: digest::Leaves,
 }
 
 impl Database {
@@ -137,6 +139,7 @@ impl Database {
             suspects,
             backlog,
             backlog_from,
+            leaves: digest::Leaves::new(),
         }
     }
 
@@ -377,6 +380,11 @@ impl Store for Database {
     fn scan(&mut self, table: &str, sink: &mut Sink) -> Result<()> {
         self.confirm()?;
         changes::scan(self, table, sink)
+    }
+
+    fn digest(&mut self, question: &Question, answers: &mut Answers) -> Result<()> {
+        self.confirm()?;
+        digest::answer(self, question, answers)
     }
 
     fn rows(&mut self, table: &str, keys: &[Vec<Value>]) -> Result<(Batch, usize)> {

@@ -139,6 +139,9 @@ pub trait Dialect: Send + Sync {
     /// The conflict list as a synchronised table.
     fn conflict_table(&self) -> Table;
 
+    /// A query for how many rows a table has, roughly but at once.
+    fn count_roughly(&self, table: &str) -> String;
+
     /// At most this many `?` in one statement.
     fn max_params(&self) -> usize;
 

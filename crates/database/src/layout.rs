@@ -201,6 +201,25 @@ impl Tracked {
         format!("SELECT {list} FROM {table} {condition} ORDER BY {list} LIMIT {limit}")
     }
 
+    /// SELECT of these columns of up to `limit` rows in key order; the bounds say whether only those behind a key, and
+    /// whether only those up to a key.
+    pub fn select_range(
+        &self,
+        dialect: &dyn Dialect,
+        ids: &[ColumnId],
+        (after, upto): (bool, bool),
+        limit: usize,
+    ) -> String {
+        let keys: Vec<String> = self.key_names(dialect).collect();
+        let places = self.places(dialect, keys.clone());
+        let conditions: Vec<String> =
+            [after.then(|| following(&places)), upto.then(|| leading_to(&places))].into_iter().flatten().collect();
+        let condition =
+            if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
+        let (columns, table) = (self.columns(dialect, ids), dialect.by_key(&self.table));
+        format!("SELECT {columns} FROM {table}{condition} ORDER BY {} LIMIT {limit}", keys.join(", "))
+    }
+
     /// The parameters that [`Tracked::select_keys`] wants for the key to follow.
     pub fn following_params(&self, dialect: &dyn Dialect, key: &[Value]) -> Vec<Value> {
         let key: Vec<Value> =
@@ -409,6 +428,17 @@ fn following(keys: &[(String, String)]) -> String {
         [(last, place)] => format!("{last} > {place}"),
         [(first, place), rest @ ..] => {
             format!("({first} >= {place} AND ({first} > {place} OR {}))", following(rest))
+        }
+    }
+}
+
+/// The rows up to a key: `a <= ?`, or `a <= ? AND (a < ? OR (b <= ?))`.
+fn leading_to(keys: &[(String, String)]) -> String {
+    match keys {
+        [] => "1=1".to_owned(),
+        [(last, place)] => format!("{last} <= {place}"),
+        [(first, place), rest @ ..] => {
+            format!("({first} <= {place} AND ({first} < {place} OR {}))", leading_to(rest))
         }
     }
 }

@@ -12,6 +12,7 @@ mod conflicts;
 pub mod constraints;
 mod database;
 pub mod dialect;
+mod digest;
 mod drain;
 pub mod identity;
 pub mod kept;

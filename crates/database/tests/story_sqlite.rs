@@ -140,6 +140,12 @@ impl BenchSite for Site {
         result.unwrap_or_else(|e| panic!("{}: {sql:.300}: {e}", self.card.site_name));
     }
 
+    fn behind(&mut self, sql: &str) {
+        let connection = self.connection();
+        connection.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false).unwrap();
+        connection.execute_batch(sql).unwrap_or_else(|e| panic!("{}: {sql:.300}: {e}", self.card.site_name));
+    }
+
     fn rows(&mut self, sql: &str) -> Vec<String> {
         self.lines(sql, plain, "|")
     }

@@ -2,6 +2,7 @@
 
 mod added;
 mod cascade;
+mod cells;
 mod definition;
 mod driver;
 mod errors;
@@ -226,6 +227,13 @@ impl Dialect for MySql {
 
     fn conflict_table(&self) -> Table {
         own::conflict_table()
+    }
+
+    fn count_roughly(&self, table: &str) -> String {
+        let name = table.replace('\\', "\\\\").replace('\'', "''");
+        format!(
+            "SELECT TABLE_ROWS FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = '{name}'"
+        )
     }
 
     fn max_params(&self) -> usize {

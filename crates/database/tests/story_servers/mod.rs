@@ -136,6 +136,12 @@ impl BenchSite for Site {
         self.app.query_drop(sql).unwrap_or_else(|e| panic!("{}: {sql:.300}: {e}", self.card.site_name));
     }
 
+    fn behind(&mut self, sql: &str) {
+        self.app("SET @server_sync_applying = 1");
+        self.app(sql);
+        self.app("SET @server_sync_applying = NULL");
+    }
+
     fn rows(&mut self, sql: &str) -> Vec<String> {
         let rows: Vec<mysql::Row> = self.app.query(sql).unwrap_or_else(|e| panic!("{sql}: {e}"));
         let text = |v: mysql::Value| match v {
