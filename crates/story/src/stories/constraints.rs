@@ -22,7 +22,8 @@ fn collided<B: Bench>(bench: &B) -> Network<B::Site> {
 }
 
 fn ended(network: &mut Network<impl BenchSite>) {
-    network.finish(&RING);
+    let links = if network.sites.len() == RING.len() { &RING[..] } else { &PAIR };
+    network.finish(links);
     assert!(network.sites.iter_mut().all(|s| s.parked() == 0));
 }
 
