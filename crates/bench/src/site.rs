@@ -50,7 +50,7 @@ impl Site {
             vd: DATABASE.to_owned(),
             vd_version: "1".to_owned(),
             role: Role::Slave(SlaveSettings { masters: vec![MASTER.0.to_owned()] }),
-            excluded: Vec::new(),
+            rules: sync_database::Rules::default(),
         };
         let (connections, times) = connections(address)?;
         Ok(Site { store: Database::prepare(connections, &card)?.0, times })

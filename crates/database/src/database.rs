@@ -164,7 +164,7 @@ impl Database {
         let known = identity::read(connections.writer.as_mut())?;
         let mut catalog = Catalog::default();
         let Connections { writer, dialect, .. } = &mut connections;
-        let notes = catalog.refresh(writer.as_mut(), dialect.as_ref(), &card.excluded, known.is_some())?;
+        let notes = catalog.refresh(writer.as_mut(), dialect.as_ref(), &card.rules, known.is_some())?;
         let identity = match known {
             Some(identity) if identity.card == *card => identity,
             Some(identity) => republish(&mut connections, identity, card)?,
@@ -202,7 +202,7 @@ impl Database {
         let began = Instant::now();
         let Connections { writer, dialect, .. } = &mut self.connections;
         let counts = dialect.schema_statements(writer.as_mut())?;
-        let notes = self.catalog.refresh(writer.as_mut(), dialect.as_ref(), &self.identity.card.excluded, true)?;
+        let notes = self.catalog.refresh(writer.as_mut(), dialect.as_ref(), &self.identity.card.rules, true)?;
         self.vigil.looked(counts, began);
         self.trusting = false;
         Ok(notes)
@@ -213,7 +213,7 @@ impl Database {
     pub(crate) fn trusts_catalog(&mut self) -> Result<bool> {
         let Connections { writer, dialect, .. } = &mut self.connections;
         let counts = dialect.schema_statements(writer.as_mut())?;
-        let is_known = self.catalog.is_known(&self.identity.card.excluded);
+        let is_known = self.catalog.is_known(&self.identity.card.rules);
         self.trusting = is_known && !self.vigil.is_due(counts.as_deref(), Instant::now());
         Ok(self.trusting)
     }
@@ -225,7 +225,7 @@ impl Database {
             return Ok(());
         }
         let Connections { writer, dialect, .. } = &mut self.connections;
-        if !self.catalog.is_current(writer.as_mut(), dialect.as_ref(), &self.identity.card.excluded)? {
+        if !self.catalog.is_current(writer.as_mut(), dialect.as_ref(), &self.identity.card.rules)? {
             self.catalog.forget();
             let site = &self.identity.card.site_name;
             return Err(StoreError::new(

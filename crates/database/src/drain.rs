@@ -251,7 +251,8 @@ fn restamped(
             let state = stamp(Some(&state), &[mark], true, site).filter(|_| revived.contains(&id))?;
             return Some((tracked.number(), id, own_line(state, &row.key)));
         }
-        for id in row.columns.iter().filter_map(|name| tracked.registered.id(name)) {
+        let named = row.columns.iter().filter_map(|name| tracked.registered.id(name)).collect();
+        for id in tracked.with_companions(named) {
             state.write([id], Stamp::next(millis, state.cell(id), site));
         }
         let kept = known.map(|l| l.kept).unwrap_or_default();

@@ -2,10 +2,12 @@
 //! only; nothing is run here.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use sync_core::{ColumnId, Value};
 
 use crate::dialect::Dialect;
+use crate::rules::{Columns, Rules};
 use crate::schema::{BITS, Column, Kind, Op, Registered, Table};
 
 /// A table as it is now, together with its registered number and column ids.
@@ -26,6 +28,8 @@ pub struct Tracked {
     /// Whether an upsert of a row that exists is sure to find it by its key. A server looks at unique keys in an order of
     /// its own, the primary key first: without one it could meet a row that has another value of this row, and overwrite it.
     pub found_by_key: bool,
+    /// Columns that merge as one.
+    together: Vec<Vec<ColumnId>>,
     /// What an upsert of some columns must name besides them; `None`: it must name all columns.
     required: Option<Vec<ColumnId>>,
     /// The columns that the server may set by itself when a row is updated, unless it is told their value.
@@ -51,7 +55,38 @@ impl Tracked {
         let unlabelled = table.stored_columns().filter(|c| lacks_empty_label(&c.sql_type));
         let unlabelled = unlabelled.filter_map(|c| registered.id(&c.name)).collect();
         let found_by_key = table.has_primary || table.uniques.is_empty();
-        Tracked { table, registered, fingerprint, ids, key_at, bulky, found_by_key, required, automatic, unlabelled }
+        let together = Vec::new();
+        Tracked {
+            table,
+            registered,
+            fingerprint,
+            ids,
+            key_at,
+            bulky,
+            found_by_key,
+            together,
+            required,
+            automatic,
+            unlabelled,
+        }
+    }
+
+    /// The same table under these rules.
+    pub fn with_rules(mut self, rules: &Rules) -> Self {
+        let own = rules.together.iter().filter(|rule| rule.table == self.table.name);
+        let ids = |rule: &Columns| rule.columns.iter().filter_map(|name| self.registered.id(name)).collect();
+        self.together = own.map(ids).collect();
+        self
+    }
+
+    /// These columns, and those that are written with them.
+    pub fn with_companions(&self, columns: Vec<ColumnId>) -> Vec<ColumnId> {
+        if self.together.is_empty() {
+            return columns;
+        }
+        let touched = |group: &&Vec<ColumnId>| group.iter().any(|id| columns.contains(id));
+        let all: BTreeSet<ColumnId> = self.together.iter().filter(touched).flatten().chain(&columns).copied().collect();
+        all.into_iter().collect()
     }
 
     /// Whether a row, given over all registered ids, holds a value that a strict server keeps but does not take.
@@ -334,7 +369,7 @@ impl Tracked {
             let id = usize::from(*id);
             bits.get(id / BITS).is_some_and(|word| word >> (id % BITS) & 1 == 1)
         };
-        self.ids.iter().copied().filter(is_set).collect()
+        self.with_companions(self.ids.iter().copied().filter(is_set).collect())
     }
 }
 

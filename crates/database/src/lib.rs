@@ -24,6 +24,7 @@ pub mod mysql;
 mod parked;
 mod resolve;
 mod retry;
+pub mod rules;
 pub mod schema;
 pub mod seed;
 mod show;
@@ -38,3 +39,4 @@ mod world;
 
 pub use database::{Connections, Database, PROTOCOL, UpgradeLock};
 pub use identity::Card;
+pub use rules::Rules;

@@ -195,6 +195,25 @@ pub fn columns_that_do_not_go_together(bench: &impl Bench) {
     assert_eq!(lost, [(Some("low".to_owned()), vec![Value::Int(18)])]);
 }
 
+/// Folders moved into each other at two sites: the later move is shown as none, until one of them is moved out.
+pub fn a_tree_stays_a_tree(bench: &impl Bench) {
+    let mut network = Network::new(bench, 3);
+    network.app(
+        0,
+        "INSERT INTO folder (id, parent, name) VALUES (1, NULL, 'root'), (2, 1, 'a'), (3, 1, 'b'), (4, 3, 'c')",
+    );
+    network.finish(&RING);
+    network.app(0, "UPDATE folder SET parent=4 WHERE id=2");
+    network.later(1, "UPDATE folder SET parent=2 WHERE id=3");
+    network.finish(&RING);
+    network.shows("SELECT id, parent FROM folder ORDER BY id", &["1|NULL", "2|4", "3|NULL", "4|3"]);
+    let parked = network.store(2).parked().unwrap();
+    assert_eq!((parked.len(), parked[0].kind, parked[0].key.clone()), (1, ParkedKind::Reference, vec![Value::Int(3)]));
+    network.app(2, "UPDATE folder SET parent=1 WHERE id=2");
+    ended(&mut network);
+    network.shows("SELECT id, parent FROM folder ORDER BY id", &["1|NULL", "2|1", "3|2", "4|3"]);
+}
+
 /// Two rows exchange a unique value.
 pub fn swapped_unique_values(bench: &impl Bench) {
     let mut network = Network::new(bench, 2);
