@@ -304,7 +304,12 @@ pub struct Differences {
 impl Differences {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.differing.is_empty() && self.only_master.is_empty() && self.only_slave.is_empty()
+        self.counts() == [0; 3]
+    }
+
+    /// How many rows differ, are only at the master, only at the slave.
+    pub fn counts(&self) -> [u64; 3] {
+        [&self.differing, &self.only_master, &self.only_slave].map(|keys| keys.len() as u64)
     }
 
     /// Adds others.
