@@ -311,17 +311,13 @@ fn a_column_that_was_added_is_compared_with_its_default() {
     assert!(matches!(schema.tables[0].columns[1].kind, Kind::Integer));
 }
 
-fn any_value() -> impl Strategy<Value = Value> {
+fn hashed_value() -> impl Strategy<Value = Value> {
     prop_oneof![
-        Just(Value::Null),
-        any::<i64>().prop_map(Value::Int),
-        any::<f64>().prop_filter("SQLite holds no NaN", |f| !f.is_nan()).prop_map(Value::double),
-        ".{0,40}".prop_map(Value::Text),
-        proptest::collection::vec(any::<u8>(), 0..40).prop_map(Value::Bytes),
-        (510usize..515).prop_map(|n| Value::Text("x".repeat(n))),
+        4 => any_value(),
+        1 => (510usize..515).prop_map(|n| Value::Text("x".repeat(n))),
         // What stands for text that is not UTF-8, and what looks like it.
-        Just(Value::Bytes(b"\0server_sync:text\0a\xff".to_vec())),
-        Just(Value::Bytes(b"\0server_sync:blob\0\0server_sync:blob\0".to_vec())),
+        1 => Just(Value::Bytes(b"\0server_sync:text\0a\xff".to_vec())),
+        1 => Just(Value::Bytes(b"\0server_sync:blob\0\0server_sync:blob\0".to_vec())),
     ]
 }
 
@@ -330,7 +326,7 @@ proptest! {
 
     /// A row that is hashed as it comes from the database has the hash of its values.
     #[test]
-    fn rows_are_hashed_as_their_values(values in proptest::collection::vec(any_value(), 1..20)) {
+    fn rows_are_hashed_as_their_values(values in proptest::collection::vec(hashed_value(), 1..20)) {
         let mut site = Site::bare(ANY);
         let sql = site.sql();
         for value in &values {
