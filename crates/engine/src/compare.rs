@@ -101,6 +101,10 @@ pub fn find(
     traffic: &mut Traffic,
     watch: &mut dyn Watch,
 ) -> Result<Vec<Found>> {
+    if scopes.is_empty() {
+        // A quiet round has nothing to ask.
+        return Ok(Vec::new());
+    }
     let mut works: Vec<Work> = scopes.into_iter().map(Work::new).collect();
     read_through(stores, &mut works, traffic, watch)?;
     slice::align(stores, &mut works, traffic)?;
