@@ -2,9 +2,9 @@
 
 /// How it is called.
 pub const USAGE: &str =
-    "usage: sync_bench capture|catchup|idle|memory|compare|all [--samples N] [--rows N] [--transactions N]
+    "usage: sync_bench capture|catchup|idle|memory|compare|copy|all [--samples N] [--rows N] [--transactions N]
   --samples N       repetitions of which the median is printed (5)
-  --rows N          changed rows of a catch-up (200000), rows of a compare (1000000)
+  --rows N          changed rows of a catch-up (200000), of a compare or a copy (1000000)
   --transactions 1|10|bulk   only this size of transaction in the catch-up";
 
 /// What is measured.
@@ -20,6 +20,8 @@ pub enum Bench {
     Memory,
     /// The full compare, beside a dump and pt-table-sync.
     Compare,
+    /// The first copy, beside a dump that is loaded.
+    Copy,
     /// Everything.
     All,
     /// Not for people: one compare between the servers on these ports, in a process whose memory is then looked at.
@@ -61,6 +63,7 @@ impl Arguments {
             "idle" => Bench::Idle,
             "memory" => Bench::Memory,
             "compare" => Bench::Compare,
+            "copy" => Bench::Copy,
             "comparing-child" => Bench::ComparingChild { master: number(words.next())?, slave: number(words.next())? },
             "all" => Bench::All,
             "child" => Bench::Child { master: number(words.next())?, slave: number(words.next())? },
@@ -89,7 +92,7 @@ impl Arguments {
         self.rows.unwrap_or(200_000)
     }
 
-    /// Rows of each table in a compare.
+    /// Rows of a table in a compare or a copy.
     pub fn compared_rows(&self) -> u32 {
         self.rows.unwrap_or(1_000_000)
     }

@@ -467,7 +467,7 @@ fn following(keys: &[(String, String)]) -> String {
     }
 }
 
-/// The rows up to a key: `a <= ?`, or `a <= ? AND (a < ? OR (b <= ?))`.
+/// The rows up to a key, with that one: `a <= ?`, or `a <= ? AND (a < ? OR b <= ?)`.
 fn leading_to(keys: &[(String, String)]) -> String {
     match keys {
         [] => "1=1".to_owned(),
@@ -526,6 +526,7 @@ mod tests {
     fn following_a_composite_key_repeats_all_but_the_last_value() {
         let names = ["a", "b", "c"].map(|name| (name.to_owned(), "?".to_owned()));
         assert_eq!(following(&names), "(a >= ? AND (a > ? OR (b >= ? AND (b > ? OR c > ?))))");
+        assert_eq!(leading_to(&names), "(a <= ? AND (a < ? OR (b <= ? AND (b < ? OR c <= ?))))");
         let params = repeated(&[Value::Int(1), Value::Int(2), Value::Int(3)]);
         assert_eq!(params, [1, 1, 2, 2, 3].map(Value::Int));
     }

@@ -89,11 +89,38 @@ pub(crate) fn compare(
     for found in found {
         let table = found.table.clone();
         let mut review = found.review()?;
+        let mut counts = [0; 3];
         while let Some(differences) = review.next(&mut parties.pair(), &settling.reaches, &mut traffic)? {
-            settle(parties, options, &table, settling, report, &settling.wanted(differences))?;
+            let differences = settling.wanted(differences);
+            counts.iter_mut().zip(differences.counts()).for_each(|(sum, count)| *sum += count);
+            settle(parties, options, &table, settling, report, &differences)?;
+        }
+        if !settling.strangers {
+            note(parties, &table, counts, report, watch);
         }
     }
     Ok(())
+}
+
+/// Says what was found that no mark told of: rows that differ, rows that only the master and that only the slave has.
+pub(crate) fn note(
+    parties: &Parties,
+    table: &str,
+    [differing, only_master, only_slave]: [u64; 3],
+    report: &mut RoundReport,
+    watch: &mut dyn Watch,
+) {
+    let (master, slave) = (&parties.about.master.site_name, &parties.about.slave.site_name);
+    let found = [
+        (only_slave, format!("missing at {master}")),
+        (only_master, format!("missing at {slave}")),
+        (differing, "different at the two sites".to_owned()),
+    ];
+    for (count, what) in found.into_iter().filter(|(count, _)| *count > 0) {
+        let note = format!("table {table}: rows {what} without a mark that says why: {count}; they are made equal");
+        watch.event(Event::Note(&note));
+        report.notes.push(note);
+    }
 }
 
 /// Settles what differs in one table.

@@ -163,18 +163,15 @@ impl Slice<'_, '_> {
         let scope = Scope { spans: vec![span], limit: self.rows, ..Scope::whole(table, self.parties.order(table)) };
         let mut traffic = Traffic::default();
         let found = compare::find(&mut self.parties.pair(), vec![scope], &mut traffic, &mut ())?;
-        for found in found {
-            let upto = found.upto.clone();
-            let rows = found.rows;
-            let differences = self.review(found, &mut traffic)?;
-            if let Some(reason) = self.excess(&differences, rows) {
-                self.watch.event(Event::Note(&format!("table {table}: {reason}")));
-                return Ok(Ended::Halted(reason));
-            }
-            self.settle(table, &differences)?;
-            return Ok(Ended::Upto(upto));
+        let Some(found) = found.into_iter().next() else { return Ok(Ended::Upto(Vec::new())) };
+        let (upto, rows) = (found.upto.clone(), found.rows);
+        let differences = self.review(found, &mut traffic)?;
+        if let Some(reason) = self.excess(&differences, rows) {
+            self.watch.event(Event::Note(&format!("table {table}: {reason}")));
+            return Ok(Ended::Halted(reason));
         }
-        Ok(Ended::Upto(Vec::new()))
+        self.settle(table, &differences)?;
+        Ok(Ended::Upto(upto))
     }
 
     /// What differs in a slice: no more than its rows.
@@ -205,20 +202,7 @@ impl Slice<'_, '_> {
         if differences.is_empty() {
             return Ok(());
         }
-        let (master, slave) = (&self.parties.about.master.site_name, &self.parties.about.slave.site_name);
-        let notes: Vec<String> = [
-            (differences.only_slave.len(), format!("missing at {master}")),
-            (differences.only_master.len(), format!("missing at {slave}")),
-            (differences.differing.len(), "different at the two sites".to_owned()),
-        ]
-        .into_iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| format!("table {table}: {count} rows were {what}, without a mark; they are made equal"))
-        .collect();
-        for note in notes {
-            self.watch.event(Event::Note(&note));
-            self.report.notes.push(note);
-        }
+        contact::note(self.parties, table, differences.counts(), self.report, self.watch);
         contact::settle(self.parties, self.options, table, self.settling, self.report, differences)
     }
 }
