@@ -12,6 +12,7 @@ mod conflicts;
 mod database;
 pub mod dialect;
 mod drain;
+mod exact;
 pub mod identity;
 mod large;
 pub mod layout;
