@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use sync_core::{ColumnId, Value};
 
 use crate::dialect::Dialect;
+use crate::exact;
 use crate::rules::{Columns, Rules};
 use crate::schema::{BITS, Column, Kind, Op, Registered, Table};
 
@@ -36,6 +37,8 @@ pub struct Tracked {
     automatic: Vec<ColumnId>,
     /// The ENUM columns whose empty text is no label, but what a server keeps where it was given an unknown one.
     unlabelled: Vec<ColumnId>,
+    /// The columns, but for those of the key, whose values can be more than text.
+    delicate: Vec<ColumnId>,
 }
 
 impl Tracked {
@@ -54,6 +57,8 @@ impl Tracked {
         let required = upserts_in_part(&table).then(|| which(&|c| is_required(&table, c)));
         let unlabelled = table.stored_columns().filter(|c| lacks_empty_label(&c.sql_type));
         let unlabelled = unlabelled.filter_map(|c| registered.id(&c.name)).collect();
+        let is_key = |c: &Column| table.key_columns().any(|k| k.name == c.name);
+        let delicate = which(&|c| exact::is_delicate(c) && !is_key(c));
         let found_by_key = table.has_primary || table.uniques.is_empty();
         let together = Vec::new();
         Tracked {
@@ -68,6 +73,7 @@ impl Tracked {
             required,
             automatic,
             unlabelled,
+            delicate,
         }
     }
 
@@ -97,6 +103,43 @@ impl Tracked {
     /// The same of some cells.
     pub fn cells_need_leniency(&self, cells: &[(ColumnId, Value)]) -> bool {
         cells.iter().any(|(id, value)| self.unlabelled.contains(id) && is_empty_text(value))
+    }
+
+    fn column(&self, id: ColumnId) -> Option<&Column> {
+        self.table.stored_columns().find(|c| c.name == self.name_of(id))
+    }
+
+    /// What stands for a value of this column if not `?`, with its parameters.
+    pub fn place(&self, dialect: &dyn Dialect, id: ColumnId, value: &Value) -> Option<(String, Vec<Value>)> {
+        if !self.delicate.contains(&id) {
+            return None;
+        }
+        dialect.place(self.column(id)?, value)
+    }
+
+    /// Whether something else than `?` stands for a value of this row, given over all registered ids.
+    pub fn needs_places(&self, dialect: &dyn Dialect, row: &[Value]) -> bool {
+        let is_special = |id: &ColumnId| Some(self.place(dialect, *id, row.get(usize::from(*id))?).is_some());
+        self.delicate.iter().any(|id| is_special(id) == Some(true))
+    }
+
+    /// A row as it came from [`Tracked::select`], over all registered ids.
+    pub fn received(&self, dialect: &dyn Dialect, row: Vec<Value>) -> Vec<Value> {
+        let mut all = self.spread(row);
+        for id in self.delicate.iter().filter(|id| self.reading(dialect, **id).is_some()) {
+            let value = &mut all[usize::from(*id)];
+            *value = dialect.received(std::mem::take(value));
+        }
+        all
+    }
+
+    /// How a column is read if not by its name.
+    fn reading(&self, dialect: &dyn Dialect, id: ColumnId) -> Option<String> {
+        self.column(id).filter(|_| self.delicate.contains(&id)).and_then(|c| dialect.read_as(c))
+    }
+
+    fn selected(&self, dialect: &dyn Dialect, id: ColumnId) -> String {
+        self.reading(dialect, id).unwrap_or_else(|| dialect.quote(self.name_of(id)))
     }
 
     /// The number.
@@ -172,14 +215,15 @@ impl Tracked {
         let table = dialect.by_key(&self.table);
         let lock = if lock { dialect.for_update() } else { "" };
         let condition = self.key_in(dialect, count);
-        format!("SELECT {} FROM {table} WHERE {condition}{lock}", self.columns(dialect, &self.ids))
+        let columns: Vec<String> = self.ids.iter().map(|id| self.selected(dialect, *id)).collect();
+        format!("SELECT {} FROM {table} WHERE {condition}{lock}", columns.join(", "))
     }
 
     /// The columns whose values can be large, and be read in pieces.
     pub fn cut_apart(&self, dialect: &dyn Dialect) -> Vec<ColumnId> {
         let is_key = |id: &ColumnId| self.key_at.iter().any(|at| self.ids[*at] == *id);
-        let column = |id: &ColumnId| self.table.stored_columns().find(|c| c.name == self.name_of(*id));
-        let cuts = |id: &&ColumnId| !is_key(id) && column(id).is_some_and(|c| dialect.cuts(c));
+        let is_whole = |id: &ColumnId| self.reading(dialect, *id).is_some();
+        let cuts = |id: &&ColumnId| !is_key(id) && !is_whole(id) && self.column(**id).is_some_and(|c| dialect.cuts(c));
         self.bulky.iter().filter(cuts).copied().collect()
     }
 
@@ -187,7 +231,7 @@ impl Tracked {
     pub fn select_without(&self, dialect: &dyn Dialect, columns: &[ColumnId], lock: bool) -> String {
         let column = |id: &ColumnId| match columns.contains(id) {
             true => "NULL".to_owned(),
-            false => dialect.quote(self.name_of(*id)),
+            false => self.selected(dialect, *id),
         };
         let columns = self.ids.iter().map(column).collect::<Vec<_>>().join(", ");
         let lock = if lock { dialect.for_update() } else { "" };
@@ -262,23 +306,24 @@ impl Tracked {
         repeated(&key)
     }
 
-    /// INSERT of `count` rows, given over these columns.
-    pub fn insert(&self, dialect: &dyn Dialect, count: usize, ids: &[ColumnId]) -> String {
+    /// INSERT of rows, given over these columns: what stands for their values is [`rows`] or the like.
+    pub fn insert(&self, dialect: &dyn Dialect, places: &str, ids: &[ColumnId]) -> String {
         let table = dialect.quote(&self.table.name);
-        let places = rows(ids.len(), count);
         format!("INSERT INTO {table} ({}) VALUES {places}", self.columns(dialect, ids))
     }
 
-    /// INSERT of `count` rows whose keys exist, given over `ids`, which sets `columns`.
-    pub fn update(&self, dialect: &dyn Dialect, count: usize, ids: &[ColumnId], columns: &[ColumnId]) -> String {
+    /// The same of rows whose keys exist, given over `ids`, which sets `columns`.
+    pub fn update(&self, dialect: &dyn Dialect, places: &str, ids: &[ColumnId], columns: &[ColumnId]) -> String {
         let keys: Vec<String> = self.key_names(dialect).collect();
         let set: Vec<String> = columns.iter().map(|id| dialect.quote(self.name_of(*id))).collect();
-        format!("{}{}", self.insert(dialect, count, ids), dialect.on_duplicate(&keys, &set))
+        format!("{}{}", self.insert(dialect, places, ids), dialect.on_duplicate(&keys, &set))
     }
 
-    /// UPDATE of the row with one key, which sets these columns: `?` for each column, then for each key value.
-    pub fn update_one(&self, dialect: &dyn Dialect, columns: &[ColumnId]) -> String {
-        let set: Vec<String> = columns.iter().map(|id| format!("{}=?", dialect.quote(self.name_of(*id)))).collect();
+    /// UPDATE of the row with one key, which sets these columns, each with what stands for its value; then `?` for each key
+    /// value.
+    pub fn update_one(&self, dialect: &dyn Dialect, columns: &[(ColumnId, String)]) -> String {
+        let set = columns.iter().map(|(id, place)| format!("{}={place}", dialect.quote(self.name_of(*id))));
+        let set: Vec<String> = set.collect();
         let table = dialect.quote(&self.table.name);
         format!("UPDATE {table} SET {} WHERE {}", set.join(", "), self.key_in(dialect, 1))
     }

@@ -14,6 +14,7 @@ mod database;
 pub mod dialect;
 mod digest;
 mod drain;
+mod exact;
 pub mod identity;
 pub mod kept;
 mod large;

@@ -6,6 +6,7 @@ mod cells;
 mod definition;
 mod driver;
 mod errors;
+mod exact;
 mod guard;
 mod install;
 mod late;
@@ -200,6 +201,18 @@ impl Dialect for MySql {
 
     fn cuts(&self, column: &Column) -> bool {
         matches!(column.kind, Kind::Text | Kind::Bytes)
+    }
+
+    fn read_as(&self, column: &Column) -> Option<String> {
+        exact::read_as(column)
+    }
+
+    fn received(&self, value: Value) -> Value {
+        exact::received(value)
+    }
+
+    fn place(&self, column: &Column, value: &Value) -> Option<(String, Vec<Value>)> {
+        exact::place(column, value)
     }
 
     fn sorting_value(&self, column: &Column, value: &Value) -> Value {
