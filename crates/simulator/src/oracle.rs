@@ -63,6 +63,7 @@ pub fn judge(world: &mut World) -> Result<u64> {
             }
             let back = event.removed.iter().find(|(column, value)| {
                 event.did == Did::Delete
+                    && i >= before[site]
                     && shown(event.table, &event.key, *column).as_deref() == Some(value)
                     && fates.written.get(&((event.table, &event.key, *column), value)).is_some_and(|n| *n == 1)
                     && !listed.deletes.contains(&(event.table, event.key.clone()))
