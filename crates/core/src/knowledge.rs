@@ -7,9 +7,29 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StoreId(pub u128);
 
-/// One unbroken history of a store. A store that was restored from a backup takes a new one.
+/// One unbroken history of a store. A store that was restored from a backup takes a new one, which is above all that it had:
+/// milliseconds since the Unix epoch (44 bits), then random bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Incarnation(pub u64);
+
+const RANDOM_BITS: u32 = 20;
+
+impl Incarnation {
+    /// One that begins at this time.
+    pub fn at(millis: u64, random: u64) -> Self {
+        Incarnation(millis << RANDOM_BITS | (random & ((1 << RANDOM_BITS) - 1)))
+    }
+
+    /// The next one of a store, whatever its clock says.
+    pub fn next(self, millis: u64, random: u64) -> Self {
+        Incarnation::at(millis.max(self.millis() + 1), random)
+    }
+
+    /// When it began, in milliseconds since the Unix epoch.
+    pub fn millis(self) -> u64 {
+        self.0 >> RANDOM_BITS
+    }
+}
 
 /// Whose seqs are meant: a store in one of its incarnations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,6 +70,11 @@ impl Knowledge {
     /// The position for a source, or nothing if this store never heard of it.
     pub fn position(&self, source: Source) -> Option<Position> {
         self.positions.get(&source).copied()
+    }
+
+    /// The latest incarnation of a store that was heard of.
+    pub fn latest(&self, store: StoreId) -> Option<Incarnation> {
+        self.positions.keys().filter(|s| s.store == store).map(|s| s.incarnation).max()
     }
 
     /// Up to which seq of the source one table is contained.

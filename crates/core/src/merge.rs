@@ -45,6 +45,25 @@ pub fn merge(local: &Row, incoming: &Row) -> Merged {
     Merged { row, relation, conflicts }
 }
 
+/// Merges two live rows of one lineage whose cells do not go together (a CHECK forbids what comes of them): the row with the
+/// newest cell wins whole. What that changes is a write of whoever notices it, at `stamp`, so that everybody takes it;
+/// two who notice it write the same values.
+pub fn merge_whole(local: &Row, incoming: &Row, stamp: Stamp) -> Merged {
+    let mut merged = merge(local, incoming);
+    let winner = if local.state.newest() >= incoming.state.newest() { local } else { incoming };
+    let (Some(values), Some(winning)) = (&mut merged.row.values, &winner.values) else { return merged };
+    let state = &mut merged.row.state;
+    for (id, (value, wins)) in values.iter_mut().zip(winning).enumerate().filter(|(_, (v, w))| v != w) {
+        let id = id as ColumnId;
+        let loser = state.cell(id);
+        let lost = std::mem::replace(value, wins.clone());
+        merged.conflicts.extend(conflict(ConflictKind::Cell(id), (stamp, vec![wins.clone()]), (loser, vec![lost])));
+        state.write([id], stamp);
+    }
+    merged.relation = Relation::Mixed;
+    merged
+}
+
 /// The least upper bound of two states.
 pub fn join(a: &RowState, b: &RowState) -> RowState {
     let cells = match a.inserted.cmp(&b.inserted) {

@@ -1,9 +1,12 @@
 //! Which tables are synchronised: the application's schema held against `server_sync_table`, where each table has a
 //! number and each column a lasting id. Keeps capture in line with the schema, unattended.
 
+use std::collections::BTreeMap;
+
 use sync_core::{ColumnId, Value, codec};
 use sync_store::{Result, StoreError, TableInfo, TableStatus, Trouble};
 
+use crate::constraints::{self, Constraints};
 use crate::dialect::Dialect;
 use crate::layout::Tracked;
 use crate::schema::{Op, Registered, Schema, Table};
@@ -16,10 +19,12 @@ pub const CONFLICTS: u16 = 0;
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
     seen: Option<Seen>,
-    /// The synchronised tables, the conflict list first, then by name.
+    /// The synchronised tables: the conflict list first, then those that others refer to before those that refer to them.
     pub tracked: Vec<Tracked>,
     /// All tables of the application, for the handshake.
     pub infos: Vec<TableInfo>,
+    /// What the schema demands of the rows of each, by number.
+    pub constraints: BTreeMap<u16, Constraints>,
     /// What an administrator should know.
     pub warnings: Vec<String>,
 }
@@ -135,26 +140,28 @@ impl Renewal<'_> {
         let mut renewal = Renewal { dialect, prepared, schema: &schema, notes: Vec::new() };
         let (tracked, infos) = renewal.tables(sql, excluded)?;
         let notes = renewal.notes;
-        Ok((Catalog { seen: None, tracked, infos, warnings: warnings(&schema) }, notes))
+        let constraints = constraints::read(&schema, &tracked);
+        Ok((Catalog { seen: None, tracked, infos, constraints, warnings: warnings(&schema) }, notes))
     }
 
     fn tables(&mut self, sql: &mut dyn Sql, excluded: &[String]) -> Result<(Vec<Tracked>, Vec<TableInfo>)> {
         let known = registrations(sql)?;
         let known = self.retire_changed_keys(sql, known, excluded)?;
         let conflicts = self.dialect.conflict_table();
-        let mut tracked = vec![self.track(sql, &conflicts, &known)?];
+        let mut found = vec![self.register(sql, &conflicts, &known)?];
         let mut infos = Vec::new();
-        for table in &self.schema.tables {
+        for table in constraints::parents_first(self.schema) {
             let (definition, fingerprint) = fingerprint(table);
             let status = status(table, excluded);
             if status == TableStatus::Synchronised {
-                tracked.push(self.track(sql, table, &known)?);
+                found.push(self.register(sql, table, &known)?);
             }
             infos.push(TableInfo { name: table.name.clone(), fingerprint, definition, status });
         }
-        let registered: Vec<Registered> = tracked.iter().map(|t| t.registered.clone()).collect();
-        self.notes.extend(self.dialect.install_cascades(sql, self.schema, &registered)?);
-        Ok((tracked, infos))
+        let all: Vec<(&Table, &Registered)> = found.iter().map(|f| (f.table, &f.registration.registered)).collect();
+        self.notes.extend(self.dialect.install(sql, self.schema, &all)?);
+        let tracked: Result<Vec<Tracked>> = found.into_iter().map(|f| f.complete(sql, self.dialect)).collect();
+        Ok((tracked?, infos))
     }
 
     /// Rows under another key are other rows: such a table is taken as a new one, under a new number. Nothing that
@@ -181,27 +188,18 @@ impl Renewal<'_> {
         Ok(known)
     }
 
-    fn track(&mut self, sql: &mut dyn Sql, table: &Table, known: &[Registration]) -> Result<Tracked> {
+    /// Records a table, before its triggers are made: a mark's bits must never name an id that is not recorded.
+    fn register<'t>(&self, sql: &mut dyn Sql, table: &'t Table, known: &[Registration]) -> Result<Found<'t>> {
         let known = known.iter().find(|r| r.registered.name == table.name);
         let (registration, added) = match known {
             Some(r) => renumber(r, table),
             None => self.first(sql, table)?,
         };
-        // Registered before the triggers are made: a mark's bits must never name an id that is not recorded.
         let recorded = registration.with_pending(&added);
         if known.is_none_or(|k| k.registered != recorded.registered || k.shapes != recorded.shapes) {
             store(sql, self.dialect, &recorded)?;
         }
-        self.notes.extend(self.dialect.install(sql, self.schema, table, &registration.registered)?);
-        let tracked = Tracked::new(table.clone(), registration.registered.clone(), fingerprint(table).1);
-        if !added.is_empty() {
-            sql.run(self.dialect.begin())?;
-            let caught_up =
-                catch_up(sql, self.dialect, &tracked, &added).and_then(|()| store(sql, self.dialect, &registration));
-            sql.run(if caught_up.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
-            caught_up?;
-        }
-        Ok(tracked)
+        Ok(Found { table, registration, added })
     }
 
     /// A table that is new although the store is prepared has rows that no trigger saw.
@@ -210,6 +208,28 @@ impl Renewal<'_> {
         let unseen = self.prepared && table.name != crate::conflicts::TABLE;
         let added = if unseen { (0..registration.shapes.len() as ColumnId).collect() } else { Vec::new() };
         Ok((registration, added))
+    }
+}
+
+/// A table that is synchronised, and which of its columns nothing was marked of until its triggers were renewed.
+struct Found<'a> {
+    table: &'a Table,
+    registration: Registration,
+    added: Vec<ColumnId>,
+}
+
+impl Found<'_> {
+    /// Marks what was written before the triggers were there.
+    fn complete(self, sql: &mut dyn Sql, dialect: &dyn Dialect) -> Result<Tracked> {
+        let Found { table, registration, added } = self;
+        let tracked = Tracked::new(table.clone(), registration.registered.clone(), fingerprint(table).1);
+        if !added.is_empty() {
+            sql.run(dialect.begin())?;
+            let caught_up = catch_up(sql, dialect, &tracked, &added).and_then(|()| store(sql, dialect, &registration));
+            sql.run(if caught_up.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+            caught_up?;
+        }
+        Ok(tracked)
     }
 }
 

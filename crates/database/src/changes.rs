@@ -335,7 +335,7 @@ pub(crate) fn outgoing(tracked: &Tracked, line: Option<Line>, values: Option<Vec
         return values.map(|v| Row { state: RowState::baseline(), values: Some(tracked.gather(v)) });
     };
     let live = line.state.is_live();
-    let values = line.kept.or(values.filter(|_| live));
+    let values = line.kept.true_values(values.filter(|_| live));
     if live && values.is_none() {
         return None;
     }

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use sync_core::{Incarnation, Knowledge, Position, Source, StoreId, Value};
 use sync_store::{
-    Applied, Batch, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline, Restamp, Result, Since,
-    Sink, Store, StoreError, TableStatus, Trouble,
+    Applied, Batch, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline, ParkedEntry, Restamp,
+    Result, Since, Sink, Store, StoreError, TableStatus, Trouble,
 };
 
 use crate::catalog::Catalog;
@@ -14,7 +14,7 @@ use crate::dialect::Dialect;
 use crate::identity::{self, Card, Identity};
 use crate::sql::{Fields, Sql};
 use crate::vigil::Vigil;
-use crate::{apply, backlog, changes, conflicts, drain, tables, vector};
+use crate::{apply, backlog, changes, conflicts, drain, parked, tables, vector};
 
 /// The version of the exchange.
 pub const PROTOCOL: u32 = 1;
@@ -194,11 +194,6 @@ impl Database {
         self.identity.source
     }
 
-    /// Rows that a constraint keeps from being shown: table, key, reason.
-    pub fn parked(&mut self) -> Result<Vec<(String, Vec<Value>, String)>> {
-        apply::parked(self)
-    }
-
     /// Looks at the schema, and renews capture if it changed.
     pub(crate) fn refresh(&mut self) -> Result<Vec<String>> {
         let began = Instant::now();
@@ -265,9 +260,17 @@ impl Database {
 }
 
 fn first_identity(connections: &mut Connections, card: &Card) -> Result<Identity> {
-    let source = Source { store: StoreId(random_u128()?), incarnation: Incarnation(random()?) };
+    let source = new_source(connections)?;
     identity::create(connections.writer.as_mut(), source, card)?;
     identity::read(connections.writer.as_mut())?.ok_or_else(identity::not_prepared)
+}
+
+/// A store that begins now.
+pub(crate) fn new_source(c: &mut Connections) -> Result<Source> {
+    let query = format!("SELECT {}", c.dialect.now_micros());
+    let micros = Fields::of(c.writer.first(&query, &[])?.unwrap_or_default()).int()?;
+    let millis = u64::try_from(micros / 1000).unwrap_or_default();
+    Ok(Source { store: StoreId(random_u128()?), incarnation: Incarnation::at(millis, random()?) })
 }
 
 /// A database that belongs to another site is that site's, or a copy of it: never silently taken over.
@@ -280,7 +283,7 @@ fn republish(connections: &mut Connections, known: Identity, card: &Card) -> Res
                 known.card.site_name, known.card.site, known.card.vd, card.site_name, card.site, card.vd
             ),
         )
-        .hint("check site_number and the database's name; to start anew on a copy run `server_sync uninstall` on it first"));
+        .hint("check site_number and the database's name"));
     }
     identity::publish(connections.writer.as_mut(), card)?;
     Ok(Identity { card: card.clone(), product_version: env!("CARGO_PKG_VERSION").to_owned(), ..known })
@@ -346,7 +349,8 @@ impl Store for Database {
     }
 
     fn reincarnate(&mut self) -> Result<Source> {
-        let incarnation = Incarnation(random()?);
+        let millis = self.latest_millis()?.saturating_sub(1000);
+        let incarnation = self.identity.source.incarnation.next(millis, random()?);
         identity::set_incarnation(self.connections.writer.as_mut(), incarnation)?;
         self.identity.source.incarnation = incarnation;
         Ok(self.identity.source)
@@ -391,6 +395,10 @@ impl Store for Database {
 
     fn conflicts(&mut self) -> Result<Vec<ConflictEntry>> {
         conflicts::list(self)
+    }
+
+    fn parked(&mut self) -> Result<Vec<ParkedEntry>> {
+        parked::list(self)
     }
 
     fn restore(&mut self, conflict: &str) -> Result<()> {

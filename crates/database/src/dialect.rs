@@ -39,6 +39,14 @@ pub trait Dialect: Send + Sync {
     /// The same, but waits.
     fn wait_for_update(&self) -> &'static str;
 
+    /// As [`Dialect::for_update`], but others may read and refer to the rows meanwhile.
+    fn for_share(&self) -> &'static str {
+        self.for_update()
+    }
+
+    /// The condition that two values given as `?` are equal in the eyes of a unique key over this column.
+    fn equal(&self, column: &Column) -> String;
+
     /// A table in a FROM clause whose rows are looked up by their key and never scanned for it: a scan would wait
     /// behind every row that the application holds.
     fn by_key(&self, table: &Table) -> String;
@@ -146,28 +154,12 @@ pub trait Dialect: Send + Sync {
     /// Reads the schema.
     fn read_schema(&self, sql: &mut dyn Sql) -> Result<Schema>;
 
-    /// Makes the mark table and the triggers of one table what they should be, and guards the application's triggers.
-    /// Says what it did; nothing if all was right already. Crash-safe at any point, and never leaves a moment in which
-    /// a write of the application fails or is not marked, other than before the first installation.
-    fn install(
-        &self,
-        sql: &mut dyn Sql,
-        schema: &Schema,
-        table: &Table,
-        registered: &Registered,
-    ) -> Result<Vec<String>>;
-
-    /// Makes what cascades do to the rows of other tables marked, where the triggers of those do not fire; called when
-    /// all tables are registered and installed. Says what it did. Also removes our triggers from tables that are not
-    /// registered.
-    fn install_cascades(
-        &self,
-        _sql: &mut dyn Sql,
-        _schema: &Schema,
-        _registered: &[Registered],
-    ) -> Result<Vec<String>> {
-        Ok(Vec::new())
-    }
+    /// Makes the mark tables and the triggers of the registered tables what they should be, marks what cascades do to the
+    /// rows of other tables where the triggers of those do not fire, and guards the application's triggers; removes our
+    /// triggers from tables that are not registered. Says what it did; nothing if all was right already. Crash-safe at any
+    /// point, and never leaves a moment in which a write of the application fails or is not marked, other than before the
+    /// first installation.
+    fn install(&self, sql: &mut dyn Sql, schema: &Schema, tables: &[(&Table, &Registered)]) -> Result<Vec<String>>;
 
     /// Removes all our triggers, and the guards from the application's. Tables are dropped by the caller afterwards.
     fn uninstall(&self, sql: &mut dyn Sql, schema: &Schema) -> Result<()>;

@@ -7,11 +7,13 @@ use sync_core::capture::stamp;
 use sync_core::{Position, RowId, RowState, SiteId, Stamp, Value};
 use sync_store::{Drained, Restamp, Result, StoreError, Trouble};
 
+use crate::catalog::Catalog;
 use crate::database::{Connections, Database, Ended, random};
+use crate::kept::Kept;
 use crate::layout::Tracked;
 use crate::marks::{self, Marked, Marks};
 use crate::meta::{self, Line, Numbered};
-use crate::{backlog, identity, retry};
+use crate::{backlog, conflicts, identity, resolve, retry};
 
 /// Marks read in one transaction.
 const PAGE: usize = 2_000;
@@ -28,6 +30,10 @@ pub fn drain(db: &mut Database) -> Result<Drained> {
     let mut drained = Drained { notes, ..Drained::default() };
     let numbers = drain_tables(db, &mut drained, true)?;
     drained.left = !db.backlog.is_empty();
+    if drained.marks > 0 {
+        // What the application wrote can free what others wait for.
+        resolve::resolve_all(db)?;
+    }
     db.suspects = find_suspects(db, &numbers)?;
     drained.notes.extend(suspect(db).into_iter().map(|t| format!("table {t}: a change went unmarked; it is compared")));
     Ok(drained)
@@ -106,13 +112,14 @@ fn gather(db: &mut Database) -> Result<()> {
 
 fn drain_page(db: &mut Database, number: u16) -> Result<(usize, usize)> {
     let latest = db.latest_millis()?;
-    let Some(tracked) = db.catalog.numbered(number) else { return Ok((0, 0)) };
+    let catalog = &db.catalog;
+    let Some(tracked) = catalog.numbered(number) else { return Ok((0, 0)) };
     let site = db.identity.card.site;
     db.connections.transaction(|c| {
         // The lock before the snapshot: what another drain deleted must not be read again.
         let (_, head) = identity::lock(c.writer.as_mut(), c.dialect.wait_for_update())?;
         let marks = c.snapshot(|sql, dialect| marks::oldest(sql, dialect, tracked, PAGE))?;
-        let (_, stamped) = publish_marked(c, tracked, &marks, head, (site, latest))?;
+        let (_, stamped) = publish_marked(c, (catalog, tracked), &marks, head, (site, latest))?;
         marks::delete(c.writer.as_mut(), c.dialect.as_ref(), tracked, &marks.ids())?;
         Ok(Ended::Commit((marks.count(), stamped.len())))
     })
@@ -121,13 +128,16 @@ fn drain_page(db: &mut Database, number: u16) -> Result<(usize, usize)> {
 /// Stamps marked rows and publishes them behind this head; returns the new head and their lines. The marks stay.
 pub(crate) fn publish_marked(
     c: &mut Connections,
-    tracked: &Tracked,
+    (catalog, tracked): (&Catalog, &Tracked),
     marks: &Marks,
     head: Position,
     (site, latest): (SiteId, u64),
 ) -> Result<(Position, Vec<Numbered>)> {
     let known = meta::load(c.writer.as_mut(), tracked.number(), &marks.row_ids())?;
     let mut lines = stamp_rows(tracked, marks, &known, site, latest);
+    let replaced = conflicts::replaced(tracked, &known, &lines);
+    let mut entries = conflicts::note(c, catalog, &replaced)?;
+    let head = publish(c, head, &mut entries)?;
     Ok((publish(c, head, &mut lines)?, lines))
 }
 
@@ -140,9 +150,13 @@ fn stamp_rows(
     latest: u64,
 ) -> Vec<Numbered> {
     let one = |row: &Marked| {
+        let known = lines.get(&row.id);
         let line = match stamp_one(lines, row, row.present, site, latest) {
-            Some(state) => own_line(state, &row.key),
-            None => unchanged(lines.get(&row.id), row)?,
+            Some(state) => {
+                let kept = known.map(|l| l.kept_under(&state)).unwrap_or_default();
+                Line { kept, ..own_line(state, &row.key) }
+            }
+            None => unchanged(known, row)?,
         };
         Some((tracked.number(), row.id.clone(), line))
     };
@@ -174,7 +188,7 @@ fn unchanged(known: Option<&Line>, row: &Marked) -> Option<Line> {
 
 /// A line about a change of this site; its values are in the table, or gone.
 fn own_line(state: RowState, key: &[Value]) -> Line {
-    Line { seq: 0, origin: 0, state, key: Some(key.to_vec()), kept: None }
+    Line { seq: 0, origin: 0, state, key: Some(key.to_vec()), kept: Kept::Nothing }
 }
 
 /// Gives lines the next seqs, and writes them and the new head.
@@ -235,7 +249,7 @@ fn restamped(
         for id in row.columns.iter().filter_map(|name| tracked.registered.id(name)) {
             state.write([id], Stamp::next(millis, state.cell(id), site));
         }
-        let kept = known.and_then(|l| l.kept);
+        let kept = known.map(|l| l.kept).unwrap_or_default();
         Some((tracked.number(), id, Line { kept, ..own_line(state, &row.key) }))
     };
     Ok(ids.into_iter().zip(rows).filter_map(one).collect())

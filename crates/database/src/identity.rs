@@ -8,7 +8,7 @@ use sync_store::{Result, Role, SlaveSettings, StoreError, Trouble};
 use crate::sql::{Fields, Sql};
 
 /// The version of the stored formats. A store with another one is refused.
-pub const FORMAT: i64 = 1;
+pub const FORMAT: i64 = 2;
 
 /// What a site publishes of its settings in its own database, so that a master can read it there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,6 +105,12 @@ pub fn publish(sql: &mut dyn Sql, card: &Card) -> Result<()> {
     let statement = "UPDATE server_sync_store SET site=?, site_name=?, vd=?, vd_version=?, product_version=?, slave=?, \
          masters=?, excluded=? WHERE one=1";
     sql.execute(statement, &card_params(card)).map(drop)
+}
+
+/// Becomes another store.
+pub fn replace(sql: &mut dyn Sql, source: Source) -> Result<()> {
+    let params = [Value::Bytes(source.store.0.to_be_bytes().to_vec()), Value::unsigned(source.incarnation.0)];
+    sql.execute("UPDATE server_sync_store SET store=?, incarnation=? WHERE one=1", &params).map(drop)
 }
 
 /// Takes another incarnation.

@@ -388,7 +388,7 @@ fn is_short(sql_type: &str) -> bool {
 }
 
 /// The number in the parentheses of a type.
-fn type_length(sql_type: &str) -> Option<u32> {
+pub(crate) fn type_length(sql_type: &str) -> Option<u32> {
     let digits: String = sql_type.chars().skip_while(|c| *c != '(').skip(1).take_while(char::is_ascii_digit).collect();
     digits.parse().ok()
 }

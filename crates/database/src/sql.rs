@@ -59,6 +59,11 @@ impl Fields {
         self.0.next().unwrap_or_default()
     }
 
+    /// The next field as it is, if there is one.
+    pub fn next_value(&mut self) -> Option<Value> {
+        self.0.next()
+    }
+
     /// The next field as an integer; NULL is 0.
     pub fn int(&mut self) -> Result<i64> {
         match self.value() {

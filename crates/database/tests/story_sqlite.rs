@@ -126,6 +126,11 @@ impl BenchSite for Site {
         self.store = Some(store);
     }
 
+    fn adopt(&mut self) {
+        let (store, _) = sync_database::seed::adopt(connect(&self.path()).unwrap(), &self.card).unwrap();
+        self.store = Some(store);
+    }
+
     fn store(&mut self) -> &mut dyn Store {
         self.store.as_mut().expect("prepared")
     }

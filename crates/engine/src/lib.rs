@@ -20,6 +20,7 @@ pub mod schedule;
 pub mod state;
 pub mod survey;
 mod transfer;
+mod twins;
 pub mod upkeep;
 
 pub use error::{EngineError, Kind, Result};

@@ -9,7 +9,7 @@ use sync_config::{self as config, Link, Settings, VersionSource};
 use sync_core::{SiteId, Value};
 use sync_database::mysql::{self, Address, Tls};
 use sync_database::sql::Sql;
-use sync_database::{Card, Connections, Database, UpgradeLock, sqlite};
+use sync_database::{Card, Connections, Database, UpgradeLock, identity, seed, sqlite};
 use sync_store::{Role, SlaveSettings, Store, StoreError, Trouble};
 
 use crate::brake::Brake;
@@ -59,7 +59,10 @@ pub fn prepare(settings: &Settings) -> Result<(Database, Vec<String>)> {
         // Without privileges the version cannot be asked for.
         Err(e) => return Err(connections.require_privileges().map_or_else(Into::into, |()| e)),
     };
-    let (mut database, notes) = Database::prepare(connections, &card)?;
+    let (mut database, notes) = match is_copy(settings, connections.writer.as_mut(), &card)? {
+        true => seed::adopt(connections, &card)?,
+        false => Database::prepare(connections, &card)?,
+    };
     recognise(settings, &mut database)?;
     Ok((database, notes))
 }
@@ -76,6 +79,14 @@ pub fn open_remote(link: &Link) -> Result<Database> {
         }
         error
     })
+}
+
+/// Whether the database is a copy of another site's, put here to seed this one. The original itself under changed settings is
+/// not: this site remembers it.
+fn is_copy(settings: &Settings, sql: &mut dyn Sql, card: &Card) -> Result<bool> {
+    let Some(known) = identity::read(sql)?.filter(|known| known.card.site != card.site) else { return Ok(false) };
+    let remembered = State::load(&settings.state_dir()).store.and_then(|r: Remembered| r.recall());
+    Ok(remembered.is_none_or(|(source, _)| source.store != known.source.store))
 }
 
 /// What this site publishes of itself.

@@ -11,6 +11,7 @@ use crate::error::{EngineError, Kind, Result};
 use crate::handshake::{self, Agreement, Expectation};
 use crate::report::{Direction, Event, RoundReport, Watch};
 use crate::transfer::{Horizon, pump};
+use crate::twins;
 
 /// How a round is to be done.
 #[derive(Clone, Debug)]
@@ -130,6 +131,7 @@ fn introduce(report: &mut RoundReport, about: &Sides<Description>, agreement: &A
 
 fn exchange(parties: &mut Parties, options: &Options, report: &mut RoundReport, watch: &mut dyn Watch) -> Result<()> {
     let knowledge = Sides { master: parties.master.knowledge()?, slave: parties.slave.knowledge()? };
+    leave_old_histories(parties, &knowledge, options)?;
     let pull = greet(parties, Direction::Pull, &knowledge.master)?;
     let push = greet(parties, Direction::Push, &knowledge.slave)?;
     let strangers = pull.is_none() || push.is_none();
@@ -152,6 +154,21 @@ fn exchange(parties: &mut Parties, options: &Options, report: &mut RoundReport, 
     ] {
         let stream = Stream { direction, start: start.unwrap_or_default(), sender_knows, receiver_knows };
         stream.run(parties, options, report, watch)?;
+    }
+    Ok(())
+}
+
+/// A store that goes on in a history which it left behind takes a new one, unless it runs twice.
+fn leave_old_histories(parties: &mut Parties, knowledge: &Sides<Knowledge>, options: &Options) -> Result<()> {
+    let now = parties.about.master.clock_micros.max(parties.about.slave.clock_micros) / 1000;
+    for direction in [Direction::Pull, Direction::Push] {
+        let about = parties.sender(direction);
+        let Some(later) = twins::later(about, knowledge.receiver(direction)) else { continue };
+        if !options.force {
+            twins::refuse(about, later, u64::try_from(now).unwrap_or_default())?;
+        }
+        let source = parties.stores(direction).0.reincarnate()?;
+        set_source(parties, direction, source);
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use sync_database::Database;
 use sync_database::mysql::connect;
 use sync_fixture::{Dialect, Size, Workload};
 use sync_testbed::{
-    DatabaseDump, LoadReport, Locations, MariaDb, Mysql, Options, SchemaDump, Server, Writers, WritersOptions,
+    DatabaseDump, Flavour, LoadReport, Locations, MariaDb, Mysql, Options, SchemaDump, Server, Writers, WritersOptions,
     assert_equal, create_crm, create_load_tables, dump, fill_load_tables, load_sakila, run_transaction, sakila,
     schema_dump, wait_until,
 };
@@ -106,8 +106,9 @@ impl Experience {
         self.reports.iter().flat_map(|r| r.refusals.keys().copied()).collect()
     }
 
-    /// Takes out errors 1615, and says how many: a server prepares a statement again three times by itself, and each of
-    /// our triggers is a reason. Only while they are put on and taken off.
+    /// Takes out errors 1615, and says how many. Only of MySQL, only while triggers are put on and taken off: guarding the
+    /// application's triggers needs LOCK TABLES there, and while that waits MySQL prepares statements in vain although
+    /// nothing changed. That triggers of ours are no reason is tested in `prepared.rs`.
     fn forget_stale_statements(&mut self) -> usize {
         let is_stale = |error: &String| error.contains("ERROR 1615");
         let forget = |report: &mut LoadReport| {
@@ -165,7 +166,9 @@ fn put_on_and_taken_off_under_load(server: &Server, without: &Experience) {
     }
     load.iter().for_each(Writers::stop);
     let mut with = Experience::of(server, "prepared and removed", load);
-    println!("{} statements had to be prepared again by the application", with.forget_stale_statements());
+    if server.flavour() == Flavour::Mysql {
+        println!("{} statements had to be prepared again by the application", with.forget_stale_statements());
+    }
     with.assert_unharmed(without);
     assert_alike(&before, &NAMES.map(|name| definitions(server, name)));
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Value as Json, json};
 use sync_core::{Stamp, Summary, Value};
 use sync_engine::{EngineError, PausedTable, RoundReport};
-use sync_store::{Applied, ConflictEntry};
+use sync_store::{Applied, ConflictEntry, ParkedEntry};
 
 use crate::failure::{Failure, code_name};
 use crate::show::Sites;
@@ -156,6 +156,20 @@ pub fn conflict(vd: &str, entry: &ConflictEntry, sites: &Sites) -> Json {
         "winning": values(&entry.winning),
         "losing": values(&entry.losing),
         "restored": entry.restored,
+    })
+}
+
+/// What a constraint keeps from being shown.
+pub fn parked(vd: &str, entry: &ParkedEntry) -> Json {
+    let key = |key: &[Value]| key.iter().map(value).collect::<Vec<_>>();
+    json!({
+        "message_type": "parked",
+        "vd": vd,
+        "table": entry.table,
+        "key": key(&entry.key),
+        "kind": entry.kind.name(),
+        "detail": entry.detail,
+        "other": entry.other.as_ref().map(|(table, other)| json!({ "table": table, "key": key(other) })),
     })
 }
 

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 
 use sync_core::{Knowledge, Position, SiteId, Source, Value};
 use sync_store::{
-    Applied, Batch, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline, Restamp, Result, Since,
-    Sink, Store, StoreError, Trouble,
+    Applied, Batch, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline, ParkedEntry, Restamp,
+    Result, Since, Sink, Store, StoreError, Trouble,
 };
 
 use crate::application::Application;
@@ -118,6 +118,7 @@ impl Store for Courier<'_> {
         restamp(table: &str, rows: &[Restamp], millis: u64) -> ();
         compared(tables: &[String]) -> ();
         conflicts() -> Vec<ConflictEntry>;
+        parked() -> Vec<ParkedEntry>;
         restore(conflict: &str) -> ();
     }
 

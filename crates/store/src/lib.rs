@@ -12,7 +12,7 @@ pub mod report;
 pub use batch::{Batch, Change, TableHead};
 pub use description::{Description, Role, SlaveSettings, TableInfo, TableStatus};
 pub use error::{Result, StoreError, Trouble};
-pub use report::{Applied, ConflictEntry, Drained, Mode, Outline, TableOutline};
+pub use report::{Applied, ConflictEntry, Drained, Mode, Outline, ParkedEntry, ParkedKind, TableOutline};
 
 use sync_core::{Knowledge, Position, Source, Value};
 
@@ -103,6 +103,9 @@ pub trait Store: Send {
 
     /// The conflict list, newest first.
     fn conflicts(&mut self) -> Result<Vec<ConflictEntry>>;
+
+    /// What a constraint keeps from being shown here as the state says.
+    fn parked(&mut self) -> Result<Vec<ParkedEntry>>;
 
     /// Writes the losing value of a conflict back as a new write of this site.
     fn restore(&mut self, conflict: &str) -> Result<()>;

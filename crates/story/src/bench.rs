@@ -30,6 +30,9 @@ pub trait BenchSite {
     /// Prepares the database, or renews what is prepared.
     fn prepare(&mut self);
 
+    /// Takes the database over, which is a copy of another site's.
+    fn adopt(&mut self);
+
     /// The store, prepared before.
     fn store(&mut self) -> &mut dyn Store;
 

@@ -2,8 +2,8 @@
 
 use sync_core::{Knowledge, Position, Source, Value};
 use sync_store::{
-    Applied, Batch, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline, Restamp, Result, Since,
-    Sink, Store, StoreError, Trouble,
+    Applied, Batch, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline, ParkedEntry, Restamp,
+    Result, Since, Sink, Store, StoreError, Trouble,
 };
 
 /// When a call fails.
@@ -91,6 +91,7 @@ macro_rules! all_but_apply_passed_on {
             restamp(table: &str, rows: &[Restamp], millis: u64) -> ();
             compared(tables: &[String]) -> ();
             conflicts() -> Vec<ConflictEntry>;
+            parked() -> Vec<ParkedEntry>;
             restore(conflict: &str) -> ();
         }
     };

@@ -58,6 +58,17 @@ pub fn schema(speech: &Speech) -> Vec<String> {
         "CREATE TABLE task (id BIGINT NOT NULL PRIMARY KEY, team BIGINT, title VARCHAR(100), \
          FOREIGN KEY (team) REFERENCES team (id) ON DELETE CASCADE)"
             .to_owned(),
+        "CREATE TABLE badge (id BIGINT NOT NULL PRIMARY KEY, team BIGINT NOT NULL, \
+         FOREIGN KEY (team) REFERENCES team (id))"
+            .to_owned(),
+        "CREATE TABLE desk (id BIGINT NOT NULL PRIMARY KEY, team BIGINT, place VARCHAR(50), \
+         FOREIGN KEY (team) REFERENCES team (id) ON DELETE SET NULL)"
+            .to_owned(),
+        "CREATE TABLE node (id BIGINT NOT NULL PRIMARY KEY, parent BIGINT, \
+         FOREIGN KEY (parent) REFERENCES node (id) ON DELETE CASCADE)"
+            .to_owned(),
+        format!("CREATE TABLE label (id BIGINT NOT NULL PRIMARY KEY, code VARCHAR(20) {no_case} NOT NULL UNIQUE)"),
+        "CREATE TABLE span (id BIGINT NOT NULL PRIMARY KEY, low INT, high INT, CHECK (low <= high))".to_owned(),
         format!("CREATE TABLE doc (id BIGINT NOT NULL PRIMARY KEY, body {blob}, words {text})"),
         "CREATE TABLE invoice (id BIGINT NOT NULL PRIMARY KEY, total INT)".to_owned(),
         "CREATE TABLE audit (invoice BIGINT NOT NULL, place VARCHAR(30) NOT NULL, PRIMARY KEY (invoice, place))"

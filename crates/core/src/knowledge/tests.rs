@@ -65,6 +65,25 @@ fn adopting_releases_what_the_other_has_whole() {
 }
 
 #[test]
+fn a_later_incarnation_is_above_whatever_the_clock_says() {
+    let first = Incarnation::at(1_800_000_000_000, u64::MAX);
+    assert_eq!(first.millis(), 1_800_000_000_000);
+    assert!(first.next(5, 0) > first);
+    assert_eq!(first.next(1_900_000_000_000, 7).millis(), 1_900_000_000_000);
+}
+
+#[test]
+fn the_latest_incarnation_of_a_store() {
+    let mut knowledge = Knowledge::default();
+    for (store, incarnation) in [(1, 5), (1, 9), (2, 12)] {
+        let source = Source { store: StoreId(store), incarnation: Incarnation(incarnation) };
+        knowledge.advance(source, Position { seq: 1, token: 1 });
+    }
+    assert_eq!(knowledge.latest(StoreId(1)), Some(Incarnation(9)));
+    assert_eq!(knowledge.latest(StoreId(3)), None);
+}
+
+#[test]
 fn adopting_claims_nothing_of_a_table_that_was_withheld() {
     let (mut mine, mut other) = (Knowledge::default(), Knowledge::default());
     mine.advance(source(2), at(3));

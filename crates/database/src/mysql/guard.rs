@@ -11,6 +11,7 @@
 use sync_store::{Result, StoreError, Trouble};
 
 use super::names::quote;
+use super::pace::Paced;
 use super::session::{self, Settings, ddl};
 use super::statement::{self, Statement};
 use super::{Flavour, MySql, privileges};
@@ -27,15 +28,15 @@ const STANDS_FOR: &str = "IF NOT (@server_sync_applying <=> 1) AND NOT EXISTS (S
 const STANDS_FOR_END: &str = "' USING utf8mb4)) THEN\n";
 
 /// Guards the application's triggers on a table; returns their names.
-pub(super) fn guard(server: &MySql, sql: &mut dyn Sql, schema: &Schema, table: &str) -> Result<Vec<String>> {
-    let changed = put_back(server, sql, schema, table)?;
-    rewrite_all(server, sql, &changed.as_ref().unwrap_or(schema).triggers, table, &Change::Guard)
+pub(super) fn guard(server: &MySql, paced: &mut Paced, schema: &Schema, table: &str) -> Result<Vec<String>> {
+    let changed = put_back(server, paced, schema, table)?;
+    rewrite_all(server, paced, &changed.as_ref().unwrap_or(schema).triggers, table, &Change::Guard)
 }
 
 /// Removes the guards from the application's triggers on a table; returns their names.
-pub(super) fn unguard(server: &MySql, sql: &mut dyn Sql, schema: &Schema, table: &str) -> Result<Vec<String>> {
-    let changed = put_back(server, sql, schema, table)?;
-    rewrite_all(server, sql, &changed.as_ref().unwrap_or(schema).triggers, table, &Change::Unguard)
+pub(super) fn unguard(server: &MySql, paced: &mut Paced, schema: &Schema, table: &str) -> Result<Vec<String>> {
+    let changed = put_back(server, paced, schema, table)?;
+    rewrite_all(server, paced, &changed.as_ref().unwrap_or(schema).triggers, table, &Change::Unguard)
 }
 
 fn is_guarded(body: &str) -> bool {
@@ -82,7 +83,7 @@ impl Change {
 /// Rewrites the application's triggers on a table where that is needed.
 fn rewrite_all(
     server: &MySql,
-    sql: &mut dyn Sql,
+    paced: &mut Paced,
     triggers: &[Trigger],
     table: &str,
     change: &Change,
@@ -91,14 +92,14 @@ fn rewrite_all(
     let due: Vec<&Trigger> = triggers.iter().filter(is_due).collect();
     let mut work = Vec::new();
     for trigger in &due {
-        let now = statement::read(sql, server.flavour, &trigger.name)?;
+        let now = statement::read(paced.sql, server.flavour, &trigger.name)?;
         let body = change.of(&now.body, &trigger.sql_mode).ok_or_else(|| unknown_guard(trigger))?;
         work.push(Rewrite { server, trigger, wanted: Statement { body, ..now }, alone: is_alone(trigger, triggers) });
     }
     match (server.flavour, work.is_empty()) {
         (_, true) => Ok(()),
-        (Flavour::MariaDb, _) => work.iter().try_for_each(|w| w.replace(sql, triggers)),
-        (Flavour::MySql, _) => locked(sql, table, |sql| work.iter().try_for_each(|w| w.substitute(sql))),
+        (Flavour::MariaDb, _) => work.iter().try_for_each(|w| paced.change(table, |sql| w.replace(sql, triggers))),
+        (Flavour::MySql, _) => locked(paced, table, |sql| work.iter().try_for_each(|w| w.substitute(sql))),
     }?;
     Ok(due.into_iter().map(|t| t.name.clone()).collect())
 }
@@ -108,12 +109,14 @@ fn unknown_guard(trigger: &Trigger) -> StoreError {
     StoreError::new(Trouble::Halt, message).hint("create the trigger again as the application has it, then repeat")
 }
 
-/// Runs `work` while nobody else writes the table.
-fn locked(sql: &mut dyn Sql, table: &str, work: impl FnOnce(&mut dyn Sql) -> Result<()>) -> Result<()> {
-    ddl(sql, table, &format!("LOCK TABLES {} WRITE", quote(table)))?;
-    let done = work(sql);
-    let unlocked = sql.run("UNLOCK TABLES");
-    done.and(unlocked)
+/// Runs `work` while nobody else uses the table; for others it is one change, however many it consists of.
+fn locked(paced: &mut Paced, table: &str, work: impl FnOnce(&mut dyn Sql) -> Result<()>) -> Result<()> {
+    paced.change(table, |sql| {
+        ddl(sql, table, &format!("LOCK TABLES {} WRITE", quote(table)))?;
+        let done = work(sql);
+        let unlocked = sql.run("UNLOCK TABLES");
+        done.and(unlocked)
+    })
 }
 
 /// A trigger of the application, and the statement that is to have made it.
@@ -251,26 +254,26 @@ fn substitute_name(trigger: &str) -> String {
 }
 
 /// Puts back the triggers that substitutes stand for since a crash; returns the schema as it is then, if it changed.
-fn put_back(server: &MySql, sql: &mut dyn Sql, schema: &Schema, table: &str) -> Result<Option<Schema>> {
+fn put_back(server: &MySql, paced: &mut Paced, schema: &Schema, table: &str) -> Result<Option<Schema>> {
     let is_substitute = |t: &&Trigger| t.table == table && t.name.starts_with(&format!("{PREFIX}guard_"));
     let substitutes: Vec<&Trigger> = schema.triggers.iter().filter(is_substitute).collect();
     if substitutes.is_empty() {
         return Ok(None);
     }
     for substitute in substitutes {
-        let now = statement::read(sql, server.flavour, &substitute.name)?;
+        let now = statement::read(paced.sql, server.flavour, &substitute.name)?;
         let (name, body) = stood_for(&now.body).ok_or_else(|| unknown_guard(substitute))?;
         if schema.triggers.iter().any(|t| t.name == name) {
-            ddl(sql, table, &drop_trigger(&substitute.name))?;
+            paced.ddl(table, &drop_trigger(&substitute.name))?;
             continue;
         }
         let trigger = Trigger { name, ..substitute.clone() };
         let alone = is_alone(&trigger, &schema.triggers);
         let wanted = Statement { body: wrapped(body, &trigger.sql_mode), ..now };
         let rewrite = Rewrite { server, trigger: &trigger, wanted, alone };
-        locked(sql, table, |sql| rewrite.in_one_packet(sql, &[], &substitute.name))?;
+        locked(paced, table, |sql| rewrite.in_one_packet(sql, &[], &substitute.name))?;
     }
-    super::schema::read(sql, server.flavour).map(Some)
+    super::schema::read(paced.sql, server.flavour).map(Some)
 }
 
 /// The trigger that a substitute stands for: its name and its own body.

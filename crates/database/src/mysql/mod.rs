@@ -11,6 +11,7 @@ mod late;
 mod mark;
 mod names;
 mod own;
+mod pace;
 mod privileges;
 mod schema;
 mod session;
@@ -101,6 +102,17 @@ impl Dialect for MySql {
             Flavour::MariaDb => " FOR UPDATE WAIT 5",
             Flavour::MySql => " FOR UPDATE",
         }
+    }
+
+    fn for_share(&self) -> &'static str {
+        match self.flavour {
+            Flavour::MariaDb => " LOCK IN SHARE MODE NOWAIT",
+            Flavour::MySql => " FOR SHARE NOWAIT",
+        }
+    }
+
+    fn equal(&self, column: &Column) -> String {
+        definition::equal(&column.sql_type)
     }
 
     fn by_key(&self, table: &Table) -> String {
@@ -232,18 +244,8 @@ impl Dialect for MySql {
         schema::read(sql, self.flavour)
     }
 
-    fn install(
-        &self,
-        sql: &mut dyn Sql,
-        schema: &Schema,
-        table: &Table,
-        registered: &Registered,
-    ) -> Result<Vec<String>> {
-        install::install(self, sql, schema, table, registered)
-    }
-
-    fn install_cascades(&self, sql: &mut dyn Sql, schema: &Schema, registered: &[Registered]) -> Result<Vec<String>> {
-        install::install_cascades(self, sql, schema, registered)
+    fn install(&self, sql: &mut dyn Sql, schema: &Schema, tables: &[(&Table, &Registered)]) -> Result<Vec<String>> {
+        install::install(self, sql, schema, tables)
     }
 
     fn uninstall(&self, sql: &mut dyn Sql, schema: &Schema) -> Result<()> {

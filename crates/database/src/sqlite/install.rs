@@ -42,9 +42,9 @@ pub(super) fn uninstall(sql: &mut dyn Sql) -> Result<()> {
 }
 
 /// Removes our triggers from tables of the application that are not registered; says from which.
-pub(super) fn remove_unregistered(sql: &mut dyn Sql, registered: &[Registered]) -> Result<Vec<String>> {
+pub(super) fn remove_unregistered(sql: &mut dyn Sql, registered: &[(&Table, &Registered)]) -> Result<Vec<String>> {
     let is_unknown =
-        |table: &str| !table.starts_with(PREFIX) && !registered.iter().any(|r| r.name.eq_ignore_ascii_case(table));
+        |table: &str| !table.starts_with(PREFIX) && !registered.iter().any(|(_, r)| r.name.eq_ignore_ascii_case(table));
     let tables = remove(sql, is_unknown)?;
     Ok(tables.iter().map(|t| format!("table {t}: triggers removed, it is not synchronised")).collect())
 }

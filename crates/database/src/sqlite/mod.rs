@@ -54,6 +54,10 @@ impl Dialect for SqliteDialect {
         ""
     }
 
+    fn equal(&self, column: &Column) -> String {
+        format!("?{} = ?", schema::collation_of(&column.sql_type))
+    }
+
     /// Without the rows that have a NULL in their key; see `schema`.
     fn by_key(&self, table: &Table) -> String {
         let name = quote(&table.name);
@@ -141,19 +145,14 @@ impl Dialect for SqliteDialect {
     }
 
     /// Not inside a transaction.
-    fn install(
-        &self,
-        sql: &mut dyn Sql,
-        _schema: &Schema,
-        table: &Table,
-        registered: &Registered,
-    ) -> Result<Vec<String>> {
-        install::install(sql, table, registered)
-    }
-
-    /// Cascades fire triggers by themselves; only removes the triggers of tables that are not registered.
-    fn install_cascades(&self, sql: &mut dyn Sql, _schema: &Schema, registered: &[Registered]) -> Result<Vec<String>> {
-        install::remove_unregistered(sql, registered)
+    fn install(&self, sql: &mut dyn Sql, _schema: &Schema, tables: &[(&Table, &Registered)]) -> Result<Vec<String>> {
+        let mut notes = Vec::new();
+        for (table, registered) in tables {
+            notes.extend(install::install(sql, table, registered)?);
+        }
+        // Cascades fire triggers by themselves.
+        notes.extend(install::remove_unregistered(sql, tables)?);
+        Ok(notes)
     }
 
     fn uninstall(&self, sql: &mut dyn Sql, _schema: &Schema) -> Result<()> {

@@ -96,14 +96,9 @@ impl Bench {
         for table in schema.tables.iter().filter(|t| !t.key.is_empty()) {
             self.register(table);
         }
-        let mut notes = Vec::new();
         let present = self.present(&schema);
-        for registered in &present {
-            let table = schema.table(&registered.name).unwrap();
-            notes.extend(self.dialect.install(&mut self.sql, &schema, table, registered)?);
-        }
-        notes.extend(self.dialect.install_cascades(&mut self.sql, &schema, &present)?);
-        Ok(notes)
+        let tables: Vec<_> = present.iter().map(|r| (schema.table(&r.name).unwrap(), r)).collect();
+        self.dialect.install(&mut self.sql, &schema, &tables)
     }
 
     /// As [`Bench::try_install`]; checks that doing it again does nothing, and that the probe stands still then.

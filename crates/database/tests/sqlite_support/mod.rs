@@ -56,7 +56,7 @@ impl Site {
     /// Registers what is there and installs; returns the notes.
     pub fn install(&mut self) -> Vec<String> {
         let schema = self.schema();
-        let mut notes = Vec::new();
+        let mut found = Vec::new();
         for table in schema.tables.iter().filter(|t| !t.key.is_empty()) {
             let columns: Vec<String> = table.stored_columns().map(|c| c.name.clone()).collect();
             if !self.registered.iter().any(|r| r.name == table.name) {
@@ -71,9 +71,10 @@ impl Site {
                     registered.columns.push(column);
                 }
             }
-            notes.extend(SqliteDialect.install(&mut self.ours, &schema, table, registered).unwrap());
+            found.push((table, registered.clone()));
         }
-        notes
+        let found: Vec<_> = found.iter().map(|(table, registered)| (*table, registered)).collect();
+        SqliteDialect.install(&mut self.ours, &schema, &found).unwrap()
     }
 
     /// The marks of a table, oldest first, as `insert 1`, `update 1 a b`, `delete 'x' 2`; they are deleted.

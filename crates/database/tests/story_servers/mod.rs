@@ -123,6 +123,11 @@ impl BenchSite for Site {
         self.open(store);
     }
 
+    fn adopt(&mut self) {
+        let (store, _) = sync_database::seed::adopt(connect(&self.address()).unwrap(), &self.card).unwrap();
+        self.open(store);
+    }
+
     fn store(&mut self) -> &mut dyn Store {
         self.store.as_mut().expect("prepared")
     }

@@ -8,7 +8,7 @@ fn table(name: &str, definition: &[&str]) -> TableInfo {
     TableInfo { name: name.into(), fingerprint: definition.join("\n"), definition, status: TableStatus::Synchronised }
 }
 
-fn site(number: u64, name: &str) -> Description {
+pub(crate) fn site(number: u64, name: &str) -> Description {
     Description {
         site: SiteId::new(number).unwrap(),
         site_name: name.into(),

@@ -15,3 +15,5 @@ pub mod triggers;
 
 /// The link of two sites.
 pub(crate) const PAIR: [(usize, usize); 1] = [(0, 1)];
+/// The links of three sites in a ring.
+pub(crate) const RING: [(usize, usize); 3] = [(0, 1), (1, 2), (2, 0)];
