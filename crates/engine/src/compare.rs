@@ -25,7 +25,7 @@ pub enum Side {
 
 /// The rows of one table on both sides, reduced to key and hash.
 pub struct Spool {
-    parts: Vec<BufWriter<File>>,
+    parts: Vec<Option<BufWriter<File>>>,
 }
 
 /// Keys in which the sides differ.
@@ -42,8 +42,7 @@ pub struct Differences {
 impl Spool {
     /// An empty spool, in files without a name.
     pub fn new() -> Result<Self> {
-        let part = |_| tempfile::tempfile().map(|f| BufWriter::with_capacity(4096, f)).map_err(|e| disk(&e));
-        Ok(Spool { parts: (0..PARTS).map(part).collect::<Result<_>>()? })
+        Ok(Spool { parts: (0..PARTS).map(|_| None).collect() })
     }
 
     /// Adds the live rows of a batch. Each side may have its columns in another order.
@@ -61,6 +60,10 @@ impl Spool {
 
     fn put(&mut self, side: Side, key: &[u8], hash: &[u8]) -> std::io::Result<()> {
         let part = &mut self.parts[usize::from(blake3::hash(key).as_bytes()[0]) % PARTS];
+        if part.is_none() {
+            *part = Some(BufWriter::with_capacity(4096, tempfile::tempfile()?));
+        }
+        let Some(part) = part else { return Ok(()) };
         part.write_all(&[side as u8])?;
         part.write_all(&(key.len() as u32).to_be_bytes())?;
         part.write_all(key)?;
@@ -69,7 +72,7 @@ impl Spool {
 
     /// Compares, part by part.
     pub fn compare(self, mut each: impl FnMut(Differences) -> Result<()>) -> Result<()> {
-        for part in self.parts {
+        for part in self.parts.into_iter().flatten() {
             let mut file = part.into_inner().map_err(|e| disk(e.error()))?;
             file.rewind().map_err(|e| disk(&e))?;
             each(compare_part(BufReader::new(file))?)?;
