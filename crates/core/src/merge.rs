@@ -101,7 +101,8 @@ fn same_content(joined: &RowState, side: &RowState) -> bool {
         && (joined.cells == side.cells || !joined.is_live())
 }
 
-/// Each column's value from the side whose stamp won; ties have equal values, so the local one saves a copy.
+/// Each column's value from the side whose stamp won. Ties have equal values, so the local one saves a copy; except in a
+/// column that was added since a grave was made, which has its default only where the row was live.
 fn join_values(state: &RowState, local: &Row, incoming: &Row) -> Option<Vec<Value>> {
     let holds = |row: &Row| row.values.is_some() && row.state.inserted == state.inserted;
     match (&local.values, &incoming.values) {
@@ -109,7 +110,11 @@ fn join_values(state: &RowState, local: &Row, incoming: &Row) -> Option<Vec<Valu
             let pick = |column: usize| match (ours.get(column), theirs.get(column)) {
                 (Some(our), Some(their)) => {
                     let column = column as ColumnId;
-                    if local.state.cell(column) >= incoming.state.cell(column) { our.clone() } else { their.clone() }
+                    let takes_ours = match local.state.cell(column).cmp(&incoming.state.cell(column)) {
+                        Ordering::Equal => local.state.is_live() || !incoming.state.is_live(),
+                        unequal => unequal == Ordering::Greater,
+                    };
+                    if takes_ours { our.clone() } else { their.clone() }
                 }
                 // Values that were kept before a column was added do not have it.
                 (our, their) => our.or(their).cloned().unwrap_or_default(),

@@ -315,6 +315,8 @@ impl Stream<'_> {
             // What moved the sender's head came from the receiver.
             return Ok(outline.end);
         }
+        self.withhold(parties)?;
+        let (from, to) = parties.stores(direction);
         let mut done = 0;
         let side = if direction == Direction::Pull { &mut report.pulled } else { &mut report.pushed };
         pump(
@@ -328,6 +330,19 @@ impl Stream<'_> {
                 Ok(())
             },
         )
+    }
+
+    /// Records which tables do not come with the stream before its first batch moves the receiver's knowledge: if it is
+    /// interrupted, they must not seem to have come so far.
+    fn withhold(&self, parties: &mut Parties) -> Result<()> {
+        let sender = parties.sender(self.direction).source;
+        let is_new = |t: &&String| !self.receiver_knows.held(sender).any(|(held, _)| held == t.as_str());
+        let held: Vec<_> = parties.agreement.held.iter().filter(is_new).map(|t| (t.clone(), self.start.seq)).collect();
+        if parties.mode == Mode::Preview || held.is_empty() {
+            return Ok(());
+        }
+        let withheld = Completed { sender, end: self.start, knowledge: Knowledge::default(), sent: Vec::new(), held };
+        Ok(parties.stores(self.direction).1.complete(&withheld)?)
     }
 
     /// Records the end of the stream, unless the receiver already knows all that it would learn.

@@ -146,8 +146,10 @@ fn name(id: &RowId) -> String {
 pub fn knowledge(world: &mut World, a: usize, b: usize) -> Result<()> {
     let known = world.sites[a].store()?.knowledge()?;
     let source = world.sites[b].store()?.source();
-    if known.position(source).is_none() {
-        return Ok(());
+    // A store that was put back is found out when it is next met; until then it gives seqs that others know already.
+    match known.position(source) {
+        Some(position) if world.sites[b].store()?.recognises(position)? => {}
+        _ => return Ok(()),
     }
     let fragile = world.fragile();
     let (here, there) = (&world.sites[a], &world.sites[b]);

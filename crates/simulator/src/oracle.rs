@@ -7,6 +7,9 @@
 //! What was written before synchronisation began has no stamp, so that a delete elsewhere cannot know that it was
 //! about another row: it is forgiven where somebody deleted that key.
 //!
+//! A site that was put back and writes to a row before it has its own lost writes to it again looks as if it had seen
+//! them, because stamps name a site and not its incarnation: these are forgiven as well.
+//!
 //! What a copy that was put back takes with it is forgiven as far as it cannot be known to have left the site before.
 
 use std::collections::{HashMap, HashSet};
@@ -50,8 +53,9 @@ pub fn judge(world: &mut World) -> Result<u64> {
     let before: Vec<usize> = world.sites.iter().map(|s| s.before).collect();
     for (site, log) in logs.iter().enumerate() {
         for (i, event) in log.iter().enumerate().filter(|(i, e)| is_sure(site, *i, e)) {
+            let is_forked = || forked(&world.sites[site].forks, log, i);
             let is_old = i < before[site] && fates.deleted.contains(&(event.table, &event.key));
-            let lost = event.written.iter().filter(|_| !is_old).find(|(column, value)| {
+            let lost = event.written.iter().filter(|_| !is_old && !is_forked()).find(|(column, value)| {
                 let is_shown = shown(event.table, &event.key, *column).as_deref() == Some(value);
                 !is_shown
                     && !fates.removed.contains(&((event.table, &event.key, *column), value))
@@ -63,6 +67,8 @@ pub fn judge(world: &mut World) -> Result<u64> {
             }
             let back = event.removed.iter().find(|(column, value)| {
                 event.did == Did::Delete
+                    && i >= before[site]
+                    && !is_forked()
                     && shown(event.table, &event.key, *column).as_deref() == Some(value)
                     && fates.written.get(&((event.table, &event.key, *column), value)).is_some_and(|n| *n == 1)
                     && !listed.deletes.contains(&(event.table, event.key.clone()))
@@ -74,6 +80,12 @@ pub fn judge(world: &mut World) -> Result<u64> {
         }
     }
     Ok(count)
+}
+
+/// Whether a copy was put back that lacks this event, and the site then wrote to the same row.
+fn forked(forks: &[(usize, usize)], log: &[Event], i: usize) -> bool {
+    let same = |other: &Event| (other.table, &other.key) == (log[i].table, &log[i].key);
+    forks.iter().any(|(first, end)| (*first..*end).contains(&i) && log[*end..].iter().any(same))
 }
 
 fn place(event: &Event, column: usize) -> String {

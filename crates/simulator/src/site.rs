@@ -59,6 +59,8 @@ pub struct Site {
     card: Card,
     number: SiteId,
     logged: usize,
+    /// Of each time a copy was put back: how many events were in it, and how many there were.
+    pub forks: Vec<(usize, usize)>,
     /// So many events are from before synchronisation began here.
     pub before: usize,
 }
@@ -93,6 +95,7 @@ impl Site {
             card,
             number: number(index)?,
             logged: 0,
+            forks: Vec::new(),
             before: usize::MAX,
         })
     }
@@ -149,6 +152,8 @@ impl Site {
     pub fn restore(&mut self) -> Result<bool> {
         let Some((copy, here)) = self.backup.clone() else { return Ok(false) };
         self.look();
+        let in_copy = here.iter().filter(|(site, _)| *site == self.index).map(|(_, i)| i + 1).max().unwrap_or(0);
+        self.forks.push((in_copy, self.logged));
         self.store = None;
         lock(&self.application).put(&copy, &self.clock)?;
         self.here = here;

@@ -1,8 +1,10 @@
 //! Schemas that change, one site after the other, while both go on writing.
 
 use sync_core::Value;
+use sync_engine::round;
 
 use super::{PAIR, RING};
+use crate::faulty::{Faulty, When};
 use crate::{Bench, BenchSite, Network};
 
 fn is_paused(network: &mut Network<impl BenchSite>, table: &str) {
@@ -60,6 +62,22 @@ pub fn a_paused_table_comes_from_somebody_else(bench: &impl Bench) {
     assert_eq!(network.rows(0, "SELECT name FROM person"), ["one"]);
     network.app(1, "ALTER TABLE person ADD COLUMN city VARCHAR(50)");
     network.finish(&triangle);
+}
+
+/// Rounds that are interrupted while a table waits do not take it for received.
+pub fn a_paused_table_and_a_line_that_breaks(bench: &impl Bench) {
+    let mut network = people(bench);
+    network.app(0, "ALTER TABLE person ADD COLUMN city VARCHAR(50)");
+    for calls in 0..12 {
+        network.app(1, &format!("INSERT INTO person (id, name) VALUES ({}, 'more')", 10 + calls));
+        network.app(1, &format!("INSERT INTO team (id, name) VALUES ({}, 'more')", 10 + calls));
+        let options = network.options(1);
+        let (here, there) = network.two(0, 1);
+        drop(round(&mut Faulty::new(here.store(), calls, When::Before), there.store(), &options, &mut ()));
+    }
+    network.app(1, "ALTER TABLE person ADD COLUMN city VARCHAR(50)");
+    network.finish(&PAIR);
+    network.shows("SELECT COUNT(*) FROM person", &["15"]);
 }
 
 /// One site notices that a delete lost before a column is added, another one after it: the entry is the same.
