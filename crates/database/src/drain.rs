@@ -14,6 +14,7 @@ use crate::kept::Kept;
 use crate::layout::Tracked;
 use crate::marks::{self, Marked, Marks};
 use crate::meta::{self, Line, Numbered};
+use crate::sql::Fields;
 use crate::{backlog, conflicts, identity, parked, resolve, retry, tables};
 
 /// Marks read in one transaction.
@@ -86,16 +87,36 @@ fn drain_tables(db: &mut Database, drained: &mut Drained, leave: bool) -> Result
             db.backlog.push(number);
             continue;
         }
-        loop {
-            let (read, rows) = retry::contention(|| drain_page(db, number))?;
-            drained.marks += read as u64;
-            drained.rows += rows as u64;
-            if read < PAGE {
-                break;
-            }
-        }
+        drain_table(db, number, drained)?;
     }
     Ok(numbers)
+}
+
+/// Drains the marks of one table that are there now. An application that goes on writing faster than that must not keep a
+/// round from ending: what it adds meanwhile is the next drain's.
+fn drain_table(db: &mut Database, number: u16, drained: &mut Drained) -> Result<()> {
+    let mut left = None;
+    loop {
+        let (read, rows) = retry::contention(|| drain_page(db, number))?;
+        drained.marks += read as u64;
+        drained.rows += rows as u64;
+        if read < PAGE || left == Some(0) {
+            return Ok(());
+        }
+        let before = match left {
+            Some(left) => left,
+            None => count(db, number)?,
+        };
+        left = Some(before.saturating_sub(PAGE as u64));
+    }
+}
+
+/// How many marks a table has.
+fn count(db: &mut Database, number: u16) -> Result<u64> {
+    let Some(tracked) = db.catalog.numbered(number) else { return Ok(0) };
+    let c = &mut db.connections;
+    let query = format!("SELECT COUNT(*) FROM {}", c.dialect.quote(&tracked.registered.mark_table()));
+    Fields::of(c.writer.first(&query, &[])?.unwrap_or_default()).unsigned()
 }
 
 fn pending(db: &mut Database) -> Result<Vec<u16>> {
