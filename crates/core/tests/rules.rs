@@ -330,3 +330,18 @@ fn a_column_added_since_a_grave_was_made_comes_from_the_live_row() {
         assert_eq!(merged.row.values, values([5, 2]));
     }
 }
+
+/// Rows from before synchronisation have no stamps, and one can meet an insert of its key far from where either was made.
+#[test]
+fn a_row_from_before_that_an_insert_replaces_is_listed() {
+    let old = before_everything();
+    let new = new([3, 4], at(20, B));
+    for (local, incoming) in [(&old, &new), (&new, &old)] {
+        let merged = Planned::new(Some(local), incoming);
+        let listed: Vec<_> = merged.conflicts.iter().map(|c| (c.kind, c.loser, c.losing.clone())).collect();
+        assert_eq!(listed, [(Insert, Stamp::BASELINE, vec![Value::Int(1), Value::Int(2)])]);
+    }
+    // Whoever saw it deleted it before.
+    let again = inserted(deleted(before_everything(), at(20, B)), [3, 4], at(21, B));
+    assert_eq!(Planned::new(Some(&old), &again).conflicts, []);
+}
