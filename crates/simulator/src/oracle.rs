@@ -114,7 +114,7 @@ impl<'a> Fates<'a> {
             for (column, value) in &event.written {
                 *fates.written.entry(((event.table, &event.key, *column), value)).or_default() += 1;
             }
-            if event.did == Did::Delete {
+            if matches!(event.did, Did::Delete | Did::Lose) {
                 fates.deleted.insert((event.table, &event.key));
             }
             fates.removed.extend(event.removed.iter().map(|(c, v)| ((event.table, &*event.key, *c), &**v)));
