@@ -7,6 +7,7 @@
 pub mod capture;
 pub mod codec;
 pub mod conflict;
+pub mod digest;
 pub mod key;
 pub mod knowledge;
 pub mod merge;

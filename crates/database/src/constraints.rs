@@ -8,6 +8,7 @@ use sync_core::resolve::Rule;
 
 use crate::dialect::Dialect;
 use crate::layout::{Tracked, type_length};
+use crate::rules::Rules;
 use crate::schema::{Action, Column, ForeignKey, Kind, Schema, Table};
 
 /// The constraints of one table.
@@ -63,12 +64,14 @@ pub struct Reference {
     pub rule: Rule,
     /// The columns that can be shown as NULL.
     pub nullable: Vec<ColumnId>,
+    /// Whether rows must not refer to each other in a circle.
+    pub is_tree: bool,
 }
 
 /// The constraints of these tables, by number.
-pub fn read(schema: &Schema, tracked: &[Tracked]) -> BTreeMap<u16, Constraints> {
+pub fn read(schema: &Schema, tracked: &[Tracked], rules: &Rules) -> BTreeMap<u16, Constraints> {
     let mut all: BTreeMap<u16, Constraints> =
-        tracked.iter().map(|t| (t.number(), Constraints::of(t, schema))).collect();
+        tracked.iter().map(|t| (t.number(), Constraints::of(t, schema, rules))).collect();
     for child in tracked {
         let parents: Vec<String> = all[&child.number()].references.iter().map(|r| r.parent.clone()).collect();
         for (place, parent) in parents.iter().enumerate() {
@@ -98,9 +101,9 @@ pub fn parents_first(schema: &Schema) -> Vec<&Table> {
 }
 
 impl Constraints {
-    fn of(tracked: &Tracked, schema: &Schema) -> Self {
+    fn of(tracked: &Tracked, schema: &Schema, rules: &Rules) -> Self {
         let keys = schema.foreign_keys.iter().filter(|k| k.child == tracked.table.name);
-        let references: Vec<Reference> = keys.filter_map(|k| Reference::of(tracked, k)).collect();
+        let references: Vec<Reference> = keys.filter_map(|k| Reference::of(tracked, k, rules)).collect();
         let bound: Vec<ColumnId> = references.iter().flat_map(|r| r.columns.iter().copied()).collect();
         let uniques = [&tracked.table.key].into_iter().chain(&tracked.table.uniques);
         let uniques = uniques.filter_map(|places| Unique::of(tracked, places, &bound)).collect();
@@ -130,7 +133,7 @@ impl Unique {
 }
 
 impl Reference {
-    fn of(tracked: &Tracked, key: &ForeignKey) -> Option<Self> {
+    fn of(tracked: &Tracked, key: &ForeignKey, rules: &Rules) -> Option<Self> {
         let columns = key.columns.iter().map(|name| stored_id(tracked, name)).collect::<Option<Vec<_>>>()?;
         let can_be_null = |id: &ColumnId| {
             let column = tracked.table.columns.iter().find(|c| c.name == tracked.name_of(*id));
@@ -143,7 +146,8 @@ impl Reference {
             Action::Cascade | Action::SetNull => Rule::Cascade,
         };
         let (parent, parent_columns) = (key.parent.clone(), key.parent_columns.clone());
-        Some(Reference { columns, parent, parent_columns, rule, nullable })
+        let is_tree = key.parent == key.child && !nullable.is_empty() && rules.is_tree(&key.child, &key.columns);
+        Some(Reference { columns, parent, parent_columns, rule, nullable, is_tree })
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use sync_core::{Incarnation, Knowledge, Position, Source, StoreId, Value};
 use sync_store::{
-    Applied, Batch, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline, ParkedEntry, Restamp,
-    Result, Since, Sink, Store, StoreError, TableStatus, Trouble,
+    Answers, Applied, Batch, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline, ParkedEntry,
+    Question, Restamp, Result, Since, Sink, Store, StoreError, TableStatus, Trouble,
 };
 
 use crate::catalog::Catalog;
@@ -14,7 +14,7 @@ use crate::dialect::Dialect;
 use crate::identity::{self, Card, Identity};
 use crate::sql::{Fields, Sql};
 use crate::vigil::Vigil;
-use crate::{apply, backlog, changes, conflicts, drain, parked, tables, vector};
+use crate::{apply, backlog, changes, conflicts, digest, drain, parked, tables, vector};
 
 /// The version of the exchange.
 pub const PROTOCOL: u32 = 1;
@@ -121,6 +121,8 @@ pub struct Database {
     pub(crate) backlog: Vec<u16>,
     /// With more marks than this a table is left for the stream.
     pub(crate) backlog_from: usize,
+    /// What a full compare read last.
+    pub(crate) leaves: digest::Leaves,
 }
 
 impl Database {
@@ -137,6 +139,7 @@ impl Database {
             suspects,
             backlog,
             backlog_from,
+            leaves: digest::Leaves::new(),
         }
     }
 
@@ -161,7 +164,7 @@ impl Database {
         let known = identity::read(connections.writer.as_mut())?;
         let mut catalog = Catalog::default();
         let Connections { writer, dialect, .. } = &mut connections;
-        let notes = catalog.refresh(writer.as_mut(), dialect.as_ref(), &card.excluded, known.is_some())?;
+        let notes = catalog.refresh(writer.as_mut(), dialect.as_ref(), &card.rules, known.is_some())?;
         let identity = match known {
             Some(identity) if identity.card == *card => identity,
             Some(identity) => republish(&mut connections, identity, card)?,
@@ -199,7 +202,7 @@ impl Database {
         let began = Instant::now();
         let Connections { writer, dialect, .. } = &mut self.connections;
         let counts = dialect.schema_statements(writer.as_mut())?;
-        let notes = self.catalog.refresh(writer.as_mut(), dialect.as_ref(), &self.identity.card.excluded, true)?;
+        let notes = self.catalog.refresh(writer.as_mut(), dialect.as_ref(), &self.identity.card.rules, true)?;
         self.vigil.looked(counts, began);
         self.trusting = false;
         Ok(notes)
@@ -210,7 +213,7 @@ impl Database {
     pub(crate) fn trusts_catalog(&mut self) -> Result<bool> {
         let Connections { writer, dialect, .. } = &mut self.connections;
         let counts = dialect.schema_statements(writer.as_mut())?;
-        let is_known = self.catalog.is_known(&self.identity.card.excluded);
+        let is_known = self.catalog.is_known(&self.identity.card.rules);
         self.trusting = is_known && !self.vigil.is_due(counts.as_deref(), Instant::now());
         Ok(self.trusting)
     }
@@ -222,7 +225,7 @@ impl Database {
             return Ok(());
         }
         let Connections { writer, dialect, .. } = &mut self.connections;
-        if !self.catalog.is_current(writer.as_mut(), dialect.as_ref(), &self.identity.card.excluded)? {
+        if !self.catalog.is_current(writer.as_mut(), dialect.as_ref(), &self.identity.card.rules)? {
             self.catalog.forget();
             let site = &self.identity.card.site_name;
             return Err(StoreError::new(
@@ -377,6 +380,11 @@ impl Store for Database {
     fn scan(&mut self, table: &str, sink: &mut Sink) -> Result<()> {
         self.confirm()?;
         changes::scan(self, table, sink)
+    }
+
+    fn digest(&mut self, question: &Question, answers: &mut Answers) -> Result<()> {
+        self.confirm()?;
+        digest::answer(self, question, answers)
     }
 
     fn rows(&mut self, table: &str, keys: &[Vec<Value>]) -> Result<(Batch, usize)> {

@@ -121,6 +121,21 @@ pub trait Dialect: Send + Sync {
         false
     }
 
+    /// How a column is read if not by its name: so that what is more than text arrives, for [`Dialect::received`].
+    fn read_as(&self, _column: &Column) -> Option<String> {
+        None
+    }
+
+    /// A value that was read so.
+    fn received(&self, value: Value) -> Value {
+        value
+    }
+
+    /// What stands for a value of this column if not `?`, with its parameters: where the value is more than text.
+    fn place(&self, _column: &Column, _value: &Value) -> Option<(String, Vec<Value>)> {
+        None
+    }
+
     /// A value of this key column as it is compared in the order that ORDER BY gives.
     fn sorting_value(&self, _column: &Column, value: &Value) -> Value {
         value.clone()
@@ -138,6 +153,9 @@ pub trait Dialect: Send + Sync {
 
     /// The conflict list as a synchronised table.
     fn conflict_table(&self) -> Table;
+
+    /// A query for how many rows a table has, roughly but at once.
+    fn count_roughly(&self, table: &str) -> String;
 
     /// At most this many `?` in one statement.
     fn max_params(&self) -> usize;

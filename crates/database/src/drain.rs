@@ -1,9 +1,10 @@
 //! Draining: marks become stamped rows with the next seqs, and exactly the marks that were read are deleted, all in
 //! one transaction. A late commit simply appears in the next drain.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use sync_core::capture::stamp;
+use sync_core::capture::{Mark, Operation, stamp};
+use sync_core::resolve::Name;
 use sync_core::{Position, RowId, RowState, SiteId, Stamp, Value};
 use sync_store::{Drained, Restamp, Result, StoreError, Trouble};
 
@@ -13,7 +14,8 @@ use crate::kept::Kept;
 use crate::layout::Tracked;
 use crate::marks::{self, Marked, Marks};
 use crate::meta::{self, Line, Numbered};
-use crate::{backlog, conflicts, identity, resolve, retry};
+use crate::sql::Fields;
+use crate::{backlog, conflicts, identity, parked, resolve, retry, tables};
 
 /// Marks read in one transaction.
 const PAGE: usize = 2_000;
@@ -85,16 +87,36 @@ fn drain_tables(db: &mut Database, drained: &mut Drained, leave: bool) -> Result
             db.backlog.push(number);
             continue;
         }
-        loop {
-            let (read, rows) = retry::contention(|| drain_page(db, number))?;
-            drained.marks += read as u64;
-            drained.rows += rows as u64;
-            if read < PAGE {
-                break;
-            }
-        }
+        drain_table(db, number, drained)?;
     }
     Ok(numbers)
+}
+
+/// Drains the marks of one table that are there now. An application that goes on writing faster than that must not keep a
+/// round from ending: what it adds meanwhile is the next drain's.
+fn drain_table(db: &mut Database, number: u16, drained: &mut Drained) -> Result<()> {
+    let mut left = None;
+    loop {
+        let (read, rows) = retry::contention(|| drain_page(db, number))?;
+        drained.marks += read as u64;
+        drained.rows += rows as u64;
+        if read < PAGE || left == Some(0) {
+            return Ok(());
+        }
+        let before = match left {
+            Some(left) => left,
+            None => count(db, number)?,
+        };
+        left = Some(before.saturating_sub(PAGE as u64));
+    }
+}
+
+/// How many marks a table has.
+fn count(db: &mut Database, number: u16) -> Result<u64> {
+    let Some(tracked) = db.catalog.numbered(number) else { return Ok(0) };
+    let c = &mut db.connections;
+    let query = format!("SELECT COUNT(*) FROM {}", c.dialect.quote(&tracked.registered.mark_table()));
+    Fields::of(c.writer.first(&query, &[])?.unwrap_or_default()).unsigned()
 }
 
 fn pending(db: &mut Database) -> Result<Vec<u16>> {
@@ -213,7 +235,8 @@ pub(crate) fn save(c: &mut Connections, lines: &[Numbered]) -> Result<()> {
     meta::save(c.writer.as_mut(), &upsert, lines)
 }
 
-/// Stamps columns of rows as written at `millis`, or just above what they have.
+/// Stamps columns of rows as written at `millis`, or just above what they have; a row that is there although it was deleted
+/// as inserted then.
 pub fn restamp(db: &mut Database, table: &str, rows: &[Restamp], millis: u64) -> Result<()> {
     let site = db.identity.card.site;
     let tracked = db.catalog.named(table).ok_or_else(|| unknown_table(table))?;
@@ -239,20 +262,45 @@ fn restamped(
 ) -> Result<Vec<Numbered>> {
     let ids: Vec<RowId> = rows.iter().map(|r| RowId::of(&r.key)).collect();
     let mut lines = meta::load(c.writer.as_mut(), tracked.number(), &ids)?;
+    let revived = revived(c, tracked, rows, &lines)?;
     let one = |(id, row): (RowId, &Restamp)| {
         let known = lines.remove(&id);
         let mut state = known.as_ref().map_or_else(RowState::baseline, |l| l.state.clone());
         if !state.is_live() {
-            // Deleted since it was compared: that needs no decision.
-            return None;
+            // Deleted since it was compared, which needs no decision; or put back without a mark.
+            let mark = Mark { operation: Operation::Insert, millis };
+            let state = stamp(Some(&state), &[mark], true, site).filter(|_| revived.contains(&id))?;
+            return Some((tracked.number(), id, own_line(state, &row.key)));
         }
-        for id in row.columns.iter().filter_map(|name| tracked.registered.id(name)) {
+        let named = row.columns.iter().filter_map(|name| tracked.registered.id(name)).collect();
+        for id in tracked.with_companions(named) {
             state.write([id], Stamp::next(millis, state.cell(id), site));
         }
         let kept = known.map(|l| l.kept).unwrap_or_default();
         Some((tracked.number(), id, Line { kept, ..own_line(state, &row.key) }))
     };
     Ok(ids.into_iter().zip(rows).filter_map(one).collect())
+}
+
+/// Those of these rows that are in the table although they were deleted, and have no mark that would say why.
+fn revived(
+    c: &mut Connections,
+    tracked: &Tracked,
+    rows: &[Restamp],
+    lines: &HashMap<RowId, Line>,
+) -> Result<HashSet<RowId>> {
+    let is_dead = |row: &&Restamp| lines.get(&RowId::of(&row.key)).is_some_and(|l| !l.state.is_live());
+    let keys: Vec<Vec<Value>> = rows.iter().filter(is_dead).map(|r| r.key.clone()).collect();
+    if keys.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let (sql, dialect) = (c.writer.as_mut(), c.dialect.as_ref());
+    let marked = marks::of_rows(sql, dialect, tracked, &keys)?.row_ids();
+    let mut there: HashSet<RowId> = tables::read(sql, dialect, tracked, &keys, false)?.into_keys().collect();
+    let names: Vec<Name> = there.iter().map(|id| (tracked.number(), id.clone())).collect();
+    let stays = parked::of(sql, &names)?;
+    there.retain(|id| !marked.contains(id) && !stays.contains_key(&(tracked.number(), id.clone())));
+    Ok(there)
 }
 
 pub(crate) fn unknown_table(table: &str) -> StoreError {

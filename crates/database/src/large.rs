@@ -26,7 +26,7 @@ pub fn read(
     for row in sql.all(&tracked.select_without(dialect, &cut, lock), key)? {
         // One whose key merely sorts alike is another.
         if tracked.key_of(&row) == key {
-            let mut values = tracked.spread(row);
+            let mut values = tracked.received(dialect, row);
             for id in &cut {
                 values[usize::from(*id)] = value(sql, dialect, tracked, *id, key)?;
             }

@@ -2,10 +2,13 @@
 //! only; nothing is run here.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use sync_core::{ColumnId, Value};
 
 use crate::dialect::Dialect;
+use crate::exact;
+use crate::rules::{Columns, Rules};
 use crate::schema::{BITS, Column, Kind, Op, Registered, Table};
 
 /// A table as it is now, together with its registered number and column ids.
@@ -26,12 +29,16 @@ pub struct Tracked {
     /// Whether an upsert of a row that exists is sure to find it by its key. A server looks at unique keys in an order of
     /// its own, the primary key first: without one it could meet a row that has another value of this row, and overwrite it.
     pub found_by_key: bool,
+    /// Columns that merge as one.
+    together: Vec<Vec<ColumnId>>,
     /// What an upsert of some columns must name besides them; `None`: it must name all columns.
     required: Option<Vec<ColumnId>>,
     /// The columns that the server may set by itself when a row is updated, unless it is told their value.
     automatic: Vec<ColumnId>,
     /// The ENUM columns whose empty text is no label, but what a server keeps where it was given an unknown one.
     unlabelled: Vec<ColumnId>,
+    /// The columns, but for those of the key, whose values can be more than text.
+    delicate: Vec<ColumnId>,
 }
 
 impl Tracked {
@@ -50,8 +57,42 @@ impl Tracked {
         let required = upserts_in_part(&table).then(|| which(&|c| is_required(&table, c)));
         let unlabelled = table.stored_columns().filter(|c| lacks_empty_label(&c.sql_type));
         let unlabelled = unlabelled.filter_map(|c| registered.id(&c.name)).collect();
+        let is_key = |c: &Column| table.key_columns().any(|k| k.name == c.name);
+        let delicate = which(&|c| exact::is_delicate(c) && !is_key(c));
         let found_by_key = table.has_primary || table.uniques.is_empty();
-        Tracked { table, registered, fingerprint, ids, key_at, bulky, found_by_key, required, automatic, unlabelled }
+        let together = Vec::new();
+        Tracked {
+            table,
+            registered,
+            fingerprint,
+            ids,
+            key_at,
+            bulky,
+            found_by_key,
+            together,
+            required,
+            automatic,
+            unlabelled,
+            delicate,
+        }
+    }
+
+    /// The same table under these rules.
+    pub fn with_rules(mut self, rules: &Rules) -> Self {
+        let own = rules.together.iter().filter(|rule| rule.table == self.table.name);
+        let ids = |rule: &Columns| rule.columns.iter().filter_map(|name| self.registered.id(name)).collect();
+        self.together = own.map(ids).collect();
+        self
+    }
+
+    /// These columns, and those that are written with them.
+    pub fn with_companions(&self, columns: Vec<ColumnId>) -> Vec<ColumnId> {
+        if self.together.is_empty() {
+            return columns;
+        }
+        let touched = |group: &&Vec<ColumnId>| group.iter().any(|id| columns.contains(id));
+        let all: BTreeSet<ColumnId> = self.together.iter().filter(touched).flatten().chain(&columns).copied().collect();
+        all.into_iter().collect()
     }
 
     /// Whether a row, given over all registered ids, holds a value that a strict server keeps but does not take.
@@ -62,6 +103,43 @@ impl Tracked {
     /// The same of some cells.
     pub fn cells_need_leniency(&self, cells: &[(ColumnId, Value)]) -> bool {
         cells.iter().any(|(id, value)| self.unlabelled.contains(id) && is_empty_text(value))
+    }
+
+    fn column(&self, id: ColumnId) -> Option<&Column> {
+        self.table.stored_columns().find(|c| c.name == self.name_of(id))
+    }
+
+    /// What stands for a value of this column if not `?`, with its parameters.
+    pub fn place(&self, dialect: &dyn Dialect, id: ColumnId, value: &Value) -> Option<(String, Vec<Value>)> {
+        if !self.delicate.contains(&id) {
+            return None;
+        }
+        dialect.place(self.column(id)?, value)
+    }
+
+    /// Whether something else than `?` stands for a value of this row, given over all registered ids.
+    pub fn needs_places(&self, dialect: &dyn Dialect, row: &[Value]) -> bool {
+        let is_special = |id: &ColumnId| Some(self.place(dialect, *id, row.get(usize::from(*id))?).is_some());
+        self.delicate.iter().any(|id| is_special(id) == Some(true))
+    }
+
+    /// A row as it came from [`Tracked::select`], over all registered ids.
+    pub fn received(&self, dialect: &dyn Dialect, row: Vec<Value>) -> Vec<Value> {
+        let mut all = self.spread(row);
+        for id in self.delicate.iter().filter(|id| self.reading(dialect, **id).is_some()) {
+            let value = &mut all[usize::from(*id)];
+            *value = dialect.received(std::mem::take(value));
+        }
+        all
+    }
+
+    /// How a column is read if not by its name.
+    fn reading(&self, dialect: &dyn Dialect, id: ColumnId) -> Option<String> {
+        self.column(id).filter(|_| self.delicate.contains(&id)).and_then(|c| dialect.read_as(c))
+    }
+
+    fn selected(&self, dialect: &dyn Dialect, id: ColumnId) -> String {
+        self.reading(dialect, id).unwrap_or_else(|| dialect.quote(self.name_of(id)))
     }
 
     /// The number.
@@ -137,14 +215,15 @@ impl Tracked {
         let table = dialect.by_key(&self.table);
         let lock = if lock { dialect.for_update() } else { "" };
         let condition = self.key_in(dialect, count);
-        format!("SELECT {} FROM {table} WHERE {condition}{lock}", self.columns(dialect, &self.ids))
+        let columns: Vec<String> = self.ids.iter().map(|id| self.selected(dialect, *id)).collect();
+        format!("SELECT {} FROM {table} WHERE {condition}{lock}", columns.join(", "))
     }
 
     /// The columns whose values can be large, and be read in pieces.
     pub fn cut_apart(&self, dialect: &dyn Dialect) -> Vec<ColumnId> {
         let is_key = |id: &ColumnId| self.key_at.iter().any(|at| self.ids[*at] == *id);
-        let column = |id: &ColumnId| self.table.stored_columns().find(|c| c.name == self.name_of(*id));
-        let cuts = |id: &&ColumnId| !is_key(id) && column(id).is_some_and(|c| dialect.cuts(c));
+        let is_whole = |id: &ColumnId| self.reading(dialect, *id).is_some();
+        let cuts = |id: &&ColumnId| !is_key(id) && !is_whole(id) && self.column(**id).is_some_and(|c| dialect.cuts(c));
         self.bulky.iter().filter(cuts).copied().collect()
     }
 
@@ -152,7 +231,7 @@ impl Tracked {
     pub fn select_without(&self, dialect: &dyn Dialect, columns: &[ColumnId], lock: bool) -> String {
         let column = |id: &ColumnId| match columns.contains(id) {
             true => "NULL".to_owned(),
-            false => dialect.quote(self.name_of(*id)),
+            false => self.selected(dialect, *id),
         };
         let columns = self.ids.iter().map(column).collect::<Vec<_>>().join(", ");
         let lock = if lock { dialect.for_update() } else { "" };
@@ -201,6 +280,25 @@ impl Tracked {
         format!("SELECT {list} FROM {table} {condition} ORDER BY {list} LIMIT {limit}")
     }
 
+    /// SELECT of these columns of up to `limit` rows in key order; the bounds say whether only those behind a key, and
+    /// whether only those up to a key.
+    pub fn select_range(
+        &self,
+        dialect: &dyn Dialect,
+        ids: &[ColumnId],
+        (after, upto): (bool, bool),
+        limit: usize,
+    ) -> String {
+        let keys: Vec<String> = self.key_names(dialect).collect();
+        let places = self.places(dialect, keys.clone());
+        let conditions: Vec<String> =
+            [after.then(|| following(&places)), upto.then(|| leading_to(&places))].into_iter().flatten().collect();
+        let condition =
+            if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
+        let (columns, table) = (self.columns(dialect, ids), dialect.by_key(&self.table));
+        format!("SELECT {columns} FROM {table}{condition} ORDER BY {} LIMIT {limit}", keys.join(", "))
+    }
+
     /// The parameters that [`Tracked::select_keys`] wants for the key to follow.
     pub fn following_params(&self, dialect: &dyn Dialect, key: &[Value]) -> Vec<Value> {
         let key: Vec<Value> =
@@ -208,23 +306,24 @@ impl Tracked {
         repeated(&key)
     }
 
-    /// INSERT of `count` rows, given over these columns.
-    pub fn insert(&self, dialect: &dyn Dialect, count: usize, ids: &[ColumnId]) -> String {
+    /// INSERT of rows, given over these columns: what stands for their values is [`rows`] or the like.
+    pub fn insert(&self, dialect: &dyn Dialect, places: &str, ids: &[ColumnId]) -> String {
         let table = dialect.quote(&self.table.name);
-        let places = rows(ids.len(), count);
         format!("INSERT INTO {table} ({}) VALUES {places}", self.columns(dialect, ids))
     }
 
-    /// INSERT of `count` rows whose keys exist, given over `ids`, which sets `columns`.
-    pub fn update(&self, dialect: &dyn Dialect, count: usize, ids: &[ColumnId], columns: &[ColumnId]) -> String {
+    /// The same of rows whose keys exist, given over `ids`, which sets `columns`.
+    pub fn update(&self, dialect: &dyn Dialect, places: &str, ids: &[ColumnId], columns: &[ColumnId]) -> String {
         let keys: Vec<String> = self.key_names(dialect).collect();
         let set: Vec<String> = columns.iter().map(|id| dialect.quote(self.name_of(*id))).collect();
-        format!("{}{}", self.insert(dialect, count, ids), dialect.on_duplicate(&keys, &set))
+        format!("{}{}", self.insert(dialect, places, ids), dialect.on_duplicate(&keys, &set))
     }
 
-    /// UPDATE of the row with one key, which sets these columns: `?` for each column, then for each key value.
-    pub fn update_one(&self, dialect: &dyn Dialect, columns: &[ColumnId]) -> String {
-        let set: Vec<String> = columns.iter().map(|id| format!("{}=?", dialect.quote(self.name_of(*id)))).collect();
+    /// UPDATE of the row with one key, which sets these columns, each with what stands for its value; then `?` for each key
+    /// value.
+    pub fn update_one(&self, dialect: &dyn Dialect, columns: &[(ColumnId, String)]) -> String {
+        let set = columns.iter().map(|(id, place)| format!("{}={place}", dialect.quote(self.name_of(*id))));
+        let set: Vec<String> = set.collect();
         let table = dialect.quote(&self.table.name);
         format!("UPDATE {table} SET {} WHERE {}", set.join(", "), self.key_in(dialect, 1))
     }
@@ -315,7 +414,7 @@ impl Tracked {
             let id = usize::from(*id);
             bits.get(id / BITS).is_some_and(|word| word >> (id % BITS) & 1 == 1)
         };
-        self.ids.iter().copied().filter(is_set).collect()
+        self.with_companions(self.ids.iter().copied().filter(is_set).collect())
     }
 }
 
@@ -413,6 +512,17 @@ fn following(keys: &[(String, String)]) -> String {
     }
 }
 
+/// The rows up to a key, with that one: `a <= ?`, or `a <= ? AND (a < ? OR b <= ?)`.
+fn leading_to(keys: &[(String, String)]) -> String {
+    match keys {
+        [] => "1=1".to_owned(),
+        [(last, place)] => format!("{last} <= {place}"),
+        [(first, place), rest @ ..] => {
+            format!("({first} <= {place} AND ({first} < {place} OR {}))", leading_to(rest))
+        }
+    }
+}
+
 /// The values for [`following`]: each but the last twice.
 fn repeated(key: &[Value]) -> Vec<Value> {
     let mut params: Vec<Value> = Vec::new();
@@ -461,6 +571,7 @@ mod tests {
     fn following_a_composite_key_repeats_all_but_the_last_value() {
         let names = ["a", "b", "c"].map(|name| (name.to_owned(), "?".to_owned()));
         assert_eq!(following(&names), "(a >= ? AND (a > ? OR (b >= ? AND (b > ? OR c > ?))))");
+        assert_eq!(leading_to(&names), "(a <= ? AND (a < ? OR (b <= ? AND (b < ? OR c <= ?))))");
         let params = repeated(&[Value::Int(1), Value::Int(2), Value::Int(3)]);
         assert_eq!(params, [1, 1, 2, 2, 3].map(Value::Int));
     }

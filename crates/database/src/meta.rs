@@ -83,6 +83,16 @@ pub fn load(sql: &mut dyn Sql, tab: u16, ids: &[RowId]) -> Result<HashMap<RowId,
     Ok(lines)
 }
 
+/// The lines of a table that hold the true values of live rows, because the table cannot show them.
+pub fn set_aside(sql: &mut dyn Sql, tab: u16, each: &mut dyn FnMut(RowId, Line) -> Result<()>) -> Result<()> {
+    let parked = "SELECT id FROM server_sync_parked WHERE tab=?";
+    let query = format!("SELECT {COLUMNS} FROM server_sync_row WHERE tab=? AND id IN ({parked})");
+    sql.query(&query, &[Value::Int(tab.into()), Value::Int(tab.into())], &mut |row| {
+        let (_, id, line) = read(row)?;
+        each(id, line)
+    })
+}
+
 /// Lines with seqs in `after < seq <= upto`, ascending, of one table or of all: up to so many, and so that what they keep
 /// weighs no more than so many bytes, unless a single one does. Also says whether these are all.
 pub fn page(

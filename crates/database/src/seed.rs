@@ -27,7 +27,7 @@ pub fn adopt(mut connections: Connections, card: &Card) -> Result<(Database, Vec
     let mut catalog = Catalog::default();
     let Connections { writer, dialect, .. } = &mut connections;
     // Triggers do not always come along, and may be of an account that does not exist here.
-    catalog.refresh(writer.as_mut(), dialect.as_ref(), &card.excluded, true)?;
+    catalog.refresh(writer.as_mut(), dialect.as_ref(), &card.rules, true)?;
     connections.transaction(|c| {
         take_over(c, &catalog, &known, card)?;
         Ok(Ended::Commit(()))

@@ -63,8 +63,13 @@ impl Suspects {
         let reference = |number: &u16, place: &usize| catalog.constraints.get(number)?.references.get(*place);
         let mut open = Vec::new();
         for (number, place, rows) in &self.referring {
-            if let Some(reference) = reference(number, place) {
-                open.extend(orphans(c, catalog, reference, rows)?.into_iter().map(|id| (*number, id)));
+            match reference(number, place) {
+                // Whether a way up leads back is seen by going it.
+                Some(reference) if reference.is_tree => open.extend(rows.iter().map(|(id, _)| (*number, id.clone()))),
+                Some(reference) => {
+                    open.extend(orphans(c, catalog, reference, rows)?.into_iter().map(|id| (*number, id)));
+                }
+                None => {}
             }
         }
         for (number, place, rows) in &self.released {

@@ -8,7 +8,7 @@ use sync_store::{Result, StoreError, Trouble};
 
 use crate::dialect::Dialect;
 use crate::large;
-use crate::layout::{Tracked, gather, powers};
+use crate::layout::{Tracked, gather, powers, rows};
 use crate::sql::{Fields, Sql};
 
 /// A page of rows weighs no more than this, unless a single row does.
@@ -44,7 +44,7 @@ pub fn read(
         sql.query(&statement, &flat(&keys[range]), &mut |row| {
             let id = RowId::of(&tracked.key_of(&row));
             if wanted.contains(&id) {
-                found.insert(id, tracked.spread(row));
+                found.insert(id, tracked.received(dialect, row));
             }
             Ok(())
         })?;
@@ -154,7 +154,7 @@ pub type Given<'a> = Cow<'a, [Value]>;
 
 /// Inserts rows.
 pub fn insert(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, rows: Vec<Given>) -> Result<()> {
-    write(sql, dialect, tracked, rows, &tracked.ids, |count| tracked.insert(dialect, count, &tracked.ids))
+    write(sql, dialect, tracked, rows, &tracked.ids, |places| tracked.insert(dialect, places, &tracked.ids))
 }
 
 /// Sets these columns of rows that exist.
@@ -172,7 +172,7 @@ pub fn update(
     let named = tracked.named_to_update(&columns);
     let update = |sql: &mut dyn Sql, ids: &[ColumnId]| {
         let rows = rows.iter().map(|row| Cow::Borrowed(*row)).collect();
-        write(sql, dialect, tracked, rows, ids, |count| tracked.update(dialect, count, ids, &columns))
+        write(sql, dialect, tracked, rows, ids, |places| tracked.update(dialect, places, ids, &columns))
     };
     match update(&mut *sql, &named) {
         // A CHECK can look at a column that was left out, and a computed default can fail. What was written already is
@@ -211,33 +211,65 @@ pub fn update_one(
     key: &[Value],
     cells: &[(ColumnId, Value)],
 ) -> Result<()> {
-    let columns: Vec<ColumnId> = cells.iter().map(|(id, _)| *id).collect();
-    let params: Vec<Value> = cells.iter().map(|(_, value)| value).chain(key).cloned().collect();
+    let (mut columns, mut params) = (Vec::new(), Vec::new());
+    for (id, value) in cells {
+        columns.push((*id, place(dialect, tracked, *id, value.clone(), &mut params)));
+    }
+    params.extend_from_slice(key);
     let statement = tracked.update_one(dialect, &columns);
     let lenient = tracked.cells_need_leniency(cells);
     sql.execute(&if lenient { dialect.lenient(&statement) } else { statement }, &params).map(drop)
 }
 
+/// What stands for a value; adds its parameters.
+fn place(dialect: &dyn Dialect, tracked: &Tracked, id: ColumnId, value: Value, params: &mut Vec<Value>) -> String {
+    match tracked.place(dialect, id, &value) {
+        Some((place, more)) => {
+            params.extend(more);
+            place
+        }
+        None => {
+            params.push(value);
+            "?".to_owned()
+        }
+    }
+}
+
+/// What stands for the values of one row, in brackets, and its parameters.
+fn one_row(dialect: &dyn Dialect, tracked: &Tracked, row: Given, ids: &[ColumnId]) -> (String, Vec<Value>) {
+    let (mut values, mut params) = (Vec::new(), Vec::new());
+    gather(&mut values, row, ids);
+    let place = |(id, value): (&ColumnId, Value)| place(dialect, tracked, *id, value, &mut params);
+    let places: Vec<String> = ids.iter().zip(values).map(place).collect();
+    (format!("({})", places.join(",")), params)
+}
+
+/// Writes rows: many in a statement, but those one by one that a server takes only in a way of their own.
 fn write(
     sql: &mut dyn Sql,
     dialect: &dyn Dialect,
     tracked: &Tracked,
-    rows: Vec<Given>,
+    given: Vec<Given>,
     ids: &[ColumnId],
-    statement: impl Fn(usize) -> String,
+    statement: impl Fn(&str) -> String,
 ) -> Result<()> {
     let params = |rows: &mut dyn Iterator<Item = Given>| {
         let mut params = Vec::with_capacity(rows.size_hint().0 * ids.len());
         rows.for_each(|row| gather(&mut params, row, ids));
         params
     };
-    let (lenient, rows): (Vec<Given>, Vec<Given>) = rows.into_iter().partition(|row| tracked.needs_leniency(row));
-    for row in lenient {
-        sql.execute_owned(&dialect.lenient(&statement(1)), params(&mut std::iter::once(row)))?;
+    let is_special = |row: &Given| tracked.needs_leniency(row) || tracked.needs_places(dialect, row);
+    let (special, plain): (Vec<Given>, Vec<Given>) = given.into_iter().partition(is_special);
+    for row in special {
+        let lenient = tracked.needs_leniency(&row);
+        let (places, params) = one_row(dialect, tracked, row, ids);
+        let statement = statement(&places);
+        sql.execute_owned(&if lenient { dialect.lenient(&statement) } else { statement }, params)?;
     }
-    let (count, mut rows) = (rows.len(), rows.into_iter());
+    let (count, mut plain) = (plain.len(), plain.into_iter());
     for range in powers(count, rows_per_statement(dialect, ids.len())) {
-        sql.execute_owned(&statement(range.len()), params(&mut rows.by_ref().take(range.len())))?;
+        let places = rows(ids.len(), range.len());
+        sql.execute_owned(&statement(&places), params(&mut plain.by_ref().take(range.len())))?;
     }
     Ok(())
 }

@@ -147,14 +147,14 @@ impl<'a> World<'a> {
 
     /// Reads all that bears on open rows; rows that are read now can call for more.
     pub fn close(&mut self, c: &mut Connections) -> Result<()> {
-        let mut row = 0;
         let mut done = BTreeSet::new();
-        while row < self.rows.len() {
-            if self.rows[row].is_open && done.insert(row) {
-                self.find_parents(c, row)?;
-                self.find_rivals(c, row)?;
-            }
-            row += 1;
+        let next = |world: &Self, done: &BTreeSet<usize>| {
+            (0..world.rows.len()).find(|row| world.rows[*row].is_open && !done.contains(row))
+        };
+        while let Some(row) = next(self, &done) {
+            done.insert(row);
+            self.find_parents(c, row)?;
+            self.find_rivals(c, row)?;
         }
         Ok(())
     }
@@ -186,7 +186,12 @@ impl<'a> World<'a> {
     fn find_parents(&mut self, c: &mut Connections, row: usize) -> Result<()> {
         for (place, reference) in self.constraints(self.rows[row].name.0).references.iter().enumerate() {
             if let Some(values) = self.rows[row].values_of(&reference.columns) {
-                self.rows[row].parents[place] = self.find_parent(c, reference, &values)?;
+                let parent = self.find_parent(c, reference, &values)?;
+                self.rows[row].parents[place] = parent;
+                if let (true, Some(Parent::Row(parent))) = (reference.is_tree, parent) {
+                    // The whole way up may lead back here.
+                    self.rows[parent].is_open = true;
+                }
             }
         }
         Ok(())
@@ -291,7 +296,8 @@ impl<'a> World<'a> {
         for (place, reference) in constraints.references.iter().enumerate() {
             if let Some(parent) = self.parent(row, place) {
                 told.push(place);
-                references.push(sync_core::resolve::Reference { parent, rule: reference.rule, tree: None });
+                let tree = reference.is_tree.then(|| claimed_at(&known.state(), &reference.columns));
+                references.push(sync_core::resolve::Reference { parent, rule: reference.rule, tree });
             }
         }
         let mut claims = Vec::new();

@@ -8,8 +8,9 @@ use secrecy::ExposeSecret;
 use sync_config::{self as config, Link, Settings, VersionSource};
 use sync_core::{SiteId, Value};
 use sync_database::mysql::{self, Address, Tls};
+use sync_database::rules::Columns;
 use sync_database::sql::Sql;
-use sync_database::{Card, Connections, Database, UpgradeLock, identity, seed, sqlite};
+use sync_database::{Card, Connections, Database, Rules, UpgradeLock, identity, seed, sqlite};
 use sync_store::{Role, SlaveSettings, Store, StoreError, Trouble};
 
 use crate::brake::Brake;
@@ -101,8 +102,20 @@ fn card(settings: &Settings, sql: &mut dyn Sql) -> Result<Card> {
         vd: settings.vd.to_string(),
         vd_version: vd_version(settings, sql)?,
         role,
-        excluded: settings.excluded_tables.iter().map(ToString::to_string).collect(),
+        rules: rules(settings),
     })
+}
+
+/// What the settings say of tables.
+fn rules(settings: &Settings) -> Rules {
+    let columns = |list: &[config::TableColumns]| -> Vec<Columns> {
+        list.iter().map(|c| Columns { table: c.table.clone(), columns: c.columns.clone() }).collect()
+    };
+    Rules {
+        excluded: settings.excluded_tables.iter().map(ToString::to_string).collect(),
+        together: columns(&settings.together),
+        trees: columns(&settings.trees),
+    }
 }
 
 /// The application's version as it is now; connects only if the version comes from a query.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 use sync_core::{Stamp, Summary, Value};
+use sync_engine::verify::{Difference, Example, Verification, Verified};
 use sync_engine::{EngineError, PausedTable, RoundReport};
 use sync_store::{Applied, ConflictEntry, ParkedEntry};
 
@@ -114,6 +115,46 @@ struct Counts {
     deleted: u64,
     conflicts: u64,
     parked: u64,
+}
+
+/// What was found when everything was compared with a slave.
+pub fn verification(vd: &str, site: &str, found: &Verification) -> Json {
+    let tables: BTreeMap<&str, Json> = found.tables.iter().map(|t| (t.name.as_str(), verified(t))).collect();
+    json!({
+        "message_type": "verification",
+        "time": now(),
+        "vd": vd,
+        "site": site,
+        "peer": found.peer,
+        "equal": found.is_equal(),
+        "millis": found.millis,
+        "tables": tables,
+        "paused": paused(&found.paused),
+        "refused": paused(&found.refused),
+        "exchanges": found.traffic.exchanges,
+        "bytes": found.traffic.bytes,
+    })
+}
+
+fn verified(table: &Verified) -> Json {
+    let example = |e: &Example| {
+        let kind = match e.kind {
+            Difference::Values => "values",
+            Difference::OnlyHere => "only_here",
+            Difference::OnlyThere => "only_there",
+        };
+        json!({ "key": e.key.iter().map(value).collect::<Vec<_>>(), "kind": kind })
+    };
+    json!({
+        "rows": table.rows,
+        "peer_rows": table.peer_rows,
+        "equal": table.differences() == 0,
+        "differing": table.differing,
+        "only_here": table.only_here,
+        "only_there": table.only_there,
+        "on_the_way": table.on_the_way,
+        "examples": table.examples.iter().map(example).collect::<Vec<_>>(),
+    })
 }
 
 fn counts(applied: &Applied) -> BTreeMap<&str, Counts> {

@@ -51,6 +51,11 @@ impl Lang {
         }
     }
 
+    /// So many tables.
+    pub fn tables(self, n: u64) -> String {
+        self.count(n, "table", "tables")
+    }
+
     /// So many conflicts.
     pub fn conflicts(self, n: u64) -> String {
         match self {

@@ -98,6 +98,40 @@ texts! {
         "{rows} not shown as written, because a constraint forbids it for now; see `conflicts`"
         "{rows} non affichées telles quelles, car une contrainte l'interdit pour l'instant ; voir `conflicts`"
     }
+    // Verification.
+    verify_no_slaves(masters) {
+        "this site has no slaves to compare with; its masters can: {masters}"
+        "ce site n'a pas d'esclave avec qui comparer ; ses maîtres le peuvent : {masters}"
+    }
+    verified_equal(peer, tables, rows, seconds) {
+        "{peer}: {tables} with {rows} are equal ({seconds})"
+        "{peer} : {tables} avec {rows} sont identiques ({seconds})"
+    }
+    verified_different(peer, rows, tables, seconds) {
+        "{peer}: {rows} differ in {tables} ({seconds})"
+        "{peer} : {rows} en différence dans {tables} ({seconds})"
+    }
+    verified_in_part(peer, tables, seconds) {
+        "{peer}: what was compared is equal, {tables} could not be compared ({seconds})"
+        "{peer} : ce qui a été comparé est identique, {tables} sans comparaison possible ({seconds})"
+    }
+    verified_table(table, rows) { "{table}: {rows}, equal" "{table} : {rows}, identique" }
+    verified_table_differs(table, differing, here, there) {
+        "{table}: {differing} with other values, {here} only here, {there} only there"
+        "{table} : {differing} aux valeurs différentes, {here} seulement ici, {there} seulement là-bas"
+    }
+    verified_on_the_way(table, rows) {
+        "{table}: {rows} will be equal after the next round"
+        "{table} : {rows} en attente de la prochaine synchronisation"
+    }
+    example_values(key) { "{key}: other values" "{key} : valeurs différentes" }
+    example_here(key) { "{key}: only here" "{key} : seulement ici" }
+    example_there(key) { "{key}: only there" "{key} : seulement là-bas" }
+    verify_hint(vd) {
+        "to make them equal: server_sync -vd {vd} -init"
+        "pour les rendre identiques : server_sync -vd {vd} -init"
+    }
+
     table_paused(table, reason) { "table {table} waits: {reason}" "la table {table} attend : {reason}" }
     table_refused(table, reason) {
         "table {table} is not synchronised: {reason}"

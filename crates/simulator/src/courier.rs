@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 
 use sync_core::{Knowledge, Position, SiteId, Source, Value};
 use sync_store::{
-    Applied, Batch, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline, ParkedEntry, Restamp,
-    Result, Since, Sink, Store, StoreError, Trouble,
+    Answers, Applied, Batch, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline, ParkedEntry,
+    Question, Restamp, Result, Since, Sink, Store, StoreError, Trouble,
 };
 
 use crate::application::Application;
@@ -119,6 +119,7 @@ impl Store for Courier<'_> {
         compared(tables: &[String]) -> ();
         conflicts() -> Vec<ConflictEntry>;
         parked() -> Vec<ParkedEntry>;
+        digest(question: &Question, answers: &mut Answers) -> ();
         restore(conflict: &str) -> ();
     }
 

@@ -78,7 +78,7 @@ impl Site {
             vd: VD.to_owned(),
             vd_version: "1".to_owned(),
             role: Role::Slave(SlaveSettings { masters: (0..scenario.sites).map(name).collect() }),
-            excluded: Vec::new(),
+            rules: sync_database::Rules::default(),
         };
         Ok(Site {
             index,

@@ -39,6 +39,9 @@ pub trait BenchSite {
     /// Runs one statement as the application does, on a connection of its own.
     fn app(&mut self, sql: &str);
 
+    /// The same with triggers off: nothing is marked.
+    fn behind(&mut self, sql: &str);
+
     /// Rows as text, columns separated by `|`.
     fn rows(&mut self, sql: &str) -> Vec<String>;
 

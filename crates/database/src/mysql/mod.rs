@@ -2,9 +2,11 @@
 
 mod added;
 mod cascade;
+mod cells;
 mod definition;
 mod driver;
 mod errors;
+mod exact;
 mod guard;
 mod install;
 mod late;
@@ -201,6 +203,18 @@ impl Dialect for MySql {
         matches!(column.kind, Kind::Text | Kind::Bytes)
     }
 
+    fn read_as(&self, column: &Column) -> Option<String> {
+        exact::read_as(column)
+    }
+
+    fn received(&self, value: Value) -> Value {
+        exact::received(value)
+    }
+
+    fn place(&self, column: &Column, value: &Value) -> Option<(String, Vec<Value>)> {
+        exact::place(column, value)
+    }
+
     fn sorting_value(&self, column: &Column, value: &Value) -> Value {
         let Value::Text(text) = value else { return value.clone() };
         definition::position(&column.sql_type, text).map_or_else(|| value.clone(), Value::unsigned)
@@ -226,6 +240,13 @@ impl Dialect for MySql {
 
     fn conflict_table(&self) -> Table {
         own::conflict_table()
+    }
+
+    fn count_roughly(&self, table: &str) -> String {
+        let name = table.replace('\\', "\\\\").replace('\'', "''");
+        format!(
+            "SELECT TABLE_ROWS FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = '{name}'"
+        )
     }
 
     fn max_params(&self) -> usize {

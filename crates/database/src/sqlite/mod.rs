@@ -129,6 +129,10 @@ impl Dialect for SqliteDialect {
         own::conflict_table()
     }
 
+    fn count_roughly(&self, table: &str) -> String {
+        format!("SELECT COUNT(*) FROM {}", quote(table))
+    }
+
     fn max_params(&self) -> usize {
         32_766
     }

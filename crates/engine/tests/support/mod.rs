@@ -122,7 +122,7 @@ pub fn try_open(server: &Server, database: &str, name: &str, number: u64) -> syn
         role: Role::Slave(SlaveSettings {
             masters: ["geneva", "lyon", "bern", "basel", "turin"].map(str::to_owned).to_vec(),
         }),
-        excluded: Vec::new(),
+        rules: sync_database::Rules::default(),
     };
     Ok(Database::prepare(connect(&address(server, database))?, &card)?.0)
 }

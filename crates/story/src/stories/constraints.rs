@@ -1,4 +1,4 @@
-//! What a constraint forbids is kept, and shown as soon as it can be.
+//! What a constraint forbids is kept, and shown as soon as it can be: each rule, between three sites in a ring.
 
 use sync_core::Value;
 use sync_store::ParkedKind;
@@ -8,31 +8,32 @@ use crate::{Bench, BenchSite, Network};
 
 /// Both sites gave one e-mail address to a row of their own, site 0 first.
 fn collided<B: Bench>(bench: &B) -> Network<B::Site> {
-    let mut network = Network::new(bench, 2);
-    network.round(0, 1);
+    let mut network = Network::new(bench, 3);
+    network.settle(&RING);
     network.app(0, "INSERT INTO person (id, name, email) VALUES (1, 'one', 'same@x'), (5, 'five', 'five@x')");
     network.later(1, "INSERT INTO person (id, name, email) VALUES (2, 'two', 'same@x'), (6, 'six', 'six@x')");
     let report = network.round(0, 1);
     assert_eq!(report.parked(), 2, "{:?}", report.by_table());
+    network.finish(&RING);
     let expected = ["1|one|same@x", "2|two|NULL", "5|five|five@x", "6|six|six@x"];
     network.shows("SELECT id, name, email FROM person ORDER BY id", &expected);
-    assert_eq!([network.sites[0].parked(), network.sites[1].parked()], [1, 1]);
+    assert!(network.sites.iter_mut().all(|s| s.parked() == 1));
     network
 }
 
 fn ended(network: &mut Network<impl BenchSite>) {
-    network.finish(&PAIR);
+    let links = if network.sites.len() == RING.len() { &RING[..] } else { &PAIR };
+    network.finish(links);
     assert!(network.sites.iter_mut().all(|s| s.parked() == 0));
 }
 
 /// Whoever has a unique value first keeps it. The other row regains it when the first one goes.
 pub fn the_earliest_claim_has_the_value(bench: &impl Bench) {
     let mut network = collided(bench);
-    network.finish(&PAIR);
     let parked = network.store(0).parked().unwrap();
     assert_eq!((parked.len(), parked[0].kind, parked[0].detail.as_str()), (1, ParkedKind::Value, "email"));
     assert_eq!(parked[0].other, Some(("person".to_owned(), vec![Value::Int(1)])));
-    assert_eq!(network.store(1).parked().unwrap(), parked);
+    assert_eq!(network.store(2).parked().unwrap(), parked);
     network.app(1, "UPDATE person SET email='other@x' WHERE id=1");
     ended(&mut network);
     let expected = ["1|one|other@x", "2|two|same@x", "5|five|five@x", "6|six|six@x"];
@@ -45,7 +46,7 @@ pub fn a_row_that_gave_way_is_changed(bench: &impl Bench) {
     network.app(0, "UPDATE person SET age=3 WHERE id=2");
     network.app(1, "UPDATE person SET name='zwei' WHERE id=2");
     network.app(0, "DELETE FROM person WHERE id=5");
-    network.finish(&PAIR);
+    network.finish(&RING);
     network.shows("SELECT name, email, age FROM person WHERE id=2", &["zwei|NULL|3"]);
     network.app(1, "UPDATE person SET email='other@x' WHERE id=2");
     ended(&mut network);
@@ -91,12 +92,12 @@ pub fn a_text_that_is_taken_is_told_apart(bench: &impl Bench) {
 
 /// Both sites deleted or wrote something that a foreign key does not let go together.
 fn parent_against_child<B: Bench>(bench: &B, child: &str) -> Network<B::Site> {
-    let mut network = Network::new(bench, 2);
+    let mut network = Network::new(bench, 3);
     network.app(0, "INSERT INTO team (id, name) VALUES (1, 'one'), (2, 'two')");
-    network.finish(&PAIR);
+    network.finish(&RING);
     network.app(0, "DELETE FROM team WHERE id=1");
     network.app(1, child);
-    network.finish(&PAIR);
+    network.finish(&RING);
     network
 }
 
@@ -140,7 +141,7 @@ pub fn a_parked_row_is_replaced(bench: &impl Bench) {
     network.app(0, "INSERT INTO task (id, team, title) VALUES (7, 2, 'another')");
     ended(&mut network);
     network.shows("SELECT id, team, title FROM task", &["7|2|another"]);
-    let entry = network.only_conflict(1);
+    let entry = network.only_conflict(2);
     assert_eq!((entry.table.as_str(), entry.kind.as_str()), ("task", "insert"));
     assert_eq!(entry.losing, [Value::Int(7), Value::Int(1), Value::text("seven")]);
 }
@@ -151,7 +152,7 @@ pub fn a_reference_is_shown_as_null(bench: &impl Bench) {
     network.shows("SELECT id, team, place FROM desk", &["7|NULL|left"]);
     assert_eq!(network.store(0).parked().unwrap()[0].kind, ParkedKind::Reference);
     network.app(0, "UPDATE desk SET place='right' WHERE id=7");
-    network.finish(&PAIR);
+    network.finish(&RING);
     network.app(0, "INSERT INTO team (id, name) VALUES (1, 'again')");
     ended(&mut network);
     network.shows("SELECT id, team, place FROM desk", &["7|1|right"]);
@@ -159,12 +160,12 @@ pub fn a_reference_is_shown_as_null(bench: &impl Bench) {
 
 /// What hangs on a child goes and returns with it, level by level.
 pub fn levels_go_and_return_together(bench: &impl Bench) {
-    let mut network = Network::new(bench, 2);
+    let mut network = Network::new(bench, 3);
     network.app(0, "INSERT INTO node (id, parent) VALUES (1, NULL), (2, 1)");
-    network.finish(&PAIR);
+    network.finish(&RING);
     network.app(0, "DELETE FROM node WHERE id=1");
     network.app(1, "INSERT INTO node (id, parent) VALUES (3, 2), (4, 3), (5, 4)");
-    network.finish(&PAIR);
+    network.finish(&RING);
     network.shows("SELECT id FROM node", &[]);
     assert_eq!(network.sites[0].parked(), 3);
     network.app(0, "INSERT INTO node (id, parent) VALUES (2, NULL)");
@@ -174,7 +175,7 @@ pub fn levels_go_and_return_together(bench: &impl Bench) {
 
 /// Rows that refer to each other arrive one after the other.
 pub fn rows_that_refer_to_each_other(bench: &impl Bench) {
-    let mut network = Network::new(bench, 2);
+    let mut network = Network::new(bench, 3);
     network.app(0, "INSERT INTO node (id, parent) VALUES (1, NULL), (2, 1)");
     network.app(0, "UPDATE node SET parent=2 WHERE id=1");
     ended(&mut network);
@@ -183,15 +184,34 @@ pub fn rows_that_refer_to_each_other(bench: &impl Bench) {
 
 /// Columns that are in order at each site, and not together: the later row is shown whole, the other's cell is listed.
 pub fn columns_that_do_not_go_together(bench: &impl Bench) {
-    let mut network = Network::new(bench, 2);
+    let mut network = Network::new(bench, 3);
     network.app(0, "INSERT INTO span (id, low, high) VALUES (1, 10, 20)");
-    network.finish(&PAIR);
+    network.finish(&RING);
     network.app(0, "UPDATE span SET low=18 WHERE id=1");
     network.later(1, "UPDATE span SET high=12 WHERE id=1");
     ended(&mut network);
     network.shows("SELECT low, high FROM span", &["10|12"]);
     let lost: Vec<_> = network.conflicts(0).into_iter().map(|c| (c.column, c.losing)).collect();
     assert_eq!(lost, [(Some("low".to_owned()), vec![Value::Int(18)])]);
+}
+
+/// Folders moved into each other at two sites: the later move is shown as none, until one of them is moved out.
+pub fn a_tree_stays_a_tree(bench: &impl Bench) {
+    let mut network = Network::new(bench, 3);
+    network.app(
+        0,
+        "INSERT INTO folder (id, parent, name) VALUES (1, NULL, 'root'), (2, 1, 'a'), (3, 1, 'b'), (4, 3, 'c')",
+    );
+    network.finish(&RING);
+    network.app(0, "UPDATE folder SET parent=4 WHERE id=2");
+    network.later(1, "UPDATE folder SET parent=2 WHERE id=3");
+    network.finish(&RING);
+    network.shows("SELECT id, parent FROM folder ORDER BY id", &["1|NULL", "2|4", "3|NULL", "4|3"]);
+    let parked = network.store(2).parked().unwrap();
+    assert_eq!((parked.len(), parked[0].kind, parked[0].key.clone()), (1, ParkedKind::Reference, vec![Value::Int(3)]));
+    network.app(2, "UPDATE folder SET parent=1 WHERE id=2");
+    ended(&mut network);
+    network.shows("SELECT id, parent FROM folder ORDER BY id", &["1|NULL", "2|1", "3|2", "4|3"]);
 }
 
 /// Two rows exchange a unique value.

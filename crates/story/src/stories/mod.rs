@@ -9,6 +9,7 @@ pub mod keys;
 pub mod restore;
 pub mod safety;
 pub mod schemas;
+pub mod scrub;
 pub mod sizes;
 pub mod topology;
 pub mod triggers;

@@ -3,7 +3,7 @@
 use sync_core::Value;
 use sync_engine::round;
 
-use super::PAIR;
+use super::{PAIR, RING};
 use crate::faulty::{Faulty, When};
 use crate::{Bench, BenchSite, Network};
 
@@ -112,6 +112,36 @@ pub fn a_column_added_while_rows_lie_in_graves(bench: &impl Bench) {
     network.round(1, 2);
     network.finish(&chain);
     network.shows("SELECT id, name, age, city FROM person", &["1|one|5|Lyon"]);
+}
+
+/// An upgrade goes through three sites one by one, while people write at all of them, in old tables and new.
+pub fn an_upgrade_rolled_through_three_sites(bench: &impl Bench) {
+    for links in [&RING[..], &[(0, 1), (1, 2)]] {
+        let mut network = Network::new(bench, 3);
+        network.app(1, "INSERT INTO person (id, name, age) VALUES (1, 'one', 1), (2, 'two', 2), (3, 'three', 3)");
+        network.finish(links);
+        for upgraded in 0..3 {
+            network.app(upgraded, "ALTER TABLE person ADD COLUMN city VARCHAR(50) DEFAULT 'nowhere'");
+            network.app(upgraded, "ALTER TABLE person DROP COLUMN age");
+            network.app(upgraded, CITY);
+            network.app(upgraded, &format!("UPDATE person SET city='of {upgraded}' WHERE id={}", upgraded + 1));
+            network.app(upgraded, &format!("INSERT INTO city (id, name) VALUES ({upgraded}, 'of {upgraded}')"));
+            for site in 0..3 {
+                let row = 10 * (upgraded + 1) + site;
+                network.app(site, &format!("INSERT INTO person (id, name) VALUES ({row}, 'by {site}')"));
+                network.later(site, &format!("UPDATE person SET note='{upgraded} by {site}' WHERE id=1"));
+                network.app(site, &format!("INSERT INTO team (id, name) VALUES ({row}, 'goes on')"));
+            }
+            network.settle(links);
+            let teams = (3 * (upgraded + 1)).to_string();
+            network.shows("SELECT COUNT(*) FROM team", &[&teams]);
+        }
+        network.finish(links);
+        network.shows("SELECT COUNT(*) FROM person", &["12"]);
+        network.shows("SELECT city, note FROM person WHERE id=1", &["of 0|2 by 2"]);
+        network.shows("SELECT city FROM person WHERE id IN (2, 3) ORDER BY id", &["of 1", "of 2"]);
+        network.shows("SELECT name FROM city ORDER BY id", &["of 0", "of 1", "of 2"]);
+    }
 }
 
 /// A renamed column is the same column.
