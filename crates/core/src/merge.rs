@@ -161,9 +161,17 @@ fn unseen(row: &RowState, seen: &Seen) -> Option<Stamp> {
     row.cells.values().copied().chain([row.inserted]).filter(|s| !seen.covers(*s)).max()
 }
 
+/// A row from before synchronisation has no stamp that could have been seen. But whoever inserts another one in its place
+/// deletes it first: a row that never was deleted was inserted where there was none.
+fn unmet(row: &RowState, other: &RowState) -> Option<Stamp> {
+    (row.inserted == Stamp::BASELINE && other.inserted.is_written() && other.deleted == Stamp::NEVER)
+        .then(|| row.newest())
+}
+
 /// A row that was shown here belongs to an older lineage: it is kept whole.
 fn lost_lineage(outcome: &Row, loser: &Row, other: &Row) -> Option<Conflict> {
-    let stamp = unseen(&loser.state, &other.state.seen).filter(|_| loser.state.is_live())?;
+    let stamp = unseen(&loser.state, &other.state.seen).or_else(|| unmet(&loser.state, &other.state));
+    let stamp = stamp.filter(|_| loser.state.is_live())?;
     let losing = loser.values.clone().unwrap_or_default();
     let (kind, winner) = if outcome.state.is_live() {
         (ConflictKind::Insert, outcome.state.inserted)

@@ -355,3 +355,18 @@ fn what_is_from_before_is_left_to_a_compare() {
     let planned = Planned::new(Some(&before_everything()), &other);
     assert_eq!((planned.relation, planned.effect), (Relation::Dominated, Effect::None));
 }
+
+/// Rows from before synchronisation have no stamps, and one can meet an insert of its key far from where either was made.
+#[test]
+fn a_row_from_before_that_an_insert_replaces_is_listed() {
+    let old = before_everything();
+    let new = new([3, 4], at(20, B));
+    for (local, incoming) in [(&old, &new), (&new, &old)] {
+        let merged = Planned::new(Some(local), incoming);
+        let listed: Vec<_> = merged.conflicts.iter().map(|c| (c.kind, c.loser, c.losing.clone())).collect();
+        assert_eq!(listed, [(Insert, Stamp::BASELINE, vec![Value::Int(1), Value::Int(2)])]);
+    }
+    // Whoever saw it deleted it before.
+    let again = inserted(deleted(before_everything(), at(20, B)), [3, 4], at(21, B));
+    assert_eq!(Planned::new(Some(&old), &again).conflicts, []);
+}

@@ -82,10 +82,13 @@ pub fn judge(world: &mut World) -> Result<u64> {
     Ok(count)
 }
 
-/// Whether a copy was put back that lacks this event, and the site then wrote to the same row.
+/// Whether a copy was put back and this event and another one of the same row are on both sides of the fork.
 fn forked(forks: &[(usize, usize)], log: &[Event], i: usize) -> bool {
     let same = |other: &Event| (other.table, &other.key) == (log[i].table, &log[i].key);
-    forks.iter().any(|(first, end)| (*first..*end).contains(&i) && log[*end..].iter().any(same))
+    forks.iter().any(|(first, end)| match i {
+        _ if (*first..*end).contains(&i) => log[*end..].iter().any(same),
+        _ => i >= *end && log[*first..*end].iter().any(same),
+    })
 }
 
 fn place(event: &Event, column: usize) -> String {
@@ -111,7 +114,7 @@ impl<'a> Fates<'a> {
             for (column, value) in &event.written {
                 *fates.written.entry(((event.table, &event.key, *column), value)).or_default() += 1;
             }
-            if event.did == Did::Delete {
+            if matches!(event.did, Did::Delete | Did::Lose) {
                 fates.deleted.insert((event.table, &event.key));
             }
             fates.removed.extend(event.removed.iter().map(|(c, v)| ((event.table, &*event.key, *c), &**v)));

@@ -193,7 +193,8 @@ impl World {
             Step::Backup { .. } => site.back_up(self.folder.path()),
             Step::Restore { .. } => {
                 self.restored |= site.restore()?;
-                Ok(())
+                // It takes a while; what is written after it has other stamps than what was lost.
+                self.wait(1_000)
             }
             Step::Upgrade { .. } => lock(&site.application).upgrade().map(drop),
             Step::Truncate { table, .. } => {
@@ -294,7 +295,8 @@ impl World {
             Err(e) if !is_excused(&e) => return Err(e.into()),
             _ => {}
         }
-        if plan.fault.is_some() {
+        // A store that was put back is not always found out by the first that it meets.
+        if plan.fault.is_some() && !self.restored {
             invariants::knowledge(self, plan.link.0, plan.link.1)?;
             invariants::knowledge(self, plan.link.1, plan.link.0)?;
         }
