@@ -2,7 +2,7 @@
 //!
 //! Each value that was committed is unlike all others. In the end it is there; or somebody who saw it wrote something
 //! else in its place; or the conflict list has it. And what was deleted is gone; or somebody wrote it again; or the
-//! conflict list says that the delete lost.
+//! conflict list says that the delete lost. What a constraint keeps from being shown is listed as well.
 //!
 //! What was written before synchronisation began has no stamp, so that a delete elsewhere cannot know that it was
 //! about another row: it is forgiven where somebody deleted that key.
@@ -18,7 +18,7 @@ use sync_core::Value;
 
 use crate::application::{Did, Event};
 use crate::failure::{Failure, Result};
-use crate::invariants;
+use crate::invariants::{self, Parked};
 use crate::schema::TABLES;
 use crate::site::Phase;
 use crate::tap::lock;
@@ -39,7 +39,7 @@ pub fn judge(world: &mut World) -> Result<u64> {
     let Some(any) = world.sites.iter().position(|s| s.phase == Phase::Active) else { return Ok(0) };
     let entries = invariants::conflicts(&mut world.sites[any])?;
     let count = entries.len() as u64;
-    let listed = listed(&entries);
+    let listed = listed(&entries, &invariants::parked(&mut world.sites[any])?);
     let rows = lock(&world.sites[any].application).rows()?;
     let shown = |table: usize, key: &str, column: usize| rows[table].get(key).and_then(|r| r.get(column)?.clone());
     world.sites.iter_mut().for_each(crate::site::Site::look);
@@ -123,8 +123,14 @@ impl<'a> Fates<'a> {
     }
 }
 
-fn listed(entries: &[sync_store::ConflictEntry]) -> Listed {
+fn listed(entries: &[sync_store::ConflictEntry], parked: &[Parked]) -> Listed {
     let mut listed = Listed { losing: HashSet::new(), deletes: HashSet::new() };
+    for row in parked {
+        listed.losing.extend(row.values.iter().map(|v| (row.table, row.key.clone(), text(v))));
+        if row.stays {
+            listed.deletes.insert((row.table, row.key.clone()));
+        }
+    }
     for entry in entries {
         let Some(table) = TABLES.iter().position(|t| t.name == entry.table) else { continue };
         let key: Vec<String> = entry.key.iter().map(text).collect();
