@@ -16,6 +16,7 @@ pub const CONFLICTS: u16 = 0;
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
     seen: Option<Seen>,
+    readings: u64,
     /// The synchronised tables, the conflict list first, then by name.
     pub tracked: Vec<Tracked>,
     /// All tables of the application, for the handshake.
@@ -75,13 +76,18 @@ impl Catalog {
         while self.seen.as_ref() != Some(&seen) {
             let (catalog, said) = alone(sql, dialect, |sql| Renewal::run(sql, dialect, prepared, excluded))?;
             notes.extend(said);
-            *self = catalog;
+            *self = Catalog { readings: self.readings + 1, ..catalog };
             // What was read is only believed if nothing changed since before it was; installing triggers changes it.
             let after = look(sql, dialect, excluded)?;
             self.seen = (after == seen).then_some(seen);
             seen = after;
         }
         Ok(notes)
+    }
+
+    /// How often the schema was read: as long as this stands still, so do the tables and their numbers.
+    pub fn readings(&self) -> u64 {
+        self.readings
     }
 
     /// Whether the schema is still what was last read.
@@ -135,7 +141,7 @@ impl Renewal<'_> {
         let mut renewal = Renewal { dialect, prepared, schema: &schema, notes: Vec::new() };
         let (tracked, infos) = renewal.tables(sql, excluded)?;
         let notes = renewal.notes;
-        Ok((Catalog { seen: None, tracked, infos, warnings: warnings(&schema) }, notes))
+        Ok((Catalog { seen: None, readings: 0, tracked, infos, warnings: warnings(&schema) }, notes))
     }
 
     fn tables(&mut self, sql: &mut dyn Sql, excluded: &[String]) -> Result<(Vec<Tracked>, Vec<TableInfo>)> {
