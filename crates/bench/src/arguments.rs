@@ -1,9 +1,10 @@
 //! The command line of the benches. Parsing only.
 
 /// How it is called.
-pub const USAGE: &str = "usage: sync_bench capture|catchup|idle|memory|all [--samples N] [--rows N] [--transactions N]
+pub const USAGE: &str =
+    "usage: sync_bench capture|catchup|idle|memory|compare|copy|all [--samples N] [--rows N] [--transactions N]
   --samples N       repetitions of which the median is printed (5)
-  --rows N          changed rows of a catch-up (200000)
+  --rows N          changed rows of a catch-up (200000), of a compare or a copy (1000000)
   --transactions 1|10|bulk   only this size of transaction in the catch-up";
 
 /// What is measured.
@@ -17,8 +18,19 @@ pub enum Bench {
     Idle,
     /// The most memory a round takes.
     Memory,
+    /// The full compare, beside a dump and pt-table-sync.
+    Compare,
+    /// The first copy, beside a dump that is loaded.
+    Copy,
     /// Everything.
     All,
+    /// Not for people: one compare between the servers on these ports, in a process whose memory is then looked at.
+    ComparingChild {
+        /// The master's port.
+        master: u16,
+        /// The slave's.
+        slave: u16,
+    },
     /// Not for people: one round between the servers on these ports, in a process whose memory is then looked at.
     Child {
         /// The master's port.
@@ -35,8 +47,8 @@ pub struct Arguments {
     pub bench: Bench,
     /// Repetitions.
     pub samples: usize,
-    /// Rows of a catch-up.
-    pub rows: u32,
+    /// Rows of a catch-up, or of a compare; `None` as many as usual.
+    pub rows: Option<u32>,
     /// Only this size of transaction; 0 is the bulk statement.
     pub transactions: Option<u32>,
 }
@@ -50,11 +62,14 @@ impl Arguments {
             "catchup" => Bench::Catchup,
             "idle" => Bench::Idle,
             "memory" => Bench::Memory,
+            "compare" => Bench::Compare,
+            "copy" => Bench::Copy,
+            "comparing-child" => Bench::ComparingChild { master: number(words.next())?, slave: number(words.next())? },
             "all" => Bench::All,
             "child" => Bench::Child { master: number(words.next())?, slave: number(words.next())? },
             other => return Err(format!("there is no bench {other}")),
         };
-        let mut arguments = Arguments { bench, samples: 5, rows: 200_000, transactions: None };
+        let mut arguments = Arguments { bench, samples: 5, rows: None, transactions: None };
         while let Some(option) = words.next() {
             arguments.set(&option, words.next())?;
         }
@@ -64,12 +79,22 @@ impl Arguments {
     fn set(&mut self, option: &str, value: Option<String>) -> Result<(), String> {
         match option {
             "--samples" => self.samples = number::<usize>(value)?.max(1),
-            "--rows" => self.rows = number::<u32>(value)?.max(10),
+            "--rows" => self.rows = Some(number::<u32>(value)?.max(10)),
             "--transactions" if value.as_deref() == Some("bulk") => self.transactions = Some(0),
             "--transactions" => self.transactions = Some(number(value)?),
             other => return Err(format!("there is no option {other}")),
         }
         Ok(())
+    }
+
+    /// Rows of a catch-up.
+    pub fn changed_rows(&self) -> u32 {
+        self.rows.unwrap_or(200_000)
+    }
+
+    /// Rows of a table in a compare or a copy.
+    pub fn compared_rows(&self) -> u32 {
+        self.rows.unwrap_or(1_000_000)
     }
 
     /// Whether this bench was asked for.
@@ -94,7 +119,7 @@ mod tests {
     #[test]
     fn options_are_read() {
         let parsed = parse("catchup --samples 3 --rows 1000 --transactions bulk").expect("a right line");
-        assert_eq!(parsed, Arguments { bench: Bench::Catchup, samples: 3, rows: 1000, transactions: Some(0) });
+        assert_eq!(parsed, Arguments { bench: Bench::Catchup, samples: 3, rows: Some(1000), transactions: Some(0) });
         assert!(parsed.wants(&Bench::Catchup) && !parsed.wants(&Bench::Idle));
     }
 

@@ -82,7 +82,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         "{} changed rows of 12 columns between two servers ({}), every commit on disk at both. Replication is \
          MariaDB's own, row-based, the replica stopped while the changes are made; the transactions are those of the \
          application. Medians of {}; processor seconds of both servers, and of server_sync.",
-        arguments.rows,
+        arguments.changed_rows(),
         servers::version(&pair.a)?,
         arguments.samples
     );
@@ -144,7 +144,7 @@ impl Pair {
     fn measure(&mut self, size: u32, arguments: &Arguments) -> Result<()> {
         let mut costs: Vec<(Change, Option<Cost>, Cost)> = Vec::new();
         for sample in 0..arguments.samples {
-            let (first, last) = (self.last + 1, self.last + u64::from(arguments.rows));
+            let (first, last) = (self.last + 1, self.last + u64::from(arguments.changed_rows()));
             self.last = last;
             for change in CHANGES {
                 let (theirs, ours) = self.sample(change, &change.script(size, first, last), sample % 2 == 0)?;
@@ -155,7 +155,7 @@ impl Pair {
             let of_change: Vec<_> = costs.iter().filter(|c| c.0 == change).collect();
             let theirs: Vec<Cost> = of_change.iter().filter_map(|c| c.1).collect();
             let ours: Vec<Cost> = of_change.iter().map(|c| c.2).collect();
-            print(size, change, f64::from(arguments.rows), &theirs, &ours);
+            print(size, change, f64::from(arguments.changed_rows()), &theirs, &ours);
         }
         Ok(())
     }

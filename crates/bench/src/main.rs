@@ -2,11 +2,13 @@
 //! up, what a quiet round costs, and how much memory is used. A development tool: it changes nothing but servers of
 //! its own, and never decides whether a figure is good enough.
 //!
-//! `sync_bench capture|catchup|idle|memory|all [--samples N] [--rows N]`; tables in Markdown on standard output.
+//! `sync_bench capture|catchup|idle|memory|compare|copy|all [--samples N] [--rows N]`; tables in Markdown on standard output.
 
 mod arguments;
 mod capture;
 mod catchup;
+mod compare;
+mod copy;
 mod idle;
 mod memory;
 mod process;
@@ -44,6 +46,9 @@ fn run(arguments: &Arguments) -> Result<()> {
     if let Bench::Child { master, slave } = &arguments.bench {
         return memory::child(*master, *slave);
     }
+    if let Bench::ComparingChild { master, slave } = &arguments.bench {
+        return compare::child(*master, *slave);
+    }
     report::machine();
     if arguments.wants(&Bench::Capture) {
         capture::run(arguments)?;
@@ -53,6 +58,12 @@ fn run(arguments: &Arguments) -> Result<()> {
     }
     if arguments.wants(&Bench::Idle) {
         idle::run(arguments)?;
+    }
+    if arguments.wants(&Bench::Compare) {
+        compare::run(arguments)?;
+    }
+    if arguments.wants(&Bench::Copy) {
+        copy::run(arguments)?;
     }
     if arguments.wants(&Bench::Memory) {
         memory::run(arguments)?;

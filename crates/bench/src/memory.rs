@@ -31,7 +31,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         )?;
         conn.query_drop("CREATE TABLE large (id INT PRIMARY KEY, content LONGBLOB)")?;
     }
-    let rows = arguments.rows;
+    let rows = arguments.changed_rows();
     let first = "nothing to do (the first round)";
     let fill = format!(
         "INSERT INTO small SELECT seq, seq, CONCAT('name ', seq), REPEAT('x', seq%200), NOW(), '' FROM seq_1_to_{rows}"

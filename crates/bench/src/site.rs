@@ -50,7 +50,7 @@ impl Site {
             vd: DATABASE.to_owned(),
             vd_version: "1".to_owned(),
             role: Role::Slave(SlaveSettings { masters: vec![MASTER.0.to_owned()] }),
-            excluded: Vec::new(),
+            rules: sync_database::Rules::default(),
         };
         let (connections, times) = connections(address)?;
         Ok(Site { store: Database::prepare(connections, &card)?.0, times })
@@ -74,14 +74,19 @@ fn connections(address: &Address) -> Result<(Connections, Times)> {
     Ok((connections, times))
 }
 
-/// A round.
-pub fn sync(master: &mut Site, slave: &mut Site) -> Result<RoundReport> {
-    let expected = Expectation {
+/// What the master expects of the slave.
+pub fn expectation() -> Expectation {
+    Expectation {
         slave: SLAVE.0.to_owned(),
         remote_vd: DATABASE.to_owned(),
         minimum: None,
         max_clock_difference: Duration::from_secs(300),
-    };
+    }
+}
+
+/// A round.
+pub fn sync(master: &mut Site, slave: &mut Site) -> Result<RoundReport> {
+    let expected = expectation();
     let options =
         Options { expected, init: false, force: true, dry_run: false, brake: Brake::default(), prefer_slave: false };
     Ok(round(&mut master.store as &mut dyn Store, &mut slave.store, &options, &mut ())?)

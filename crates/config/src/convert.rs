@@ -3,7 +3,7 @@
 //! A refusal begins with "must" and is read after the name of the setting. None repeats a value of the
 //! wrong kind, so that a password in a wrong place is not printed.
 
-use crate::{Name, Pattern, Period, Version, parse_duration};
+use crate::{Name, Pattern, Period, TableColumns, Version, parse_duration};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -154,6 +154,21 @@ pub(crate) fn names(value: &Value) -> Converted<Vec<Name>> {
 
 pub(crate) fn patterns(value: &Value) -> Converted<Vec<Pattern>> {
     list(value, "a list of patterns", |item| text(item).map(Pattern::new))
+}
+
+/// Columns of tables, each like `table: column, column`.
+pub(crate) fn columns(value: &Value) -> Converted<Vec<TableColumns>> {
+    list(value, "a list of columns", |item| {
+        let text = text(item)?;
+        let written = || format!("must be like \"table: column, column\", not {text:?}");
+        let (table, columns) = text.split_once(':').ok_or_else(written)?;
+        let columns: Vec<String> = columns.split(',').map(|c| c.trim().to_owned()).collect();
+        let table = table.trim().to_owned();
+        if table.is_empty() || columns.iter().any(String::is_empty) {
+            return Err(written());
+        }
+        Ok(TableColumns { table, columns })
+    })
 }
 
 /// A list with every entry converted; the refusal is that of the first bad entry.

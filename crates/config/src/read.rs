@@ -11,7 +11,7 @@ use crate::secret::Passwords;
 use crate::section::{Findings, Section};
 use crate::{
     ConfigError, DEFAULT_STATE_DIRECTORY, Limits, Link, Name, NotConfigured, Pattern, Period, Preference, Problems,
-    Settings, Version, VersionRule, VersionSource,
+    Settings, TableColumns, Version, VersionRule, VersionSource,
 };
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -77,8 +77,9 @@ fn read(top: &Section, origin: &Origin) -> Option<Settings> {
     let masters = masters(top, here);
     let (links, disabled_links) = links(top, origin, here);
     let limits = limits(top);
-    let excluded_tables = excluded_tables(top);
+    let tables = tables(top);
     let prefer_on_first_contact = preference(top);
+    let (excluded_tables, together, trees) = tables?;
     Some(Settings {
         vd: origin.vd.clone(),
         file: origin.file.to_owned(),
@@ -91,7 +92,9 @@ fn read(top: &Section, origin: &Origin) -> Option<Settings> {
         links,
         disabled_links,
         limits: limits?,
-        excluded_tables: excluded_tables?,
+        excluded_tables,
+        together,
+        trees,
         prefer_on_first_contact: prefer_on_first_contact?,
     })
 }
@@ -217,11 +220,18 @@ fn limits(top: &Section) -> Option<Limits> {
     })
 }
 
-fn excluded_tables(top: &Section) -> Option<Vec<Pattern>> {
-    match top.has("tables") {
-        true => top.section("tables")?.or("exclude", convert::patterns, Vec::new()),
-        false => Some(Vec::new()),
+/// What is said of tables.
+type Tables = (Vec<Pattern>, Vec<TableColumns>, Vec<TableColumns>);
+
+fn tables(top: &Section) -> Option<Tables> {
+    if !top.has("tables") {
+        return Some(Tables::default());
     }
+    let section = top.section("tables")?;
+    let excluded = section.or("exclude", convert::patterns, Vec::new());
+    let together = section.or("together", convert::columns, Vec::new());
+    let trees = section.or("tree", convert::columns, Vec::new());
+    Some((excluded?, together?, trees?))
 }
 
 fn preference(top: &Section) -> Option<Preference> {

@@ -44,6 +44,10 @@ pub struct Settings {
     pub limits: Limits,
     /// Tables whose names fit one of these are not synchronised.
     pub excluded_tables: Vec<Pattern>,
+    /// Columns that merge as one.
+    pub together: Vec<TableColumns>,
+    /// Columns that refer to the parent in a tree.
+    pub trees: Vec<TableColumns>,
     /// Whose row wins on first contact of two filled databases, where nothing tells which is newer.
     pub prefer_on_first_contact: Preference,
 }
@@ -262,4 +266,13 @@ fn not_configured(directory: &Path, vd: Name, file: PathBuf) -> ConfigError {
 pub(crate) fn read(path: &Path) -> io::Result<(String, u32)> {
     let (file, mode) = crate::file::open(path)?;
     Ok((crate::file::text(file, LONGEST)?, mode))
+}
+
+/// Columns of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableColumns {
+    /// The table.
+    pub table: String,
+    /// The columns.
+    pub columns: Vec<String>,
 }

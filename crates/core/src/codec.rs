@@ -23,6 +23,13 @@ pub enum CodecError {
 
 const STATE_VERSION: u8 = 1;
 
+/// The type of an integer.
+pub(crate) const INT: u8 = 1;
+/// The type of text.
+pub(crate) const TEXT: u8 = 5;
+/// The type of bytes.
+pub(crate) const BYTES: u8 = 6;
+
 /// Packs a state: version, inserted, deleted, then cells and seen as counted lists.
 pub fn pack_state(state: &RowState) -> Vec<u8> {
     let mut out = Vec::with_capacity(24 + state.cells.len() * 10);
@@ -83,7 +90,7 @@ fn put_stamp(out: &mut Vec<u8>, stamp: Stamp) {
     out.extend_from_slice(&stamp.raw().to_be_bytes());
 }
 
-fn put_varint(out: &mut Vec<u8>, mut n: u64) {
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut n: u64) {
     while n >= 0x80 {
         out.push(n as u8 | 0x80);
         n >>= 7;
@@ -91,15 +98,15 @@ fn put_varint(out: &mut Vec<u8>, mut n: u64) {
     out.push(n as u8);
 }
 
-fn put_value(out: &mut Vec<u8>, value: &Value) {
+pub(crate) fn put_value(out: &mut Vec<u8>, value: &Value) {
     match value {
         Value::Null => out.push(0),
-        Value::Int(n) => put_tagged(out, 1, &n.to_be_bytes()),
+        Value::Int(n) => put_tagged(out, INT, &n.to_be_bytes()),
         Value::UInt(n) => put_tagged(out, 2, &n.to_be_bytes()),
         Value::Float(b) => put_tagged(out, 3, &b.to_be_bytes()),
         Value::Double(b) => put_tagged(out, 4, &b.to_be_bytes()),
-        Value::Text(s) => put_counted(out, 5, s.as_bytes()),
-        Value::Bytes(b) => put_counted(out, 6, b),
+        Value::Text(s) => put_counted(out, TEXT, s.as_bytes()),
+        Value::Bytes(b) => put_counted(out, BYTES, b),
     }
 }
 
@@ -108,13 +115,13 @@ fn put_tagged(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-fn put_counted(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
+pub(crate) fn put_counted(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
     out.push(tag);
     put_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
-struct Input<'a>(&'a [u8]);
+pub(crate) struct Input<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Input<'a> {
     fn take(&mut self, n: usize) -> Result<&'a [u8], CodecError> {
@@ -123,7 +130,7 @@ impl<'a> Input<'a> {
         Ok(head)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], CodecError> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], CodecError> {
         self.take(N)?.try_into().map_err(|_| CodecError::Short)
     }
 
@@ -135,7 +142,7 @@ impl<'a> Input<'a> {
         Ok(Stamp::from_raw(u64::from_be_bytes(self.array()?)))
     }
 
-    fn varint(&mut self) -> Result<u64, CodecError> {
+    pub(crate) fn varint(&mut self) -> Result<u64, CodecError> {
         let mut n = 0u64;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
@@ -147,7 +154,7 @@ impl<'a> Input<'a> {
         Err(CodecError::Unknown("length"))
     }
 
-    fn counted(&mut self) -> Result<&'a [u8], CodecError> {
+    pub(crate) fn counted(&mut self) -> Result<&'a [u8], CodecError> {
         let len = usize::try_from(self.varint()?).map_err(|_| CodecError::Short)?;
         self.take(len)
     }
@@ -155,12 +162,12 @@ impl<'a> Input<'a> {
     fn value(&mut self) -> Result<Value, CodecError> {
         Ok(match self.byte()? {
             0 => Value::Null,
-            1 => Value::Int(i64::from_be_bytes(self.array()?)),
+            INT => Value::Int(i64::from_be_bytes(self.array()?)),
             2 => Value::UInt(u64::from_be_bytes(self.array()?)),
             3 => Value::Float(u32::from_be_bytes(self.array()?)),
             4 => Value::Double(u64::from_be_bytes(self.array()?)),
-            5 => Value::Text(self.text()?),
-            6 => Value::Bytes(self.counted()?.to_vec()),
+            TEXT => Value::Text(self.text()?),
+            BYTES => Value::Bytes(self.counted()?.to_vec()),
             _ => return Err(CodecError::Unknown("type of value")),
         })
     }
@@ -170,7 +177,7 @@ impl<'a> Input<'a> {
         String::from_utf8(bytes).map_err(|_| CodecError::Unknown("text encoding"))
     }
 
-    fn end(&self) -> Result<(), CodecError> {
+    pub(crate) fn end(&self) -> Result<(), CodecError> {
         if self.0.is_empty() { Ok(()) } else { Err(CodecError::Trailing(self.0.len())) }
     }
 }

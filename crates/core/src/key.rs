@@ -50,11 +50,21 @@ impl RowId {
 pub fn pack(key: &[Value]) -> Vec<u8> {
     match key {
         [Value::Int(n)] => {
-            let mut out = vec![SMALL_INT];
-            out.extend_from_slice(&((*n as u64) ^ (1 << 63)).to_be_bytes());
+            let mut out = Vec::with_capacity(9);
+            pack_int(&mut out, &n.to_be_bytes());
             out
         }
         _ => codec::pack_values(key),
+    }
+}
+
+/// Packs a key of a single integer, given big-endian.
+pub(crate) fn pack_int(out: &mut Vec<u8>, big_endian: &[u8]) {
+    out.push(SMALL_INT);
+    let begin = out.len();
+    out.extend_from_slice(big_endian);
+    if let Some(first) = out.get_mut(begin) {
+        *first ^= 0x80;
     }
 }
 

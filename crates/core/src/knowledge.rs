@@ -1,15 +1,35 @@
 //! What a store contains of every store's history, as one vector. Pure; where it is kept is the store's business.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// The lasting identity of a store, drawn at random when it is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StoreId(pub u128);
 
-/// One unbroken history of a store. A store that was restored from a backup takes a new one.
+/// One unbroken history of a store. A store that was restored from a backup takes a new one, which is above all that it had:
+/// milliseconds since the Unix epoch (44 bits), then random bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Incarnation(pub u64);
+
+const RANDOM_BITS: u32 = 20;
+
+impl Incarnation {
+    /// One that begins at this time.
+    pub fn at(millis: u64, random: u64) -> Self {
+        Incarnation(millis << RANDOM_BITS | (random & ((1 << RANDOM_BITS) - 1)))
+    }
+
+    /// The next one of a store, whatever its clock says.
+    pub fn next(self, millis: u64, random: u64) -> Self {
+        Incarnation::at(millis.max(self.millis() + 1), random)
+    }
+
+    /// When it began, in milliseconds since the Unix epoch.
+    pub fn millis(self) -> u64 {
+        self.0 >> RANDOM_BITS
+    }
+}
 
 /// Whose seqs are meant: a store in one of its incarnations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,6 +70,11 @@ impl Knowledge {
     /// The position for a source, or nothing if this store never heard of it.
     pub fn position(&self, source: Source) -> Option<Position> {
         self.positions.get(&source).copied()
+    }
+
+    /// The latest incarnation of a store that was heard of.
+    pub fn latest(&self, store: StoreId) -> Option<Incarnation> {
+        self.positions.keys().filter(|s| s.store == store).map(|s| s.incarnation).max()
     }
 
     /// Up to which seq of the source one table is contained.
@@ -94,20 +119,23 @@ impl Knowledge {
     /// Takes the maximum with all that another store contained when the stream began that has now been received
     /// whole. Entries about `own` are of no use here and are left out.
     ///
-    /// A table that the other holds is contained here only as far as one of the two had it.
-    pub fn adopt(&mut self, other: &Knowledge, own: Source) {
+    /// A table that the other holds is contained here only as far as one of the two had it; one that was withheld from the
+    /// stream only as far as it was, whosever rows they are: what the other has of them did not come.
+    pub fn adopt(&mut self, other: &Knowledge, own: Source, withheld: &[String]) {
         let mine = self.clone();
         for (source, position) in other.positions().filter(|(s, _)| *s != own) {
             self.advance(source, position);
-            self.adopt_held(&mine, other, source);
+            self.adopt_held(&mine, other, source, withheld);
         }
     }
 
-    fn adopt_held(&mut self, mine: &Knowledge, other: &Knowledge, source: Source) {
+    fn adopt_held(&mut self, mine: &Knowledge, other: &Knowledge, source: Source, withheld: &[String]) {
         let general = self.position(source).unwrap_or_default().seq;
-        let tables: Vec<String> = mine.held(source).chain(other.held(source)).map(|(t, _)| t.to_owned()).collect();
+        let held = mine.held(source).chain(other.held(source)).map(|(t, _)| t.to_owned());
+        let tables: BTreeSet<String> = held.chain(withheld.iter().cloned()).collect();
         for table in tables {
-            let seq = mine.table_seq(source, &table).max(other.table_seq(source, &table));
+            let (own, theirs) = (mine.table_seq(source, &table), other.table_seq(source, &table));
+            let seq = if withheld.contains(&table) { own } else { own.max(theirs) };
             self.release(source, &table);
             if seq < general {
                 self.hold(source, &table, seq);

@@ -45,6 +45,25 @@ pub fn merge(local: &Row, incoming: &Row) -> Merged {
     Merged { row, relation, conflicts }
 }
 
+/// Merges two live rows of one lineage whose cells do not go together (a CHECK forbids what comes of them): the row with the
+/// newest cell wins whole. What that changes is a write of whoever notices it, at `stamp`, so that everybody takes it;
+/// two who notice it write the same values.
+pub fn merge_whole(local: &Row, incoming: &Row, stamp: Stamp) -> Merged {
+    let mut merged = merge(local, incoming);
+    let winner = if local.state.newest() >= incoming.state.newest() { local } else { incoming };
+    let (Some(values), Some(winning)) = (&mut merged.row.values, &winner.values) else { return merged };
+    let state = &mut merged.row.state;
+    for (id, (value, wins)) in values.iter_mut().zip(winning).enumerate().filter(|(_, (v, w))| v != w) {
+        let id = id as ColumnId;
+        let loser = state.cell(id);
+        let lost = std::mem::replace(value, wins.clone());
+        merged.conflicts.extend(conflict(ConflictKind::Cell(id), (stamp, vec![wins.clone()]), (loser, vec![lost])));
+        state.write([id], stamp);
+    }
+    merged.relation = Relation::Mixed;
+    merged
+}
+
 /// The least upper bound of two states.
 pub fn join(a: &RowState, b: &RowState) -> RowState {
     let cells = match a.inserted.cmp(&b.inserted) {
@@ -82,7 +101,8 @@ fn same_content(joined: &RowState, side: &RowState) -> bool {
         && (joined.cells == side.cells || !joined.is_live())
 }
 
-/// Each column's value from the side whose stamp won; ties have equal values, so the local one saves a copy.
+/// Each column's value from the side whose stamp won. Ties have equal values, so the local one saves a copy; except in a
+/// column that was added since a grave was made, which has its default only where the row was live.
 fn join_values(state: &RowState, local: &Row, incoming: &Row) -> Option<Vec<Value>> {
     let holds = |row: &Row| row.values.is_some() && row.state.inserted == state.inserted;
     match (&local.values, &incoming.values) {
@@ -90,7 +110,11 @@ fn join_values(state: &RowState, local: &Row, incoming: &Row) -> Option<Vec<Valu
             let pick = |column: usize| match (ours.get(column), theirs.get(column)) {
                 (Some(our), Some(their)) => {
                     let column = column as ColumnId;
-                    if local.state.cell(column) >= incoming.state.cell(column) { our.clone() } else { their.clone() }
+                    let takes_ours = match local.state.cell(column).cmp(&incoming.state.cell(column)) {
+                        Ordering::Equal => local.state.is_live() || !incoming.state.is_live(),
+                        unequal => unequal == Ordering::Greater,
+                    };
+                    if takes_ours { our.clone() } else { their.clone() }
                 }
                 // Values that were kept before a column was added do not have it.
                 (our, their) => our.or(their).cloned().unwrap_or_default(),

@@ -4,8 +4,9 @@
 use std::ops::AddAssign;
 
 use crate::conflict::Conflict;
-use crate::merge::{Relation, merge};
+use crate::merge::{Merged, Relation, merge, merge_whole};
 use crate::row::{ColumnId, Row};
+use crate::stamp::Stamp;
 
 /// What happens to the visible row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +41,15 @@ impl Planned {
     pub fn new(local: Option<&Row>, incoming: &Row) -> Self {
         let nothing = Row::default();
         let local = local.unwrap_or(&nothing);
-        let merged = merge(local, incoming);
+        Self::from(local, merge(local, incoming))
+    }
+
+    /// Decides about a row whose merged cells a CHECK forbids ([`merge_whole`]).
+    pub fn whole(local: &Row, incoming: &Row, stamp: Stamp) -> Self {
+        Self::from(local, merge_whole(local, incoming, stamp))
+    }
+
+    fn from(local: &Row, merged: Merged) -> Self {
         Planned {
             effect: effect(local, &merged.row),
             saw_more: merged.row.state.seen != local.state.seen,

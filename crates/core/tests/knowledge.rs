@@ -38,7 +38,7 @@ fn claims(k: &Knowledge) -> Vec<u64> {
 }
 
 fn adopt(mut mine: Knowledge, other: &Knowledge) -> Knowledge {
-    mine.adopt(other, source(99));
+    mine.adopt(other, source(99), &[]);
     mine
 }
 
@@ -69,7 +69,7 @@ proptest! {
     #[test]
     fn what_others_say_of_oneself_is_left_out(mine in knowledge(), other in knowledge(), own in 0..SOURCES) {
         let mut after = mine.clone();
-        after.adopt(&other, source(own));
+        after.adopt(&other, source(own), &[]);
         prop_assert_eq!(after.position(source(own)), mine.position(source(own)));
         prop_assert!(after.held(source(own)).eq(mine.held(source(own))));
     }

@@ -316,3 +316,17 @@ fn what_was_kept_before_a_column_was_added_takes_the_new_column_from_the_other_s
     assert_eq!(Planned::new(Some(&kept), &wider).row.values, expected);
     assert_eq!(Planned::new(Some(&wider), &kept).row.values, expected);
 }
+
+/// A grave that kept its values from before a column was added has none for it; the row that is live elsewhere has.
+#[test]
+fn a_column_added_since_a_grave_was_made_comes_from_the_live_row() {
+    let mut grave = known();
+    grave.state.deleted = at(20, A);
+    grave.state.seen.add(at(20, A));
+    grave.values = Some(vec![Value::Int(1), Value::Null]);
+    let live = written(known(), 0, 5, at(30, B));
+    for (local, incoming) in [(&grave, &live), (&live, &grave)] {
+        let merged = Planned::new(Some(local), incoming);
+        assert_eq!(merged.row.values, values([5, 2]));
+    }
+}

@@ -4,24 +4,31 @@
 //! meets a row the application holds is given up, halved and tried again, so that only the row in question waits.
 //! What a constraint forbids is parked: part of the state, kept, listed, and shown as soon as it can be.
 
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 use std::thread::sleep;
 
-use sync_core::{Knowledge, Planned, Position, Relation, Row, RowId, RowState, SiteId, Source, Value, merge};
+use sync_core::merge::join;
+use sync_core::resolve::Name;
+use sync_core::{ColumnId, Knowledge, Planned, Position, Relation, Row, RowId, RowState, SiteId, Source, Value, merge};
 use sync_store::{Applied, Batch, Completed, ConflictEntry, Mode, Result, StoreError, TableHead, Trouble};
 
 use crate::catalog::{CONFLICTS, Catalog};
 use crate::conflicts;
 use crate::database::{Connections, Database, Ended};
 use crate::drain::{drain_pending, publish, save, stamp_one, unknown_table};
+use crate::kept::{self, Kept};
 use crate::layout::Tracked;
 use crate::marks::Marks;
-use crate::meta::{Line, Numbered};
+use crate::meta::Line;
 use crate::retry::pause;
 use crate::show::{self, Shown};
-use crate::sql::{Fields, Sql};
-use crate::{identity, marks, meta, tables, vector};
+use crate::suspects::Suspects;
+use crate::{identity, marks, meta, parked, resolve, tables, vector};
+
+/// With more open rows than this, deciding about them waits for the end of the stream.
+const FEW_OPEN: usize = 256;
 
 /// How often a single row that the application holds is tried again: about 40 s.
 const PATIENCE: u32 = 24;
@@ -33,14 +40,19 @@ pub fn apply(db: &mut Database, batch: &Batch, mode: Mode) -> Result<Applied> {
     let mut applied = Applied::default();
     let mut parts: Vec<Range<usize>> = Vec::from([0..batch.changes.len(); 1]);
     let mut attempt = 0;
+    let mut whole = HashSet::new();
     while let Some(part) = parts.pop() {
         // The parts before this one are committed: only the last moves the knowledge.
         let upto = batch.upto.filter(|_| parts.is_empty());
-        let work = Work { batch, part: part.clone(), upto, mode, latest, may_park: attempt > 0 };
+        let work = Work { batch, part: part.clone(), upto, mode, latest, may_park: attempt > 0, whole: &whole };
         match work.run(db) {
-            Ok(done) => {
+            Ok(Done::Applied(done)) => {
                 applied.add(done);
                 attempt = 0;
+            }
+            Ok(Done::Apart(rows)) => {
+                whole.extend(rows);
+                parts.push(part);
             }
             Err(e) => retry_part(db, e, part, &mut parts, &mut attempt)?,
         }
@@ -74,7 +86,7 @@ fn retry_part(
         }
         Trouble::Contention if *attempt < PATIENCE => sleep(pause(*attempt)),
         // A row of the same key may have been committed a moment ago: then the repetition sees it.
-        Trouble::Constraint if *attempt == 0 => {}
+        Trouble::Constraint | Trouble::Check if *attempt == 0 => {}
         Trouble::SchemaChanged if *attempt == 0 => {
             db.catalog.forget();
             db.refresh()?;
@@ -94,6 +106,16 @@ struct Work<'a> {
     mode: Mode,
     latest: u64,
     may_park: bool,
+    /// The rows whose cells do not go together.
+    whole: &'a HashSet<Name>,
+}
+
+/// What became of a part of a batch.
+enum Done {
+    /// It is applied.
+    Applied(Applied),
+    /// Nothing was written: a CHECK forbids the merged cells of these rows.
+    Apart(Vec<Name>),
 }
 
 /// A row that came in, over this store's column ids.
@@ -151,6 +173,33 @@ pub(crate) struct Outcome {
     pub drained: bool,
     /// Whether this store made what came in: an entry of the conflict list.
     pub noticed: bool,
+    /// Cells that the table shows with other values than the state has, as it shows them.
+    pub shown: BTreeMap<ColumnId, Value>,
+    /// The values before, where others may refer to them.
+    pub before: Option<Vec<Value>>,
+}
+
+impl Outcome {
+    /// Whether it was decided before that it is not to be shown.
+    pub fn was_parked(&self) -> bool {
+        self.line.as_ref().is_some_and(Line::is_parked) && !self.present
+    }
+
+    /// Whether it is shown although it is deleted.
+    pub fn stays(&self) -> bool {
+        self.present && !self.drained && self.line.as_ref().is_some_and(|l| !l.state.is_live())
+    }
+
+    /// The values to write. What a constraint keeps from being shown stays as it is shown.
+    pub fn to_show(&self) -> Cow<'_, [Value]> {
+        let values = self.planned.row.values.as_deref().unwrap_or_default();
+        if self.shown.is_empty() {
+            return values.into();
+        }
+        let mut values = values.to_vec();
+        self.shown.iter().for_each(|(id, value)| kept::set(&mut values, *id, value.clone()));
+        values.into()
+    }
 }
 
 /// All outcomes for one table.
@@ -163,7 +212,7 @@ pub(crate) struct Group<'a> {
 }
 
 impl Work<'_> {
-    fn run(&self, db: &mut Database) -> Result<Applied> {
+    fn run(&self, db: &mut Database) -> Result<Done> {
         let site = db.identity.card.site;
         let catalog = &db.catalog;
         db.connections.transaction(|c| {
@@ -183,11 +232,32 @@ impl Work<'_> {
             }
             let applied = summary(&groups, entries);
             if self.mode == Mode::Preview {
-                return Ok(Ended::Rollback(applied));
+                return Ok(Ended::Rollback(Done::Applied(applied)));
             }
-            let parked = self.write(c, &mut groups, head)?;
-            Ok(Ended::Commit(with_parked(applied, &parked)))
+            let suspects = Suspects::of(catalog, &groups);
+            let shown = show::show(c, &mut groups, self.may_park)?;
+            if let Some(apart) = self.apart(&groups, &shown) {
+                return Ok(Ended::Rollback(Done::Apart(apart)));
+            }
+            let head = self.record(c, &groups, &shown, head)?;
+            let open = suspects.open(c, catalog)?.into_iter().chain(shown.parked().cloned()).collect();
+            let parked = settle(c, catalog, open, head)?;
+            Ok(Ended::Commit(Done::Applied(with_parked(applied, catalog, &parked))))
         })
+    }
+
+    /// The rows that a CHECK forbids because of what the merge put together, if any were not known yet.
+    fn apart(&self, groups: &[Group], shown: &Shown) -> Option<Vec<Name>> {
+        let mut apart = Vec::new();
+        for group in groups {
+            for outcome in group.outcomes.iter().filter(|o| o.planned.relation == Relation::Mixed) {
+                let name = (group.tracked.number(), outcome.id.clone());
+                if shown.is_unchecked(&name) && !self.whole.contains(&name) {
+                    apart.push(name);
+                }
+            }
+        }
+        Some(apart).filter(|rows| !rows.is_empty())
     }
 
     /// The changes of this part by table number, over this store's column ids.
@@ -223,10 +293,18 @@ impl Work<'_> {
         let mut lines = meta::load(sql, tracked.number(), &ids)?;
         let marks = marks::of_rows(sql, dialect, tracked, &keys)?;
         let drained = self.drained(&lines, &marks, &current, site);
+        let deciding = Deciding {
+            drained: &drained,
+            remembers: referenced_beyond_key(catalog, tracked),
+            whole: self.whole,
+            number: tracked.number(),
+            millis: self.latest.saturating_sub(1000),
+            site,
+        };
         let decide = |i: Incoming| {
             let values = current.remove(&i.id);
             let line = lines.remove(&i.id);
-            decide(i, values, line, &drained)
+            deciding.decide(i, values, line)
         };
         let outcomes = incoming.into_iter().map(decide).collect::<Result<_>>()?;
         Ok(Group { tracked, outcomes, marks: marks.ids() })
@@ -246,31 +324,30 @@ impl Work<'_> {
         marks.rows.iter().map(one).collect()
     }
 
-    /// Writes everything; returns the rows that had to be parked.
-    fn write(&self, c: &mut Connections, groups: &mut [Group], head: Position) -> Result<Shown> {
-        let shown = show::show(c, groups, self.may_park)?;
+    /// Writes lines and knowledge; returns the new head.
+    fn record(&self, c: &mut Connections, groups: &[Group], shown: &Shown, head: Position) -> Result<Position> {
         let sender = vector::number(c.writer.as_mut(), self.batch.sender)?;
         let alone = self.is_only_source(c)?;
         let mut published = Vec::new();
         let mut taught = Vec::new();
-        for group in groups.iter() {
+        for group in groups {
             for outcome in &group.outcomes {
-                let is_parked = shown.is_parked(group.tracked.number(), &outcome.id);
+                let name = (group.tracked.number(), outcome.id.clone());
+                let is_parked = shown.is_parked(&name) || outcome.was_parked();
                 match record(outcome, sender, is_parked, alone) {
-                    Recorded::Published(line) => published.push((group.tracked.number(), outcome.id.clone(), line)),
-                    Recorded::Taught(line) => taught.push((group.tracked.number(), outcome.id.clone(), line)),
+                    Recorded::Published(line) => published.push((name.0, name.1, line)),
+                    Recorded::Taught(line) => taught.push((name.0, name.1, line)),
                     Recorded::Nothing => {}
                 }
             }
             marks::delete(c.writer.as_mut(), c.dialect.as_ref(), group.tracked, &group.marks)?;
         }
         save(c, &taught)?;
-        publish(c, head, &mut published)?;
-        show::record_parked(c, groups, &shown)?;
+        let head = publish(c, head, &mut published)?;
         if let Some(upto) = self.upto {
             vector::advance(c.writer.as_mut(), self.batch.sender, upto)?;
         }
-        Ok(shown)
+        Ok(head)
     }
 
     /// Whether nobody but the sender can ever ask this store for rows of the baseline: then they need no lines.
@@ -282,6 +359,22 @@ impl Work<'_> {
         let store = Value::Bytes(self.batch.sender.store.0.to_be_bytes().to_vec());
         Ok(c.writer.first(query, &[store])?.is_none())
     }
+}
+
+/// Opens rows that a constraint is about, and decides about them, unless they are many: then that waits until the stream
+/// has been received whole, as much of it may answer them by then. Returns the rows that are now, and were not before,
+/// shown otherwise than they are.
+fn settle(c: &mut Connections, catalog: &Catalog, open: Vec<Name>, head: Position) -> Result<Vec<Name>> {
+    if open.is_empty() {
+        return Ok(open);
+    }
+    let before = parked::names(c.writer.as_mut())?.into_iter().collect::<HashSet<_>>();
+    parked::add(c.writer.as_mut(), &open, &parked::Entry::undecided())?;
+    if open.len() <= FEW_OPEN {
+        resolve::run(c, catalog, &open, head)?;
+    }
+    let after = parked::names(c.writer.as_mut())?;
+    Ok(after.into_iter().filter(|name| !before.contains(name)).collect())
 }
 
 /// From a sender's column numbers to this store's ids.
@@ -327,22 +420,73 @@ fn corrupt(message: &str) -> StoreError {
     StoreError::new(Trouble::Corrupt, message).hint("run the same version of server_sync at both sites")
 }
 
-fn decide(
-    incoming: Incoming,
-    values: Option<Vec<Value>>,
-    line: Option<Line>,
-    drained: &HashMap<RowId, Option<RowState>>,
-) -> Result<Outcome> {
-    let present = values.is_some();
-    let marked = drained.get(&incoming.id);
-    let stamped = marked.and_then(Option::as_ref);
-    let state = stamped.or(line.as_ref().map(|l| &l.state)).cloned();
-    let state = state.or_else(|| present.then(RowState::baseline));
-    let kept = line.as_ref().filter(|_| !present).and_then(|l| l.kept.clone());
-    let local = state.map(|state| Row { state, values: values.or(kept) });
-    let Incoming { id, key, row, noticed } = incoming;
-    let planned = Planned::taking(local.as_ref(), row);
-    Ok(Outcome { id, key, planned, present, line, drained: marked.is_some(), noticed })
+/// Whether rows of other tables refer to columns of this one that can change.
+fn referenced_beyond_key(catalog: &Catalog, tracked: &Tracked) -> bool {
+    let is_key = |name: &String| tracked.table.key_columns().any(|c| c.name == *name);
+    let leads = |(number, place): &(u16, usize)| Some(&catalog.constraints.get(number)?.references[*place]);
+    let constraints = catalog.constraints.get(&tracked.number());
+    constraints.is_some_and(|c| c.referenced.iter().filter_map(leads).any(|r| !r.parent_columns.iter().all(is_key)))
+}
+
+/// What deciding about a row needs to know besides.
+struct Deciding<'a> {
+    /// The new states of the rows that had marks.
+    drained: &'a HashMap<RowId, Option<RowState>>,
+    /// Whether to remember the values before.
+    remembers: bool,
+    /// The rows whose cells do not go together.
+    whole: &'a HashSet<Name>,
+    number: u16,
+    /// When and where such a row is written.
+    millis: u64,
+    site: SiteId,
+}
+
+impl Deciding<'_> {
+    fn decide(&self, incoming: Incoming, values: Option<Vec<Value>>, line: Option<Line>) -> Result<Outcome> {
+        let present = values.is_some();
+        let marked = self.drained.get(&incoming.id);
+        let stamped = marked.and_then(Option::as_ref);
+        let state = stamped.or(line.as_ref().map(|l| &l.state)).cloned();
+        let state = state.or_else(|| present.then(RowState::baseline));
+        let kept = state.as_ref().zip(line.as_ref()).map(|(state, line)| still_kept(line, state, present));
+        let kept = kept.unwrap_or_default();
+        let before = if self.remembers { values.clone() } else { None };
+        let hidden = values.as_ref().map(|values| shown_cells(&kept, values)).unwrap_or_default();
+        let local = state.map(|state| Row { state, values: kept.true_values(values) });
+        let Incoming { id, key, row, noticed } = incoming;
+        let unchanged =
+            |id: &ColumnId, new: &RowState| local.as_ref().is_some_and(|l| l.state.cell(*id) == new.cell(*id));
+        let planned = self.planned(&id, local.as_ref(), row);
+        let is_shown = |id: &ColumnId| planned.row.state.is_live() && unchanged(id, &planned.row.state);
+        let shown = hidden.into_iter().filter(|(id, _)| is_shown(id)).collect();
+        Ok(Outcome { id, key, planned, present, line, drained: marked.is_some(), noticed, shown, before })
+    }
+
+    fn planned(&self, id: &RowId, local: Option<&Row>, row: Row) -> Planned {
+        match local {
+            Some(local) if self.whole.contains(&(self.number, id.clone())) => {
+                let stamp = join(&local.state, &row.state).next_stamp(self.millis, self.site);
+                Planned::whole(local, &row, stamp)
+            }
+            _ => Planned::taking(local, row),
+        }
+    }
+}
+
+/// What a line keeps of a row whose state is this one now.
+fn still_kept(line: &Line, state: &RowState, present: bool) -> Kept {
+    match present {
+        true => line.kept_under(state),
+        false if line.state.inserted == state.inserted => line.kept.clone(),
+        false => Kept::Nothing,
+    }
+}
+
+/// What the table shows instead of cells that are kept.
+fn shown_cells(kept: &Kept, values: &[Value]) -> BTreeMap<ColumnId, Value> {
+    let Kept::Cells(cells) = kept else { return BTreeMap::new() };
+    cells.keys().filter_map(|id| Some((*id, values.get(usize::from(*id))?.clone()))).collect()
 }
 
 /// Whether and how an outcome is recorded.
@@ -358,7 +502,13 @@ fn record(outcome: &Outcome, sender: u16, is_parked: bool, alone: bool) -> Recor
     let planned = &outcome.planned;
     let state = planned.row.state.clone();
     let keeps = is_parked || !state.is_live();
-    let kept = || planned.row.values.as_ref().filter(|_| keeps).cloned();
+    let cells = || {
+        outcome.shown.keys().filter_map(|id| Some((*id, planned.row.values.as_ref()?.get(usize::from(*id))?.clone())))
+    };
+    let kept = || match &planned.row.values {
+        Some(values) if keeps => Kept::Row(values.clone()),
+        _ => Kept::cells(cells().collect()),
+    };
     let known = outcome.line.as_ref();
     let line = |origin, seq| Line { seq, origin, state: state.clone(), key: Some(outcome.key.clone()), kept: kept() };
     match planned.relation {
@@ -368,10 +518,17 @@ fn record(outcome: &Outcome, sender: u16, is_parked: bool, alone: bool) -> Recor
         Relation::Mixed => Recorded::Published(line(0, 0)),
         Relation::Dominated if outcome.drained => Recorded::Published(line(0, 0)),
         Relation::Dominated => match known {
-            Some(l) if planned.saw_more || l.is_parked() != is_parked => Recorded::Taught(line(l.origin, l.seq)),
+            Some(l) if planned.saw_more || l.is_parked() != is_parked || learns_values(l, planned) => {
+                Recorded::Taught(line(l.origin, l.seq))
+            }
             _ => Recorded::Nothing,
         },
     }
+}
+
+/// Whether the last values of a deleted row came in, which this store did not know: it deleted the row itself.
+fn learns_values(line: &Line, planned: &Planned) -> bool {
+    !planned.row.state.is_live() && planned.row.values.is_some() && planned.row.values != line.kept.true_values(None)
 }
 
 fn summary(groups: &[Group], conflicts: Vec<ConflictEntry>) -> Applied {
@@ -383,9 +540,9 @@ fn summary(groups: &[Group], conflicts: Vec<ConflictEntry>) -> Applied {
     applied
 }
 
-fn with_parked(mut applied: Applied, shown: &Shown) -> Applied {
-    for (table, count) in shown.parked_by_table() {
-        applied.tables.entry(table).or_default().parked += count;
+fn with_parked(mut applied: Applied, catalog: &Catalog, parked: &[Name]) -> Applied {
+    for tracked in parked.iter().filter_map(|(number, _)| catalog.numbered(*number)) {
+        applied.tables.entry(tracked.table.name.clone()).or_default().parked += 1;
     }
     applied
 }
@@ -410,59 +567,9 @@ pub fn complete(db: &mut Database, stream: &Completed) -> Result<()> {
             Ok(Ended::Commit(()))
         })
     })?;
-    unpark(db)
+    resolve::resolve_all(db)
 }
 
 fn changed(before: &Knowledge, after: &Knowledge, source: Source) -> bool {
     before.position(source) != after.position(source) || !before.held(source).eq(after.held(source))
-}
-
-/// Tries to show every parked row.
-fn unpark(db: &mut Database) -> Result<()> {
-    let parked = db.connections.writer.all("SELECT tab, id FROM server_sync_parked", &[])?;
-    if !parked.is_empty() {
-        db.confirm()?;
-    }
-    for row in parked {
-        let mut fields = Fields::of(row);
-        let (tab, id) = (fields.unsigned()? as u16, RowId::from_bytes(fields.bytes()?));
-        match unpark_one(db, tab, &id) {
-            Err(e) if matches!(e.trouble, Trouble::Constraint | Trouble::Contention) => {}
-            other => other?,
-        }
-    }
-    Ok(())
-}
-
-fn unpark_one(db: &mut Database, tab: u16, id: &RowId) -> Result<()> {
-    drain_pending(db, &mut sync_store::Drained::default())?;
-    let Some(tracked) = db.catalog.numbered(tab) else { return Ok(()) };
-    db.connections.transaction(|c| {
-        identity::lock(c.writer.as_mut(), c.dialect.wait_for_update())?;
-        let line = meta::load(c.writer.as_mut(), tab, std::slice::from_ref(id))?.remove(id);
-        if let Some(mut line) = line.filter(Line::is_parked) {
-            let values = line.kept.take().unwrap_or_default();
-            tables::insert(c.writer.as_mut(), c.dialect.as_ref(), tracked, vec![values.into()])?;
-            let numbered: Numbered = (tab, id.clone(), line);
-            save(c, &[numbered])?;
-        }
-        show::forget_parked(c.writer.as_mut(), tab, id)?;
-        Ok(Ended::Commit(()))
-    })
-}
-
-/// The parked rows: table, key, reason.
-pub fn parked(db: &mut Database) -> Result<Vec<(String, Vec<Value>, String)>> {
-    let rows = db.connections.writer.all("SELECT tab, id, reason FROM server_sync_parked", &[])?;
-    let mut list = Vec::new();
-    for row in rows {
-        let mut fields = Fields::of(row);
-        let (tab, id, reason) = (fields.unsigned()? as u16, RowId::from_bytes(fields.bytes()?), fields.text()?);
-        let Some(tracked) = db.catalog.numbered(tab) else { continue };
-        let sql: &mut dyn Sql = db.connections.writer.as_mut();
-        if let Some(line) = meta::load(sql, tab, std::slice::from_ref(&id))?.get(&id) {
-            list.push((tracked.table.name.clone(), line.key(&id)?, reason));
-        }
-    }
-    Ok(list)
 }

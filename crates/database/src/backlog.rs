@@ -138,7 +138,7 @@ impl Pass {
     /// one of the marks.
     fn publish(&self, db: &mut Database, marks: &Marks) -> Result<Option<(Position, Vec<Numbered>)>> {
         let (latest, site) = (db.latest_millis()?, db.identity.card.site);
-        let (tracked, ids) = (&self.tracked, marks.ids());
+        let (catalog, tracked, ids) = (&db.catalog, &self.tracked, marks.ids());
         db.connections.transaction(|c| {
             let (_, head) = identity::lock(c.writer.as_mut(), c.dialect.wait_for_update())?;
             let deleted =
@@ -146,7 +146,7 @@ impl Pass {
             if deleted != ids.len() as u64 {
                 return Ok(Ended::Rollback(None));
             }
-            Ok(Ended::Commit(Some(publish_marked(c, tracked, marks, head, (site, latest))?)))
+            Ok(Ended::Commit(Some(publish_marked(c, (catalog, tracked), marks, head, (site, latest))?)))
         })
     }
 

@@ -1,12 +1,16 @@
 //! Which tables are synchronised: the application's schema held against `server_sync_table`, where each table has a
 //! number and each column a lasting id. Keeps capture in line with the schema, unattended.
 
+use std::collections::BTreeMap;
+
 use sync_core::{ColumnId, Value, codec};
 use sync_store::{Result, StoreError, TableInfo, TableStatus, Trouble};
 
+use crate::constraints::{self, Constraints};
 use crate::dialect::Dialect;
 use crate::layout::Tracked;
-use crate::schema::{Op, Registered, Schema, Table};
+use crate::rules::Rules;
+use crate::schema::{ForeignKey, Op, Registered, Schema, Table};
 use crate::sql::{Fields, Sql};
 
 /// The number of the conflict list; the application's tables begin at 1.
@@ -17,10 +21,12 @@ pub const CONFLICTS: u16 = 0;
 pub struct Catalog {
     seen: Option<Seen>,
     readings: u64,
-    /// The synchronised tables, the conflict list first, then by name.
+    /// The synchronised tables: the conflict list first, then those that others refer to before those that refer to them.
     pub tracked: Vec<Tracked>,
     /// All tables of the application, for the handshake.
     pub infos: Vec<TableInfo>,
+    /// What the schema demands of the rows of each, by number.
+    pub constraints: BTreeMap<u16, Constraints>,
     /// What an administrator should know.
     pub warnings: Vec<String>,
 }
@@ -29,7 +35,7 @@ pub struct Catalog {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Seen {
     probe: String,
-    excluded: Vec<String>,
+    rules: Rules,
 }
 
 /// A registered table, with what is needed to recognise a renamed column.
@@ -68,17 +74,17 @@ impl Catalog {
         &mut self,
         sql: &mut dyn Sql,
         dialect: &dyn Dialect,
-        excluded: &[String],
+        rules: &Rules,
         prepared: bool,
     ) -> Result<Vec<String>> {
         let mut notes = Vec::new();
-        let mut seen = look(sql, dialect, excluded)?;
+        let mut seen = look(sql, dialect, rules)?;
         while self.seen.as_ref() != Some(&seen) {
-            let (catalog, said) = alone(sql, dialect, |sql| Renewal::run(sql, dialect, prepared, excluded))?;
+            let (catalog, said) = alone(sql, dialect, |sql| Renewal::run(sql, dialect, prepared, rules))?;
             notes.extend(said);
             *self = Catalog { readings: self.readings + 1, ..catalog };
             // What was read is only believed if nothing changed since before it was; installing triggers changes it.
-            let after = look(sql, dialect, excluded)?;
+            let after = look(sql, dialect, rules)?;
             self.seen = (after == seen).then_some(seen);
             seen = after;
         }
@@ -91,13 +97,13 @@ impl Catalog {
     }
 
     /// Whether the schema is still what was last read.
-    pub fn is_current(&self, sql: &mut dyn Sql, dialect: &dyn Dialect, excluded: &[String]) -> Result<bool> {
-        Ok(self.seen.as_ref() == Some(&look(sql, dialect, excluded)?))
+    pub fn is_current(&self, sql: &mut dyn Sql, dialect: &dyn Dialect, rules: &Rules) -> Result<bool> {
+        Ok(self.seen.as_ref() == Some(&look(sql, dialect, rules)?))
     }
 
-    /// Whether the schema was read, and not forgotten since, with these tables excluded.
-    pub fn is_known(&self, excluded: &[String]) -> bool {
-        self.seen.as_ref().is_some_and(|seen| seen.excluded == excluded)
+    /// Whether the schema was read, and not forgotten since, under these rules.
+    pub fn is_known(&self, rules: &Rules) -> bool {
+        self.seen.as_ref().is_some_and(|seen| seen.rules == *rules)
     }
 
     /// Forgets what was seen, so that the next refresh reads everything.
@@ -106,8 +112,8 @@ impl Catalog {
     }
 }
 
-fn look(sql: &mut dyn Sql, dialect: &dyn Dialect, excluded: &[String]) -> Result<Seen> {
-    Ok(Seen { probe: dialect.probe(sql)?, excluded: excluded.to_vec() })
+fn look(sql: &mut dyn Sql, dialect: &dyn Dialect, rules: &Rules) -> Result<Seen> {
+    Ok(Seen { probe: dialect.probe(sql)?, rules: rules.clone() })
 }
 
 /// Runs `work` while no other process of ours renews triggers in this database.
@@ -126,56 +132,53 @@ struct Renewal<'a> {
     dialect: &'a dyn Dialect,
     prepared: bool,
     schema: &'a Schema,
+    rules: &'a Rules,
     notes: Vec<String>,
 }
 
 impl Renewal<'_> {
     /// Looks at the whole schema, and renews registrations and triggers; says what it did.
-    fn run(
-        sql: &mut dyn Sql,
-        dialect: &dyn Dialect,
-        prepared: bool,
-        excluded: &[String],
-    ) -> Result<(Catalog, Vec<String>)> {
+    fn run(sql: &mut dyn Sql, dialect: &dyn Dialect, prepared: bool, rules: &Rules) -> Result<(Catalog, Vec<String>)> {
         let schema = dialect.read_schema(sql)?;
-        let mut renewal = Renewal { dialect, prepared, schema: &schema, notes: Vec::new() };
-        let (tracked, infos) = renewal.tables(sql, excluded)?;
+        let mut renewal = Renewal { dialect, prepared, schema: &schema, rules, notes: Vec::new() };
+        let (tracked, infos) = renewal.tables(sql)?;
         let notes = renewal.notes;
-        Ok((Catalog { seen: None, readings: 0, tracked, infos, warnings: warnings(&schema) }, notes))
+        let constraints = constraints::read(&schema, &tracked, rules);
+        Ok((
+            Catalog { seen: None, readings: 0, tracked, infos, constraints, warnings: warnings(&schema, rules) },
+            notes,
+        ))
     }
 
-    fn tables(&mut self, sql: &mut dyn Sql, excluded: &[String]) -> Result<(Vec<Tracked>, Vec<TableInfo>)> {
+    fn tables(&mut self, sql: &mut dyn Sql) -> Result<(Vec<Tracked>, Vec<TableInfo>)> {
         let known = registrations(sql)?;
-        let known = self.retire_changed_keys(sql, known, excluded)?;
+        let known = self.retire_changed_keys(sql, known)?;
         let conflicts = self.dialect.conflict_table();
         let mut found = vec![self.register(sql, &conflicts, &known)?];
         let mut infos = Vec::new();
-        for table in &self.schema.tables {
-            let (definition, fingerprint) = fingerprint(table);
-            let status = status(table, excluded);
+        for table in constraints::parents_first(self.schema) {
+            let (definition, fingerprint) = fingerprint(table, self.rules);
+            let status = status(table, &self.rules.excluded);
             if status == TableStatus::Synchronised {
                 found.push(self.register(sql, table, &known)?);
             }
-            infos.push(TableInfo { name: table.name.clone(), fingerprint, definition, status });
+            let key = table.key_columns().map(|c| c.definition.clone()).collect();
+            infos.push(TableInfo { name: table.name.clone(), fingerprint, definition, key, status });
         }
         let all: Vec<(&Table, &Registered)> = found.iter().map(|f| (f.table, &f.registration.registered)).collect();
         self.notes.extend(self.dialect.install(sql, self.schema, &all)?);
-        let tracked: Result<Vec<Tracked>> = found.into_iter().map(|f| f.complete(sql, self.dialect)).collect();
+        let tracked: Result<Vec<Tracked>> =
+            found.into_iter().map(|f| f.complete(sql, self.dialect, self.rules, &self.schema.foreign_keys)).collect();
         Ok((tracked?, infos))
     }
 
     /// Rows under another key are other rows: such a table is taken as a new one, under a new number. Nothing that
     /// was stamped under the old one is sent any more.
-    fn retire_changed_keys(
-        &mut self,
-        sql: &mut dyn Sql,
-        mut known: Vec<Registration>,
-        excluded: &[String],
-    ) -> Result<Vec<Registration>> {
+    fn retire_changed_keys(&mut self, sql: &mut dyn Sql, mut known: Vec<Registration>) -> Result<Vec<Registration>> {
         for table in &self.schema.tables {
             let Some(at) = known.iter().position(|r| r.registered.name == table.name) else { continue };
             let key = renumber(&known[at], table).0.registered.key;
-            if status(table, excluded) == TableStatus::Synchronised && key != key_names(table) {
+            if status(table, &self.rules.excluded) == TableStatus::Synchronised && key != key_names(table) {
                 retire(sql, &known.remove(at).registered)?;
                 self.notes.push(format!(
                     "table {}: its key changed from ({}) to ({}), so it is taken as a new table",
@@ -220,9 +223,11 @@ struct Found<'a> {
 
 impl Found<'_> {
     /// Marks what was written before the triggers were there.
-    fn complete(self, sql: &mut dyn Sql, dialect: &dyn Dialect) -> Result<Tracked> {
+    fn complete(self, sql: &mut dyn Sql, dialect: &dyn Dialect, rules: &Rules, keys: &[ForeignKey]) -> Result<Tracked> {
         let Found { table, registration, added } = self;
-        let tracked = Tracked::new(table.clone(), registration.registered.clone(), fingerprint(table).1);
+        let tracked = Tracked::new(table.clone(), registration.registered.clone(), fingerprint(table, rules).1)
+            .with_rules(rules)
+            .with_references(keys);
         if !added.is_empty() {
             sql.run(dialect.begin())?;
             let caught_up = catch_up(sql, dialect, &tracked, &added).and_then(|()| store(sql, dialect, &registration));
@@ -305,22 +310,23 @@ pub fn matches_pattern(pattern: &str, name: &str) -> bool {
     reachable[name.len()]
 }
 
-fn warnings(schema: &Schema) -> Vec<String> {
+fn warnings(schema: &Schema, rules: &Rules) -> Vec<String> {
     let fragile = schema.tables.iter().filter(|t| !t.transactional && !t.key.is_empty());
-    fragile
-        .map(|t| {
-            format!(
-                "table {} is not transactional: after a crash of its server a change can lack its mark; \
-                 ALTER TABLE … ENGINE=InnoDB is safer",
-                t.name
-            )
-        })
-        .collect()
+    let fragile = fragile.map(|t| {
+        format!(
+            "table {} is not transactional: after a crash of its server a change can lack its mark; \
+             ALTER TABLE … ENGINE=InnoDB is safer",
+            t.name
+        )
+    });
+    let unknown = rules.unknown(&schema.tables).into_iter();
+    fragile.chain(unknown.map(|r| format!("[tables] names \"{r}\", which is not in the database"))).collect()
 }
 
-fn fingerprint(table: &Table) -> (Vec<String>, String) {
+fn fingerprint(table: &Table, rules: &Rules) -> (Vec<String>, String) {
     let mut lines: Vec<String> = table.columns.iter().map(|c| c.definition.clone()).collect();
     lines.push(format!("key ({})", key_names(table).join(", ")));
+    lines.extend(rules.definition(table));
     let hash = blake3::hash(lines.join("\n").as_bytes()).to_hex()[..16].to_owned();
     (lines, hash)
 }

@@ -206,13 +206,13 @@ fn stream_window(
 }
 
 /// One batch being read from one snapshot.
-struct Page<'a> {
-    sql: &'a mut dyn Sql,
-    dialect: &'a dyn Dialect,
+pub(crate) struct Page<'a> {
+    pub sql: &'a mut dyn Sql,
+    pub dialect: &'a dyn Dialect,
     catalog: &'a Catalog,
     batch: Batch,
     /// The numbers of the tables with pending marks.
-    marked: Vec<u16>,
+    pub marked: Vec<u16>,
 }
 
 /// How often a page is read again because late marks came in.
@@ -220,7 +220,7 @@ const TRIES: u32 = 20;
 
 /// Reads a batch from one snapshot. Late marks do not tell cheaply whose they are, so where a snapshot holds some, they
 /// are gathered and another one is taken.
-fn read_page<T>(db: &mut Database, read: impl Fn(&mut Page) -> Result<T>) -> Result<(Batch, T)> {
+pub(crate) fn read_page<T>(db: &mut Database, read: impl Fn(&mut Page) -> Result<T>) -> Result<(Batch, T)> {
     for _ in 0..TRIES {
         let (own, catalog) = (db.identity.source, &db.catalog);
         let found = db.connections.snapshot(|sql, dialect| {
@@ -335,7 +335,7 @@ pub(crate) fn outgoing(tracked: &Tracked, line: Option<Line>, values: Option<Vec
         return values.map(|v| Row { state: RowState::baseline(), values: Some(tracked.gather(v)) });
     };
     let live = line.state.is_live();
-    let values = line.kept.or(values.filter(|_| live));
+    let values = line.kept.true_values(values.filter(|_| live));
     if live && values.is_none() {
         return None;
     }

@@ -1,14 +1,18 @@
 //! The conflict list: `server_sync_conflict`, a synchronised table like any other. An entry's id and stamps follow
 //! from the conflict alone, so that two sites that notice the same conflict make the same row.
 
-use sync_core::{ColumnId, Conflict, ConflictKind, Row, RowState, Stamp, Value, codec, key};
+use std::collections::HashMap;
+
+use sync_core::{ColumnId, Conflict, ConflictKind, Row, RowId, RowState, Stamp, Value, codec, key};
 use sync_store::{ConflictEntry, Result, StoreError, Trouble};
 
-use crate::apply::{Group, Outcome};
-use crate::catalog::CONFLICTS;
+use crate::apply::Group;
+use crate::catalog::{CONFLICTS, Catalog};
 use crate::database::{Connections, Database, Ended};
 use crate::drain::unknown_table;
+use crate::kept::Kept;
 use crate::layout::Tracked;
+use crate::meta::{Line, Numbered};
 use crate::sql::Fields;
 use crate::tables;
 
@@ -20,16 +24,49 @@ pub(crate) fn entries(groups: &[Group]) -> Vec<ConflictEntry> {
     let mut entries = Vec::new();
     for group in groups.iter().filter(|g| g.tracked.number() != CONFLICTS) {
         for outcome in &group.outcomes {
-            entries.extend(outcome.planned.conflicts.iter().map(|c| entry(group.tracked, outcome, c)));
+            entries.extend(outcome.planned.conflicts.iter().map(|c| entry(group.tracked, &outcome.key, c)));
         }
     }
     entries
 }
 
-fn entry(tracked: &Tracked, outcome: &Outcome, conflict: &Conflict) -> ConflictEntry {
+/// Rows that a constraint kept from being shown, so that the application put others in their place without seeing them.
+pub(crate) fn replaced(tracked: &Tracked, known: &HashMap<RowId, Line>, lines: &[Numbered]) -> Vec<ConflictEntry> {
+    let one = |(_, id, new): &Numbered| {
+        let old = known.get(id).filter(|line| line.is_parked() && line.state.inserted != new.state.inserted)?;
+        let Kept::Row(losing) = old.kept.clone() else { return None };
+        let (winner, loser) = (new.state.newest().max(new.state.deleted), old.state.newest());
+        let conflict = Conflict { kind: ConflictKind::Insert, winner, loser, winning: Vec::new(), losing };
+        Some(entry(tracked, new.key.as_deref().unwrap_or_default(), &conflict))
+    };
+    lines.iter().filter_map(one).collect()
+}
+
+/// Puts entries into the list that are not in it; returns their lines, to be published.
+pub(crate) fn note(c: &mut Connections, catalog: &Catalog, entries: &[ConflictEntry]) -> Result<Vec<Numbered>> {
+    let Some(tracked) = catalog.numbered(CONFLICTS).filter(|_| !entries.is_empty()) else { return Ok(Vec::new()) };
+    let mut lines = Vec::new();
+    for (key, row) in incoming(entries) {
+        let (sql, dialect) = (c.writer.as_mut(), c.dialect.as_ref());
+        if tables::read(sql, dialect, tracked, std::slice::from_ref(&key), false)?.is_empty() {
+            tables::insert(sql, dialect, tracked, vec![row.values.unwrap_or_default().into()])?;
+            let id = RowId::of(&key);
+            lines.push((
+                CONFLICTS,
+                id,
+                Line { seq: 0, origin: 0, state: row.state, key: Some(key), kept: Kept::Nothing },
+            ));
+        }
+    }
+    Ok(lines)
+}
+
+fn entry(tracked: &Tracked, key: &[Value], conflict: &Conflict) -> ConflictEntry {
     let columns = match conflict.kind {
         ConflictKind::Cell(id) => vec![tracked.name_of(id).to_owned()],
-        _ => by_name(tracked).into_iter().map(|(name, _)| name.to_owned()).collect(),
+        // Nothing is kept of a delete, and whoever notices it may have another version of the table.
+        ConflictKind::DeleteLost => Vec::new(),
+        _ => column_names(tracked),
     };
     let whole = |values: &[Value]| match conflict.kind {
         ConflictKind::Cell(_) => values.to_vec(),
@@ -39,7 +76,7 @@ fn entry(tracked: &Tracked, outcome: &Outcome, conflict: &Conflict) -> ConflictE
     let mut entry = ConflictEntry {
         id: String::new(),
         table: tracked.table.name.clone(),
-        key: outcome.key.clone(),
+        key: key.to_vec(),
         kind: conflict.kind.name().to_owned(),
         column: is_cell(conflict.kind).then(|| columns.concat()),
         columns,
@@ -62,6 +99,10 @@ fn by_name(tracked: &Tracked) -> Vec<(&str, ColumnId)> {
     let mut columns: Vec<(&str, ColumnId)> = tracked.ids.iter().map(|id| (tracked.name_of(*id), *id)).collect();
     columns.sort_unstable();
     columns
+}
+
+fn column_names(tracked: &Tracked) -> Vec<String> {
+    by_name(tracked).into_iter().map(|(name, _)| name.to_owned()).collect()
 }
 
 fn value_of(values: &[Value], id: ColumnId) -> Value {
@@ -116,6 +157,9 @@ pub fn list(db: &mut Database) -> Result<Vec<ConflictEntry>> {
     let rows = db.connections.writer.all(&query, &[])?;
     let mut list = rows.into_iter().map(parse).collect::<Result<Vec<_>>>()?;
     for entry in list.iter_mut().filter(|e| e.column.is_none()) {
+        if let (true, Some(tracked)) = (entry.columns.is_empty(), db.catalog.named(&entry.table)) {
+            entry.columns = column_names(tracked);
+        }
         entry.winning = shown_now(db, entry)?;
     }
     Ok(list)

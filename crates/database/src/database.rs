@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use sync_core::{Incarnation, Knowledge, Position, Source, StoreId, Value};
 use sync_store::{
-    Applied, Batch, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline, Restamp, Result, Since,
-    Sink, Store, StoreError, TableStatus, Trouble,
+    Answers, Applied, Batch, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline, ParkedEntry,
+    Question, Restamp, Result, Since, Sink, Store, StoreError, TableStatus, Trouble,
 };
 
 use crate::catalog::Catalog;
@@ -14,7 +14,7 @@ use crate::dialect::Dialect;
 use crate::identity::{self, Card, Identity};
 use crate::sql::{Fields, Sql};
 use crate::vigil::Vigil;
-use crate::{apply, backlog, changes, conflicts, drain, tables, vector};
+use crate::{apply, backlog, changes, conflicts, digest, drain, parked, tables, vector};
 
 /// The version of the exchange.
 pub const PROTOCOL: u32 = 1;
@@ -127,6 +127,8 @@ pub struct Database {
     pub(crate) backlog: Vec<u16>,
     /// With more marks than this a table is left for the stream.
     pub(crate) backlog_from: usize,
+    /// What a full compare read last.
+    pub(crate) leaves: digest::Leaves,
 }
 
 impl Database {
@@ -143,6 +145,7 @@ impl Database {
             suspects,
             backlog,
             backlog_from,
+            leaves: digest::Leaves::new(),
         }
     }
 
@@ -167,7 +170,7 @@ impl Database {
         let known = identity::read(connections.writer.as_mut())?;
         let mut catalog = Catalog::default();
         let Connections { writer, dialect, .. } = &mut connections;
-        let notes = catalog.refresh(writer.as_mut(), dialect.as_ref(), &card.excluded, known.is_some())?;
+        let notes = catalog.refresh(writer.as_mut(), dialect.as_ref(), &card.rules, known.is_some())?;
         let identity = match known {
             Some(identity) if identity.card == *card => identity,
             Some(identity) => republish(&mut connections, identity, card)?,
@@ -200,11 +203,6 @@ impl Database {
         self.identity.source
     }
 
-    /// Rows that a constraint keeps from being shown: table, key, reason.
-    pub fn parked(&mut self) -> Result<Vec<(String, Vec<Value>, String)>> {
-        apply::parked(self)
-    }
-
     /// Looks at the schema, and renews capture if it changed.
     pub(crate) fn refresh(&mut self) -> Result<Vec<String>> {
         let counted = self.counted()?;
@@ -214,7 +212,7 @@ impl Database {
     /// The same, if the server's counts were read already: before this look, so that what they miss it does not.
     pub(crate) fn refresh_since(&mut self, counted: &Counted) -> Result<Vec<String>> {
         let Connections { writer, dialect, .. } = &mut self.connections;
-        let notes = self.catalog.refresh(writer.as_mut(), dialect.as_ref(), &self.identity.card.excluded, true)?;
+        let notes = self.catalog.refresh(writer.as_mut(), dialect.as_ref(), &self.identity.card.rules, true)?;
         self.vigil.looked(counted.counts.clone(), counted.at);
         self.trusting = false;
         Ok(notes)
@@ -230,7 +228,7 @@ impl Database {
     /// Whether the catalog may be taken on trust by a store that has no marks: what changed unnoticed can then at worst
     /// be noticed later. Rows are neither read nor written before it is confirmed.
     pub(crate) fn trusts_catalog(&mut self, counted: &Counted) -> bool {
-        let is_known = self.catalog.is_known(&self.identity.card.excluded);
+        let is_known = self.catalog.is_known(&self.identity.card.rules);
         self.trusting = is_known && !self.vigil.is_due(counted.counts.as_deref(), Instant::now());
         self.trusting
     }
@@ -242,7 +240,7 @@ impl Database {
             return Ok(());
         }
         let Connections { writer, dialect, .. } = &mut self.connections;
-        if !self.catalog.is_current(writer.as_mut(), dialect.as_ref(), &self.identity.card.excluded)? {
+        if !self.catalog.is_current(writer.as_mut(), dialect.as_ref(), &self.identity.card.rules)? {
             self.catalog.forget();
             let site = &self.identity.card.site_name;
             return Err(StoreError::new(
@@ -280,9 +278,17 @@ impl Database {
 }
 
 fn first_identity(connections: &mut Connections, card: &Card) -> Result<Identity> {
-    let source = Source { store: StoreId(random_u128()?), incarnation: Incarnation(random()?) };
+    let source = new_source(connections)?;
     identity::create(connections.writer.as_mut(), source, card)?;
     identity::read(connections.writer.as_mut())?.ok_or_else(identity::not_prepared)
+}
+
+/// A store that begins now.
+pub(crate) fn new_source(c: &mut Connections) -> Result<Source> {
+    let query = format!("SELECT {}", c.dialect.now_micros());
+    let micros = Fields::of(c.writer.first(&query, &[])?.unwrap_or_default()).int()?;
+    let millis = u64::try_from(micros / 1000).unwrap_or_default();
+    Ok(Source { store: StoreId(random_u128()?), incarnation: Incarnation::at(millis, random()?) })
 }
 
 /// A database that belongs to another site is that site's, or a copy of it: never silently taken over.
@@ -295,7 +301,7 @@ fn republish(connections: &mut Connections, known: Identity, card: &Card) -> Res
                 known.card.site_name, known.card.site, known.card.vd, card.site_name, card.site, card.vd
             ),
         )
-        .hint("check site_number and the database's name; to start anew on a copy run `server_sync uninstall` on it first"));
+        .hint("check site_number and the database's name"));
     }
     identity::publish(connections.writer.as_mut(), card)?;
     Ok(Identity { card: card.clone(), product_version: env!("CARGO_PKG_VERSION").to_owned(), ..known })
@@ -361,7 +367,8 @@ impl Store for Database {
     }
 
     fn reincarnate(&mut self) -> Result<Source> {
-        let incarnation = Incarnation(random()?);
+        let millis = self.latest_millis()?.saturating_sub(1000);
+        let incarnation = self.identity.source.incarnation.next(millis, random()?);
         identity::set_incarnation(self.connections.writer.as_mut(), incarnation)?;
         self.identity.source.incarnation = incarnation;
         Ok(self.identity.source)
@@ -390,6 +397,11 @@ impl Store for Database {
         changes::scan(self, table, sink)
     }
 
+    fn digest(&mut self, question: &Question, answers: &mut Answers) -> Result<()> {
+        self.confirm()?;
+        digest::answer(self, question, answers)
+    }
+
     fn rows(&mut self, table: &str, keys: &[Vec<Value>]) -> Result<(Batch, usize)> {
         self.confirm()?;
         changes::rows(self, table, keys)
@@ -406,6 +418,10 @@ impl Store for Database {
 
     fn conflicts(&mut self) -> Result<Vec<ConflictEntry>> {
         conflicts::list(self)
+    }
+
+    fn parked(&mut self) -> Result<Vec<ParkedEntry>> {
+        parked::list(self)
     }
 
     fn restore(&mut self, conflict: &str) -> Result<()> {

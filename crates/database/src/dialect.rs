@@ -39,6 +39,14 @@ pub trait Dialect: Send + Sync {
     /// The same, but waits.
     fn wait_for_update(&self) -> &'static str;
 
+    /// As [`Dialect::for_update`], but others may read and refer to the rows meanwhile.
+    fn for_share(&self) -> &'static str {
+        self.for_update()
+    }
+
+    /// The condition that two values given as `?` are equal in the eyes of a unique key over this column.
+    fn equal(&self, column: &Column) -> String;
+
     /// A table in a FROM clause whose rows are looked up by their key and never scanned for it: a scan would wait
     /// behind every row that the application holds.
     fn by_key(&self, table: &Table) -> String;
@@ -145,6 +153,9 @@ pub trait Dialect: Send + Sync {
 
     /// The conflict list as a synchronised table.
     fn conflict_table(&self) -> Table;
+
+    /// A query for how many rows a table has, roughly but at once.
+    fn count_roughly(&self, table: &str) -> String;
 
     /// At most this many `?` in one statement.
     fn max_params(&self) -> usize;

@@ -1,17 +1,20 @@
 //! Draining: marks become stamped rows with the next seqs, and exactly the marks that were read are deleted, all in
 //! one transaction. A late commit simply appears in the next drain.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use sync_core::capture::stamp;
+use sync_core::capture::{Mark, Operation, stamp};
+use sync_core::resolve::Name;
 use sync_core::{Position, RowId, RowState, SiteId, Stamp, Value};
 use sync_store::{Drained, Restamp, Result, StoreError, Trouble};
 
+use crate::catalog::Catalog;
 use crate::database::{Connections, Database, Ended, random};
+use crate::kept::Kept;
 use crate::layout::Tracked;
 use crate::marks::{self, Marked, Marks};
 use crate::meta::{self, Line, Numbered};
-use crate::{backlog, identity, retry};
+use crate::{backlog, conflicts, identity, parked, resolve, retry, tables};
 
 /// Marks read in one transaction.
 const PAGE: usize = 2_000;
@@ -36,6 +39,10 @@ pub fn drain(db: &mut Database) -> Result<Drained> {
     };
     let numbers = drain_tables(db, &mut drained, numbers, true)?;
     drained.left = !db.backlog.is_empty();
+    if drained.marks > 0 {
+        // What the application wrote can free what others wait for.
+        resolve::resolve_all(db)?;
+    }
     db.suspects = find_suspects(db, &numbers)?;
     drained.notes.extend(suspect(db).into_iter().map(|t| format!("table {t}: a change went unmarked; it is compared")));
     Ok(drained)
@@ -115,13 +122,14 @@ fn gather(db: &mut Database) -> Result<()> {
 
 fn drain_page(db: &mut Database, number: u16) -> Result<(usize, usize)> {
     let latest = db.latest_millis()?;
-    let Some(tracked) = db.catalog.numbered(number) else { return Ok((0, 0)) };
+    let catalog = &db.catalog;
+    let Some(tracked) = catalog.numbered(number) else { return Ok((0, 0)) };
     let site = db.identity.card.site;
     db.connections.transaction(|c| {
         // The lock before the snapshot: what another drain deleted must not be read again.
         let (_, head) = identity::lock(c.writer.as_mut(), c.dialect.wait_for_update())?;
         let marks = c.snapshot(|sql, dialect| marks::oldest(sql, dialect, tracked, PAGE))?;
-        let (_, stamped) = publish_marked(c, tracked, &marks, head, (site, latest))?;
+        let (_, stamped) = publish_marked(c, (catalog, tracked), &marks, head, (site, latest))?;
         marks::delete(c.writer.as_mut(), c.dialect.as_ref(), tracked, &marks.ids())?;
         Ok(Ended::Commit((marks.count(), stamped.len())))
     })
@@ -130,13 +138,16 @@ fn drain_page(db: &mut Database, number: u16) -> Result<(usize, usize)> {
 /// Stamps marked rows and publishes them behind this head; returns the new head and their lines. The marks stay.
 pub(crate) fn publish_marked(
     c: &mut Connections,
-    tracked: &Tracked,
+    (catalog, tracked): (&Catalog, &Tracked),
     marks: &Marks,
     head: Position,
     (site, latest): (SiteId, u64),
 ) -> Result<(Position, Vec<Numbered>)> {
     let known = meta::load(c.writer.as_mut(), tracked.number(), &marks.row_ids())?;
     let mut lines = stamp_rows(tracked, marks, &known, site, latest);
+    let replaced = conflicts::replaced(tracked, &known, &lines);
+    let mut entries = conflicts::note(c, catalog, &replaced)?;
+    let head = publish(c, head, &mut entries)?;
     Ok((publish(c, head, &mut lines)?, lines))
 }
 
@@ -149,9 +160,13 @@ fn stamp_rows(
     latest: u64,
 ) -> Vec<Numbered> {
     let one = |row: &Marked| {
+        let known = lines.get(&row.id);
         let line = match stamp_one(lines, row, row.present, site, latest) {
-            Some(state) => own_line(state, &row.key),
-            None => unchanged(lines.get(&row.id), row)?,
+            Some(state) => {
+                let kept = known.map(|l| l.kept_under(&state)).unwrap_or_default();
+                Line { kept, ..own_line(state, &row.key) }
+            }
+            None => unchanged(known, row)?,
         };
         Some((tracked.number(), row.id.clone(), line))
     };
@@ -183,7 +198,7 @@ fn unchanged(known: Option<&Line>, row: &Marked) -> Option<Line> {
 
 /// A line about a change of this site; its values are in the table, or gone.
 fn own_line(state: RowState, key: &[Value]) -> Line {
-    Line { seq: 0, origin: 0, state, key: Some(key.to_vec()), kept: None }
+    Line { seq: 0, origin: 0, state, key: Some(key.to_vec()), kept: Kept::Nothing }
 }
 
 /// Gives lines the next seqs, and writes them and the new head.
@@ -208,7 +223,8 @@ pub(crate) fn save(c: &mut Connections, lines: &[Numbered]) -> Result<()> {
     meta::save(c.writer.as_mut(), &upsert, lines)
 }
 
-/// Stamps columns of rows as written at `millis`, or just above what they have.
+/// Stamps columns of rows as written at `millis`, or just above what they have; a row that is there although it was deleted
+/// as inserted then.
 pub fn restamp(db: &mut Database, table: &str, rows: &[Restamp], millis: u64) -> Result<()> {
     let site = db.identity.card.site;
     let tracked = db.catalog.named(table).ok_or_else(|| unknown_table(table))?;
@@ -234,20 +250,45 @@ fn restamped(
 ) -> Result<Vec<Numbered>> {
     let ids: Vec<RowId> = rows.iter().map(|r| RowId::of(&r.key)).collect();
     let mut lines = meta::load(c.writer.as_mut(), tracked.number(), &ids)?;
+    let revived = revived(c, tracked, rows, &lines)?;
     let one = |(id, row): (RowId, &Restamp)| {
         let known = lines.remove(&id);
         let mut state = known.as_ref().map_or_else(RowState::baseline, |l| l.state.clone());
         if !state.is_live() {
-            // Deleted since it was compared: that needs no decision.
-            return None;
+            // Deleted since it was compared, which needs no decision; or put back without a mark.
+            let mark = Mark { operation: Operation::Insert, millis };
+            let state = stamp(Some(&state), &[mark], true, site).filter(|_| revived.contains(&id))?;
+            return Some((tracked.number(), id, own_line(state, &row.key)));
         }
-        for id in row.columns.iter().filter_map(|name| tracked.registered.id(name)) {
+        let named = row.columns.iter().filter_map(|name| tracked.registered.id(name)).collect();
+        for id in tracked.with_companions(named) {
             state.write([id], Stamp::next(millis, state.cell(id), site));
         }
-        let kept = known.and_then(|l| l.kept);
+        let kept = known.map(|l| l.kept).unwrap_or_default();
         Some((tracked.number(), id, Line { kept, ..own_line(state, &row.key) }))
     };
     Ok(ids.into_iter().zip(rows).filter_map(one).collect())
+}
+
+/// Those of these rows that are in the table although they were deleted, and have no mark that would say why.
+fn revived(
+    c: &mut Connections,
+    tracked: &Tracked,
+    rows: &[Restamp],
+    lines: &HashMap<RowId, Line>,
+) -> Result<HashSet<RowId>> {
+    let is_dead = |row: &&Restamp| lines.get(&RowId::of(&row.key)).is_some_and(|l| !l.state.is_live());
+    let keys: Vec<Vec<Value>> = rows.iter().filter(is_dead).map(|r| r.key.clone()).collect();
+    if keys.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let (sql, dialect) = (c.writer.as_mut(), c.dialect.as_ref());
+    let marked = marks::of_rows(sql, dialect, tracked, &keys)?.row_ids();
+    let mut there: HashSet<RowId> = tables::read(sql, dialect, tracked, &keys, false)?.into_keys().collect();
+    let names: Vec<Name> = there.iter().map(|id| (tracked.number(), id.clone())).collect();
+    let stays = parked::of(sql, &names)?;
+    there.retain(|id| !marked.contains(id) && !stays.contains_key(&(tracked.number(), id.clone())));
+    Ok(there)
 }
 
 pub(crate) fn unknown_table(table: &str) -> StoreError {

@@ -5,10 +5,11 @@
 use sync_core::{Incarnation, Position, SiteId, Source, StoreId, Value};
 use sync_store::{Result, Role, SlaveSettings, StoreError, Trouble};
 
+use crate::rules::{self, Rules};
 use crate::sql::{Fields, Sql};
 
 /// The version of the stored formats. A store with another one is refused.
-pub const FORMAT: i64 = 1;
+pub const FORMAT: i64 = 2;
 
 /// What a site publishes of its settings in its own database, so that a master can read it there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,8 +24,8 @@ pub struct Card {
     pub vd_version: String,
     /// The slave mode.
     pub role: Role,
-    /// Patterns of table names that are left out.
-    pub excluded: Vec<String>,
+    /// What its settings say of tables.
+    pub rules: Rules,
 }
 
 /// The one row of `server_sync_store`.
@@ -41,7 +42,7 @@ pub struct Identity {
 }
 
 const COLUMNS: &str = "format, store, incarnation, site, site_name, vd, vd_version, product_version, slave, masters, \
-     excluded, seq, token";
+     excluded, together, trees, seq, token";
 
 /// Reads the identity; `None` if the database was never prepared.
 pub fn read(sql: &mut dyn Sql) -> Result<Option<Identity>> {
@@ -89,7 +90,7 @@ const TOKENS_KEPT: u64 = 1_000_000;
 
 /// Writes the first identity of a store.
 pub fn create(sql: &mut dyn Sql, source: Source, card: &Card) -> Result<()> {
-    let statement = format!("INSERT INTO server_sync_store (one, {COLUMNS}) VALUES (1{})", ",?".repeat(13));
+    let statement = format!("INSERT INTO server_sync_store (one, {COLUMNS}) VALUES (1{})", ",?".repeat(15));
     let mut params = vec![
         Value::Int(FORMAT),
         Value::Bytes(source.store.0.to_be_bytes().to_vec()),
@@ -103,8 +104,14 @@ pub fn create(sql: &mut dyn Sql, source: Source, card: &Card) -> Result<()> {
 /// Publishes changed settings.
 pub fn publish(sql: &mut dyn Sql, card: &Card) -> Result<()> {
     let statement = "UPDATE server_sync_store SET site=?, site_name=?, vd=?, vd_version=?, product_version=?, slave=?, \
-         masters=?, excluded=? WHERE one=1";
+         masters=?, excluded=?, together=?, trees=? WHERE one=1";
     sql.execute(statement, &card_params(card)).map(drop)
+}
+
+/// Becomes another store.
+pub fn replace(sql: &mut dyn Sql, source: Source) -> Result<()> {
+    let params = [Value::Bytes(source.store.0.to_be_bytes().to_vec()), Value::unsigned(source.incarnation.0)];
+    sql.execute("UPDATE server_sync_store SET store=?, incarnation=? WHERE one=1", &params).map(drop)
 }
 
 /// Takes another incarnation.
@@ -112,7 +119,7 @@ pub fn set_incarnation(sql: &mut dyn Sql, incarnation: Incarnation) -> Result<()
     sql.execute("UPDATE server_sync_store SET incarnation=? WHERE one=1", &[Value::unsigned(incarnation.0)]).map(drop)
 }
 
-fn card_params(card: &Card) -> [Value; 8] {
+fn card_params(card: &Card) -> [Value; 10] {
     let masters = match &card.role {
         Role::NotSlave => None,
         Role::Slave(s) => Some(s.masters.join("\n")),
@@ -125,7 +132,9 @@ fn card_params(card: &Card) -> [Value; 8] {
         Value::text(env!("CARGO_PKG_VERSION")),
         Value::Int(masters.is_some().into()),
         Value::text(masters.unwrap_or_default()),
-        Value::text(card.excluded.join("\n")),
+        Value::text(card.rules.excluded.join("\n")),
+        Value::text(rules::written(&card.rules.together)),
+        Value::text(rules::written(&card.rules.trees)),
     ]
 }
 
@@ -141,8 +150,9 @@ fn parse(row: Vec<Value>) -> Result<Identity> {
     let product_version = fields.text()?;
     let (slave, masters, excluded) = (fields.int()?, lines(&fields.text()?), lines(&fields.text()?));
     let role = if slave == 1 { Role::Slave(SlaveSettings { masters }) } else { Role::NotSlave };
+    let (together, trees) = (rules::read(&fields.text()?), rules::read(&fields.text()?));
     let head = Position { seq: fields.unsigned()?, token: fields.unsigned()? };
-    let card = Card { site, site_name, vd, vd_version, role, excluded };
+    let card = Card { site, site_name, vd, vd_version, role, rules: Rules { excluded, together, trees } };
     Ok(Identity { source, card, product_version, head })
 }
 

@@ -2,12 +2,14 @@
 //! only; nothing is run here.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use sync_core::{ColumnId, Value};
 
 use crate::dialect::Dialect;
 use crate::exact;
-use crate::schema::{BITS, Column, Kind, Op, Registered, Table};
+use crate::rules::{Columns, Rules};
+use crate::schema::{BITS, Column, ForeignKey, Kind, Op, Registered, Table};
 
 /// A table as it is now, together with its registered number and column ids.
 #[derive(Clone, Debug)]
@@ -27,13 +29,15 @@ pub struct Tracked {
     /// Whether an upsert of a row that exists is sure to find it by its key. A server looks at unique keys in an order of
     /// its own, the primary key first: without one it could meet a row that has another value of this row, and overwrite it.
     pub found_by_key: bool,
+    /// Columns that merge as one.
+    together: Vec<Vec<ColumnId>>,
     /// What an upsert of some columns must name besides them; `None`: it must name all columns.
     required: Option<Vec<ColumnId>>,
     /// The columns that the server may set by itself when a row is updated, unless it is told their value.
     automatic: Vec<ColumnId>,
     /// The ENUM columns whose empty text is no label, but what a server keeps where it was given an unknown one.
     unlabelled: Vec<ColumnId>,
-    /// The columns, but for those of the key, whose values can be more than text.
+    /// The columns whose values can be more than text, but for those by which rows are looked up.
     delicate: Vec<ColumnId>,
 }
 
@@ -53,9 +57,13 @@ impl Tracked {
         let required = upserts_in_part(&table).then(|| which(&|c| is_required(&table, c)));
         let unlabelled = table.stored_columns().filter(|c| lacks_empty_label(&c.sql_type));
         let unlabelled = unlabelled.filter_map(|c| registered.id(&c.name)).collect();
-        let is_key = |c: &Column| table.key_columns().any(|k| k.name == c.name);
-        let delicate = which(&|c| exact::is_delicate(c) && !is_key(c));
+        let is_looked_up = |c: &Column| {
+            let mut places = table.key.iter().chain(table.uniques.iter().flatten());
+            places.any(|at| table.columns.get(*at).is_some_and(|key| key.name == c.name))
+        };
+        let delicate = which(&|c| exact::is_delicate(c) && !is_looked_up(c));
         let found_by_key = table.has_primary || table.uniques.is_empty();
+        let together = Vec::new();
         Tracked {
             table,
             registered,
@@ -64,11 +72,43 @@ impl Tracked {
             key_at,
             bulky,
             found_by_key,
+            together,
             required,
             automatic,
             unlabelled,
             delicate,
         }
+    }
+
+    /// The same table under these rules.
+    pub fn with_rules(mut self, rules: &Rules) -> Self {
+        let own = rules.together.iter().filter(|rule| rule.table == self.table.name);
+        let ids = |rule: &Columns| rule.columns.iter().filter_map(|name| self.registered.id(name)).collect();
+        self.together = own.map(ids).collect();
+        self
+    }
+
+    /// These columns, and those that are written with them.
+    pub fn with_companions(&self, columns: Vec<ColumnId>) -> Vec<ColumnId> {
+        if self.together.is_empty() {
+            return columns;
+        }
+        let touched = |group: &&Vec<ColumnId>| group.iter().any(|id| columns.contains(id));
+        let all: BTreeSet<ColumnId> = self.together.iter().filter(touched).flatten().chain(&columns).copied().collect();
+        all.into_iter().collect()
+    }
+
+    /// The same, where rows are looked up by the columns of these foreign keys, too.
+    pub fn with_references(mut self, keys: &[ForeignKey]) -> Self {
+        let (name, registered) = (&self.table.name, &self.registered);
+        let refers = |k: &ForeignKey, column: &String| k.child == *name && k.columns.contains(column);
+        let is_referred_to = |k: &ForeignKey, column: &String| k.parent == *name && k.parent_columns.contains(column);
+        let is_looked_up = |id: ColumnId| {
+            let column = registered.columns.get(usize::from(id));
+            column.is_some_and(|c| keys.iter().any(|k| refers(k, c) || is_referred_to(k, c)))
+        };
+        self.delicate.retain(|id| !is_looked_up(*id));
+        self
     }
 
     /// Whether a row, given over all registered ids, holds a value that a strict server keeps but does not take.
@@ -256,6 +296,25 @@ impl Tracked {
         format!("SELECT {list} FROM {table} {condition} ORDER BY {list} LIMIT {limit}")
     }
 
+    /// SELECT of these columns of up to `limit` rows in key order; the bounds say whether only those behind a key, and
+    /// whether only those up to a key.
+    pub fn select_range(
+        &self,
+        dialect: &dyn Dialect,
+        ids: &[ColumnId],
+        (after, upto): (bool, bool),
+        limit: usize,
+    ) -> String {
+        let keys: Vec<String> = self.key_names(dialect).collect();
+        let places = self.places(dialect, keys.clone());
+        let conditions: Vec<String> =
+            [after.then(|| following(&places)), upto.then(|| leading_to(&places))].into_iter().flatten().collect();
+        let condition =
+            if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
+        let (columns, table) = (self.columns(dialect, ids), dialect.by_key(&self.table));
+        format!("SELECT {columns} FROM {table}{condition} ORDER BY {} LIMIT {limit}", keys.join(", "))
+    }
+
     /// The parameters that [`Tracked::select_keys`] wants for the key to follow.
     pub fn following_params(&self, dialect: &dyn Dialect, key: &[Value]) -> Vec<Value> {
         let key: Vec<Value> =
@@ -371,7 +430,7 @@ impl Tracked {
             let id = usize::from(*id);
             bits.get(id / BITS).is_some_and(|word| word >> (id % BITS) & 1 == 1)
         };
-        self.ids.iter().copied().filter(is_set).collect()
+        self.with_companions(self.ids.iter().copied().filter(is_set).collect())
     }
 }
 
@@ -444,7 +503,7 @@ fn is_short(sql_type: &str) -> bool {
 }
 
 /// The number in the parentheses of a type.
-fn type_length(sql_type: &str) -> Option<u32> {
+pub(crate) fn type_length(sql_type: &str) -> Option<u32> {
     let digits: String = sql_type.chars().skip_while(|c| *c != '(').skip(1).take_while(char::is_ascii_digit).collect();
     digits.parse().ok()
 }
@@ -465,6 +524,17 @@ fn following(keys: &[(String, String)]) -> String {
         [(last, place)] => format!("{last} > {place}"),
         [(first, place), rest @ ..] => {
             format!("({first} >= {place} AND ({first} > {place} OR {}))", following(rest))
+        }
+    }
+}
+
+/// The rows up to a key, with that one: `a <= ?`, or `a <= ? AND (a < ? OR b <= ?)`.
+fn leading_to(keys: &[(String, String)]) -> String {
+    match keys {
+        [] => "1=1".to_owned(),
+        [(last, place)] => format!("{last} <= {place}"),
+        [(first, place), rest @ ..] => {
+            format!("({first} <= {place} AND ({first} < {place} OR {}))", leading_to(rest))
         }
     }
 }
@@ -517,6 +587,7 @@ mod tests {
     fn following_a_composite_key_repeats_all_but_the_last_value() {
         let names = ["a", "b", "c"].map(|name| (name.to_owned(), "?".to_owned()));
         assert_eq!(following(&names), "(a >= ? AND (a > ? OR (b >= ? AND (b > ? OR c > ?))))");
+        assert_eq!(leading_to(&names), "(a <= ? AND (a < ? OR (b <= ? AND (b < ? OR c <= ?))))");
         let params = repeated(&[Value::Int(1), Value::Int(2), Value::Int(3)]);
         assert_eq!(params, [1, 1, 2, 2, 3].map(Value::Int));
     }

@@ -80,6 +80,8 @@ pub fn pending(sql: &mut dyn Sql, dialect: &dyn Dialect, catalog: &Catalog) -> R
             numbers.push(Fields::of(row).unsigned()? as u16);
         }
     }
+    // Drained in this order, rows are sent, and arrive, after those that they refer to.
+    numbers.sort_by_key(|n| catalog.tracked.iter().position(|t| t.number() == *n));
     Ok(numbers)
 }
 

@@ -1,13 +1,14 @@
 //! `server_sync_row`: one line for each row that was ever written since synchronisation began, with its packed state,
 //! the seq under which it is published and whose change it last was. Rows without a line are in the baseline.
 //!
-//! `kept` holds values that are not in the table: a grave's last ones, or those of a parked row.
+//! `kept` holds values that are not in the table ([`crate::kept`]).
 
 use std::collections::HashMap;
 
-use sync_core::{RowId, RowState, Value, codec, key};
+use sync_core::{ColumnId, RowId, RowState, Value, codec, key};
 use sync_store::Result;
 
+use crate::kept::Kept;
 use crate::layout::{powers, rows};
 use crate::sql::{Fields, Sql};
 
@@ -23,7 +24,7 @@ pub struct Line {
     /// Key values, where the id does not hold them.
     pub key: Option<Vec<Value>>,
     /// Values that are not in the table.
-    pub kept: Option<Vec<Value>>,
+    pub kept: Kept,
 }
 
 impl Line {
@@ -37,12 +38,26 @@ impl Line {
 
     /// Bytes of memory that the kept values take, roughly.
     pub fn kept_weight(&self) -> usize {
-        self.kept.iter().flatten().map(Value::weight).sum()
+        self.kept.values().map(Value::weight).sum()
     }
 
     /// Whether the row should be visible and is not.
     pub fn is_parked(&self) -> bool {
-        self.kept.is_some() && self.state.is_live()
+        matches!(self.kept, Kept::Row(_)) && self.state.is_live()
+    }
+
+    /// What is still to be kept if the row's state becomes this one: a cell that was written anew is what the table has.
+    pub fn kept_under(&self, state: &RowState) -> Kept {
+        let is_same = |id: &ColumnId| self.state.inserted == state.inserted && self.state.cell(*id) == state.cell(*id);
+        match &self.kept {
+            Kept::Cells(cells) if state.is_live() => {
+                Kept::cells(cells.iter().filter(|(id, _)| is_same(id)).map(|(id, v)| (*id, v.clone())).collect())
+            }
+            Kept::Row(_) if self.is_parked() && state.is_live() && self.state.inserted == state.inserted => {
+                self.kept.clone()
+            }
+            _ => Kept::Nothing,
+        }
     }
 }
 
@@ -66,6 +81,16 @@ pub fn load(sql: &mut dyn Sql, tab: u16, ids: &[RowId]) -> Result<HashMap<RowId,
         })?;
     }
     Ok(lines)
+}
+
+/// The lines of a table that hold the true values of live rows, because the table cannot show them.
+pub fn set_aside(sql: &mut dyn Sql, tab: u16, each: &mut dyn FnMut(RowId, Line) -> Result<()>) -> Result<()> {
+    let parked = "SELECT id FROM server_sync_parked WHERE tab=?";
+    let query = format!("SELECT {COLUMNS} FROM server_sync_row WHERE tab=? AND id IN ({parked})");
+    sql.query(&query, &[Value::Int(tab.into()), Value::Int(tab.into())], &mut |row| {
+        let (_, id, line) = read(row)?;
+        each(id, line)
+    })
 }
 
 /// Lines with seqs in `after < seq <= upto`, ascending, of one table or of all: up to so many, and so that what they keep
@@ -130,7 +155,7 @@ fn read(row: Vec<Value>) -> Result<Numbered> {
     let origin = fields.unsigned()? as u16;
     let state = codec::unpack_state(&fields.bytes()?)?;
     let key = optional(fields.value()).map(|b| key::unpack(&b)).transpose()?;
-    let kept = optional(fields.value()).map(|b| codec::unpack_values(&b)).transpose()?;
+    let kept = optional(fields.value()).map(|b| Kept::unpack(&b)).transpose()?.unwrap_or_default();
     Ok((tab, id, Line { seq, origin, state, key, kept }))
 }
 
@@ -152,6 +177,6 @@ fn write((tab, id, line): &Numbered) -> [Value; WIDTH] {
         Value::Int((!line.state.is_live()).into()),
         Value::Bytes(codec::pack_state(&line.state)),
         bytes(line.key.as_deref().filter(|_| id.is_hashed()).map(key::pack)),
-        bytes(line.kept.as_deref().map(codec::pack_values)),
+        bytes(line.kept.pack()),
     ]
 }

@@ -1,8 +1,10 @@
 //! Making the merged rows visible: deletes first, then inserts and updates in bulk; row by row, in two phases, where
-//! a constraint objects. What cannot be shown is parked. Never decides what a row should be.
+//! a constraint objects. What cannot be put in is left out for [`crate::resolve`] to decide about, which sees more than
+//! a batch. Never decides what a row should be.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sync_core::resolve::Name;
 use sync_core::{ColumnId, Effect, RowId, Value};
 use sync_store::{Result, StoreError, Trouble};
 
@@ -13,26 +15,33 @@ use crate::layout::Tracked;
 use crate::sql::Sql;
 use crate::tables::{self, Given};
 
-/// What became visible, apart from what was asked for: the rows that had to be parked, with the reason.
+/// What could not be shown.
 #[derive(Debug, Default)]
 pub(crate) struct Shown {
-    parked: BTreeMap<(u16, RowId), (String, String)>,
+    /// By row: whether it is a CHECK that forbids it.
+    parked: BTreeMap<Name, bool>,
 }
 
 impl Shown {
-    /// Whether this row had to be parked.
-    pub fn is_parked(&self, tab: u16, id: &RowId) -> bool {
-        self.parked.contains_key(&(tab, id.clone()))
+    /// The rows that a constraint kept out.
+    pub fn parked(&self) -> impl Iterator<Item = &Name> {
+        self.parked.keys()
     }
 
-    /// How many rows of each table had to be parked.
-    pub fn parked_by_table(&self) -> BTreeMap<String, u64> {
-        let mut counts = BTreeMap::new();
-        for (table, _) in self.parked.values() {
-            *counts.entry(table.clone()).or_default() += 1;
-        }
-        counts
+    /// Whether this row was kept out.
+    pub fn is_parked(&self, name: &Name) -> bool {
+        self.parked.contains_key(name)
     }
+
+    /// Whether a CHECK kept this row out.
+    pub fn is_unchecked(&self, name: &Name) -> bool {
+        self.parked.get(name) == Some(&true)
+    }
+}
+
+/// Whether the schema forbids what was to be written.
+pub(crate) fn is_forbidden(error: &StoreError) -> bool {
+    matches!(error.trouble, Trouble::Constraint | Trouble::Check)
 }
 
 /// What is done to the table for one row.
@@ -47,11 +56,11 @@ enum Action {
 fn action(outcome: &Outcome) -> Action {
     let row = &outcome.planned.row;
     let changes = outcome.planned.effect != Effect::None;
-    let was_parked = outcome.line.as_ref().is_some_and(|l| l.is_parked());
     match (row.state.is_live(), outcome.present) {
-        (false, true) => Action::Delete,
+        (false, true) if !outcome.stays() => Action::Delete,
         (true, true) if changes => Action::Update,
-        (true, false) if (changes || was_parked) && row.values.is_some() => Action::Insert,
+        // What was parked before is decided about with all that bears on it.
+        (true, false) if changes && !outcome.was_parked() && row.values.is_some() => Action::Insert,
         _ => Action::Nothing,
     }
 }
@@ -65,7 +74,7 @@ pub(crate) fn show(c: &mut Connections, groups: &mut [Group], may_park: bool) ->
     }
     for group in groups {
         match write_all(c, group, may_park) {
-            Err(e) if e.trouble == Trouble::Constraint && may_park => one_by_one(c, group, &mut shown)?,
+            Err(e) if is_forbidden(&e) && may_park => one_by_one(c, group, &mut shown)?,
             other => other?,
         }
     }
@@ -76,15 +85,12 @@ fn with<'a>(group: &'a Group, wanted: Action) -> impl Iterator<Item = &'a Outcom
     group.outcomes.iter().filter(move |o| action(o) == wanted)
 }
 
-fn values(outcome: &Outcome) -> &[Value] {
-    outcome.planned.row.values.as_deref().unwrap_or_default()
-}
-
 /// With `keep` the rows are still whole afterwards.
 fn write_all(c: &mut Connections, group: &mut Group, keep: bool) -> Result<()> {
     let (sql, dialect, tracked) = (c.writer.as_mut(), c.dialect.as_ref(), group.tracked);
-    let updates: Vec<&[Value]> = with(group, Action::Update).map(values).collect();
+    let updates: Vec<Given> = with(group, Action::Update).map(Outcome::to_show).collect();
     if !updates.is_empty() {
+        let updates: Vec<&[Value]> = updates.iter().map(|row| row.as_ref()).collect();
         tables::update(sql, dialect, tracked, &updates, &changed_columns(group))?;
     }
     tables::insert(sql, dialect, tracked, inserts(group, keep))
@@ -95,7 +101,7 @@ fn write_all(c: &mut Connections, group: &mut Group, keep: bool) -> Result<()> {
 fn inserts<'a>(group: &'a mut Group<'_>, keep: bool) -> Vec<Given<'a>> {
     let outcomes = group.outcomes.iter_mut().filter(|o| action(o) == Action::Insert);
     let row = |outcome: &'a mut Outcome| match keep {
-        true => Given::Borrowed(values(outcome)),
+        true => outcome.to_show(),
         false => Given::Owned(outcome.planned.row.values.take().unwrap_or_default()),
     };
     outcomes.map(row).collect()
@@ -131,9 +137,8 @@ fn one_by_one(c: &mut Connections, group: &Group, shown: &mut Shown) -> Result<(
         }
     }
     for (outcome, error) in left {
-        let reason = error.map(|e| e.message).unwrap_or_default();
-        let table = group.tracked.table.name.clone();
-        shown.parked.insert((group.tracked.number(), outcome.id.clone()), (table, reason));
+        let is_check = error.is_some_and(|e| e.trouble == Trouble::Check);
+        shown.parked.insert((group.tracked.number(), outcome.id.clone()), is_check);
     }
     Ok(())
 }
@@ -153,31 +158,10 @@ type Left<'a> = Vec<(&'a Outcome, Option<StoreError>)>;
 fn insert_each<'a>(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, rows: Left<'a>) -> Result<Left<'a>> {
     let mut left = Vec::new();
     for (outcome, _) in rows {
-        match tables::insert(sql, dialect, tracked, vec![values(outcome).into()]) {
-            Err(e) if e.trouble == Trouble::Constraint => left.push((outcome, Some(e))),
+        match tables::insert(sql, dialect, tracked, vec![outcome.to_show()]) {
+            Err(e) if is_forbidden(&e) => left.push((outcome, Some(e))),
             other => other?,
         }
     }
     Ok(left)
-}
-
-/// Notes the rows that are parked now, and forgets those that no longer are.
-pub(crate) fn record_parked(c: &mut Connections, groups: &[Group], shown: &Shown) -> Result<()> {
-    for group in groups {
-        let tab = group.tracked.number();
-        for outcome in group.outcomes.iter().filter(|o| o.line.as_ref().is_some_and(|l| l.is_parked())) {
-            forget_parked(c.writer.as_mut(), tab, &outcome.id)?;
-        }
-    }
-    for ((tab, id), (_, reason)) in &shown.parked {
-        let params = [Value::Int((*tab).into()), Value::Bytes(id.as_bytes().to_vec()), Value::text(reason)];
-        c.writer.execute("INSERT INTO server_sync_parked (tab, id, reason) VALUES (?,?,?)", &params)?;
-    }
-    Ok(())
-}
-
-/// Forgets that a row is parked.
-pub(crate) fn forget_parked(sql: &mut dyn Sql, tab: u16, id: &RowId) -> Result<()> {
-    let params = [Value::Int(tab.into()), Value::Bytes(id.as_bytes().to_vec())];
-    sql.execute("DELETE FROM server_sync_parked WHERE tab=? AND id=?", &params).map(drop)
 }

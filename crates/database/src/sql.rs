@@ -2,10 +2,14 @@
 //! know nothing of synchronisation.
 
 use sync_core::Value;
+use sync_core::digest::Cells;
 use sync_store::{Result, StoreError, Trouble};
 
 /// Receives the rows of a result as they arrive.
 pub type EachRow<'a> = dyn FnMut(Vec<Value>) -> Result<()> + 'a;
+
+/// Receives the rows of a result as their canonical bytes.
+pub type EachCells<'a> = dyn FnMut(&Cells) -> Result<()> + 'a;
 
 /// A connection.
 ///
@@ -23,6 +27,15 @@ pub trait Sql: Send {
     /// Runs a query and streams its rows; never holds the whole result. After an error of `each` the connection is
     /// still usable.
     fn query(&mut self, sql: &str, params: &[Value], each: &mut EachRow) -> Result<()>;
+
+    /// As [`Sql::query`], but fills `cells` with each row: what is only hashed need not become values. The same bytes as
+    /// [`Cells::set`] makes of those values.
+    fn digest(&mut self, sql: &str, params: &[Value], cells: &mut Cells, each: &mut EachCells) -> Result<()> {
+        self.query(sql, params, &mut |row| {
+            cells.set(&row);
+            each(cells)
+        })
+    }
 
     /// Runs a statement that cannot be prepared or is used once (DDL, SET, transaction control).
     fn run(&mut self, sql: &str) -> Result<()>;
@@ -57,6 +70,11 @@ impl Fields {
     /// The next field as it is.
     pub fn value(&mut self) -> Value {
         self.0.next().unwrap_or_default()
+    }
+
+    /// The next field as it is, if there is one.
+    pub fn next_value(&mut self) -> Option<Value> {
+        self.0.next()
     }
 
     /// The next field as an integer; NULL is 0.

@@ -10,7 +10,7 @@ use mysql_bench::servers;
 use sync_core::{SiteId, Value};
 use sync_database::mysql::{Address, Tls, connect};
 use sync_database::sql::{EachRow, Sql};
-use sync_database::{Card, Connections, Database};
+use sync_database::{Card, Connections, Database, Rules};
 use sync_store::{Result, Role, Store};
 use sync_testbed::Server;
 
@@ -63,7 +63,7 @@ fn card() -> Card {
         vd: "crm".to_owned(),
         vd_version: "1".to_owned(),
         role: Role::NotSlave,
-        excluded: Vec::new(),
+        rules: Rules::default(),
     }
 }
 

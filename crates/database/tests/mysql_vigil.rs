@@ -104,7 +104,7 @@ fn prepare(server: &Server) -> (Database, Arc<Seen>) {
         vd: DATABASE.to_owned(),
         vd_version: "1".to_owned(),
         role: Role::Slave(SlaveSettings { masters: vec!["lyon".to_owned()] }),
-        excluded: Vec::new(),
+        rules: sync_database::Rules::default(),
     };
     let socket = Some(server.socket().to_owned());
     let (database, user) = (DATABASE.to_owned(), "root".to_owned());

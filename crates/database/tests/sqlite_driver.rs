@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use rusqlite::Connection;
 use sqlite_support::Site;
 use sync_core::Value;
+use sync_core::digest::Cells;
 use sync_database::dialect::Dialect;
 use sync_database::schema::Kind;
 use sync_database::sql::Sql;
@@ -308,4 +309,41 @@ fn a_column_that_was_added_is_compared_with_its_default() {
         assert_eq!(site.rows(&count), ["1"], "{column:?}");
     }
     assert!(matches!(schema.tables[0].columns[1].kind, Kind::Integer));
+}
+
+fn hashed_value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        4 => any_value(),
+        1 => (510usize..515).prop_map(|n| Value::Text("x".repeat(n))),
+        // What stands for text that is not UTF-8, and what looks like it.
+        1 => Just(Value::Bytes(b"\0server_sync:text\0a\xff".to_vec())),
+        1 => Just(Value::Bytes(b"\0server_sync:blob\0\0server_sync:blob\0".to_vec())),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// A row that is hashed as it comes from the database has the hash of its values.
+    #[test]
+    fn rows_are_hashed_as_their_values(values in proptest::collection::vec(hashed_value(), 1..20)) {
+        let mut site = Site::bare(ANY);
+        let sql = site.sql();
+        for value in &values {
+            sql.execute("INSERT INTO t(x) VALUES (?)", std::slice::from_ref(value)).unwrap();
+        }
+        let query = "SELECT id, x, r FROM t ORDER BY id";
+        let rows = sql.all(query, &[]).unwrap();
+        let (mut by_value, mut direct) = (Cells::new(3, vec![0]), Cells::new(3, vec![0]));
+        let mut expected = rows.iter().map(|row| {
+            by_value.set(row);
+            by_value.hash()
+        });
+        sql.digest(query, &[], &mut direct, &mut |cells| {
+            assert_eq!(Some(cells.hash()), expected.next());
+            Ok(())
+        })
+        .unwrap();
+        prop_assert_eq!(expected.next(), None);
+    }
 }

@@ -38,7 +38,7 @@ fn half(name: &str, number: u64) -> Half {
         vd: "test".to_owned(),
         vd_version: "1".to_owned(),
         role: Role::NotSlave,
-        excluded: Vec::new(),
+        rules: sync_database::Rules::default(),
     };
     let (store, _) = Database::prepare(connect(&site.path).unwrap(), &card).unwrap();
     Half { site, store }

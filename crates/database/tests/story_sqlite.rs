@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use sync_core::SiteId;
+use sync_database::Rules;
 use sync_database::sqlite::connect;
 use sync_database::{Card, Database};
 use sync_store::{Role, SlaveSettings, Store};
-use sync_story::{Bench, BenchSite, EXCLUDED, Speech, VD, names, schema};
+use sync_story::{Bench, BenchSite, EXCLUDED, Speech, TOGETHER, TREES, VD, names, schema};
 use tempfile::TempDir;
 
 fn bench() -> Option<Files> {
@@ -51,7 +52,11 @@ impl Site {
             vd: VD.to_owned(),
             vd_version: "1".to_owned(),
             role: Role::Slave(SlaveSettings { masters: names.to_vec() }),
-            excluded: EXCLUDED.map(str::to_owned).to_vec(),
+            rules: Rules {
+                excluded: EXCLUDED.map(str::to_owned).to_vec(),
+                together: TOGETHER.map(|c| c.parse().unwrap()).to_vec(),
+                trees: TREES.map(|c| c.parse().unwrap()).to_vec(),
+            },
         };
         let mut site = Site { folder: tempfile::tempdir().unwrap(), card, app: None, store: None };
         site.open_app();
@@ -126,6 +131,11 @@ impl BenchSite for Site {
         self.store = Some(store);
     }
 
+    fn adopt(&mut self) {
+        let (store, _) = sync_database::seed::adopt(connect(&self.path()).unwrap(), &self.card).unwrap();
+        self.store = Some(store);
+    }
+
     fn store(&mut self) -> &mut dyn Store {
         self.store.as_mut().expect("prepared")
     }
@@ -133,6 +143,12 @@ impl BenchSite for Site {
     fn app(&mut self, sql: &str) {
         let result = self.connection().execute_batch(sql);
         result.unwrap_or_else(|e| panic!("{}: {sql:.300}: {e}", self.card.site_name));
+    }
+
+    fn behind(&mut self, sql: &str) {
+        let connection = self.connection();
+        connection.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false).unwrap();
+        connection.execute_batch(sql).unwrap_or_else(|e| panic!("{}: {sql:.300}: {e}", self.card.site_name));
     }
 
     fn rows(&mut self, sql: &str) -> Vec<String> {

@@ -27,10 +27,7 @@ pub fn check(outline: &Outline, brake: &Brake, from: &str) -> Result<()> {
     let excessive: Vec<String> = outline
         .tables
         .iter()
-        .filter(|(_, t)| {
-            let before = t.rows.saturating_add(t.graves).max(1);
-            t.graves > brake.always && (t.graves > brake.rows || t.graves as f64 / before as f64 > brake.share)
-        })
+        .filter(|(_, t)| is_excessive(t.graves, t.rows.saturating_add(t.graves), brake))
         .map(|(name, t)| format!("{} of {} rows of {name}", t.graves, t.rows.saturating_add(t.graves)))
         .collect();
     if excessive.is_empty() {
@@ -38,6 +35,11 @@ pub fn check(outline: &Outline, brake: &Brake, from: &str) -> Result<()> {
     }
     Err(EngineError::new(Kind::Halt, format!("{from} deleted {}: that is more than a round may delete", excessive.join(", ")))
         .hint("if it was meant, run once with -force; if not, restore the rows there first (limits: max_deleted_share, max_deleted_rows)"))
+}
+
+/// Whether so many of a table's rows are more than may go without somebody's being asked.
+pub fn is_excessive(gone: u64, before: u64, brake: &Brake) -> bool {
+    gone > brake.always && (gone > brake.rows || gone as f64 / before.max(1) as f64 > brake.share)
 }
 
 #[cfg(test)]

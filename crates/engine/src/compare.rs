@@ -1,18 +1,28 @@
-//! Finding the rows in which two stores differ, in bounded memory and whatever the order in which each side sorts
-//! its keys: a hash join over temporary files. Both sides' rows are spread over files by a hash of their key; then
-//! each file is small enough to be compared in memory.
+//! Finding the rows in which two stores differ, without either sending its tables: both read theirs at once and only
+//! digests cross. Four exchanges for any number of tables: super-leaves, the leaves of those that differ, the rows of the
+//! leaves that differ, and how the rows that seem to differ stand now. The application goes on writing meanwhile: a row
+//! counts only if it differs in the end and no stream of changes will bring it. Changes nothing; what becomes of a
+//! difference is the caller's business.
 
-use std::collections::HashMap;
-use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Seek, Write};
+mod ask;
+mod join;
+mod review;
+mod slice;
+mod traffic;
 
-use sync_core::{Value, codec, key};
-use sync_store::Batch;
+use std::collections::HashSet;
+use std::sync::mpsc::Receiver;
+
+pub use ask::Stores;
+use ask::{Questions, mixed, paired};
+use join::{Join, Keys};
+pub use review::{Differences, Reach, Reaches, Review};
+use sync_core::digest::{Node, Order, RowHash, Span, differing};
+use sync_store::{Answer, Question, Scope};
+pub use traffic::Traffic;
 
 use crate::error::{EngineError, Kind, Result};
-
-/// How many files rows are spread over: with 256, ten million rows take about 4 MiB at a time.
-const PARTS: usize = 256;
+use crate::report::{Event, Watch};
 
 /// Which store a row is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,106 +33,230 @@ pub enum Side {
     Slave = 1,
 }
 
-/// The rows of one table on both sides, reduced to key and hash.
-pub struct Spool {
-    parts: Vec<BufWriter<File>>,
+const SIDES: usize = 2;
+
+/// What was found in one table.
+pub struct Found {
+    /// The table.
+    pub table: String,
+    /// Rows read at the master and at the slave.
+    pub rows: [u64; SIDES],
+    /// Up to which key; empty if up to the end.
+    pub upto: Vec<u8>,
+    keys: Keys,
 }
 
-/// Keys in which the sides differ.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Differences {
-    /// On both sides, with other values.
-    pub differing: Vec<Vec<Value>>,
-    /// Only at the master.
-    pub only_master: Vec<Vec<Value>>,
-    /// Only at the slave.
-    pub only_slave: Vec<Vec<Value>>,
+impl Found {
+    /// How many rows may differ, before it was looked at again.
+    pub fn candidates(&self) -> u64 {
+        self.keys.count()
+    }
 }
 
-impl Spool {
-    /// An empty spool, in files without a name.
-    pub fn new() -> Result<Self> {
-        let part = |_| tempfile::tempfile().map(|f| BufWriter::with_capacity(4096, f)).map_err(|e| disk(&e));
-        Ok(Spool { parts: (0..PARTS).map(part).collect::<Result<_>>()? })
+/// Compares parts of tables.
+///
+/// # Errors
+/// If a store cannot be read, or temporary files cannot be written.
+pub fn find(
+    stores: &mut Stores,
+    scopes: Vec<Scope>,
+    traffic: &mut Traffic,
+    watch: &mut dyn Watch,
+) -> Result<Vec<Found>> {
+    if scopes.is_empty() {
+        // A quiet round has nothing to ask.
+        return Ok(Vec::new());
+    }
+    let mut works: Vec<Work> = scopes.into_iter().map(Work::new).collect();
+    read_through(stores, &mut works, traffic, watch)?;
+    slice::align(stores, &mut works, traffic)?;
+    let spans = works.iter().map(Work::differing).collect();
+    let spans = leaves(stores, &works, spans, traffic)?;
+    rows(stores, &mut works, spans, traffic)?;
+    works.into_iter().map(Work::found).collect()
+}
+
+/// One table on its way through the exchanges.
+struct Work {
+    scope: Scope,
+    /// The super-leaves.
+    nodes: [Vec<Node>; SIDES],
+    /// The rows whose true values are not in the table.
+    aside: [Vec<RowHash>; SIDES],
+    keys: Keys,
+}
+
+impl Work {
+    fn new(scope: Scope) -> Self {
+        Work { scope, nodes: Default::default(), aside: Default::default(), keys: Keys::default() }
     }
 
-    /// Adds the live rows of a batch. Each side may have its columns in another order.
-    pub fn add(&mut self, side: Side, batch: &Batch) -> Result<()> {
-        let orders: Vec<Vec<usize>> = batch.heads.iter().map(|h| by_name(&h.columns)).collect();
-        for change in batch.changes.iter().filter(|c| c.row.state.is_live()) {
-            let values = change.row.values.as_deref().unwrap_or_default();
-            let order = orders.get(change.table).map(Vec::as_slice).unwrap_or_default();
-            let sorted: Vec<Value> = order.iter().map(|i| values.get(*i).cloned().unwrap_or_default()).collect();
-            let hash = blake3::hash(&codec::pack_values(&sorted));
-            self.put(side, &key::pack(&change.key), &hash.as_bytes()[..16]).map_err(|e| disk(&e))?;
+    fn after(&self) -> &[u8] {
+        self.scope.spans.first().map_or(&[], |s| &s.after)
+    }
+
+    fn differing(&self) -> Vec<Span> {
+        differing(self.after(), &self.nodes[0], &self.nodes[1])
+    }
+
+    fn found(mut self) -> Result<Found> {
+        self.add_aside()?;
+        let rows = [0, 1].map(|side: usize| self.nodes[side].iter().map(|n| n.rows).sum());
+        let upto = self.nodes[0].last().map(|n| n.end.clone()).unwrap_or_default();
+        Ok(Found { table: self.scope.table, rows, upto, keys: self.keys })
+    }
+
+    /// Of rows that are aside at one side, the other's true values can be anywhere: they are looked at by themselves.
+    fn add_aside(&mut self) -> Result<()> {
+        let [master, slave] = &self.aside;
+        let mut keys: Vec<&RowHash> = master.iter().chain(slave).collect();
+        keys.sort_by(|a, b| (&a.key, a.hash).cmp(&(&b.key, b.hash)));
+        for same in keys.chunk_by(|a, b| a.key == b.key) {
+            let agree = same.len() == SIDES && same[0].hash == same[1].hash;
+            if !agree {
+                self.keys.add(&same[0].key)?;
+            }
         }
         Ok(())
     }
+}
 
-    fn put(&mut self, side: Side, key: &[u8], hash: &[u8]) -> std::io::Result<()> {
-        let part = &mut self.parts[usize::from(blake3::hash(key).as_bytes()[0]) % PARTS];
-        part.write_all(&[side as u8])?;
-        part.write_all(&(key.len() as u32).to_be_bytes())?;
-        part.write_all(key)?;
-        part.write_all(hash)
-    }
+fn scopes(works: &[Work]) -> Vec<Scope> {
+    works.iter().map(|w| w.scope.clone()).collect()
+}
 
-    /// Compares, part by part.
-    pub fn compare(self, mut each: impl FnMut(Differences) -> Result<()>) -> Result<()> {
-        for part in self.parts {
-            let mut file = part.into_inner().map_err(|e| disk(e.error()))?;
-            file.rewind().map_err(|e| disk(&e))?;
-            each(compare_part(BufReader::new(file))?)?;
+fn read_through(stores: &mut Stores, works: &mut [Work], traffic: &mut Traffic, watch: &mut dyn Watch) -> Result<()> {
+    let questions = Questions::alike(Question::Supers(scopes(works)));
+    let mut progress = vec![(0, 0); works.len()];
+    traffic.ask(&questions.slave);
+    mixed(stores, &questions, |side, answer| {
+        traffic.hear(side, &answer);
+        match answer {
+            Answer::Begins { scope, about } => {
+                let (_, total) = at(&mut progress, scope)?;
+                *total += about;
+            }
+            Answer::Read { scope, rows } => {
+                let (done, total) = at(&mut progress, scope)?;
+                *done += rows;
+                let (rows, total) = (*done, (*total).max(*done));
+                watch.event(Event::Table { name: &works[scope].scope.table, rows, total });
+            }
+            Answer::Nodes { scope, nodes, .. } => at(works, scope)?.nodes[side as usize].extend(nodes),
+            Answer::Aside { scope, rows } => at(works, scope)?.aside[side as usize].extend(rows),
+            _ => return Err(confused()),
         }
         Ok(())
+    })
+}
+
+/// Narrows spans of super-leaves, one list for each table, to spans of leaves.
+fn leaves(stores: &mut Stores, works: &[Work], spans: Vec<Vec<Span>>, traffic: &mut Traffic) -> Result<Vec<Vec<Span>>> {
+    let asked = Asked::new(works, spans);
+    let mut found: Vec<Vec<[Vec<Node>; SIDES]>> =
+        asked.scopes.iter().map(|s| vec![Default::default(); s.spans.len()]).collect();
+    asked.mixed(stores, Question::Leaves, traffic, |side, answer| {
+        match answer {
+            Answer::Nodes { scope, span, nodes } => at(at(&mut found, scope)?, span)?[side as usize] = nodes,
+            Answer::Read { .. } => {}
+            _ => return Err(confused()),
+        }
+        Ok(())
+    })?;
+    let mut narrowed = vec![Vec::new(); works.len()];
+    for ((place, scope), found) in asked.places.iter().zip(&asked.scopes).zip(found) {
+        let spans = scope.spans.iter().zip(found);
+        narrowed[*place] = spans.flat_map(|(span, [a, b])| differing(&span.after, &a, &b)).collect();
+    }
+    Ok(narrowed)
+}
+
+/// The tables that are asked about again.
+struct Asked {
+    /// Which of all.
+    places: Vec<usize>,
+    scopes: Vec<Scope>,
+}
+
+impl Asked {
+    fn new(works: &[Work], spans: Vec<Vec<Span>>) -> Self {
+        let (places, scopes) = spans
+            .into_iter()
+            .enumerate()
+            .filter(|(_, spans)| !spans.is_empty())
+            .map(|(i, spans)| (i, Scope { spans, limit: 0, ..works[i].scope.clone() }))
+            .unzip();
+        Asked { places, scopes }
+    }
+
+    fn mixed(
+        &self,
+        stores: &mut Stores,
+        question: impl Fn(Vec<Scope>) -> Question,
+        traffic: &mut Traffic,
+        mut answered: impl FnMut(Side, Answer) -> Result<()>,
+    ) -> Result<()> {
+        if self.scopes.is_empty() {
+            return Ok(());
+        }
+        let questions = Questions::alike(question(self.scopes.clone()));
+        traffic.ask(&questions.slave);
+        mixed(stores, &questions, |side, answer| {
+            traffic.hear(side, &answer);
+            answered(side, answer)
+        })
     }
 }
 
-/// The positions of columns in the order of their names.
-fn by_name(columns: &[String]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..columns.len()).collect();
-    order.sort_by_key(|i| &columns[*i]);
-    order
-}
-
-/// By key: the hash at each side.
-type Pairs = HashMap<Vec<u8>, [Option<[u8; 16]>; 2]>;
-
-fn compare_part(mut file: impl Read) -> Result<Differences> {
-    let mut pairs = Pairs::new();
-    while read_one(&mut file, &mut pairs).map_err(|e| disk(&e))? {}
-    let mut differences = Differences::default();
-    for (packed, sides) in pairs {
-        let list = match sides {
-            [Some(a), Some(b)] if a == b => continue,
-            [Some(_), Some(_)] => &mut differences.differing,
-            [Some(_), None] => &mut differences.only_master,
-            _ => &mut differences.only_slave,
-        };
-        list.push(key::unpack(&packed).map_err(sync_store::StoreError::from)?);
+/// Reads the rows of these spans on both sides, and notes the keys of those that differ.
+fn rows(stores: &mut Stores, works: &mut [Work], spans: Vec<Vec<Span>>, traffic: &mut Traffic) -> Result<()> {
+    let asked = Asked::new(works, spans);
+    if asked.scopes.is_empty() {
+        return Ok(());
     }
-    Ok(differences)
+    let questions = Questions::alike(Question::Rows(asked.scopes.clone()));
+    traffic.ask(&questions.slave);
+    paired(stores, &questions, |answers| {
+        for (i, scope) in asked.scopes.iter().enumerate() {
+            let work = at(works, asked.places[i])?;
+            match scope.order {
+                Order::Keys => {
+                    (0..scope.spans.len()).try_for_each(|_| work.join(answers, 1, traffic))?;
+                }
+                Order::Buckets => work.join(answers, scope.spans.len(), traffic)?,
+            }
+        }
+        Ok(())
+    })
 }
 
-fn read_one(file: &mut impl Read, pairs: &mut Pairs) -> std::io::Result<bool> {
-    let mut side = [0u8];
-    if file.read(&mut side)? == 0 {
-        return Ok(false);
+impl Work {
+    /// Joins what both sides have of so many spans.
+    fn join(&mut self, answers: [&Receiver<Answer>; SIDES], spans: usize, traffic: &mut Traffic) -> Result<()> {
+        let mut join = Join::default();
+        for side in [Side::Master, Side::Slave] {
+            let aside: HashSet<&[u8]> = self.aside[side as usize].iter().map(|r| r.key.as_slice()).collect();
+            let mut left = spans;
+            while left > 0 {
+                let answer = answers[side as usize].recv().map_err(|_| confused())?;
+                traffic.hear(side, &answer);
+                let Answer::Rows { mut rows, last, .. } = answer else { return Err(confused()) };
+                rows.retain(|row| aside.is_empty() || !aside.contains(row.key.as_slice()));
+                join.add(side, rows)?;
+                left -= usize::from(last);
+            }
+        }
+        let keys = &mut self.keys;
+        let aside: HashSet<&[u8]> = self.aside.iter().flatten().map(|r| r.key.as_slice()).collect();
+        join.finish(&mut |key| if aside.contains(key) { Ok(()) } else { keys.add(key) })
     }
-    let mut length = [0u8; 4];
-    file.read_exact(&mut length)?;
-    let mut key = vec![0u8; u32::from_be_bytes(length) as usize];
-    file.read_exact(&mut key)?;
-    let mut hash = [0u8; 16];
-    file.read_exact(&mut hash)?;
-    pairs.entry(key).or_default()[usize::from(side[0] & 1)] = Some(hash);
-    Ok(true)
 }
 
-fn disk(error: &std::io::Error) -> EngineError {
-    EngineError::new(Kind::Failure, format!("cannot write temporary files for the compare: {error}"))
-        .hint("free some space in the temporary folder (TMPDIR): about 60 bytes a row are needed")
+fn at<T>(all: &mut [T], place: usize) -> Result<&mut T> {
+    all.get_mut(place).ok_or_else(confused)
 }
 
-#[cfg(test)]
-mod tests;
+fn confused() -> EngineError {
+    EngineError::new(Kind::Failure, "a site answered something else than it was asked")
+        .hint("run the same version of server_sync at both sites")
+}

@@ -6,22 +6,33 @@
 //! before loses against one that has a stamp, which was written without knowledge of it: it is stamped as the oldest
 //! write there is, so that it is listed too.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sync_core::{ColumnId, Row, RowState, Value};
-use sync_store::{Batch, Change, Mode, Restamp, Store};
+use sync_store::{Batch, Change, Mode, Restamp, Scope};
 
-use crate::compare::{Differences, Side, Spool};
+use crate::compare::{self, Differences, Reaches, Traffic};
 use crate::error::Result;
 use crate::report::{Direction, Event, RoundReport, Watch};
 use crate::round::{Options, Parties};
 use crate::transfer::pump;
 
+/// Which differences are settled, and how.
+#[derive(Clone)]
+pub(crate) struct Settling {
+    /// What each side had before synchronisation began has never been compared.
+    pub strangers: bool,
+    /// Settle also what streams bring, as far as both sides have it: in one of its cells they may differ for no reason.
+    pub all: bool,
+    /// What the streams that follow will bring.
+    pub reaches: Reaches,
+}
+
 /// Makes both sides alike. An empty side is filled in bulk; otherwise all rows are compared.
 pub(crate) fn meet(
     parties: &mut Parties,
     options: &Options,
-    strangers: bool,
+    settling: &Settling,
     report: &mut RoundReport,
     watch: &mut dyn Watch,
 ) -> Result<()> {
@@ -29,9 +40,9 @@ pub(crate) fn meet(
     let empty = (parties.master.is_empty()?, parties.slave.is_empty()?);
     match empty {
         (true, true) => Ok(()),
-        (true, false) if strangers => copy(parties, Direction::Pull, &tables, report, watch),
-        (false, true) if strangers => copy(parties, Direction::Push, &tables, report, watch),
-        _ => compare(parties, options, &tables, strangers, report, watch),
+        (true, false) if settling.strangers => copy(parties, Direction::Pull, &tables, report, watch),
+        (false, true) if settling.strangers => copy(parties, Direction::Push, &tables, report, watch),
+        _ => compare(parties, options, &tables, settling, report, watch),
     }
 }
 
@@ -55,7 +66,7 @@ fn copy(
                 horizon.check(&batch)?;
                 rows += batch.changes.len() as u64;
                 side.add(to.apply(&batch, mode)?);
-                watch.event(Event::Table { name: table, rows });
+                watch.event(Event::Table { name: table, rows, total: 0 });
                 Ok(())
             },
         )?;
@@ -63,48 +74,87 @@ fn copy(
     Ok(())
 }
 
-/// Compares these tables and settles what differs. `strangers`: what each side had in them before synchronisation began
-/// has never been compared.
+/// Compares these tables and settles what differs.
 pub(crate) fn compare(
     parties: &mut Parties,
     options: &Options,
     tables: &[String],
-    strangers: bool,
+    settling: &Settling,
     report: &mut RoundReport,
     watch: &mut dyn Watch,
 ) -> Result<()> {
-    for table in tables {
-        let spool = spool(parties, table, watch)?;
-        spool.compare(|differences| {
-            let mut settling = Settling { parties, options, table, strangers, report };
-            settling.settle(&differences)
-        })?;
+    let scopes: Vec<Scope> = tables.iter().map(|t| Scope::whole(t, parties.order(t))).collect();
+    let mut traffic = Traffic::default();
+    let found = compare::find(&mut parties.pair(), scopes, &mut traffic, watch)?;
+    for found in found {
+        let table = found.table.clone();
+        let mut review = found.review()?;
+        let mut counts = [0; 3];
+        while let Some(differences) = review.next(&mut parties.pair(), &settling.reaches, &mut traffic)? {
+            let differences = settling.wanted(differences);
+            counts.iter_mut().zip(differences.counts()).for_each(|(sum, count)| *sum += count);
+            settle(parties, options, &table, settling, report, &differences)?;
+        }
+        if !settling.strangers {
+            note(parties, &table, counts, report, watch);
+        }
     }
     Ok(())
 }
 
-fn spool(parties: &mut Parties, table: &str, watch: &mut dyn Watch) -> Result<Spool> {
-    let mut spool = Spool::new()?;
-    let mut rows = 0;
-    let stores: [(&mut dyn Store, Side); 2] = [(parties.master, Side::Master), (parties.slave, Side::Slave)];
-    for (store, side) in stores {
-        pump(
-            store,
-            |store, sink| store.scan(table, sink),
-            |batch: Batch| {
-                rows += batch.changes.len() as u64;
-                watch.event(Event::Table { name: table, rows });
-                spool.add(side, &batch)
-            },
-        )?;
+/// Says what was found that no mark told of: rows that differ, rows that only the master and that only the slave has.
+pub(crate) fn note(
+    parties: &Parties,
+    table: &str,
+    [differing, only_master, only_slave]: [u64; 3],
+    report: &mut RoundReport,
+    watch: &mut dyn Watch,
+) {
+    let (master, slave) = (&parties.about.master.site_name, &parties.about.slave.site_name);
+    let found = [
+        (only_slave, format!("missing at {master}")),
+        (only_master, format!("missing at {slave}")),
+        (differing, "different at the two sites".to_owned()),
+    ];
+    for (count, what) in found.into_iter().filter(|(count, _)| *count > 0) {
+        let note = format!("table {table}: rows {what} without a mark that says why: {count}; they are made equal");
+        watch.event(Event::Note(&note));
+        report.notes.push(note);
     }
-    Ok(spool)
+}
+
+/// Settles what differs in one table.
+pub(crate) fn settle(
+    parties: &mut Parties,
+    options: &Options,
+    table: &str,
+    settling: &Settling,
+    report: &mut RoundReport,
+    differences: &Differences,
+) -> Result<()> {
+    Work { parties, options, table, strangers: settling.strangers, report }.settle(differences)
+}
+
+impl Settling {
+    /// Without what streams will settle.
+    pub fn wanted(&self, mut differences: Differences) -> Differences {
+        let travelling: HashSet<Vec<Value>> = std::mem::take(&mut differences.on_the_way).into_iter().collect();
+        let waits = |key: &Vec<Value>| !travelling.contains(key);
+        if !self.strangers {
+            differences.only_master.retain(waits);
+            differences.only_slave.retain(waits);
+        }
+        if !self.all {
+            differences.differing.retain(waits);
+        }
+        differences
+    }
 }
 
 /// Rows settled at a time.
 const CHUNK: usize = 256;
 
-struct Settling<'a, 'b> {
+struct Work<'a, 'b> {
     parties: &'a mut Parties<'b>,
     options: &'a Options,
     table: &'a str,
@@ -112,8 +162,9 @@ struct Settling<'a, 'b> {
     report: &'a mut RoundReport,
 }
 
-impl Settling<'_, '_> {
+impl Work<'_, '_> {
     fn settle(&mut self, differences: &Differences) -> Result<()> {
+        self.revive(differences)?;
         for keys in differences.only_master.chunks(CHUNK) {
             self.send(Direction::Push, keys)?;
         }
@@ -126,6 +177,26 @@ impl Settling<'_, '_> {
             left = &left[done..];
         }
         Ok(())
+    }
+
+    /// Rows that somebody put back without its being marked are inserted now.
+    fn revive(&mut self, differences: &Differences) -> Result<()> {
+        if self.parties.mode == Mode::Preview {
+            return Ok(());
+        }
+        let now = self.now();
+        let whole = |keys: &[Vec<Value>]| -> Vec<Restamp> {
+            keys.iter().map(|key| Restamp { key: key.clone(), columns: Vec::new() }).collect()
+        };
+        let [master, slave] = &differences.unmarked;
+        self.parties.master.restamp(self.table, &whole(master), now)?;
+        self.parties.slave.restamp(self.table, &whole(slave), now)?;
+        Ok(())
+    }
+
+    fn now(&self) -> u64 {
+        let clock = self.parties.about.master.clock_micros.min(self.parties.about.slave.clock_micros);
+        u64::try_from(clock / 1000).unwrap_or_default()
     }
 
     /// Sends rows that the other side does not have. A grave there has its say in the merge.
@@ -165,8 +236,7 @@ impl Settling<'_, '_> {
     }
 
     fn restamp(&mut self, rows: &[Restamp]) -> Result<()> {
-        let clock = self.parties.about.master.clock_micros.min(self.parties.about.slave.clock_micros);
-        let now = u64::try_from(clock / 1000).unwrap_or_default();
+        let now = self.now();
         let (master_at, slave_at) = if self.options.prefer_slave { (now, now + 1) } else { (now + 1, now) };
         self.parties.master.restamp(self.table, rows, master_at)?;
         self.parties.slave.restamp(self.table, rows, slave_at)?;

@@ -192,7 +192,7 @@ impl Daemon<'_> {
     }
 
     fn serve(&self, link: &Link, beat: &Beat) {
-        let mut session = Session::new(self.settings, link);
+        let mut session = Session::new(self.settings, link).scrubbing();
         let round = |pace: &mut dyn Pace| {
             let mut watch = Told { beat, observer: self.observer };
             let result = beat.during(|| {

@@ -88,6 +88,7 @@ impl From<StoreError> for EngineError {
             | Trouble::SchemaChanged
             | Trouble::Corrupt
             | Trouble::Constraint
+            | Trouble::Check
             | Trouble::Failure => Kind::Failure,
         };
         let retryable = e.is_retryable();

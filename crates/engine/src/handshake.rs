@@ -251,4 +251,4 @@ fn difference(here: &Description, there: &Description, ours: &TableInfo, theirs:
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

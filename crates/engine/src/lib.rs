@@ -17,12 +17,16 @@ pub mod open;
 pub mod report;
 pub mod round;
 pub mod schedule;
+pub mod scrub;
 pub mod state;
 pub mod survey;
 mod transfer;
+mod twins;
 pub mod upkeep;
+pub mod verify;
 
 pub use error::{EngineError, Kind, Result};
 pub use link::{Flags, run_link};
 pub use report::{Direction, PausedTable, RoundReport, Watch};
-pub use round::{Options, round};
+pub use round::{Options, round, round_scrubbing};
+pub use scrub::Scrub;

@@ -10,7 +10,8 @@ use sync_store::Store;
 use crate::error::{EngineError, Kind, Result};
 use crate::open;
 use crate::report::{Event, RoundReport, Watch};
-use crate::round::{Options, round};
+use crate::round::{Options, round_scrubbing};
+use crate::scrub::{Pace, Scrub};
 use crate::state::{self, LinkState, Remembered, State};
 
 /// How the person wants this round.
@@ -42,6 +43,7 @@ pub struct Session<'a> {
     link: &'a Link,
     stores: Option<Stores>,
     recorded: Option<Instant>,
+    scrub: Option<Scrub>,
 }
 
 struct Stores {
@@ -62,7 +64,12 @@ const QUIET_RECORD: Duration = Duration::from_secs(10);
 impl<'a> Session<'a> {
     /// A session; nothing is opened yet.
     pub fn new(settings: &'a Settings, link: &'a Link) -> Self {
-        Session { settings, link, stores: None, recorded: None }
+        Session { settings, link, stores: None, recorded: None, scrub: None }
+    }
+
+    /// The same, comparing a slice after each round.
+    pub fn scrubbing(self) -> Self {
+        Session { scrub: Some(Scrub::new(Pace::default())), ..self }
     }
 
     /// Runs a round, repeats it where that helps, and remembers the outcome. `pause` waits, and says whether to go on.
@@ -118,7 +125,8 @@ impl<'a> Session<'a> {
         };
         tries.connected = true;
         let options = self.options(flags);
-        let mut report = round(&mut stores.local, &mut stores.remote, &options, watch)?;
+        let scrub = self.scrub.as_mut();
+        let mut report = round_scrubbing(&mut stores.local, &mut stores.remote, &options, scrub, watch)?;
         report.notes.splice(0..0, std::mem::take(&mut stores.notes));
         stores.used = Instant::now();
         self.stores = Some(stores);

@@ -8,8 +8,9 @@ use secrecy::ExposeSecret;
 use sync_config::{self as config, Link, Settings, VersionSource};
 use sync_core::{SiteId, Value};
 use sync_database::mysql::{self, Address, Tls};
+use sync_database::rules::Columns;
 use sync_database::sql::Sql;
-use sync_database::{Card, Connections, Database, UpgradeLock, sqlite};
+use sync_database::{Card, Connections, Database, Rules, UpgradeLock, identity, seed, sqlite};
 use sync_store::{Role, SlaveSettings, Store, StoreError, Trouble};
 
 use crate::brake::Brake;
@@ -59,7 +60,10 @@ pub fn prepare(settings: &Settings) -> Result<(Database, Vec<String>)> {
         // Without privileges the version cannot be asked for.
         Err(e) => return Err(connections.require_privileges().map_or_else(Into::into, |()| e)),
     };
-    let (mut database, notes) = Database::prepare(connections, &card)?;
+    let (mut database, notes) = match is_copy(settings, connections.writer.as_mut(), &card)? {
+        true => seed::adopt(connections, &card)?,
+        false => Database::prepare(connections, &card)?,
+    };
     recognise(settings, &mut database)?;
     Ok((database, notes))
 }
@@ -78,6 +82,14 @@ pub fn open_remote(link: &Link) -> Result<Database> {
     })
 }
 
+/// Whether the database is a copy of another site's, put here to seed this one. The original itself under changed settings is
+/// not: this site remembers it.
+fn is_copy(settings: &Settings, sql: &mut dyn Sql, card: &Card) -> Result<bool> {
+    let Some(known) = identity::read(sql)?.filter(|known| known.card.site != card.site) else { return Ok(false) };
+    let remembered = State::load(&settings.state_dir()).store.and_then(|r: Remembered| r.recall());
+    Ok(remembered.is_none_or(|(source, _)| source.store != known.source.store))
+}
+
 /// What this site publishes of itself.
 fn card(settings: &Settings, sql: &mut dyn Sql) -> Result<Card> {
     let site = SiteId::new(settings.site_number.into())
@@ -90,8 +102,20 @@ fn card(settings: &Settings, sql: &mut dyn Sql) -> Result<Card> {
         vd: settings.vd.to_string(),
         vd_version: vd_version(settings, sql)?,
         role,
-        excluded: settings.excluded_tables.iter().map(ToString::to_string).collect(),
+        rules: rules(settings),
     })
+}
+
+/// What the settings say of tables.
+fn rules(settings: &Settings) -> Rules {
+    let columns = |list: &[config::TableColumns]| -> Vec<Columns> {
+        list.iter().map(|c| Columns { table: c.table.clone(), columns: c.columns.clone() }).collect()
+    };
+    Rules {
+        excluded: settings.excluded_tables.iter().map(ToString::to_string).collect(),
+        together: columns(&settings.together),
+        trees: columns(&settings.trees),
+    }
 }
 
 /// The application's version as it is now; connects only if the version comes from a query.

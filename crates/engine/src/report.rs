@@ -35,6 +35,8 @@ pub enum Event<'a> {
         name: &'a str,
         /// Rows looked at so far, on both sides.
         rows: u64,
+        /// How many there are, roughly; 0 if nobody knows.
+        total: u64,
     },
     /// The round is tried again after a pause.
     Retrying {

@@ -2,15 +2,19 @@
 
 use std::time::{Duration, Instant};
 
+use sync_core::digest::Order;
 use sync_core::{Knowledge, Position, Source};
 use sync_store::{Applied, Batch, Completed, Description, Greeting, Mode, Outline, Since, Store};
 
 use crate::brake::{self, Brake};
-use crate::contact;
+use crate::compare::{Reaches, Stores};
+use crate::contact::{self, Settling};
 use crate::error::{EngineError, Kind, Result};
 use crate::handshake::{self, Agreement, Expectation};
 use crate::report::{Direction, Event, RoundReport, Watch};
+use crate::scrub::Scrub;
 use crate::transfer::{Horizon, pump};
+use crate::twins;
 
 /// How a round is to be done.
 #[derive(Clone, Debug)]
@@ -74,6 +78,15 @@ impl<'a> Parties<'a> {
         }
     }
 
+    /// Both, for a compare.
+    pub fn pair(&mut self) -> Stores<'_> {
+        Stores { master: self.master, slave: self.slave }
+    }
+
+    pub fn order(&self, table: &str) -> Order {
+        order(&self.about.master, &self.about.slave, table)
+    }
+
     pub fn sender(&self, direction: Direction) -> &Description {
         self.about.sender(direction)
     }
@@ -90,6 +103,20 @@ pub fn round(
     options: &Options,
     watch: &mut dyn Watch,
 ) -> Result<RoundReport> {
+    round_scrubbing(master, slave, options, None, watch)
+}
+
+/// The same, with the next slice of a scrub.
+///
+/// # Errors
+/// As [`round`].
+pub fn round_scrubbing(
+    master: &mut dyn Store,
+    slave: &mut dyn Store,
+    options: &Options,
+    scrub: Option<&mut Scrub>,
+    watch: &mut dyn Watch,
+) -> Result<RoundReport> {
     let started = Instant::now();
     let mut report = RoundReport { dry_run: options.dry_run, ..RoundReport::default() };
     let left = Sides { master: drain(master, &mut report, watch)?, slave: drain(slave, &mut report, watch)? };
@@ -104,9 +131,15 @@ pub fn round(
     let horizon = Horizon::new(latest, options.expected.max_clock_difference);
     let mode = if options.dry_run { Mode::Preview } else { Mode::Write };
     let mut parties = Parties { master, slave, agreement, about, horizon, mode, left };
-    exchange(&mut parties, options, &mut report, watch)?;
+    exchange(&mut parties, options, scrub, &mut report, watch)?;
     report.millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(report)
+}
+
+/// In what order a table's rows can be compared: by key, if both sides sort it alike.
+pub(crate) fn order(master: &Description, slave: &Description, table: &str) -> Order {
+    let key = |about: &Description| about.tables.iter().find(|t| t.name == table).map(|t| t.key.clone());
+    if key(master) == key(slave) { Order::Keys } else { Order::Buckets }
 }
 
 /// Says whether marks were left.
@@ -128,19 +161,32 @@ fn introduce(report: &mut RoundReport, about: &Sides<Description>, agreement: &A
     }
 }
 
-fn exchange(parties: &mut Parties, options: &Options, report: &mut RoundReport, watch: &mut dyn Watch) -> Result<()> {
+fn exchange(
+    parties: &mut Parties,
+    options: &Options,
+    scrub: Option<&mut Scrub>,
+    report: &mut RoundReport,
+    watch: &mut dyn Watch,
+) -> Result<()> {
     let knowledge = Sides { master: parties.master.knowledge()?, slave: parties.slave.knowledge()? };
+    leave_old_histories(parties, &knowledge, options)?;
     let pull = greet(parties, Direction::Pull, &knowledge.master)?;
     let push = greet(parties, Direction::Push, &knowledge.slave)?;
     let strangers = pull.is_none() || push.is_none();
     report.compared = strangers || options.init;
+    let (master, slave) = (parties.about.master.source, parties.about.slave.source);
+    let reaches = Reaches::of((master, &knowledge.master), (slave, &knowledge.slave)).from((push, pull));
+    let settling = Settling { strangers, all: strangers || options.init, reaches };
     if strangers || options.init {
         watch.event(Event::FirstContact);
-        contact::meet(parties, options, strangers, report, watch)?;
+        contact::meet(parties, options, &settling, report, watch)?;
     } else {
         let doubted = doubted(parties, &knowledge);
         report.compared = !doubted.is_empty();
-        contact::compare(parties, options, &doubted, true, report, watch)?;
+        contact::compare(parties, options, &doubted, &Settling { strangers: true, ..settling.clone() }, report, watch)?;
+        if let Some(scrub) = scrub {
+            scrub.run(parties, options, &settling, report, watch)?;
+        }
     }
     if report.compared && parties.mode == Mode::Write {
         parties.master.compared(&parties.agreement.tables)?;
@@ -152,6 +198,21 @@ fn exchange(parties: &mut Parties, options: &Options, report: &mut RoundReport, 
     ] {
         let stream = Stream { direction, start: start.unwrap_or_default(), sender_knows, receiver_knows };
         stream.run(parties, options, report, watch)?;
+    }
+    Ok(())
+}
+
+/// A store that goes on in a history which it left behind takes a new one, unless it runs twice.
+fn leave_old_histories(parties: &mut Parties, knowledge: &Sides<Knowledge>, options: &Options) -> Result<()> {
+    let now = parties.about.master.clock_micros.max(parties.about.slave.clock_micros) / 1000;
+    for direction in [Direction::Pull, Direction::Push] {
+        let about = parties.sender(direction);
+        let Some(later) = twins::later(about, knowledge.receiver(direction)) else { continue };
+        if !options.force {
+            twins::refuse(about, later, u64::try_from(now).unwrap_or_default())?;
+        }
+        let source = parties.stores(direction).0.reincarnate()?;
+        set_source(parties, direction, source);
     }
     Ok(())
 }
@@ -254,6 +315,8 @@ impl Stream<'_> {
             // What moved the sender's head came from the receiver.
             return Ok(outline.end);
         }
+        self.withhold(parties)?;
+        let (from, to) = parties.stores(direction);
         let mut done = 0;
         let side = if direction == Direction::Pull { &mut report.pulled } else { &mut report.pushed };
         pump(
@@ -267,6 +330,19 @@ impl Stream<'_> {
                 Ok(())
             },
         )
+    }
+
+    /// Records which tables do not come with the stream before its first batch moves the receiver's knowledge: if it is
+    /// interrupted, they must not seem to have come so far.
+    fn withhold(&self, parties: &mut Parties) -> Result<()> {
+        let sender = parties.sender(self.direction).source;
+        let is_new = |t: &&String| !self.receiver_knows.held(sender).any(|(held, _)| held == t.as_str());
+        let held: Vec<_> = parties.agreement.held.iter().filter(is_new).map(|t| (t.clone(), self.start.seq)).collect();
+        if parties.mode == Mode::Preview || held.is_empty() {
+            return Ok(());
+        }
+        let withheld = Completed { sender, end: self.start, knowledge: Knowledge::default(), sent: Vec::new(), held };
+        Ok(parties.stores(self.direction).1.complete(&withheld)?)
     }
 
     /// Records the end of the stream, unless the receiver already knows all that it would learn.

@@ -5,7 +5,7 @@ use sync_database::identity;
 use sync_database::schema::Schema;
 use sync_database::sql::{Fields, Sql};
 use sync_database::{Card, Connections};
-use sync_store::Trouble;
+use sync_store::{ParkedKind, Trouble};
 
 use crate::error::Result;
 use crate::open;
@@ -17,19 +17,21 @@ pub struct Survey {
     pub card: Option<Card>,
     /// Changes of the application that wait to be drained.
     pub pending: u64,
-    /// Rows that a constraint keeps from being shown.
+    /// Rows that a constraint keeps from being shown as they are.
     pub parked: Vec<Parked>,
     /// Conflicts whose losing value was not put back.
     pub conflicts: u64,
 }
 
-/// Rows of a table that cannot be shown for the same reason.
+/// Rows of a table that are not shown as they are for the same reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parked {
     /// The table.
     pub table: String,
     /// Why.
-    pub reason: String,
+    pub kind: ParkedKind,
+    /// The columns of the constraint, or what the database said.
+    pub detail: String,
     /// How many.
     pub rows: u64,
 }
@@ -71,11 +73,12 @@ fn pending(sql: &mut dyn Sql) -> Result<u64> {
 }
 
 fn parked(sql: &mut dyn Sql) -> Result<Vec<Parked>> {
-    let query = "SELECT t.name, p.reason, COUNT(*) FROM server_sync_parked p JOIN server_sync_table t ON t.number=p.tab \
-         GROUP BY t.name, p.reason ORDER BY t.name, p.reason";
+    let query = "SELECT t.name, p.kind, p.detail, COUNT(*) FROM server_sync_parked p \
+         JOIN server_sync_table t ON t.number=p.tab GROUP BY t.name, p.kind, p.detail ORDER BY t.name, p.kind, p.detail";
     let one = |row| {
         let mut fields = Fields::of(row);
-        Ok(Parked { table: fields.text()?, reason: fields.text()?, rows: fields.unsigned()? })
+        let (table, kind) = (fields.text()?, ParkedKind::named(&fields.text()?));
+        Ok(Parked { table, kind, detail: fields.text()?, rows: fields.unsigned()? })
     };
     sql.all(query, &[])?.into_iter().map(one).collect()
 }

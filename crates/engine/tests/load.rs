@@ -6,12 +6,10 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use support::{Site, assert_same, options, rounds};
-use sync_core::Value;
-use sync_store::{ConflictEntry, Store as _};
+use support::{Accounts, Site, assert_same, options, rounds};
 use sync_testbed::{
-    Cell, DatabaseDump, LoadReport, MariaDb, Mysql, Options, Server, Write, Writers, WritersOptions, check_journals,
-    create_load_tables, dump, fill_load_tables,
+    DatabaseDump, LoadReport, MariaDb, Mysql, Options, Server, Writers, WritersOptions, create_load_tables, dump,
+    fill_load_tables,
 };
 
 const ACCOUNTS: u64 = 400;
@@ -34,71 +32,13 @@ fn writers(server: &Server, site: &str, number: u16) -> Writers {
     Writers::start(server, "crm", WritersOptions { duration, ..WritersOptions::at(site, number, ACCOUNTS) }).unwrap()
 }
 
-fn cell(value: &Value) -> Cell {
-    match value {
-        Value::Text(text) => Cell::text(text),
-        _ => Cell::Null,
-    }
-}
-
-/// The losing values that are listed for a cell: its own entries, and those of whole rows.
-fn listed(conflicts: &[ConflictEntry], table: &str, key: i64, column: &str) -> Vec<Cell> {
-    let of_row = |e: &&ConflictEntry| e.table == table && e.key == [Value::Int(key)];
-    let value = |e: &ConflictEntry| Some(cell(e.losing.get(e.columns.iter().position(|c| c == column)?)?));
-    conflicts.iter().filter(of_row).filter_map(value).collect()
-}
-
-fn check(initial: &DatabaseDump, geneva: &mut Site, lyon: &mut Site, reports: [LoadReport; 2]) {
+fn check<'s>(initial: &DatabaseDump, geneva: &mut Site<'s>, lyon: &mut Site<'s>, reports: [LoadReport; 2]) {
     assert_same(geneva, lyon);
     let last = dump(&mut geneva.app(), "crm").unwrap();
-    let conflicts = geneva.store.conflicts().unwrap();
-    for report in &reports {
-        println!(
-            "{} commits, {} rolled back, {} deadlocks, {} lock waits, slowest {:?} ({})",
-            report.commits,
-            report.rollbacks,
-            report.deadlocks,
-            report.lock_waits,
-            report.slowest,
-            report.slowest_statement
-        );
-        assert_eq!(report.errors, Vec::<String>::new());
-    }
-    let journals: Vec<_> = reports.into_iter().flat_map(|r| r.journal).collect();
-    let report =
-        check_journals(initial, &last, &journals, Duration::from_millis(50), |t, k, c| listed(&conflicts, t, k, c));
-    println!("present {}, listed {}, superseded {}", report.present, report.listed, report.superseded);
-    for violation in &report.violations {
-        tell(initial, &journals, &[geneva, lyon], (&violation.table, violation.key));
-    }
-    report.assert_clean();
+    Accounts { initial, last: &last }.check(&mut [geneva, lyon], reports.into());
 }
 
-/// All that is known about a row that is not accounted for, and about its parent: for whoever looks into it.
-fn tell(initial: &DatabaseDump, journals: &[Write], sites: &[&Site], (table, key): (&str, i64)) {
-    let of_row = |w: &&Write| w.table == table && w.key == key;
-    journals.iter().filter(of_row).for_each(|w| println!("{w:?}"));
-    for site in sites {
-        println!("{}: {table} {key}: {}", site.name, site.state(table, key));
-    }
-    if let Some(parent) = (table == "load_child").then(|| parent(initial, journals, key)).flatten() {
-        tell(initial, journals, sites, ("load_account", parent));
-    }
-}
-
-/// The account of a child: as it was filled, or inserted.
-fn parent(initial: &DatabaseDump, journals: &[Write], child: i64) -> Option<i64> {
-    let children = initial.get("load_child")?;
-    let at = children.columns.iter().position(|c| c == "account_id")?;
-    let filled = children.rows.iter().find(|r| r.contains(&Cell::Integer(child.into()))).and_then(|r| r.get(at));
-    let inserted = journals.iter().filter(|w| w.table == "load_child" && w.key == child);
-    match filled.or_else(|| inserted.into_iter().find_map(|w| w.value("account_id")))? {
-        Cell::Integer(parent) => i64::try_from(*parent).ok(),
-        _ => None,
-    }
-}
-
-fn story(a: &Server, b: &Server) {
+fn story<'s>(a: &'s Server, b: &'s Server) {
     make(a, true);
     make(b, false);
     let mut geneva = Site::prepare(a, "crm", "geneva", 1);

@@ -11,7 +11,9 @@ use mysql::Conn;
 use mysql::prelude::Queryable;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use support::{Pair, Site, Story, stories};
+use support::{Pair, Site, Story, address, stories};
+use sync_core::digest::Cells;
+use sync_database::mysql::connect;
 use sync_testbed::{Cell, Flavour, MariaDb, Mysql, Options, Server, TableDump, dump};
 
 /// A column's type, and values as SQL; each is written after the one before, the first again after the last.
@@ -422,9 +424,28 @@ fn every_value(server: &Server, name: &str, columns: &[Column]) {
     assert_distinct(&contents(&pair.a), &table);
     let report = pair.settle();
     assert_eq!(report.pushed.total().parked, 0);
+    assert_hashed_as_values(&pair.a);
+    assert_hashed_as_values(&pair.b);
     for step in 1..=table.steps() + 1 {
         update_each(&mut pair, &table, step);
     }
+}
+
+/// What is hashed as it comes from the wire is what the same values are hashed as.
+fn assert_hashed_as_values(site: &Site) {
+    let mut sql = connect(&address(site.server, &site.database)).unwrap().writer;
+    let query = "SELECT * FROM v ORDER BY id";
+    let rows = sql.all(query, &[]).unwrap();
+    let width = rows[0].len();
+    let (mut by_value, mut from_wire, mut at) = (Cells::new(width, vec![0]), Cells::new(width, vec![0]), 0);
+    let mut each = |cells: &Cells| {
+        by_value.set(&rows[at]);
+        assert_eq!(cells.hash(), by_value.hash(), "row {at}: {:?}", rows[at]);
+        at += 1;
+        Ok(())
+    };
+    sql.digest(query, &[], &mut from_wire, &mut each).unwrap();
+    assert_eq!(at, rows.len());
 }
 
 /// The values arrived at the server as different ones, so that a change that is missed shows.
@@ -632,6 +653,8 @@ fn twice_encoded(server: &Server) {
     pair.b.run("UPDATE v SET cp932 = _cp932 0xed41, u = _cp932 0x8794 WHERE id = 1");
     pair.a.run("UPDATE v SET gbk = _gbk 0xb0a2 WHERE id = 1");
     assert!(seen(&mut pair).starts_with("FA5C,ED41,8794,"));
+    // By what rows are looked up goes as text.
+    assert_eq!(pair.b.one("SELECT u FROM v WHERE u = _cp932 0x8794"), pair.a.one("SELECT u FROM v WHERE id = 1"));
     // The other way of the same characters: equal as text, and yet another value.
     pair.a.run("UPDATE v SET cp932 = _cp932 0x81e0 WHERE id = 2");
     assert!(seen(&mut pair).starts_with("FA5C,ED41,81E0,"));

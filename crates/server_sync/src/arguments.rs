@@ -94,6 +94,8 @@ pub enum Verb {
     Check,
     /// Show how the links are doing.
     Status,
+    /// Compare everything with each slave and report; nothing is changed.
+    Verify,
     /// Show values that lost against a concurrent change, and put them back.
     Conflicts {
         #[command(subcommand)]

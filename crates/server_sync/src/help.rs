@@ -27,6 +27,7 @@ const FRENCH: &[(&str, &str)] = &[
     ("version", "Afficher la version."),
     ("check", "Essayer tout ce qu'il faut à une synchronisation, et dire ce qui manque."),
     ("status", "Montrer l'état des liaisons."),
+    ("verify", "Tout comparer avec chaque esclave et rendre compte ; rien n'est modifié."),
     ("conflicts", "Montrer les valeurs qui ont perdu contre une modification simultanée, et les remettre."),
     ("conflicts/list", "Les énumérer, les plus récents d'abord (par défaut)."),
     ("conflicts/list/all", "Aussi ceux dont la valeur perdante a été remise."),

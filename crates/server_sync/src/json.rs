@@ -7,8 +7,9 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 use sync_core::{Stamp, Summary, Value};
+use sync_engine::verify::{Difference, Example, Verification, Verified};
 use sync_engine::{EngineError, PausedTable, RoundReport};
-use sync_store::{Applied, ConflictEntry};
+use sync_store::{Applied, ConflictEntry, ParkedEntry};
 
 use crate::failure::{Failure, code_name};
 use crate::show::Sites;
@@ -116,6 +117,46 @@ struct Counts {
     parked: u64,
 }
 
+/// What was found when everything was compared with a slave.
+pub fn verification(vd: &str, site: &str, found: &Verification) -> Json {
+    let tables: BTreeMap<&str, Json> = found.tables.iter().map(|t| (t.name.as_str(), verified(t))).collect();
+    json!({
+        "message_type": "verification",
+        "time": now(),
+        "vd": vd,
+        "site": site,
+        "peer": found.peer,
+        "equal": found.is_equal(),
+        "millis": found.millis,
+        "tables": tables,
+        "paused": paused(&found.paused),
+        "refused": paused(&found.refused),
+        "exchanges": found.traffic.exchanges,
+        "bytes": found.traffic.bytes,
+    })
+}
+
+fn verified(table: &Verified) -> Json {
+    let example = |e: &Example| {
+        let kind = match e.kind {
+            Difference::Values => "values",
+            Difference::OnlyHere => "only_here",
+            Difference::OnlyThere => "only_there",
+        };
+        json!({ "key": e.key.iter().map(value).collect::<Vec<_>>(), "kind": kind })
+    };
+    json!({
+        "rows": table.rows,
+        "peer_rows": table.peer_rows,
+        "equal": table.differences() == 0,
+        "differing": table.differing,
+        "only_here": table.only_here,
+        "only_there": table.only_there,
+        "on_the_way": table.on_the_way,
+        "examples": table.examples.iter().map(example).collect::<Vec<_>>(),
+    })
+}
+
 fn counts(applied: &Applied) -> BTreeMap<&str, Counts> {
     let one = |s: &Summary| Counts {
         rows: s.received,
@@ -156,6 +197,20 @@ pub fn conflict(vd: &str, entry: &ConflictEntry, sites: &Sites) -> Json {
         "winning": values(&entry.winning),
         "losing": values(&entry.losing),
         "restored": entry.restored,
+    })
+}
+
+/// What a constraint keeps from being shown.
+pub fn parked(vd: &str, entry: &ParkedEntry) -> Json {
+    let key = |key: &[Value]| key.iter().map(value).collect::<Vec<_>>();
+    json!({
+        "message_type": "parked",
+        "vd": vd,
+        "table": entry.table,
+        "key": key(&entry.key),
+        "kind": entry.kind.name(),
+        "detail": entry.detail,
+        "other": entry.other.as_ref().map(|(table, other)| json!({ "table": table, "key": key(other) })),
     })
 }
 

@@ -1,6 +1,7 @@
 //! The two languages people are spoken to in, and which one. Never reads the environment itself.
 
 use clap::ValueEnum;
+use sync_store::ParkedKind;
 
 /// A language.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -35,6 +36,24 @@ impl Lang {
             Lang::En => self.count(n, "row", "rows"),
             Lang::Fr => self.count(n, "ligne", "lignes"),
         }
+    }
+
+    /// Why a row is not shown as the state says, and what to do about it.
+    pub fn parked(self, kind: ParkedKind, detail: &str) -> String {
+        match kind {
+            ParkedKind::Parent => self.parked_parent(detail),
+            ParkedKind::Unique => self.parked_unique(detail),
+            ParkedKind::Value => self.parked_value(detail),
+            ParkedKind::Reference => self.parked_reference(detail),
+            ParkedKind::Stays => self.parked_stays(),
+            ParkedKind::Blocked => self.parked_blocked(detail),
+            ParkedKind::Undecided => self.parked_undecided(),
+        }
+    }
+
+    /// So many tables.
+    pub fn tables(self, n: u64) -> String {
+        self.count(n, "table", "tables")
     }
 
     /// So many conflicts.

@@ -45,7 +45,7 @@ impl Watch for Progress<'_> {
             Event::Note(note) => self.remark(note.to_owned()),
             Event::FirstContact => self.remark(lang.comparing_all()),
             Event::Retrying { error, .. } => self.remark(lang.trying_again(&error.message)),
-            Event::Table { name, rows } => self.rows(lang.comparing(name), rows, None),
+            Event::Table { name, rows, total } => self.rows(lang.comparing(name), rows, Some(total).filter(|t| *t > 0)),
             Event::Rows { direction: Direction::Pull, done, total } => self.rows(lang.receiving(), done, Some(total)),
             Event::Rows { direction: Direction::Push, done, total } => self.rows(lang.sending(), done, Some(total)),
         }

@@ -95,9 +95,43 @@ texts! {
         "{conflicts}, les valeurs perdantes sont gardées : server_sync conflicts -vd {vd}"
     }
     rows_parked(rows) {
-        "{rows} wait because a constraint forbids them for now"
-        "{rows} en attente, car une contrainte les interdit pour l'instant"
+        "{rows} not shown as written, because a constraint forbids it for now; see `conflicts`"
+        "{rows} non affichées telles quelles, car une contrainte l'interdit pour l'instant ; voir `conflicts`"
     }
+    // Verification.
+    verify_no_slaves(masters) {
+        "this site has no slaves to compare with; its masters can: {masters}"
+        "ce site n'a pas d'esclave avec qui comparer ; ses maîtres le peuvent : {masters}"
+    }
+    verified_equal(peer, tables, rows, seconds) {
+        "{peer}: {tables} with {rows} are equal ({seconds})"
+        "{peer} : {tables} avec {rows} sont identiques ({seconds})"
+    }
+    verified_different(peer, rows, tables, seconds) {
+        "{peer}: {rows} differ in {tables} ({seconds})"
+        "{peer} : {rows} en différence dans {tables} ({seconds})"
+    }
+    verified_in_part(peer, tables, seconds) {
+        "{peer}: what was compared is equal, {tables} could not be compared ({seconds})"
+        "{peer} : ce qui a été comparé est identique, {tables} sans comparaison possible ({seconds})"
+    }
+    verified_table(table, rows) { "{table}: {rows}, equal" "{table} : {rows}, identique" }
+    verified_table_differs(table, differing, here, there) {
+        "{table}: {differing} with other values, {here} only here, {there} only there"
+        "{table} : {differing} aux valeurs différentes, {here} seulement ici, {there} seulement là-bas"
+    }
+    verified_on_the_way(table, rows) {
+        "{table}: {rows} will be equal after the next round"
+        "{table} : {rows} en attente de la prochaine synchronisation"
+    }
+    example_values(key) { "{key}: other values" "{key} : valeurs différentes" }
+    example_here(key) { "{key}: only here" "{key} : seulement ici" }
+    example_there(key) { "{key}: only there" "{key} : seulement là-bas" }
+    verify_hint(vd) {
+        "to make them equal: server_sync -vd {vd} -init"
+        "pour les rendre identiques : server_sync -vd {vd} -init"
+    }
+
     table_paused(table, reason) { "table {table} waits: {reason}" "la table {table} attend : {reason}" }
     table_refused(table, reason) {
         "table {table} is not synchronised: {reason}"
@@ -149,10 +183,46 @@ texts! {
         "changes waiting to be stamped: {pending}; not settled: {conflicts}"
         "modifications à estampiller : {pending} ; en suspens : {conflicts}"
     }
-    status_parked(rows, table, reason) { "{rows} of {table} wait: {reason}" "{rows} de {table} en attente : {reason}" }
+    status_parked(rows, table, reason) { "{rows} of {table}: {reason}" "{rows} de {table} : {reason}" }
     store_not_prepared() {
         "this site's database has not been prepared yet; the first round does it, or init-site"
         "la base de ce site n'est pas encore préparée ; la première synchronisation le fait, ou init-site"
+    }
+
+    // What a constraint keeps from being shown.
+    parked_parent(columns) {
+        "not shown, because the row that {columns} refers to is not there; shown again when it is, or when {columns} is changed"
+        "pas affichée, car la ligne désignée par {columns} n'existe pas ; réaffichée quand elle existe, ou quand {columns} est modifié"
+    }
+    parked_unique(columns) {
+        "not shown, because another row had its {columns} first; change either of them"
+        "pas affichée, car une autre ligne avait son {columns} avant ; modifiez l'une des deux"
+    }
+    parked_value(columns) {
+        "shown with another {columns}, because another row had it first; change either of them"
+        "affichée avec un autre {columns}, car une autre ligne l'avait avant ; modifiez l'une des deux"
+    }
+    parked_reference(columns) {
+        "shown without {columns}, because the row that it refers to was deleted"
+        "affichée sans {columns}, car la ligne désignée a été supprimée"
+    }
+    parked_stays() {
+        "deleted at one site, but shown as long as another row refers to it"
+        "supprimée sur un site, mais affichée tant qu'une autre ligne la désigne"
+    }
+    parked_blocked(message) {
+        "not shown, because the database refuses it: {message}"
+        "pas affichée, car la base la refuse : {message}"
+    }
+    parked_undecided() {
+        "to be decided in the next round"
+        "à décider à la prochaine synchronisation"
+    }
+    parked_row(table, key, reason) { "{table} {key}: {reason}" "{table} {key} : {reason}" }
+    parked_other(table, key) { "the other row: {table} {key}" "l'autre ligne : {table} {key}" }
+    parked_rows(rows) {
+        "{rows} that a constraint keeps from being shown as written (nothing is lost):"
+        "{rows} qu'une contrainte empêche d'afficher telles quelles (rien n'est perdu) :"
     }
 
     // Conflicts.

@@ -46,6 +46,29 @@ fn it_synchronises_continuously_rereads_its_settings_and_ends() {
     sites.geneva.run(&["status"]).says(0, &["nothing runs at the moment", "lyon: in step"]);
 }
 
+/// What no trigger saw: a few lost rows come back, an emptied table waits for a person and the others go on.
+#[test]
+fn it_scrubs() {
+    let sites = pair();
+    sites.acquaint();
+    sites.geneva.sql("INSERT INTO notes SELECT seq, 'note' FROM seq_1_to_500").run(&[]).expect(0);
+    sites.lyon.sql("SET @server_sync_applying=1; DELETE FROM customers WHERE id=2");
+    sites.lyon.sql("TRUNCATE TABLE notes");
+    let mut daemon = sites.geneva.start(&["-daemon"]);
+    arrives(&sites.lyon, "SELECT COUNT(*) FROM customers", "2");
+    daemon.wait_for("missing at lyon");
+    daemon.wait_for("500 of 500 rows are missing at lyon");
+    sites.geneva.sql("UPDATE customers SET phone='goes on' WHERE id=1");
+    arrives(&sites.lyon, PHONE, "goes on");
+    assert_eq!(sites.lyon.one("SELECT COUNT(*) FROM notes"), "0");
+    let waits = || sites.geneva.run(&["status"]).all().contains("notes");
+    wait_until("status names the table", LIMIT, waits).unwrap();
+    daemon.signal("TERM");
+    assert_eq!(daemon.end(), 0);
+    sites.geneva.run(&["-init", "-v"]).says(0, &["missing at lyon"]);
+    sites.assert_same();
+}
+
 #[test]
 fn it_outlives_a_peer_that_goes_away() {
     let server = MariaDb::start(Options::new()).unwrap();

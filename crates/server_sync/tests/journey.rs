@@ -89,6 +89,42 @@ fn programs_read_json_lines() {
 }
 
 #[test]
+fn verify_tells_equal_from_different() {
+    let sites = pair();
+    sites.geneva.run(&["verify"]).says(10, &["init-site"]);
+    sites.acquaint();
+    sites.lyon.run(&["verify"]).says(2, &["no slaves", "geneva"]);
+    sites.geneva.run(&["verify"]).says(0, &["lyon: 2 tables with 2 rows are equal"]);
+    // What the next round sends is no difference.
+    sites.geneva.sql("INSERT INTO notes VALUES (1, 'on its way')");
+    sites.geneva.run(&["verify"]).says(0, &["equal", "notes: 1 row will be equal after the next round"]);
+    // What nobody noted is one.
+    sites
+        .lyon
+        .sql("SET @server_sync_applying=1; UPDATE customers SET city='' WHERE id=1; DELETE FROM customers WHERE id=2");
+    let before = (sites.geneva.dump(), sites.lyon.dump());
+    sites
+        .geneva
+        .run(&["verify"])
+        .says(3, &["2 rows differ in 1 table", "customers", "1: other values", "2: only here", "-init"]);
+    sites.geneva.run(&["verify", "--lang", "fr"]).says(3, &["2 lignes en diff\u{e9}rence", "2 : seulement ici"]);
+    let found = &sites.geneva.run(&["verify", "-json"]).expect(3).json("verification")[0];
+    let table = &found["tables"]["customers"];
+    assert_eq!((&found["equal"], &found["peer"], &table["equal"]), (&false.into(), &"lyon".into(), &false.into()));
+    assert_eq!((&table["rows"], &table["peer_rows"]), (&2.into(), &1.into()));
+    assert_eq!((&table["differing"], &table["only_here"], &table["only_there"]), (&1.into(), &1.into(), &0.into()));
+    assert_eq!(table["examples"][0], serde_json::json!({ "key": [1], "kind": "values" }));
+    assert_eq!(found["tables"]["notes"]["on_the_way"], 1);
+    assert_eq!((sites.geneva.dump(), sites.lyon.dump()), before);
+    sites.geneva.run(&["-init", "-v"]).says(3, &["missing at lyon", "1 conflict"]);
+    sites.assert_same();
+    sites.geneva.run(&["verify"]).expect(0);
+    // A table that differs cannot be compared.
+    sites.lyon.sql("ALTER TABLE notes ADD COLUMN more INT");
+    sites.geneva.run(&["verify"]).says(3, &["1 table could not be compared", "table notes waits"]);
+}
+
+#[test]
 fn status_and_check_speak_to_people() {
     let sites = pair();
     sites

@@ -287,7 +287,7 @@ fn versions() {
 exit 0
 server_sync 0.1.0
 protocol 1
-format 1
+format 2
 
 "#]]
     );

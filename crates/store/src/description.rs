@@ -63,6 +63,8 @@ pub struct TableInfo {
     pub fingerprint: String,
     /// One line a column, of which the fingerprint is made; for saying what differs.
     pub definition: Vec<String>,
+    /// What decides the order of its keys: where it is equal, both sides sort alike.
+    pub key: Vec<String>,
     /// Whether it takes part.
     pub status: TableStatus,
 }

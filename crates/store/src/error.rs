@@ -28,6 +28,8 @@ pub enum Trouble {
     Halt,
     /// A constraint of the schema forbids a value or row.
     Constraint,
+    /// A CHECK forbids the values of a row, whatever the other rows are.
+    Check,
     /// Anything else; trying again does not help.
     Failure,
 }

@@ -6,13 +6,15 @@
 
 pub mod batch;
 pub mod description;
+pub mod digest;
 pub mod error;
 pub mod report;
 
 pub use batch::{Batch, Change, TableHead};
 pub use description::{Description, Role, SlaveSettings, TableInfo, TableStatus};
+pub use digest::{Answer, Answers, Candidates, Question, Scope, Standing};
 pub use error::{Result, StoreError, Trouble};
-pub use report::{Applied, ConflictEntry, Drained, Mode, Outline, TableOutline};
+pub use report::{Applied, ConflictEntry, Drained, Mode, Outline, ParkedEntry, ParkedKind, TableOutline};
 
 use sync_core::{Knowledge, Position, Source, Value};
 
@@ -89,12 +91,16 @@ pub trait Store: Send {
     /// Streams a whole table, each row once with its state, in whatever order is cheapest here.
     fn scan(&mut self, table: &str, sink: &mut Sink) -> Result<()>;
 
+    /// Answers a question of a full compare. Reads only; each statement is short, and marks are not drained.
+    fn digest(&mut self, question: &Question, answers: &mut Answers) -> Result<()>;
+
     /// The rows with the first of these keys, as many as fit into a batch, in any order; keys that were never heard of are
     /// left out. Also says how many keys it dealt with: at least one, if there is one.
     fn rows(&mut self, table: &str, keys: &[Vec<Value>]) -> Result<(Batch, usize)>;
 
     /// Stamps columns as written by this site at `millis`, or just above the stamps they have: how a compare decides
-    /// between cells that differ under equal stamps.
+    /// between cells that differ under equal stamps. A row that is there although it was deleted, without a mark that says
+    /// why, is stamped as inserted then.
     fn restamp(&mut self, table: &str, rows: &[Restamp], millis: u64) -> Result<()>;
 
     /// These tables were compared and settled: what made them [`Description::suspect`] is done with. What came up since
@@ -103,6 +109,9 @@ pub trait Store: Send {
 
     /// The conflict list, newest first.
     fn conflicts(&mut self) -> Result<Vec<ConflictEntry>>;
+
+    /// What a constraint keeps from being shown here as the state says.
+    fn parked(&mut self) -> Result<Vec<ParkedEntry>>;
 
     /// Writes the losing value of a conflict back as a new write of this site.
     fn restore(&mut self, conflict: &str) -> Result<()>;
@@ -143,7 +152,8 @@ impl Completed {
         for (table, seq) in &self.held {
             after.hold(self.sender, table, *seq);
         }
-        after.adopt(&self.knowledge, own);
+        let withheld: Vec<String> = self.held.iter().map(|(table, _)| table.clone()).collect();
+        after.adopt(&self.knowledge, own, &withheld);
         after
     }
 }

@@ -52,6 +52,63 @@ impl Applied {
     }
 }
 
+/// Why a row is not shown as the state says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ParkedKind {
+    /// Not shown: the row that it refers to is not there.
+    Parent,
+    /// Not shown: another row has its unique value, and it cannot be shown with another one.
+    Unique,
+    /// Shown with another value than its unique one, which another row has.
+    Value,
+    /// Shown without the reference to a row that is not there.
+    Reference,
+    /// Shown although it was deleted: a row that refers to it forbids that.
+    Stays,
+    /// Not shown: the database refuses it.
+    Blocked,
+    /// To be decided at the end of the round.
+    Undecided,
+}
+
+impl ParkedKind {
+    const ALL: [(ParkedKind, &'static str); 7] = [
+        (ParkedKind::Parent, "parent"),
+        (ParkedKind::Unique, "unique"),
+        (ParkedKind::Value, "value"),
+        (ParkedKind::Reference, "reference"),
+        (ParkedKind::Stays, "stays"),
+        (ParkedKind::Blocked, "blocked"),
+        (ParkedKind::Undecided, "undecided"),
+    ];
+
+    /// The name under which it is stored and shown in JSON.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
+    }
+
+    /// The kind of this name; one that is not known is to be decided anew.
+    pub fn named(name: &str) -> Self {
+        Self::ALL.iter().find(|(_, n)| *n == name).map_or(ParkedKind::Undecided, |(kind, _)| *kind)
+    }
+}
+
+/// A row or value that is part of the state and that a constraint keeps from being shown. It comes back by itself when
+/// the reason goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParkedEntry {
+    /// The table.
+    pub table: String,
+    /// The row's key.
+    pub key: Vec<Value>,
+    /// Why.
+    pub kind: ParkedKind,
+    /// The columns of the constraint, or what the database said.
+    pub detail: String,
+    /// The table and key of the other row concerned.
+    pub other: Option<(String, Vec<Value>)>,
+}
+
 /// How much a stream will bring.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outline {

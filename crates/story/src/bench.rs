@@ -30,11 +30,17 @@ pub trait BenchSite {
     /// Prepares the database, or renews what is prepared.
     fn prepare(&mut self);
 
+    /// Takes the database over, which is a copy of another site's.
+    fn adopt(&mut self);
+
     /// The store, prepared before.
     fn store(&mut self) -> &mut dyn Store;
 
     /// Runs one statement as the application does, on a connection of its own.
     fn app(&mut self, sql: &str);
+
+    /// The same with triggers off: nothing is marked.
+    fn behind(&mut self, sql: &str);
 
     /// Rows as text, columns separated by `|`.
     fn rows(&mut self, sql: &str) -> Vec<String>;

@@ -2,8 +2,8 @@
 
 use sync_core::{Knowledge, Position, Source, Value};
 use sync_store::{
-    Applied, Batch, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline, Restamp, Result, Since,
-    Sink, Store, StoreError, Trouble,
+    Answers, Applied, Batch, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline, ParkedEntry,
+    Question, Restamp, Result, Since, Sink, Store, StoreError, Trouble,
 };
 
 /// When a call fails.
@@ -87,10 +87,12 @@ macro_rules! all_but_apply_passed_on {
             reincarnate() -> Source;
             outline(since: &Since) -> Outline;
             complete(stream: &Completed) -> ();
+            digest(question: &Question, answers: &mut Answers) -> ();
             rows(table: &str, keys: &[Vec<Value>]) -> (Batch, usize);
             restamp(table: &str, rows: &[Restamp], millis: u64) -> ();
             compared(tables: &[String]) -> ();
             conflicts() -> Vec<ConflictEntry>;
+            parked() -> Vec<ParkedEntry>;
             restore(conflict: &str) -> ();
         }
     };

@@ -13,7 +13,7 @@ pub mod stories;
 
 pub use bench::{Bench, BenchSite};
 pub use network::{Network, VD, names};
-pub use schema::{EXCLUDED, Speech, schema};
+pub use schema::{EXCLUDED, Speech, TOGETHER, TREES, schema};
 
 /// Makes a `#[test]` of every story. The argument is an expression of type `Option<impl Bench>`, evaluated in each;
 /// `None` skips the story (the bench says why).
@@ -30,23 +30,32 @@ macro_rules! stories {
             conflicts: different_columns_both_survive, the_same_column, the_earlier_write_at_the_other_site,
                 the_same_value_is_no_conflict, a_later_delete, a_later_update, two_inserts_of_one_key,
                 two_equal_inserts, restoring_a_cell, restoring_a_row, restoring_a_delete, an_overwrite_is_no_conflict,
-                one_conflict_noticed_at_two_sites, rows_lost_in_two_versions;
+                one_conflict_noticed_at_two_sites, rows_lost_in_two_versions,
+                columns_that_merge_as_one;
             keys: composite, binary, text_differing_in_case, updated, swapped_case_at_both_sites, long_text;
             topology: chain, star, ring, mesh, a_site_that_was_away, a_site_that_joins;
             interruption: before_and_after_every_call, in_the_middle_of_many_batches, connections_cut,
                 a_batch_applied_twice, reopened_between_rounds;
             restore: an_old_copy, an_old_copy_that_was_used, told_by_a_third_site, a_copy_from_before_first_contact,
-                deleted_rows_stay_deleted;
-            schemas: a_column_added_here_then_there, a_column_added_while_rows_lie_in_graves, a_column_renamed,
+                deleted_rows_stay_deleted, a_copy_seeds_a_new_site, a_copy_beside_its_original;
+            schemas: a_column_added_here_then_there, a_paused_table_comes_from_somebody_else,
+                a_column_added_between_two_who_notice, a_paused_table_and_a_line_that_breaks,
+                an_upgrade_rolled_through_three_sites, a_column_added_while_rows_lie_in_graves, a_column_renamed,
                 a_column_dropped, a_table_created_at_one_site_then_the_other, a_table_created_with_rows_at_both,
                 columns_in_another_order_on_first_contact, excluded_tables_stay;
             safety: mass_deletes_halt, mass_deletes_of_a_paused_table_halt, a_preview_writes_nothing,
                 a_preview_of_first_contact_writes_nothing,
                 only_rows_that_are_there_count_as_deleted;
-            constraints: a_parked_row_returns, a_parked_row_returns_when_it_is_changed, swapped_unique_values,
+            constraints: the_earliest_claim_has_the_value, a_row_that_gave_way_is_changed, a_value_goes_to_the_next_claim,
+                a_text_that_is_taken_is_told_apart, a_parent_that_is_referred_to_stays, a_parent_that_stays_is_changed,
+                a_child_goes_with_its_parent, a_parked_row_is_replaced, a_reference_is_shown_as_null, levels_go_and_return_together,
+                rows_that_refer_to_each_other, columns_that_do_not_go_together, a_tree_stays_a_tree, swapped_unique_values,
                 a_collision_among_many_rows, a_case_collision_harms_nobody;
             sizes: a_big_value, much_text, big_values_in_graves, big_values_compared;
             triggers: fire_where_written_only;
+            scrub: nothing_to_do, lost_rows_come_back, an_emptied_table_waits, init_refills_an_emptied_table,
+                unmarked_changes_are_settled, imported_rows_arrive, what_is_on_the_way_is_no_difference,
+                parked_rows_count_as_they_are, random_differences;
         }
     };
     (@ $bench:expr; $($module:ident: $($story:ident),+;)+) => {

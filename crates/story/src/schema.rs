@@ -2,6 +2,10 @@
 
 /// Patterns of the tables that the settings leave out.
 pub const EXCLUDED: [&str; 1] = ["local_*"];
+/// Columns that merge as one.
+pub const TOGETHER: [&str; 1] = ["price: amount, currency"];
+/// Columns that refer to the parent in a tree.
+pub const TREES: [&str; 1] = ["folder: parent"];
 
 /// The words that differ between kinds of database.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +62,22 @@ pub fn schema(speech: &Speech) -> Vec<String> {
         "CREATE TABLE task (id BIGINT NOT NULL PRIMARY KEY, team BIGINT, title VARCHAR(100), \
          FOREIGN KEY (team) REFERENCES team (id) ON DELETE CASCADE)"
             .to_owned(),
+        "CREATE TABLE badge (id BIGINT NOT NULL PRIMARY KEY, team BIGINT NOT NULL, \
+         FOREIGN KEY (team) REFERENCES team (id))"
+            .to_owned(),
+        "CREATE TABLE desk (id BIGINT NOT NULL PRIMARY KEY, team BIGINT, place VARCHAR(50), \
+         FOREIGN KEY (team) REFERENCES team (id) ON DELETE SET NULL)"
+            .to_owned(),
+        "CREATE TABLE node (id BIGINT NOT NULL PRIMARY KEY, parent BIGINT, \
+         FOREIGN KEY (parent) REFERENCES node (id) ON DELETE CASCADE)"
+            .to_owned(),
+        format!("CREATE TABLE label (id BIGINT NOT NULL PRIMARY KEY, code VARCHAR(20) {no_case} NOT NULL UNIQUE)"),
+        "CREATE TABLE price (id BIGINT NOT NULL PRIMARY KEY, amount INT, currency VARCHAR(3), note VARCHAR(50))"
+            .to_owned(),
+        "CREATE TABLE folder (id BIGINT NOT NULL PRIMARY KEY, parent BIGINT, name VARCHAR(50), \
+         FOREIGN KEY (parent) REFERENCES folder (id))"
+            .to_owned(),
+        "CREATE TABLE span (id BIGINT NOT NULL PRIMARY KEY, low INT, high INT, CHECK (low <= high))".to_owned(),
         format!("CREATE TABLE doc (id BIGINT NOT NULL PRIMARY KEY, body {blob}, words {text})"),
         "CREATE TABLE invoice (id BIGINT NOT NULL PRIMARY KEY, total INT)".to_owned(),
         "CREATE TABLE audit (invoice BIGINT NOT NULL, place VARCHAR(30) NOT NULL, PRIMARY KEY (invoice, place))"

@@ -36,7 +36,7 @@ fn adopting_takes_the_maximum_and_leaves_out_oneself() {
     other.advance(source(2), at(8));
     other.advance(source(3), at(1));
     other.advance(source(9), at(50));
-    mine.adopt(&other, source(9));
+    mine.adopt(&other, source(9), &[]);
     assert_eq!(mine.position(source(2)), Some(at(8)));
     assert_eq!(mine.position(source(3)), Some(at(1)));
     assert_eq!(mine.position(source(9)), None);
@@ -48,7 +48,7 @@ fn adopting_never_claims_a_table_that_the_other_holds() {
     mine.advance(source(2), at(3));
     other.advance(source(2), at(8));
     other.hold(source(2), "deals", 1);
-    mine.adopt(&other, source(9));
+    mine.adopt(&other, source(9), &[]);
     assert_eq!(mine.table_seq(source(2), "deals"), 3);
     assert_eq!(mine.table_seq(source(2), "users"), 8);
 }
@@ -59,7 +59,38 @@ fn adopting_releases_what_the_other_has_whole() {
     mine.advance(source(2), at(8));
     mine.hold(source(2), "deals", 2);
     other.advance(source(2), at(8));
-    mine.adopt(&other, source(9));
+    mine.adopt(&other, source(9), &[]);
     assert_eq!(mine.table_seq(source(2), "deals"), 8);
     assert_eq!(mine.held(source(2)).count(), 0);
+}
+
+#[test]
+fn a_later_incarnation_is_above_whatever_the_clock_says() {
+    let first = Incarnation::at(1_800_000_000_000, u64::MAX);
+    assert_eq!(first.millis(), 1_800_000_000_000);
+    assert!(first.next(5, 0) > first);
+    assert_eq!(first.next(1_900_000_000_000, 7).millis(), 1_900_000_000_000);
+}
+
+#[test]
+fn the_latest_incarnation_of_a_store() {
+    let mut knowledge = Knowledge::default();
+    for (store, incarnation) in [(1, 5), (1, 9), (2, 12)] {
+        let source = Source { store: StoreId(store), incarnation: Incarnation(incarnation) };
+        knowledge.advance(source, Position { seq: 1, token: 1 });
+    }
+    assert_eq!(knowledge.latest(StoreId(1)), Some(Incarnation(9)));
+    assert_eq!(knowledge.latest(StoreId(3)), None);
+}
+
+#[test]
+fn adopting_claims_nothing_of_a_table_that_was_withheld() {
+    let (mut mine, mut other) = (Knowledge::default(), Knowledge::default());
+    mine.advance(source(2), at(3));
+    other.advance(source(2), at(8));
+    other.advance(source(3), at(5));
+    mine.adopt(&other, source(9), &["deals".to_owned()]);
+    assert_eq!(mine.table_seq(source(2), "deals"), 3);
+    assert_eq!(mine.table_seq(source(3), "deals"), 0);
+    assert_eq!(mine.table_seq(source(3), "users"), 5);
 }

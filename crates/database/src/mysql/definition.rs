@@ -97,6 +97,16 @@ pub(super) fn decimal(sql_type: &str) -> Option<&str> {
     sql_type.find(')').filter(|_| is_decimal).map(|end| &sql_type[..=end])
 }
 
+/// The condition that two values given as `?` are equal in a column of this type, as [`Type::sql`] writes it.
+pub(super) fn equal(sql_type: &str) -> String {
+    match sql_type.rsplit_once(" CHARACTER SET ").and_then(|(_, rest)| rest.split_once(" COLLATE ")) {
+        Some((charset, collation)) => {
+            format!("CONVERT(? USING {charset}) COLLATE {collation} = CONVERT(? USING {charset})")
+        }
+        None => "? = ?".to_owned(),
+    }
+}
+
 /// The number by which a server sorts a value of an ENUM (its position, 0 for the empty value that is no label) or a SET
 /// (its bits); nothing for other types.
 pub(super) fn position(sql_type: &str, text: &str) -> Option<u64> {

@@ -7,10 +7,11 @@ use mysql::consts::{CapabilityFlags, ColumnType};
 use mysql::prelude::Queryable;
 use mysql::{Column, Conn, OptsBuilder, Params, SslOpts};
 use sync_core::Value;
+use sync_core::digest::Cells;
 use sync_store::Result;
 
-use super::errors;
-use crate::sql::{EachRow, Sql};
+use super::{cells, errors};
+use crate::sql::{EachCells, EachRow, Sql};
 
 /// Whether the connection is encrypted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -152,6 +153,20 @@ impl Sql for Driver {
         Ok(())
     }
 
+    fn digest(&mut self, sql: &str, params: &[Value], into: &mut Cells, each: &mut EachCells) -> Result<()> {
+        let place = &self.place;
+        let fault = |e| errors::classify(&e, place);
+        let rows = self.conn.exec_iter(sql, to_params(params.to_vec())).map_err(fault)?;
+        let columns: Vec<cells::Format> = rows.columns().as_ref().iter().map(cells::Format::of).collect();
+        for row in rows {
+            let row = row.map_err(fault)?;
+            into.clear();
+            columns.iter().enumerate().for_each(|(i, format)| format.add(row.as_ref(i), into));
+            each(into)?;
+        }
+        Ok(())
+    }
+
     fn run(&mut self, sql: &str) -> Result<()> {
         self.conn.query_drop(sql).map_err(|e| errors::classify(&e, &self.place))
     }
@@ -191,7 +206,7 @@ fn from_cell(cell: Option<mysql::Value>, column: &Column) -> Value {
 }
 
 /// The character set number of bytes without a character set.
-const BINARY: u16 = 63;
+pub(super) const BINARY: u16 = 63;
 
 fn from_bytes(bytes: Vec<u8>, column: &Column) -> Value {
     use ColumnType as T;

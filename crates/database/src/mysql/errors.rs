@@ -33,9 +33,11 @@ fn trouble(code: u16) -> Trouble {
         1213 | 1205 | 1020 | 3572 => Trouble::Contention,
         // Unknown column or table, definition changed, column count, trigger there already or gone.
         1054 | 1146 | 1412 | 1136 | 1615 | 1359 | 1360 | 4031 => Trouble::SchemaChanged,
-        // Duplicate key, NOT NULL, no default, foreign keys, CHECK, value does not fit.
-        1062 | 1586 | 1048 | 1364 | 1451 | 1452 | 1216 | 1217 | 3819 | 4025 | 1406 | 1264 | 1265 | 1366 | 1292
-        | 1416 => Trouble::Constraint,
+        3819 | 4025 => Trouble::Check,
+        // Duplicate key, NOT NULL, no default, foreign keys, value does not fit.
+        1062 | 1586 | 1048 | 1364 | 1451 | 1452 | 1216 | 1217 | 1406 | 1264 | 1265 | 1366 | 1292 | 1416 => {
+            Trouble::Constraint
+        }
         1045 | 1698 | 1251 | 1862 | 1820 => Trouble::Authentication,
         1044 | 1142 | 1143 | 1227 | 1370 | 1419 | 1410 => Trouble::Privilege,
         1049 => Trouble::Configuration,

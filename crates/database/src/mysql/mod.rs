@@ -2,6 +2,7 @@
 
 mod added;
 mod cascade;
+mod cells;
 mod definition;
 mod driver;
 mod errors;
@@ -103,6 +104,17 @@ impl Dialect for MySql {
             Flavour::MariaDb => " FOR UPDATE WAIT 5",
             Flavour::MySql => " FOR UPDATE",
         }
+    }
+
+    fn for_share(&self) -> &'static str {
+        match self.flavour {
+            Flavour::MariaDb => " LOCK IN SHARE MODE NOWAIT",
+            Flavour::MySql => " FOR SHARE NOWAIT",
+        }
+    }
+
+    fn equal(&self, column: &Column) -> String {
+        definition::equal(&column.sql_type)
     }
 
     fn by_key(&self, table: &Table) -> String {
@@ -228,6 +240,13 @@ impl Dialect for MySql {
 
     fn conflict_table(&self) -> Table {
         own::conflict_table()
+    }
+
+    fn count_roughly(&self, table: &str) -> String {
+        let name = table.replace('\\', "\\\\").replace('\'', "''");
+        format!(
+            "SELECT TABLE_ROWS FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = '{name}'"
+        )
     }
 
     fn max_params(&self) -> usize {

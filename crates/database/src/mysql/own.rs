@@ -17,7 +17,7 @@ pub(super) fn own_tables() -> Vec<String> {
 const STORE: &str = "server_sync_store (one TINYINT PRIMARY KEY, format INT NOT NULL, store BINARY(16) NOT NULL, \
      incarnation BIGINT UNSIGNED NOT NULL, site SMALLINT UNSIGNED NOT NULL, site_name VARCHAR(64) NOT NULL, \
      vd VARCHAR(64) NOT NULL, vd_version VARCHAR(64) NOT NULL, product_version VARCHAR(64) NOT NULL, \
-     slave TINYINT NOT NULL, masters TEXT NOT NULL, excluded TEXT NOT NULL, seq BIGINT UNSIGNED NOT NULL, \
+     slave TINYINT NOT NULL, masters TEXT NOT NULL, excluded TEXT NOT NULL, together TEXT NOT NULL, trees TEXT NOT NULL, seq BIGINT UNSIGNED NOT NULL, \
      token BIGINT UNSIGNED NOT NULL)";
 const TABLE: &str = "server_sync_table (number SMALLINT UNSIGNED PRIMARY KEY, name VARCHAR(64) NOT NULL UNIQUE, \
      columns_by_id MEDIUMBLOB NOT NULL, key_columns BLOB NOT NULL)";
@@ -34,7 +34,8 @@ const ACKNOWLEDGED: &str = "server_sync_acknowledged (store BINARY(16) NOT NULL,
      PRIMARY KEY (store, incarnation, own_incarnation))";
 const TOKEN: &str = "server_sync_token (seq BIGINT UNSIGNED PRIMARY KEY, token BIGINT UNSIGNED NOT NULL)";
 const PARKED: &str = "server_sync_parked (tab SMALLINT UNSIGNED NOT NULL, id VARBINARY(32) NOT NULL, \
-     reason TEXT NOT NULL, PRIMARY KEY (tab, id))";
+     kind VARCHAR(16) NOT NULL, detail TEXT NOT NULL, other_tab SMALLINT UNSIGNED, other_key LONGBLOB, \
+     PRIMARY KEY (tab, id))";
 const CONFLICT: &str = "server_sync_conflict (id CHAR(32) PRIMARY KEY, table_name VARCHAR(64) NOT NULL, \
      kind VARCHAR(16) NOT NULL, column_name VARCHAR(64) NOT NULL, row_key LONGBLOB NOT NULL, \
      column_names MEDIUMBLOB NOT NULL, winner BIGINT UNSIGNED NOT NULL, loser BIGINT UNSIGNED NOT NULL, \

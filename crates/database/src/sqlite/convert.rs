@@ -13,6 +13,7 @@
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use sync_core::Value;
+use sync_core::digest::Cells;
 use sync_store::{Result, StoreError, Trouble};
 
 const TEXT: &[u8] = b"\0server_sync:text\0";
@@ -30,6 +31,15 @@ pub(super) fn from_sqlite(value: ValueRef) -> Value {
         },
         ValueRef::Blob(bytes) if is_tagged(bytes) => Value::Bytes([BLOB, bytes].concat()),
         ValueRef::Blob(bytes) => Value::Bytes(bytes.to_vec()),
+    }
+}
+
+/// The same as the next cell of a row that is only hashed.
+pub(super) fn add_cell(value: ValueRef, cells: &mut Cells) {
+    match value {
+        ValueRef::Text(bytes) if std::str::from_utf8(bytes).is_ok() => cells.text(bytes),
+        ValueRef::Blob(bytes) if !is_tagged(bytes) => cells.bytes(bytes),
+        other => cells.value(&from_sqlite(other)),
     }
 }
 

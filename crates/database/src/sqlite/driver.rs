@@ -10,10 +10,11 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{CachedStatement, Connection, OpenFlags};
 use sync_core::Value;
+use sync_core::digest::Cells;
 use sync_store::{Result, StoreError};
 
 use super::{convert, errors, search};
-use crate::sql::{EachRow, Sql};
+use crate::sql::{EachCells, EachRow, Sql};
 
 /// The statement after which the writes of a connection are captured like those of the application.
 pub(super) const CAPTURE_ON: &str = "server_sync capture on";
@@ -68,6 +69,12 @@ impl SqliteDriver {
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The connection itself, for the simulator alone: it gives it a clock of its own.
+    #[doc(hidden)]
+    pub fn connection(&self) -> &Connection {
+        &self.conn
     }
 
     /// How the database keeps its journal: `wal`, `delete`, …
@@ -168,6 +175,19 @@ impl Sql for SqliteDriver {
             let width = row.as_ref().column_count();
             let value = |i| row.get_ref(i).map(convert::from_sqlite).map_err(|e| self.fault(&e));
             each((0..width).map(value).collect::<Result<_>>()?)?;
+        }
+        Ok(())
+    }
+
+    fn digest(&mut self, sql: &str, params: &[Value], cells: &mut Cells, each: &mut EachCells) -> Result<()> {
+        let mut statement = self.prepare(sql, params)?;
+        let mut rows = statement.raw_query();
+        while let Some(row) = rows.next().map_err(|e| self.fault(&e))? {
+            cells.clear();
+            for i in 0..row.as_ref().column_count() {
+                convert::add_cell(row.get_ref(i).map_err(|e| self.fault(&e))?, cells);
+            }
+            each(cells)?;
         }
         Ok(())
     }

@@ -16,6 +16,9 @@ pub(super) fn classify(error: &Error, path: &Path) -> StoreError {
 }
 
 fn trouble(error: &Error) -> Trouble {
+    if error.sqlite_error().is_some_and(|e| e.extended_code == ffi::SQLITE_CONSTRAINT_CHECK) {
+        return Trouble::Check;
+    }
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Trouble::Contention,
         Some(ErrorCode::SchemaChanged) => Trouble::SchemaChanged,

@@ -54,6 +54,10 @@ impl Dialect for SqliteDialect {
         ""
     }
 
+    fn equal(&self, column: &Column) -> String {
+        format!("?{} = ?", schema::collation_of(&column.sql_type))
+    }
+
     /// Without the rows that have a NULL in their key; see `schema`.
     fn by_key(&self, table: &Table) -> String {
         let name = quote(&table.name);
@@ -123,6 +127,10 @@ impl Dialect for SqliteDialect {
 
     fn conflict_table(&self) -> Table {
         own::conflict_table()
+    }
+
+    fn count_roughly(&self, table: &str) -> String {
+        format!("SELECT COUNT(*) FROM {}", quote(table))
     }
 
     fn max_params(&self) -> usize {

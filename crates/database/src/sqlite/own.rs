@@ -16,7 +16,7 @@ pub(super) fn own_tables() -> Vec<String> {
 const STORE: &str = "server_sync_store (one INTEGER PRIMARY KEY, format INTEGER NOT NULL, store BLOB NOT NULL, \
      incarnation INTEGER NOT NULL, site INTEGER NOT NULL, site_name TEXT NOT NULL, vd TEXT NOT NULL, \
      vd_version TEXT NOT NULL, product_version TEXT NOT NULL, slave INTEGER NOT NULL, masters TEXT NOT NULL, \
-     excluded TEXT NOT NULL, seq INTEGER NOT NULL, token INTEGER NOT NULL)";
+     excluded TEXT NOT NULL, together TEXT NOT NULL, trees TEXT NOT NULL, seq INTEGER NOT NULL, token INTEGER NOT NULL)";
 const TABLE: &str = "server_sync_table (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, \
      columns_by_id BLOB NOT NULL, key_columns BLOB NOT NULL)";
 const ROW: &str = "server_sync_row (tab INTEGER NOT NULL, id BLOB NOT NULL, seq INTEGER NOT NULL, \
@@ -31,8 +31,8 @@ const ACKNOWLEDGED: &str = "server_sync_acknowledged (store BLOB NOT NULL, incar
      own_incarnation INTEGER NOT NULL, seq INTEGER NOT NULL, \
      PRIMARY KEY (store, incarnation, own_incarnation)) WITHOUT ROWID";
 const TOKEN: &str = "server_sync_token (seq INTEGER PRIMARY KEY, token INTEGER NOT NULL)";
-const PARKED: &str = "server_sync_parked (tab INTEGER NOT NULL, id BLOB NOT NULL, reason TEXT NOT NULL, \
-     PRIMARY KEY (tab, id)) WITHOUT ROWID";
+const PARKED: &str = "server_sync_parked (tab INTEGER NOT NULL, id BLOB NOT NULL, kind TEXT NOT NULL, \
+     detail TEXT NOT NULL, other_tab INTEGER, other_key BLOB, PRIMARY KEY (tab, id)) WITHOUT ROWID";
 const CONFLICT: &str = "server_sync_conflict (id TEXT NOT NULL PRIMARY KEY, table_name TEXT NOT NULL, \
      kind TEXT NOT NULL, column_name TEXT NOT NULL, row_key BLOB NOT NULL, column_names BLOB NOT NULL, \
      winner INTEGER NOT NULL, loser INTEGER NOT NULL, winning BLOB NOT NULL, losing BLOB NOT NULL, \

@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use mysql::Conn;
 use mysql::prelude::Queryable;
 use sync_core::SiteId;
+use sync_database::Rules;
 use sync_database::mysql::{Address, Tls, connect};
 use sync_database::{Card, Database};
 use sync_store::{Role, SlaveSettings, Store};
-use sync_story::{Bench, BenchSite, EXCLUDED, Speech, VD, names, schema};
+use sync_story::{Bench, BenchSite, EXCLUDED, Speech, TOGETHER, TREES, VD, names, schema};
 use sync_testbed::Server;
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -82,7 +83,11 @@ impl Site {
             vd: VD.to_owned(),
             vd_version: "1".to_owned(),
             role: Role::Slave(SlaveSettings { masters: names.to_vec() }),
-            excluded: EXCLUDED.map(str::to_owned).to_vec(),
+            rules: Rules {
+                excluded: EXCLUDED.map(str::to_owned).to_vec(),
+                together: TOGETHER.map(|c| c.parse().unwrap()).to_vec(),
+                trees: TREES.map(|c| c.parse().unwrap()).to_vec(),
+            },
         };
         Site { server, database, card, app, store: None, backlog_from }
     }
@@ -123,12 +128,23 @@ impl BenchSite for Site {
         self.open(store);
     }
 
+    fn adopt(&mut self) {
+        let (store, _) = sync_database::seed::adopt(connect(&self.address()).unwrap(), &self.card).unwrap();
+        self.open(store);
+    }
+
     fn store(&mut self) -> &mut dyn Store {
         self.store.as_mut().expect("prepared")
     }
 
     fn app(&mut self, sql: &str) {
         self.app.query_drop(sql).unwrap_or_else(|e| panic!("{}: {sql:.300}: {e}", self.card.site_name));
+    }
+
+    fn behind(&mut self, sql: &str) {
+        self.app("SET @server_sync_applying = 1");
+        self.app(sql);
+        self.app("SET @server_sync_applying = NULL");
     }
 
     fn rows(&mut self, sql: &str) -> Vec<String> {

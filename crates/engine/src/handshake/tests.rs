@@ -5,10 +5,16 @@ use super::*;
 
 fn table(name: &str, definition: &[&str]) -> TableInfo {
     let definition: Vec<String> = definition.iter().map(|d| (*d).to_owned()).collect();
-    TableInfo { name: name.into(), fingerprint: definition.join("\n"), definition, status: TableStatus::Synchronised }
+    TableInfo {
+        name: name.into(),
+        fingerprint: definition.join("\n"),
+        definition,
+        key: Vec::new(),
+        status: TableStatus::Synchronised,
+    }
 }
 
-fn site(number: u64, name: &str) -> Description {
+pub(crate) fn site(number: u64, name: &str) -> Description {
     Description {
         site: SiteId::new(number).unwrap(),
         site_name: name.into(),

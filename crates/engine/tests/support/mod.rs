@@ -1,9 +1,12 @@
 //! Two sites on real servers, for end-to-end tests.
 #![allow(dead_code, clippy::unwrap_used)]
 
+mod accounts;
 mod pair;
 pub mod sakila;
 
+#[allow(unused_imports)]
+pub use accounts::Accounts;
 #[allow(unused_imports)]
 pub use pair::{Pair, Story, run_all, stories};
 
@@ -74,7 +77,7 @@ impl<'a> Site<'a> {
 
     /// What the store keeps of a row: its state, whether its values are kept, and whether it is in the table.
     pub fn state(&self, table: &str, key: i64) -> String {
-        let query = "SELECT r.state, r.seq, r.origin, r.kept IS NOT NULL, p.reason FROM server_sync_table t \
+        let query = "SELECT r.state, r.seq, r.origin, r.kept IS NOT NULL, p.kind FROM server_sync_table t \
                      JOIN server_sync_row r ON r.tab = t.number LEFT JOIN server_sync_parked p ON p.tab = r.tab AND p.id = r.id \
                      WHERE t.name = ? AND r.id = ?";
         let id = RowId::of(&[Value::Int(key)]).as_bytes().to_vec();
@@ -116,8 +119,10 @@ pub fn try_open(server: &Server, database: &str, name: &str, number: u64) -> syn
         site_name: name.to_owned(),
         vd: "crm".to_owned(),
         vd_version: "6.2".to_owned(),
-        role: Role::Slave(SlaveSettings { masters: ["geneva", "lyon", "bern"].map(str::to_owned).to_vec() }),
-        excluded: Vec::new(),
+        role: Role::Slave(SlaveSettings {
+            masters: ["geneva", "lyon", "bern", "basel", "turin"].map(str::to_owned).to_vec(),
+        }),
+        rules: sync_database::Rules::default(),
     };
     Ok(Database::prepare(connect(&address(server, database))?, &card)?.0)
 }

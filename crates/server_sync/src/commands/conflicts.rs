@@ -7,7 +7,7 @@ use sync_database::Database;
 use sync_engine::Kind;
 use sync_engine::link::open_prepared;
 use sync_engine::state::State;
-use sync_store::{ConflictEntry, Store};
+use sync_store::{ConflictEntry, ParkedEntry, Store};
 
 use crate::arguments::{Cli, ConflictsAction};
 use crate::commands::settings;
@@ -64,11 +64,32 @@ impl View<'_> {
             self.output.object(&json::conflict(self.vd, entry, &self.sites));
             self.brief(entry);
         }
-        self.output.say(match shown.is_empty() {
-            true => self.lang().conflicts_none(),
-            false => self.lang().conflicts_how(self.vd),
-        });
+        let parked = database.parked()?;
+        self.parked(&parked);
+        match (shown.is_empty(), parked.is_empty()) {
+            (true, true) => self.output.say(self.lang().conflicts_none()),
+            (true, false) => {}
+            (false, _) => self.output.say(self.lang().conflicts_how(self.vd)),
+        }
         Ok(0)
+    }
+
+    /// What a constraint keeps from being shown, and what to do about it.
+    fn parked(&self, parked: &[ParkedEntry]) {
+        if parked.is_empty() {
+            return;
+        }
+        self.output.say(self.lang().parked_rows(self.lang().rows(parked.len() as u64)));
+        for entry in parked {
+            self.output.object(&json::parked(self.vd, entry));
+            let reason = self.lang().parked(entry.kind, &entry.detail);
+            let text = self.lang().parked_row(&entry.table, show::key(&entry.key), reason);
+            self.output.say(Line::new().plain(self.indent).plain("  ").add(Style::Yellow, text));
+            if let Some((table, key)) = &entry.other {
+                let text = self.lang().parked_other(table, show::key(key));
+                self.output.say(Line::new().plain(self.indent).plain("    ").add(Style::Dim, text));
+            }
+        }
     }
 
     /// An entry in three lines.

@@ -9,6 +9,7 @@ mod lock;
 mod round;
 mod status;
 mod uninstall;
+mod verify;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -58,6 +59,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<u8> {
         None => round::run(&cli, output),
         Some(Verb::Check) => check::run(&cli, output),
         Some(Verb::Status) => status::run(&cli, output),
+        Some(Verb::Verify) => verify::run(&cli, output),
         Some(Verb::Conflicts { action }) => conflicts::run(&cli, action.as_ref(), output),
         Some(Verb::Lock { command }) => lock::run(&cli, command, output),
         Some(Verb::InitSite { example }) => init_site::run(&cli, *example, output),

@@ -104,7 +104,7 @@ fn tell_store(store: &Survey, output: &Output) -> u8 {
     }
     output.say(lang.status_store(store.pending, lang.conflicts(store.conflicts)));
     for parked in &store.parked {
-        let text = lang.status_parked(lang.rows(parked.rows), &parked.table, &parked.reason);
+        let text = lang.status_parked(lang.rows(parked.rows), &parked.table, lang.parked(parked.kind, &parked.detail));
         output.say(Line::new().add(Style::Yellow, text));
     }
     if store.parked.is_empty() { 0 } else { REMAINS }
@@ -119,7 +119,10 @@ fn object(
     let links: Vec<_> = settings.links.iter().map(|l| link_object(l.slave.as_str(), state)).collect();
     let survey = store.as_ref().ok();
     let parked = |s: &Survey| -> Vec<_> {
-        s.parked.iter().map(|p| json!({ "table": p.table, "reason": p.reason, "rows": p.rows })).collect()
+        s.parked
+            .iter()
+            .map(|p| json!({ "table": p.table, "kind": p.kind.name(), "detail": p.detail, "rows": p.rows }))
+            .collect()
     };
     json!({
         "message_type": "status",

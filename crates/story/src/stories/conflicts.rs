@@ -1,5 +1,8 @@
 //! Two sites write what the other has not seen.
 
+use std::collections::BTreeMap;
+
+use sync_core::Value;
 use sync_store::ConflictEntry;
 
 use super::PAIR;
@@ -202,4 +205,18 @@ pub fn rows_lost_in_two_versions(bench: &impl Bench) {
     for value in ["5", "of 2"] {
         assert!(list.iter().any(|c| c.losing.iter().any(|v| v.to_string() == value)), "{value} is lost: {list:#?}");
     }
+}
+
+/// Columns that belong together are taken from one write, whichever of them it changed.
+pub fn columns_that_merge_as_one(bench: &impl Bench) {
+    let mut network = Network::new(bench, 2);
+    network.app(0, "INSERT INTO price (id, amount, currency) VALUES (1, 10, 'CHF')");
+    network.finish(&PAIR);
+    network.app(0, "UPDATE price SET amount=20, note='by 0' WHERE id=1");
+    network.later(1, "UPDATE price SET currency='EUR' WHERE id=1");
+    network.finish(&PAIR);
+    network.shows("SELECT amount, currency, note FROM price", &["10|EUR|by 0"]);
+    let lost: BTreeMap<_, _> = network.conflicts(0).into_iter().map(|c| (c.column.unwrap(), c.losing)).collect();
+    let expected = [("amount", Value::Int(20)), ("currency", Value::text("CHF"))];
+    assert_eq!(lost, expected.map(|(column, value)| (column.to_owned(), vec![value])).into());
 }

@@ -1,5 +1,7 @@
 //! A site whose database is replaced by an older copy of itself.
 
+use sync_engine::Kind;
+
 use super::PAIR;
 use crate::{Bench, BenchSite, Network};
 
@@ -106,4 +108,53 @@ pub fn deleted_rows_stay_deleted(bench: &impl Bench) {
         network.finish(&PAIR);
         network.shows("SELECT id FROM person ORDER BY id", &["3"]);
     }
+}
+
+/// A new site begins with a copy of another's database: only what is newer is exchanged, with the original and with others.
+pub fn a_copy_seeds_a_new_site(bench: &impl Bench) {
+    let mut network = Network::new(bench, 3);
+    network.app(0, "INSERT INTO person (id, name) VALUES (1, 'early'), (2, 'early'), (3, 'gone')");
+    network.settle(&PAIR);
+    network.app(1, "UPDATE person SET name='of 1' WHERE id=1");
+    network.app(0, "DELETE FROM person WHERE id=3");
+    network.settle(&PAIR);
+    network.app(0, "UPDATE person SET name='not stamped yet' WHERE id=2");
+    let copy = network.sites[0].copy();
+    network.app(0, "UPDATE person SET name='newer' WHERE id=2");
+    network.app(1, "INSERT INTO person (id, name) VALUES (4, 'newer')");
+    network.settle(&PAIR);
+    network.sites[2].put_back(&copy);
+    network.sites[2].adopt();
+    network.app(2, "INSERT INTO person (id, name) VALUES (5, 'of the new site')");
+    let report = network.round(1, 2);
+    assert!(!report.compared);
+    assert_eq!((report.pushed.total().received, report.pulled.total().received), (2, 1), "{:?}", report.by_table());
+    network.finish(&[(0, 1), (1, 2), (0, 2)]);
+    let expected = ["1|of 1", "2|newer", "4|newer", "5|of the new site"];
+    network.shows("SELECT id, name FROM person ORDER BY id", &expected);
+    assert!(network.conflicts(0).is_empty());
+    network.app(0, "UPDATE person SET age=1");
+    network.app(2, "UPDATE person SET note='x'");
+    network.finish(&[(0, 1), (0, 2)]);
+}
+
+/// The same database runs at two places: whoever comes second in its old history is refused and named.
+pub fn a_copy_beside_its_original(bench: &impl Bench) {
+    let mut network = Network::new(bench, 3);
+    network.app(0, "INSERT INTO person (id, name) VALUES (1, 'early')");
+    network.settle(&PAIR);
+    let copy = network.sites[0].copy();
+    network.sites[2].put_back(&copy);
+    network.app(0, "INSERT INTO person (id, name) VALUES (2, 'of the original')");
+    network.app(2, "INSERT INTO person (id, name) VALUES (3, 'of the copy')");
+    network.settle(&PAIR);
+    network.round(2, 1);
+    let error = network.try_round(0, 1, |_| {}).unwrap_err();
+    assert_eq!(error.kind, Kind::Halt);
+    assert!(error.message.contains("site site1 seems to run twice"), "{error:?}");
+    network.round_with(0, 1, |options| options.force = true);
+    network.settle(&PAIR);
+    let expected = ["1|early", "2|of the original", "3|of the copy"];
+    assert_eq!(network.rows(0, "SELECT id, name FROM person ORDER BY id"), expected);
+    assert_eq!(network.try_round(2, 1, |_| {}).unwrap_err().kind, Kind::Halt);
 }

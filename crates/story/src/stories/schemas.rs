@@ -1,8 +1,10 @@
 //! Schemas that change, one site after the other, while both go on writing.
 
 use sync_core::Value;
+use sync_engine::round;
 
-use super::PAIR;
+use super::{PAIR, RING};
+use crate::faulty::{Faulty, When};
 use crate::{Bench, BenchSite, Network};
 
 fn is_paused(network: &mut Network<impl BenchSite>, table: &str) {
@@ -45,6 +47,58 @@ pub fn a_column_added_here_then_there(bench: &impl Bench) {
     assert_eq!(network.conflicts(0), []);
 }
 
+/// A site that paused a table with one neighbour does not believe that it has what that one knows of others.
+pub fn a_paused_table_comes_from_somebody_else(bench: &impl Bench) {
+    let mut network = Network::new(bench, 3);
+    let triangle = [(0, 1), (0, 2), (1, 2)];
+    network.finish(&triangle);
+    network.app(0, "ALTER TABLE person ADD COLUMN city VARCHAR(50)");
+    network.app(1, "INSERT INTO person (id, name) VALUES (1, 'one')");
+    network.round(1, 2);
+    network.round(1, 2);
+    is_paused(&mut network, "person");
+    network.app(2, "ALTER TABLE person ADD COLUMN city VARCHAR(50)");
+    network.round(0, 2);
+    assert_eq!(network.rows(0, "SELECT name FROM person"), ["one"]);
+    network.app(1, "ALTER TABLE person ADD COLUMN city VARCHAR(50)");
+    network.finish(&triangle);
+}
+
+/// Rounds that are interrupted while a table waits do not take it for received.
+pub fn a_paused_table_and_a_line_that_breaks(bench: &impl Bench) {
+    let mut network = people(bench);
+    network.app(0, "ALTER TABLE person ADD COLUMN city VARCHAR(50)");
+    for calls in 0..12 {
+        network.app(1, &format!("INSERT INTO person (id, name) VALUES ({}, 'more')", 10 + calls));
+        network.app(1, &format!("INSERT INTO team (id, name) VALUES ({}, 'more')", 10 + calls));
+        let options = network.options(1);
+        let (here, there) = network.two(0, 1);
+        drop(round(&mut Faulty::new(here.store(), calls, When::Before), there.store(), &options, &mut ()));
+    }
+    network.app(1, "ALTER TABLE person ADD COLUMN city VARCHAR(50)");
+    network.finish(&PAIR);
+    network.shows("SELECT COUNT(*) FROM person", &["15"]);
+}
+
+/// One site notices that a delete lost before a column is added, another one after it: the entry is the same.
+pub fn a_column_added_between_two_who_notice(bench: &impl Bench) {
+    let mut network = Network::new(bench, 4);
+    let chain = [(0, 1), (1, 2), (2, 3)];
+    network.app(0, "INSERT INTO person (id, name, age) VALUES (1, 'one', 1)");
+    network.settle(&chain);
+    network.app(0, "DELETE FROM person WHERE id=1");
+    network.round(0, 1);
+    network.later(3, "UPDATE person SET age=2 WHERE id=1");
+    network.round(2, 3);
+    // 3 and a copy of what 1 knows meet at two places, before and after the upgrade.
+    network.round(0, 3);
+    network.everywhere("ALTER TABLE person ADD COLUMN city VARCHAR(50)");
+    network.round(1, 2);
+    network.settle(&chain);
+    network.assert_same();
+    network.only_conflict(0);
+}
+
 /// A row in a grave from before the column comes back with the column that the other side wrote.
 pub fn a_column_added_while_rows_lie_in_graves(bench: &impl Bench) {
     let mut network = Network::new(bench, 3);
@@ -58,6 +112,36 @@ pub fn a_column_added_while_rows_lie_in_graves(bench: &impl Bench) {
     network.round(1, 2);
     network.finish(&chain);
     network.shows("SELECT id, name, age, city FROM person", &["1|one|5|Lyon"]);
+}
+
+/// An upgrade goes through three sites one by one, while people write at all of them, in old tables and new.
+pub fn an_upgrade_rolled_through_three_sites(bench: &impl Bench) {
+    for links in [&RING[..], &[(0, 1), (1, 2)]] {
+        let mut network = Network::new(bench, 3);
+        network.app(1, "INSERT INTO person (id, name, age) VALUES (1, 'one', 1), (2, 'two', 2), (3, 'three', 3)");
+        network.finish(links);
+        for upgraded in 0..3 {
+            network.app(upgraded, "ALTER TABLE person ADD COLUMN city VARCHAR(50) DEFAULT 'nowhere'");
+            network.app(upgraded, "ALTER TABLE person DROP COLUMN age");
+            network.app(upgraded, CITY);
+            network.app(upgraded, &format!("UPDATE person SET city='of {upgraded}' WHERE id={}", upgraded + 1));
+            network.app(upgraded, &format!("INSERT INTO city (id, name) VALUES ({upgraded}, 'of {upgraded}')"));
+            for site in 0..3 {
+                let row = 10 * (upgraded + 1) + site;
+                network.app(site, &format!("INSERT INTO person (id, name) VALUES ({row}, 'by {site}')"));
+                network.later(site, &format!("UPDATE person SET note='{upgraded} by {site}' WHERE id=1"));
+                network.app(site, &format!("INSERT INTO team (id, name) VALUES ({row}, 'goes on')"));
+            }
+            network.settle(links);
+            let teams = (3 * (upgraded + 1)).to_string();
+            network.shows("SELECT COUNT(*) FROM team", &[&teams]);
+        }
+        network.finish(links);
+        network.shows("SELECT COUNT(*) FROM person", &["12"]);
+        network.shows("SELECT city, note FROM person WHERE id=1", &["of 0|2 by 2"]);
+        network.shows("SELECT city FROM person WHERE id IN (2, 3) ORDER BY id", &["of 1", "of 2"]);
+        network.shows("SELECT name FROM city ORDER BY id", &["of 0", "of 1", "of 2"]);
+    }
 }
 
 /// A renamed column is the same column.

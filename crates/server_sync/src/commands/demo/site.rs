@@ -80,7 +80,7 @@ fn card(name: &str, number: u64) -> Result<Card> {
         vd: "demo".to_owned(),
         vd_version: "1.0".to_owned(),
         role: Role::Slave(SlaveSettings { masters: vec!["geneva".to_owned()] }),
-        excluded: Vec::new(),
+        rules: sync_database::Rules::default(),
     })
 }
 

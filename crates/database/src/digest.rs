@@ -1,0 +1,370 @@
+//! Answering the questions of a full compare beside the database: tables are read through once, in short statements over
+//! ranges of the key, and each row is reduced to a hash as it comes from the wire. Writes nothing, and decides nothing.
+//!
+//! What is hashed is the application's row as it is; rows whose true values are in their lines are named besides
+//! ([`Answer::Aside`]).
+
+use std::collections::{HashMap, HashSet};
+
+use sync_core::digest::{Buckets, Cells, Cutter, Node, Order, RowHash, Span, bucket, fold, supers};
+use sync_core::resolve::Name;
+use sync_core::{RowId, Value, key};
+use sync_store::{Answer, Answers, Candidates, Question, Result, Scope, Standing};
+
+use crate::changes::{Page, read_page};
+use crate::database::Database;
+use crate::dialect::Dialect;
+use crate::drain::unknown_table;
+use crate::layout::Tracked;
+use crate::meta::{self, Line};
+use crate::sql::{Fields, Sql};
+use crate::{marks, parked, tables, vector};
+
+/// Rows read by one statement: about a tenth of a second.
+const PAGE: usize = 50_000;
+
+/// The same where reading is to stop soon.
+const SHORT_PAGE: usize = 8_192;
+
+/// Rows in one answer.
+const PIECE: usize = 4_096;
+
+/// Rows between two signs of life.
+const STEP: u64 = 16_384;
+
+/// Leaves that are kept from the first question to the second: those of twenty million rows. What is beyond is read again.
+const KEPT: usize = 320_000;
+
+/// The leaves of tables that were read, by name.
+pub(crate) type Leaves = HashMap<String, Vec<Node>>;
+
+/// Answers.
+pub fn answer(db: &mut Database, question: &Question, answers: &mut Answers) -> Result<()> {
+    match question {
+        Question::Supers(scopes) => {
+            db.leaves.clear();
+            each(scopes, |i, scope| read_through(db, i, scope, answers))
+        }
+        Question::Leaves(scopes) => each(scopes, |i, scope| leaves(db, i, scope, answers)),
+        Question::Rows(scopes) => each(scopes, |i, scope| rows(db, i, scope, answers)),
+        Question::Standings(all) => each(all, |scope, candidates| {
+            let standings = standings(db, candidates)?;
+            answers(Answer::Standings { scope, standings })
+        }),
+    }
+}
+
+fn each<T>(all: &[T], mut work: impl FnMut(usize, &T) -> Result<()>) -> Result<()> {
+    all.iter().enumerate().try_for_each(|(i, one)| work(i, one))
+}
+
+fn read_through(db: &mut Database, scope: usize, wanted: &Scope, answers: &mut Answers) -> Result<()> {
+    let mut reading = Reading::new(db, wanted)?;
+    let about = if wanted.limit == 0 { reading.about()? } else { 0 };
+    answers(Answer::Begins { scope, about })?;
+    let mut all = Vec::new();
+    for (span, bounds) in wanted.spans.iter().enumerate() {
+        let leaves = reading.leaves(bounds, |rows| answers(Answer::Read { scope, rows }))?;
+        answers(Answer::Nodes { scope, span, nodes: supers(&leaves, wanted.order) })?;
+        all.extend(leaves);
+    }
+    let rows = reading.aside()?;
+    keep(&mut db.leaves, wanted, all);
+    answers(Answer::Aside { scope, rows })
+}
+
+fn keep(kept: &mut Leaves, scope: &Scope, leaves: Vec<Node>) {
+    let total: usize = kept.values().map(Vec::len).sum();
+    if total + leaves.len() <= KEPT || scope.order == Order::Buckets {
+        kept.insert(scope.table.clone(), leaves);
+    }
+}
+
+fn leaves(db: &mut Database, scope: usize, wanted: &Scope, answers: &mut Answers) -> Result<()> {
+    let kept = db.leaves.remove(&wanted.table).unwrap_or_default();
+    let places = places(&kept);
+    for (span, bounds) in wanted.spans.iter().enumerate() {
+        let nodes = match within(&kept, &places, bounds) {
+            Some(nodes) => nodes.to_vec(),
+            None => Reading::new(db, wanted)?.leaves(bounds, |rows| answers(Answer::Read { scope, rows }))?,
+        };
+        answers(Answer::Nodes { scope, span, nodes })?;
+    }
+    Ok(())
+}
+
+/// Where leaves end.
+fn places(leaves: &[Node]) -> HashMap<&[u8], usize> {
+    leaves.iter().enumerate().map(|(i, leaf)| (leaf.end.as_slice(), i)).collect()
+}
+
+/// The leaves that make up a span; nothing if it does not begin and end with any.
+fn within<'a>(leaves: &'a [Node], places: &HashMap<&[u8], usize>, span: &Span) -> Option<&'a [Node]> {
+    let place = |end: &[u8]| places.get(end).copied();
+    let from = if span.after.is_empty() { 0 } else { place(&span.after)? + 1 };
+    leaves.get(from..=place(&span.upto)?)
+}
+
+fn rows(db: &mut Database, scope: usize, wanted: &Scope, answers: &mut Answers) -> Result<()> {
+    let mut reading = Reading::new(db, wanted)?;
+    match wanted.order {
+        Order::Keys => each(&wanted.spans, |span, bounds| {
+            let mut pieces = Pieces { scope, span, rows: Vec::new(), answers: &mut *answers };
+            reading.each(bounds, |key, hash| pieces.add(key, hash).map(|()| true))?;
+            pieces.finish()
+        }),
+        Order::Buckets => reading.bucket_rows(scope, answers),
+    }
+}
+
+/// Rows on their way out, in pieces.
+struct Pieces<'a, 'b> {
+    scope: usize,
+    span: usize,
+    rows: Vec<RowHash>,
+    answers: &'a mut Answers<'b>,
+}
+
+impl Pieces<'_, '_> {
+    fn add(&mut self, key: &[u8], hash: u128) -> Result<()> {
+        self.rows.push(RowHash { key: key.to_vec(), hash: fold(hash) });
+        if self.rows.len() < PIECE { Ok(()) } else { self.send(false) }
+    }
+
+    fn send(&mut self, last: bool) -> Result<()> {
+        let (scope, span, rows) = (self.scope, self.span, std::mem::take(&mut self.rows));
+        (self.answers)(Answer::Rows { scope, span, rows, last })
+    }
+
+    fn finish(mut self) -> Result<()> {
+        self.send(true)
+    }
+}
+
+/// Reading one table.
+struct Reading<'a> {
+    sql: &'a mut dyn Sql,
+    dialect: &'a dyn Dialect,
+    tracked: &'a Tracked,
+    scope: &'a Scope,
+    cells: Cells,
+}
+
+impl<'a> Reading<'a> {
+    fn new(db: &'a mut Database, scope: &'a Scope) -> Result<Self> {
+        let tracked = db.catalog.named(&scope.table).ok_or_else(|| unknown_table(&scope.table))?;
+        let c = &mut db.connections;
+        let sql = c.reader.as_mut().unwrap_or(&mut c.writer).as_mut();
+        Ok(Reading { sql, dialect: c.dialect.as_ref(), tracked, scope, cells: cells(tracked) })
+    }
+
+    fn about(&mut self) -> Result<u64> {
+        let table = &self.tracked.table.name;
+        let row = self.sql.first(&self.dialect.count_roughly(table), &[])?;
+        Fields::of(row.unwrap_or_default()).unsigned()
+    }
+
+    fn leaves(&mut self, span: &Span, mut read: impl FnMut(u64) -> Result<()>) -> Result<Vec<Node>> {
+        match self.scope.order {
+            Order::Keys => self.cut(span, read),
+            Order::Buckets => {
+                let mut buckets = Buckets::default();
+                let mut count = Count::default();
+                self.each(&Span::default(), |key, hash| {
+                    buckets.add(key, hash);
+                    count.one(&mut read).map(|()| true)
+                })?;
+                count.finish(read)?;
+                let all = buckets.finish();
+                Ok(within(&all, &places(&all), span).unwrap_or(&all).to_vec())
+            }
+        }
+    }
+
+    fn cut(&mut self, span: &Span, mut read: impl FnMut(u64) -> Result<()>) -> Result<Vec<Node>> {
+        let mut cutter = Cutter::default();
+        let mut count = Count::default();
+        let limit = self.scope.limit;
+        let whole = self.each(span, |key, hash| {
+            let ends_super = cutter.add(key, hash);
+            count.one(&mut read)?;
+            Ok(!(ends_super && limit > 0 && count.total >= limit))
+        })?;
+        count.finish(read)?;
+        Ok(cutter.finish(whole.then_some(span.upto.as_slice())))
+    }
+
+    /// Calls `row` with the key and the hash of each row of a span, in key order, until it says no. Says whether it never
+    /// did.
+    fn each(&mut self, span: &Span, mut row: impl FnMut(&[u8], u128) -> Result<bool>) -> Result<bool> {
+        let page = if self.scope.limit > 0 { SHORT_PAGE } else { PAGE };
+        let (mut key, mut after) = (Vec::new(), span.after.clone());
+        loop {
+            let (statement, params) = self.statement(&after, &span.upto, page)?;
+            let (mut found, mut goes_on) = (0, true);
+            self.sql.digest(&statement, &params, &mut self.cells, &mut |cells| {
+                found += 1;
+                if goes_on {
+                    cells.key(&mut key);
+                    goes_on = row(&key, cells.hash())?;
+                }
+                Ok(())
+            })?;
+            if !goes_on || found < page {
+                return Ok(goes_on);
+            }
+            after.clone_from(&key);
+        }
+    }
+
+    fn statement(&self, after: &[u8], upto: &[u8], limit: usize) -> Result<(String, Vec<Value>)> {
+        let mut params = Vec::new();
+        for end in [after, upto].into_iter().filter(|end| !end.is_empty()) {
+            params.extend(self.tracked.following_params(self.dialect, &key::unpack(end)?));
+        }
+        let bounds = (!after.is_empty(), !upto.is_empty());
+        Ok((self.tracked.select_range(self.dialect, &by_name(self.tracked), bounds, limit), params))
+    }
+
+    fn bucket_rows(&mut self, scope: usize, answers: &mut Answers) -> Result<()> {
+        let spans = &self.scope.spans;
+        let mut waiting: Vec<Vec<RowHash>> = vec![Vec::new(); spans.len()];
+        self.each(&Span::default(), |key, hash| {
+            let number = bucket(key);
+            // Spans are in order, and disjoint.
+            let span = spans.partition_point(|s| !s.upto.is_empty() && s.upto.as_slice() < &number[..]);
+            if spans.get(span).is_some_and(|s| s.after.as_slice() < &number[..]) {
+                waiting[span].push(RowHash { key: key.to_vec(), hash: fold(hash) });
+                if waiting[span].len() >= PIECE {
+                    let rows = std::mem::take(&mut waiting[span]);
+                    answers(Answer::Rows { scope, span, rows, last: false })?;
+                }
+            }
+            Ok(true)
+        })?;
+        let mut rest = waiting.into_iter().enumerate();
+        rest.try_for_each(|(span, rows)| answers(Answer::Rows { scope, span, rows, last: true }))
+    }
+
+    /// The rows that the table does not show as they are.
+    fn aside(&mut self) -> Result<Vec<RowHash>> {
+        let mut lines = Vec::new();
+        meta::set_aside(self.sql, self.tracked.number(), &mut |id, line| {
+            lines.push((id, line));
+            Ok(())
+        })?;
+        let mut rows = Vec::new();
+        for lines in lines.chunks(PIECE) {
+            let keys = lines.iter().map(|(id, line)| line.key(id)).collect::<Result<Vec<_>>>()?;
+            let mut shown = tables::read_still(self.sql, self.dialect, self.tracked, &keys, false)?;
+            for ((id, line), key) in lines.iter().zip(&keys) {
+                if let Some(values) = truth(Some(line), shown.remove(id)).filter(|_| line.state.is_live()) {
+                    let hash = fold(hash_of(&mut self.cells, self.tracked, &values));
+                    rows.push(RowHash { key: key::pack(key), hash });
+                }
+            }
+        }
+        Ok(rows)
+    }
+}
+
+/// Counts rows, and gives signs of life.
+#[derive(Default)]
+struct Count {
+    total: u64,
+    told: u64,
+}
+
+impl Count {
+    fn one(&mut self, read: &mut impl FnMut(u64) -> Result<()>) -> Result<()> {
+        self.total += 1;
+        if self.total - self.told < STEP {
+            return Ok(());
+        }
+        self.told += STEP;
+        read(STEP)
+    }
+
+    fn finish(self, mut read: impl FnMut(u64) -> Result<()>) -> Result<()> {
+        read(self.total - self.told)
+    }
+}
+
+/// The ids of the columns in the order of their names: the order in which they are hashed.
+fn by_name(tracked: &Tracked) -> Vec<u16> {
+    let mut ids = tracked.ids.clone();
+    ids.sort_by_key(|id| tracked.name_of(*id));
+    ids
+}
+
+fn cells(tracked: &Tracked) -> Cells {
+    let order = by_name(tracked);
+    let place = |at: &usize| order.iter().position(|id| *id == tracked.ids[*at]).unwrap_or_default();
+    Cells::new(order.len(), tracked.key_at.iter().map(place).collect())
+}
+
+/// The hash of a row given over all registered ids.
+fn hash_of(cells: &mut Cells, tracked: &Tracked, values: &[Value]) -> u128 {
+    cells.clear();
+    let null = Value::Null;
+    by_name(tracked).iter().for_each(|id| cells.value(values.get(usize::from(*id)).unwrap_or(&null)));
+    cells.hash()
+}
+
+/// The true values of a row: those that its line keeps because the table cannot show them, else those in the table.
+fn truth(line: Option<&Line>, shown: Option<Vec<Value>>) -> Option<Vec<Value>> {
+    match line {
+        Some(line) if line.state.is_live() => line.kept.true_values(shown),
+        _ => shown,
+    }
+}
+
+fn standings(db: &mut Database, candidates: &Candidates) -> Result<Vec<Standing>> {
+    let peer = vector::number(db.connections.writer.as_mut(), candidates.peer)?;
+    let tracked = db.catalog.named(&candidates.table).ok_or_else(|| unknown_table(&candidates.table))?.clone();
+    let since = candidates.held.unwrap_or(candidates.position.seq);
+    let (_, found) = read_page(db, |page| {
+        let mut found = HashMap::new();
+        for keys in tables::pieces(page.sql, page.dialect, &tracked, candidates.keys.clone())? {
+            page_standings(page, &tracked, &keys, (peer, since), &mut found)?;
+        }
+        Ok(found)
+    })?;
+    let standing = |key: &Vec<Value>| found.get(&RowId::of(key)).cloned().unwrap_or_default();
+    Ok(candidates.keys.iter().map(standing).collect())
+}
+
+fn page_standings(
+    page: &mut Page,
+    tracked: &Tracked,
+    keys: &[Vec<Value>],
+    (peer, since): (u16, u64),
+    found: &mut HashMap<RowId, Standing>,
+) -> Result<()> {
+    let ids: Vec<RowId> = keys.iter().map(|k| RowId::of(k)).collect();
+    let lines = meta::load(page.sql, tracked.number(), &ids)?;
+    let pending: HashSet<RowId> = if page.marked.contains(&tracked.number()) {
+        marks::of_rows(page.sql, page.dialect, tracked, keys)?.rows.into_iter().map(|r| r.id).collect()
+    } else {
+        HashSet::new()
+    };
+    let mut shown = tables::read_still(page.sql, page.dialect, tracked, keys, false)?;
+    // Rows that stay although they were deleted, because others refer to them, are not there.
+    let dead = |id: &&RowId| shown.contains_key(id) && lines.get(id).is_some_and(|l| !l.state.is_live());
+    let names: Vec<Name> = ids.iter().filter(dead).map(|id| (tracked.number(), id.clone())).collect();
+    for (_, id) in parked::of(page.sql, &names)?.into_keys() {
+        shown.remove(&id);
+    }
+    let mut cells = cells(tracked);
+    for id in ids {
+        let (line, values) = (lines.get(&id), shown.remove(&id));
+        let (is_pending, is_there) = (pending.contains(&id), values.is_some());
+        let standing = Standing {
+            hash: truth(line, values).map(|values| hash_of(&mut cells, tracked, &values)),
+            travels: is_pending || line.is_some_and(|l| l.seq > since && l.origin != peer),
+            unmarked: !is_pending && is_there && line.is_some_and(|l| !l.state.is_live()),
+        };
+        found.insert(id, standing);
+    }
+    Ok(())
+}

@@ -1,0 +1,188 @@
+//! Looking again at rows that seemed to differ: each as it stands now, seen with its mark and line in one snapshot. What
+//! still differs, and no stream of changes will make equal, differs. Decides nothing.
+
+use std::collections::BTreeMap;
+
+use sync_core::{Knowledge, Position, Source, Value, key};
+use sync_store::{Answer, Candidates, Question, Standing, StoreError};
+
+use super::ask::{Questions, Stores, mixed};
+use super::join::KeyReader;
+use super::{Found, SIDES, Traffic, confused};
+use crate::error::Result;
+
+/// How far the other side contains a store: what else streams will bring.
+#[derive(Clone, Debug)]
+pub struct Reach {
+    /// The other side.
+    pub peer: Source,
+    /// How far it contains this store.
+    pub position: Position,
+    /// How far, of tables that it holds.
+    pub held: BTreeMap<String, u64>,
+}
+
+/// What each side's stream will bring to the other.
+#[derive(Clone, Debug)]
+pub struct Reaches {
+    /// From the master to the slave.
+    pub master: Reach,
+    /// From the slave to the master.
+    pub slave: Reach,
+}
+
+impl Reaches {
+    /// By what each side says of itself and of what it contains.
+    pub fn of(master: (Source, &Knowledge), slave: (Source, &Knowledge)) -> Self {
+        let reach = |(own, _): (Source, &Knowledge), (peer, knows): (Source, &Knowledge)| Reach {
+            peer,
+            position: knows.position(own).unwrap_or_default(),
+            held: knows.held(own).map(|(table, seq)| (table.to_owned(), seq)).collect(),
+        };
+        Reaches { master: reach(master, slave), slave: reach(slave, master) }
+    }
+
+    /// With where the streams really begin, the master's first.
+    pub(crate) fn from(mut self, (master, slave): (Option<Position>, Option<Position>)) -> Self {
+        self.master.position = master.unwrap_or_default();
+        self.slave.position = slave.unwrap_or_default();
+        self
+    }
+}
+
+/// Rows that differ in the end, by what they are.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Differences {
+    /// On both sides, with other values.
+    pub differing: Vec<Vec<Value>>,
+    /// Only at the master.
+    pub only_master: Vec<Vec<Value>>,
+    /// Only at the slave.
+    pub only_slave: Vec<Vec<Value>>,
+    /// Those of the former two that are there although they were deleted.
+    pub unmarked: [Vec<Vec<Value>>; SIDES],
+    /// Those that differ now, and will not once what was written has been streamed.
+    pub on_the_way: Vec<Vec<Value>>,
+}
+
+impl Differences {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.counts() == [0; 3]
+    }
+
+    /// How many rows differ, are only at the master, only at the slave.
+    pub fn counts(&self) -> [u64; 3] {
+        [&self.differing, &self.only_master, &self.only_slave].map(|keys| keys.len() as u64)
+    }
+
+    /// Adds others.
+    pub fn add(&mut self, other: Differences) {
+        self.differing.extend(other.differing);
+        self.only_master.extend(other.only_master);
+        self.only_slave.extend(other.only_slave);
+        self.on_the_way.extend(other.on_the_way);
+        for (own, others) in self.unmarked.iter_mut().zip(other.unmarked) {
+            own.extend(others);
+        }
+    }
+}
+
+/// Rows that are looked at again at a time.
+const CHUNK: u64 = 1024;
+
+/// Rows that seemed to differ, looked at again part by part.
+pub struct Review {
+    table: String,
+    keys: KeyReader,
+}
+
+impl Found {
+    /// Begins to look again.
+    ///
+    /// # Errors
+    /// If a temporary file cannot be read.
+    pub fn review(self) -> Result<Review> {
+        Ok(Review { table: self.table, keys: self.keys.rewound()? })
+    }
+}
+
+impl Review {
+    /// What still differs of the next rows; `None` at the end.
+    ///
+    /// # Errors
+    /// If a store cannot be read.
+    pub fn next(
+        &mut self,
+        stores: &mut Stores,
+        reaches: &Reaches,
+        traffic: &mut Traffic,
+    ) -> Result<Option<Differences>> {
+        let packed = self.keys.next(CHUNK)?;
+        if packed.is_empty() {
+            return Ok(None);
+        }
+        let unpacked: std::result::Result<Vec<Vec<Value>>, _> = packed.iter().map(|k| key::unpack(k)).collect();
+        let keys = unpacked.map_err(StoreError::from)?;
+        let standings = standings(stores, &self.table, &keys, reaches, traffic)?;
+        Ok(Some(sorted(keys, standings)))
+    }
+}
+
+fn standings(
+    stores: &mut Stores,
+    table: &str,
+    keys: &[Vec<Value>],
+    reaches: &Reaches,
+    traffic: &mut Traffic,
+) -> Result<[Vec<Standing>; SIDES]> {
+    let question = |reach: &Reach| {
+        let (table, held) = (table.to_owned(), reach.held.get(table).copied());
+        Question::Standings(vec![Candidates {
+            table,
+            keys: keys.to_vec(),
+            peer: reach.peer,
+            position: reach.position,
+            held,
+        }])
+    };
+    let questions = Questions { master: question(&reaches.master), slave: question(&reaches.slave) };
+    let mut found: [Vec<Standing>; SIDES] = Default::default();
+    traffic.ask(&questions.slave);
+    mixed(stores, &questions, |side, answer| {
+        traffic.hear(side, &answer);
+        let Answer::Standings { standings, .. } = answer else { return Err(confused()) };
+        found[side as usize] = standings;
+        Ok(())
+    })?;
+    match found.iter().all(|side| side.len() == keys.len()) {
+        true => Ok(found),
+        false => Err(confused()),
+    }
+}
+
+fn sorted(keys: Vec<Vec<Value>>, [master, slave]: [Vec<Standing>; SIDES]) -> Differences {
+    let mut differences = Differences::default();
+    for ((key, ours), theirs) in keys.into_iter().zip(master).zip(slave) {
+        if ours.hash == theirs.hash {
+            continue;
+        }
+        if ours.travels || theirs.travels {
+            differences.on_the_way.push(key.clone());
+        }
+        for (side, standing) in [&ours, &theirs].into_iter().enumerate() {
+            if standing.unmarked {
+                differences.unmarked[side].push(key.clone());
+            }
+        }
+        match (ours.hash, theirs.hash) {
+            (Some(_), None) => differences.only_master.push(key),
+            (None, _) => differences.only_slave.push(key),
+            _ => differences.differing.push(key),
+        }
+    }
+    differences
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,40 @@
+//! What the standings of both sides amount to.
+
+use super::*;
+
+fn standing(hash: Option<u128>, travels: bool, unmarked: bool) -> Standing {
+    Standing { hash, travels, unmarked }
+}
+
+/// What one row is sorted under.
+fn names(master: Standing, slave: Standing) -> String {
+    let found = sorted(vec![vec![Value::Int(1)]], [vec![master], vec![slave]]);
+    let lists = [
+        ("differing", found.differing),
+        ("only master", found.only_master),
+        ("only slave", found.only_slave),
+        ("unmarked at master", found.unmarked[0].clone()),
+        ("unmarked at slave", found.unmarked[1].clone()),
+        ("on the way", found.on_the_way),
+    ];
+    lists.iter().filter(|(_, keys)| !keys.is_empty()).map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn rows_are_sorted_by_what_differs() {
+    let at = |hash| standing(hash, false, false);
+    for (master, slave, expected) in [
+        (at(Some(1)), at(Some(1)), ""),
+        (at(None), at(None), ""),
+        (standing(Some(1), true, false), at(Some(1)), ""),
+        (at(Some(1)), at(Some(2)), "differing"),
+        (at(Some(1)), at(None), "only master"),
+        (at(None), at(Some(1)), "only slave"),
+        (standing(Some(1), false, true), at(None), "only master, unmarked at master"),
+        (at(None), standing(Some(1), false, true), "only slave, unmarked at slave"),
+        (standing(Some(1), true, false), at(Some(2)), "differing, on the way"),
+        (at(Some(1)), standing(None, true, false), "only master, on the way"),
+    ] {
+        assert_eq!(names(master, slave), expected);
+    }
+}

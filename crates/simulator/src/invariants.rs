@@ -1,0 +1,263 @@
+//! What must hold once all is quiet, whatever happened before.
+
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fmt::Debug;
+use std::hash::{Hash, Hasher};
+
+use rusqlite::Connection;
+use rusqlite::types::ValueRef;
+use sync_core::merge::join;
+use sync_core::{ColumnId, RowId, RowState, Stamp, Value, codec};
+use sync_store::{ConflictEntry, Store};
+
+use crate::failure::{Failure, Result};
+use crate::oracle::text;
+use crate::scenario::Manner;
+use crate::schema::TABLES;
+use crate::site::{Phase, Site};
+use crate::tap::lock;
+use crate::world::World;
+
+/// A line as far as all sites must agree on it: when the row was inserted, deleted, and its cells written.
+type Content = (Stamp, Stamp, Option<BTreeMap<ColumnId, Stamp>>);
+
+/// Rows that went without a mark: table and key.
+type Fragile = BTreeSet<(usize, String)>;
+
+struct Line {
+    seq: u64,
+    state: RowState,
+    keeps: bool,
+}
+
+type Lines = BTreeMap<(u16, RowId), Line>;
+
+/// Checks everything but the fate of the application's writes.
+pub fn check(world: &mut World) -> Result<()> {
+    quiet(world)?;
+    same(world, "visible data differ", |site| Ok(lock(&site.application).rows()?))?;
+    same(world, "conflict lists differ", conflicts)?;
+    same(world, "numbers of tables differ", |site| tables(lock(&site.application).connection()))?;
+    let fragile = world.fragile();
+    same(world, "states differ", |site| contents(site, &fragile))?;
+    let active: Vec<usize> = (0..world.sites.len()).filter(|i| world.sites[*i].phase == Phase::Active).collect();
+    for a in &active {
+        for b in active.iter().filter(|b| *b != a) {
+            knowledge(world, *a, *b)?;
+        }
+    }
+    let lost = !world.fragile().is_empty();
+    world.active().try_for_each(|site| sound(site, lost))
+}
+
+/// A further round of all links moves nothing, publishes nothing and teaches nothing.
+fn quiet(world: &mut World) -> Result<()> {
+    let (heads, knowledge) = (world.heads()?, world.knowledge()?);
+    if !world.pass(Manner::Plain)? {
+        return Err(Failure::new("a second round moves rows"));
+    }
+    if world.heads()? != heads {
+        return Err(Failure::new("a second round publishes"));
+    }
+    if world.knowledge()? != knowledge {
+        return Err(Failure::new("a second round teaches"));
+    }
+    Ok(())
+}
+
+/// Something that must be equal at all sites.
+fn same<T: PartialEq + Debug>(world: &mut World, what: &str, look: impl Fn(&mut Site) -> Result<T>) -> Result<()> {
+    let mut first: Option<(usize, T)> = None;
+    for site in world.active() {
+        let here = look(site)?;
+        match &first {
+            None => first = Some((site.index, here)),
+            Some((_, there)) if *there == here => {}
+            Some((i, there)) => {
+                let (a, b) = (format!("{there:#?}"), format!("{here:#?}"));
+                return Err(Failure::new(format!("{what}: at {i} and {}\n{}", site.index, difference(&a, &b))));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The lines that only one text has, a few of them.
+fn difference(a: &str, b: &str) -> String {
+    let only = |sign: &str, a: &str, b: &str| -> Vec<String> {
+        let there: HashSet<&str> = b.lines().collect();
+        a.lines().filter(|l| !there.contains(l)).take(12).map(|l| format!("  {sign} {}", l.trim())).collect()
+    };
+    [only("-", a, b), only("+", b, a)].concat().join("\n")
+}
+
+/// The conflict list of a site, by id.
+pub fn conflicts(site: &mut Site) -> Result<Vec<ConflictEntry>> {
+    let mut list = site.store()?.conflicts()?;
+    list.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(list)
+}
+
+fn tables(connection: &Connection) -> Result<BTreeMap<u16, String>> {
+    let mut statement = connection.prepare_cached("SELECT number, name FROM server_sync_table")?;
+    Ok(statement.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?.collect::<rusqlite::Result<_>>()?)
+}
+
+fn lines(connection: &Connection) -> Result<Lines> {
+    let query = "SELECT tab, id, seq, state, kept IS NOT NULL FROM server_sync_row";
+    let mut statement = connection.prepare_cached(query)?;
+    let mut rows = statement.query([])?;
+    let mut lines = Lines::new();
+    while let Some(row) = rows.next()? {
+        let state: Vec<u8> = row.get(3)?;
+        let state = codec::unpack_state(&state).map_err(|e| Failure::new(e.to_string()))?;
+        let seq = row.get::<_, i64>(2)?.unsigned_abs();
+        lines.insert((row.get(0)?, RowId::from_bytes(row.get(1)?)), Line { seq, state, keeps: row.get(4)? });
+    }
+    Ok(lines)
+}
+
+fn content(state: &RowState) -> Content {
+    (state.inserted, state.deleted, state.is_live().then(|| state.cells.clone()))
+}
+
+/// All lines that say something: a row from before that was never written has none, or one that says so.
+/// Of a row that went without a mark everybody may know something else: it is not sent.
+fn contents(site: &mut Site, fragile: &Fragile) -> Result<BTreeMap<(u16, String), Content>> {
+    let application = lock(&site.application);
+    let (lines, tables) = (lines(application.connection())?, tables(application.connection())?);
+    let is_fragile = |tab: &u16, id: &RowId| {
+        let table = tables.get(tab).and_then(|name| TABLES.iter().position(|t| t.name == name));
+        let key = id.key().unwrap_or_default().iter().map(text).collect::<Vec<_>>().join("/");
+        table.is_some_and(|table| fragile.contains(&(table, key)))
+    };
+    let lines = lines.into_iter().filter(|((tab, id), _)| fragile.is_empty() || !is_fragile(tab, id));
+    let said = lines.map(|((tab, id), line)| ((tab, name(&id)), content(&line.state)));
+    Ok(said.filter(|(_, c)| *c != content(&RowState::baseline())).collect())
+}
+
+fn name(id: &RowId) -> String {
+    id.key().map_or_else(|_| format!("{:?}", id.as_bytes()), |key| format!("{key:?}"))
+}
+
+/// What `a` says that it contains of `b` is there: each line of `b` up to that position has nothing new for `a`. Rows with
+/// marks are left out: a stream leaves them out as well.
+pub fn knowledge(world: &mut World, a: usize, b: usize) -> Result<()> {
+    let known = world.sites[a].store()?.knowledge()?;
+    let source = world.sites[b].store()?.source();
+    // A store that was put back is found out when it is next met; until then it gives seqs that others know already.
+    match known.position(source) {
+        Some(position) if world.sites[b].store()?.recognises(position)? => {}
+        _ => return Ok(()),
+    }
+    let fragile = world.fragile();
+    let (here, there) = (&world.sites[a], &world.sites[b]);
+    let ours = lines(lock(&here.application).connection())?;
+    let application = lock(&there.application);
+    let theirs = lines(application.connection())?;
+    let (tables, marked) = (tables(application.connection())?, marked(application.connection())?);
+    for ((tab, id), line) in &theirs {
+        let table = tables.get(tab).map(String::as_str).unwrap_or_default();
+        let is_unsure = !fragile.is_empty() || marked.contains(&(*tab, id.clone()));
+        if line.seq > known.table_seq(source, table) || is_unsure {
+            continue;
+        }
+        let mine = ours.get(&(*tab, id.clone())).map_or_else(RowState::baseline, |l| l.state.clone());
+        if content(&join(&mine, &line.state)) != content(&mine) {
+            let what = format!("of {b} at {a}, {table} {}: {mine:?} does not contain {:?}", name(id), line.state);
+            return Err(Failure::new(format!("knowledge exceeds what is stored: {what}")));
+        }
+    }
+    Ok(())
+}
+
+/// The rows with marks.
+fn marked(connection: &Connection) -> Result<HashSet<(u16, RowId)>> {
+    let mut marked = HashSet::new();
+    for (number, _) in tables(connection)? {
+        let table = format!("server_sync_mark_{number}");
+        let query =
+            "SELECT name FROM pragma_table_info(?) WHERE name GLOB 'k[0-9]*' ORDER BY CAST(substr(name, 2) AS INT)";
+        let mut statement = connection.prepare_cached(query)?;
+        let keys = statement.query_map([&table], |r| r.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
+        if keys.is_empty() {
+            continue;
+        }
+        let mut statement = connection.prepare_cached(&format!("SELECT {} FROM {table}", keys.join(", ")))?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let key: Vec<Value> =
+                (0..keys.len()).map(|i| Ok(value(row.get_ref(i)?))).collect::<rusqlite::Result<_>>()?;
+            marked.insert((number, RowId::of(&key)));
+        }
+    }
+    Ok(marked)
+}
+
+fn value(value: ValueRef) -> Value {
+    match value {
+        ValueRef::Integer(n) => Value::Int(n),
+        ValueRef::Text(text) => Value::text(String::from_utf8_lossy(text)),
+        _ => Value::Null,
+    }
+}
+
+/// One site by itself: nothing is left over, the database is whole, and tables and lines agree.
+fn sound(site: &mut Site, lost: bool) -> Result<()> {
+    let at = site.index;
+    let application = lock(&site.application);
+    let connection = application.connection();
+    for table in application.mark_tables()? {
+        let count: i64 = connection.query_row(&format!("SELECT COUNT(*) FROM {table}"), [], |r| r.get(0))?;
+        if count > 0 {
+            return Err(Failure::new(format!("marks are left: at {at} in {table}")));
+        }
+    }
+    let check: String = connection.query_row("PRAGMA integrity_check", [], |r| r.get(0))?;
+    let broken: i64 = connection.query_row("SELECT COUNT(*) FROM pragma_foreign_key_check", [], |r| r.get(0))?;
+    if check != "ok" || broken > 0 {
+        return Err(Failure::new(format!("a constraint is violated: at {at}: {check}, {broken} foreign keys")));
+    }
+    if !lost { present(at, connection) } else { Ok(()) }
+}
+
+/// Live lines have a row or keep its values; graves have none.
+fn present(at: usize, connection: &Connection) -> Result<()> {
+    let lines = lines(connection)?;
+    for (number, table) in tables(connection)? {
+        let rows = keys(connection, &table)?;
+        for ((_, id), line) in lines.iter().filter(|((tab, _), _)| *tab == number) {
+            let is_right = if line.state.is_live() { rows.contains(id) != line.keeps } else { !rows.contains(id) };
+            if !is_right {
+                return Err(Failure::new(format!("a line and its row disagree: at {at}, {table} {}", name(id))));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn keys(connection: &Connection, table: &str) -> Result<HashSet<RowId>> {
+    let query = "SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk";
+    let mut statement = connection.prepare_cached(query)?;
+    let names = statement.query_map([table], |r| r.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
+    let mut statement = connection.prepare_cached(&format!("SELECT {} FROM {table}", names.join(", ")))?;
+    let mut rows = statement.query([])?;
+    let mut keys = HashSet::new();
+    while let Some(row) = rows.next()? {
+        let key: Vec<Value> = (0..names.len()).map(|i| Ok(value(row.get_ref(i)?))).collect::<rusqlite::Result<_>>()?;
+        keys.insert(RowId::of(&key));
+    }
+    Ok(keys)
+}
+
+/// What the sites hold, as one number.
+pub fn print(world: &mut World) -> Result<u64> {
+    let mut hasher = DefaultHasher::new();
+    for site in world.active() {
+        format!("{:?}", lock(&site.application).rows()?).hash(&mut hasher);
+        format!("{:?}", conflicts(site)?).hash(&mut hasher);
+        format!("{:?}", contents(site, &Fragile::new())?).hash(&mut hasher);
+    }
+    Ok(hasher.finish())
+}

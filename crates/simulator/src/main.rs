@@ -1,0 +1,136 @@
+//! Runs many seeds, or tells one.
+
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use simulator::tap::lock;
+use simulator::{Bug, Counts, Failure, Scenario, Wishes, run, shrink};
+
+const HELP: &str = "simulator --seeds N [--from S] [--sites K] [--constraints] [--jobs J] [--bug NAME]
+simulator --seed S [--trace] [--whole] [--sites K] [--constraints] [--bug NAME]
+
+--whole tells the history as the seed gives it, not the shortest that fails the same way.
+Bugs: high-water-mark, early-knowledge, newest-unique, tie-without-site.";
+
+#[derive(Default)]
+struct Arguments {
+    seed: Option<u64>,
+    seeds: u64,
+    from: u64,
+    jobs: usize,
+    trace: bool,
+    whole: bool,
+    wishes: Wishes,
+    bug: Option<Bug>,
+}
+
+fn main() -> ExitCode {
+    let arguments = match parse(std::env::args().skip(1)) {
+        Ok(arguments) => arguments,
+        Err(e) => {
+            eprintln!("{e}\n{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    let good = match arguments.seed {
+        Some(seed) => one(seed, &arguments),
+        None => many(&arguments),
+    };
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
+    let mut arguments = Arguments { from: 1, seeds: 1000, jobs: 1, ..Arguments::default() };
+    while let Some(word) = words.next() {
+        let mut number = || -> Result<u64, String> {
+            let value = words.next().ok_or_else(|| format!("{word} needs a number"))?;
+            value.parse().map_err(|_| format!("{word}: {value} is not a number"))
+        };
+        match word.as_str() {
+            "--seed" => arguments.seed = Some(number()?),
+            "--seeds" => arguments.seeds = number()?,
+            "--from" => arguments.from = number()?,
+            "--jobs" => arguments.jobs = usize::try_from(number()?).unwrap_or(1).clamp(1, 64),
+            "--sites" => arguments.wishes.sites = Some(usize::try_from(number()?).unwrap_or(7).clamp(2, 50)),
+            "--constraints" => arguments.wishes.constraints = true,
+            "--trace" => arguments.trace = true,
+            "--whole" => arguments.whole = true,
+            "--bug" => {
+                let name = words.next().unwrap_or_default();
+                arguments.bug = Some(Bug::named(&name).ok_or_else(|| format!("there is no bug {name}"))?);
+            }
+            other => return Err(format!("{other} is not known")),
+        }
+    }
+    Ok(arguments)
+}
+
+/// Runs one seed and tells it; one that fails is made short first.
+fn one(seed: u64, arguments: &Arguments) -> bool {
+    let mut scenario = Scenario::new(seed, arguments.wishes);
+    let first = run(&scenario, arguments.bug, false).0;
+    if let (Err(failure), false) = (&first, arguments.whole) {
+        println!("seed {seed}: {failure}\nmaking it short …");
+        scenario = shrink(&scenario, arguments.bug, failure.kind());
+    }
+    let (outcome, trace) = run(&scenario, arguments.bug, arguments.trace || first.is_err());
+    trace.iter().for_each(|line| println!("{line}"));
+    match outcome {
+        Ok(counts) => println!("seed {seed}: good: {counts:?}"),
+        Err(failure) => println!("seed {seed}: {failure}"),
+    }
+    first.is_ok()
+}
+
+/// Runs many seeds; prints those that fail.
+fn many(arguments: &Arguments) -> bool {
+    let began = Instant::now();
+    let next = AtomicU64::new(arguments.from);
+    let total = Mutex::new((Counts::default(), Vec::<(u64, Failure)>::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..arguments.jobs {
+            scope.spawn(|| work(arguments, &next, &total));
+        }
+    });
+    let (counts, failed) = &*lock(&total);
+    let seconds = began.elapsed().as_secs_f64();
+    println!(
+        "{} seeds in {seconds:.1} s ({:.1} a second): {} rounds, {} writes, {} conflicts; {} failed",
+        arguments.seeds,
+        arguments.seeds as f64 / seconds,
+        counts.rounds,
+        counts.events,
+        counts.conflicts,
+        failed.len()
+    );
+    let mut seeds: Vec<u64> = failed.iter().map(|(seed, _)| *seed).collect();
+    seeds.sort_unstable();
+    if !seeds.is_empty() {
+        println!("failed: {seeds:?}; tell one with --seed S --trace");
+    }
+    failed.is_empty()
+}
+
+fn work(arguments: &Arguments, next: &AtomicU64, total: &Mutex<(Counts, Vec<(u64, Failure)>)>) {
+    loop {
+        let seed = next.fetch_add(1, Ordering::SeqCst);
+        if seed >= arguments.from.saturating_add(arguments.seeds) {
+            return;
+        }
+        let outcome = run(&Scenario::new(seed, arguments.wishes), arguments.bug, false).0;
+        let mut total = lock(total);
+        match outcome {
+            Ok(counts) => {
+                total.0.rounds += counts.rounds;
+                total.0.events += counts.events;
+                total.0.conflicts += counts.conflicts;
+            }
+            Err(failure) => {
+                println!("seed {seed}: {}", failure.0.chars().take(400).collect::<String>());
+                total.1.push((seed, failure));
+            }
+        }
+    }
+}

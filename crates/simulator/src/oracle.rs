@@ -1,0 +1,143 @@
+//! The fate of what the application wrote, told from what it saw, without looking at any stamp.
+//!
+//! Each value that was committed is unlike all others. In the end it is there; or somebody who saw it wrote something
+//! else in its place; or the conflict list has it. And what was deleted is gone; or somebody wrote it again; or the
+//! conflict list says that the delete lost.
+//!
+//! What was written before synchronisation began has no stamp, so that a delete elsewhere cannot know that it was
+//! about another row: it is forgiven where somebody deleted that key.
+//!
+//! A site that was put back and writes to a row before it has its own lost writes to it again looks as if it had seen
+//! them, because stamps name a site and not its incarnation: these are forgiven as well.
+//!
+//! What a copy that was put back takes with it is forgiven as far as it cannot be known to have left the site before.
+
+use std::collections::{HashMap, HashSet};
+
+use sync_core::Value;
+
+use crate::application::{Did, Event};
+use crate::failure::{Failure, Result};
+use crate::invariants;
+use crate::schema::TABLES;
+use crate::site::Phase;
+use crate::tap::lock;
+use crate::world::World;
+
+/// Where a value is: table, key, column.
+type Place<'a> = (usize, &'a str, usize);
+
+struct Listed {
+    /// Losing values: table, key, value.
+    losing: HashSet<(usize, String, String)>,
+    /// Rows of which a delete lost.
+    deletes: HashSet<(usize, String)>,
+}
+
+/// Judges all writes; returns how many conflicts are listed.
+pub fn judge(world: &mut World) -> Result<u64> {
+    let Some(any) = world.sites.iter().position(|s| s.phase == Phase::Active) else { return Ok(0) };
+    let entries = invariants::conflicts(&mut world.sites[any])?;
+    let count = entries.len() as u64;
+    let listed = listed(&entries);
+    let rows = lock(&world.sites[any].application).rows()?;
+    let shown = |table: usize, key: &str, column: usize| rows[table].get(key).and_then(|r| r.get(column)?.clone());
+    world.sites.iter_mut().for_each(crate::site::Site::look);
+    let logs: Vec<Vec<Event>> = world.sites.iter().map(|s| lock(&s.application).log.clone()).collect();
+    let covered: HashSet<(usize, usize)> = world.active().flat_map(|s| s.here.iter().copied()).collect();
+    let fragile = world.fragile();
+    let is_sure = |site: usize, i: usize, event: &Event| {
+        covered.contains(&(site, i)) && !(world.restored && fragile.contains(&(event.table, event.key.clone())))
+    };
+    let fates = Fates::of(&logs);
+    let before: Vec<usize> = world.sites.iter().map(|s| s.before).collect();
+    for (site, log) in logs.iter().enumerate() {
+        for (i, event) in log.iter().enumerate().filter(|(i, e)| is_sure(site, *i, e)) {
+            let is_forked = || forked(&world.sites[site].forks, log, i);
+            let is_old = i < before[site] && fates.deleted.contains(&(event.table, &event.key));
+            let lost = event.written.iter().filter(|_| !is_old && !is_forked()).find(|(column, value)| {
+                let is_shown = shown(event.table, &event.key, *column).as_deref() == Some(value);
+                !is_shown
+                    && !fates.removed.contains(&((event.table, &event.key, *column), value))
+                    && !listed.losing.contains(&(event.table, event.key.clone(), value.clone()))
+            });
+            if let Some((column, value)) = lost {
+                let what = format!("{value} of {} ({i}) {event:?}", place(event, *column));
+                return Err(Failure::new(format!("a write vanished: written at {site}, {what}")));
+            }
+            let back = event.removed.iter().find(|(column, value)| {
+                event.did == Did::Delete
+                    && i >= before[site]
+                    && !is_forked()
+                    && shown(event.table, &event.key, *column).as_deref() == Some(value)
+                    && fates.written.get(&((event.table, &event.key, *column), value)).is_some_and(|n| *n == 1)
+                    && !listed.deletes.contains(&(event.table, event.key.clone()))
+            });
+            if let Some((column, value)) = back {
+                let what = format!("{value} of {} ({i})", place(event, *column));
+                return Err(Failure::new(format!("a delete vanished: made at {site}, {what}")));
+            }
+        }
+    }
+    Ok(count)
+}
+
+/// Whether a copy was put back that lacks this event, and the site then wrote to the same row.
+fn forked(forks: &[(usize, usize)], log: &[Event], i: usize) -> bool {
+    let same = |other: &Event| (other.table, &other.key) == (log[i].table, &log[i].key);
+    forks.iter().any(|(first, end)| (*first..*end).contains(&i) && log[*end..].iter().any(same))
+}
+
+fn place(event: &Event, column: usize) -> String {
+    let table = &TABLES[event.table];
+    let name = table.columns(table.later.len()).nth(column).map_or("?", |c| c.name);
+    format!("{}.{name} of row {}", table.name, event.key)
+}
+
+/// What became of values at the sites where they were seen.
+struct Fates<'a> {
+    /// How often each was written.
+    written: HashMap<(Place<'a>, &'a str), u32>,
+    /// Those that somebody who saw them replaced.
+    removed: HashSet<(Place<'a>, &'a str)>,
+    /// Rows that somebody deleted.
+    deleted: HashSet<(usize, &'a str)>,
+}
+
+impl<'a> Fates<'a> {
+    fn of(logs: &'a [Vec<Event>]) -> Self {
+        let mut fates = Fates { written: HashMap::new(), removed: HashSet::new(), deleted: HashSet::new() };
+        for event in logs.iter().flatten() {
+            for (column, value) in &event.written {
+                *fates.written.entry(((event.table, &event.key, *column), value)).or_default() += 1;
+            }
+            if event.did == Did::Delete {
+                fates.deleted.insert((event.table, &event.key));
+            }
+            fates.removed.extend(event.removed.iter().map(|(c, v)| ((event.table, &*event.key, *c), &**v)));
+        }
+        fates
+    }
+}
+
+fn listed(entries: &[sync_store::ConflictEntry]) -> Listed {
+    let mut listed = Listed { losing: HashSet::new(), deletes: HashSet::new() };
+    for entry in entries {
+        let Some(table) = TABLES.iter().position(|t| t.name == entry.table) else { continue };
+        let key: Vec<String> = entry.key.iter().map(text).collect();
+        let key = key.join("/");
+        listed.losing.extend(entry.losing.iter().map(|v| (table, key.clone(), text(v))));
+        if entry.kind == "delete-lost" {
+            listed.deletes.insert((table, key));
+        }
+    }
+    listed
+}
+
+/// A value as the application's log has it.
+pub fn text(value: &Value) -> String {
+    match value {
+        Value::Text(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,464 @@
+//! A run of a scenario: the sites, the rounds between them, and what happens to them. What must hold is in
+//! [`crate::invariants`] and [`crate::oracle`].
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use sync_core::{Knowledge, Position};
+use sync_engine::brake::Brake;
+use sync_engine::handshake::Expectation;
+use sync_engine::{EngineError, Kind, Options, RoundReport, round};
+use sync_store::Store;
+use tempfile::TempDir;
+
+use crate::application::{Did, Rows};
+use crate::bugs::Bug;
+use crate::clock::START;
+use crate::courier::Conduct;
+use crate::failure::{Failure, Result};
+use crate::scenario::{Fault, Manner, Scenario, Side, Step, Transaction};
+use crate::site::{Events, Phase, Site, VD, name};
+use crate::tap::lock;
+use crate::words::moved;
+use crate::{invariants, oracle};
+
+/// The sites of a scenario.
+pub struct World {
+    /// All of them.
+    pub sites: Vec<Site>,
+    /// The links between those that take part.
+    pub links: Vec<(usize, usize)>,
+    /// What is told of the run, if anybody wants to know.
+    pub trace: Option<Vec<String>>,
+    /// Whether a copy was put back.
+    pub restored: bool,
+    folder: TempDir,
+    now: i64,
+    steps: usize,
+    bug: Option<Bug>,
+    /// Whether rows went without a mark, so that only a compare finds them.
+    lost: bool,
+}
+
+/// What a run did, for the summary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Rounds that were begun.
+    pub rounds: u64,
+    /// Events of the application.
+    pub events: u64,
+    /// Conflicts in the list at the end.
+    pub conflicts: u64,
+    /// What the sites hold at the end, as one number: the same for each run of a seed.
+    pub print: u64,
+}
+
+/// One round as it is to be done.
+struct Plan<'a> {
+    link: (usize, usize),
+    manner: Manner,
+    fault: Option<Fault>,
+    meanwhile: &'a [(Side, u32, Transaction)],
+    pieces: Option<usize>,
+    twice: bool,
+}
+
+impl Plan<'_> {
+    fn plain(link: (usize, usize), manner: Manner) -> Self {
+        Plan { link, manner, fault: None, meanwhile: &[], pieces: None, twice: false }
+    }
+}
+
+/// Where databases are fast.
+fn folder() -> PathBuf {
+    let memory = PathBuf::from("/dev/shm");
+    if memory.is_dir() { memory } else { std::env::temp_dir() }
+}
+
+/// Runs a scenario to its end and judges it. The trace is what happened so far, whatever the outcome.
+pub fn run(scenario: &Scenario, bug: Option<Bug>, trace: bool) -> (Result<Counts>, Vec<String>) {
+    let mut world = match World::new(scenario, bug, trace) {
+        Ok(world) => world,
+        Err(e) => return (Err(e), Vec::new()),
+    };
+    let result = world.live(scenario);
+    (result, world.trace.take().unwrap_or_default())
+}
+
+impl World {
+    fn new(scenario: &Scenario, bug: Option<Bug>, trace: bool) -> Result<Self> {
+        let folder = TempDir::with_prefix_in("simulator", folder())?;
+        let site = |i| Site::new(folder.path(), i, scenario, START, bug);
+        let sites = (0..scenario.sites).map(site).collect::<Result<Vec<_>>>()?;
+        let (links, trace) = (scenario.links.clone(), trace.then(Vec::new));
+        Ok(World { sites, links, trace, restored: false, folder, now: START, steps: 0, bug, lost: false })
+    }
+
+    fn tell(&mut self, text: impl FnOnce() -> String) {
+        if let Some(trace) = &mut self.trace {
+            trace.push(text());
+        }
+    }
+
+    fn live(&mut self, scenario: &Scenario) -> Result<Counts> {
+        let mut counts = Counts::default();
+        self.tell(|| {
+            format!("{} sites, links {:?}, clocks off by {:?} ms", scenario.sites, scenario.links, scenario.skews)
+        });
+        self.found(scenario)?;
+        for (i, step) in scenario.steps.iter().enumerate() {
+            counts.rounds += u64::from(matches!(step, Step::Round { .. }));
+            self.step(step).map_err(|e| e.during(&format!("at step {}: {step}", i + 1)))?;
+        }
+        self.settle().map_err(|e| e.during("when all was to become quiet"))?;
+        invariants::check(self)?;
+        counts.conflicts = oracle::judge(self)?;
+        counts.events = self.sites.iter().map(|s| lock(&s.application).log.len() as u64).sum();
+        counts.print = invariants::print(self)?;
+        Ok(counts)
+    }
+
+    /// The rows from before, and the sites that are there from the beginning.
+    fn found(&mut self, scenario: &Scenario) -> Result<()> {
+        for (at, transaction) in &scenario.before {
+            for i in 0..self.sites.len() {
+                match at {
+                    None => lock(&self.sites[i].application).fill(transaction, i == 0)?,
+                    Some(site) if *site == i => drop(self.sites[i].write(transaction)?),
+                    Some(_) => {}
+                }
+            }
+            let spoken: Vec<_> = self.sites.iter().map(|s| lock(&s.application).spoken()).collect();
+            let spoken = &spoken[at.unwrap_or(0)];
+            self.tell(|| {
+                format!("before, at {}: {}", at.map_or("all".to_owned(), |i| i.to_string()), spoken.join("; "))
+            });
+        }
+        self.sites[..scenario.founders].iter_mut().try_for_each(Site::join)
+    }
+
+    fn is_active(&self, site: usize) -> bool {
+        self.sites[site].phase == Phase::Active
+    }
+
+    fn step(&mut self, step: &Step) -> Result<()> {
+        self.set_clocks();
+        self.steps += 1;
+        let number = self.steps;
+        self.tell(|| format!("{number}. {step}"));
+        match step {
+            Step::Write { site, transaction } => self.write(*site, transaction),
+            Step::Begin { site, transaction } => {
+                let ended = lock(&self.sites[*site].application).begin(transaction)?;
+                let spoken = lock(&self.sites[*site].application).spoken();
+                self.tell(|| format!("  open, {ended:?}: {}", spoken.join("; ")));
+                Ok(())
+            }
+            Step::Round { link, manner, fault, meanwhile, pieces, twice } => {
+                let Some(link) = self.links.get(*link).copied() else { return Ok(()) };
+                let plan = Plan { link, manner: *manner, fault: *fault, meanwhile, pieces: *pieces, twice: *twice };
+                self.try_round(&plan)
+            }
+            Step::Wait(millis) => self.wait(*millis),
+            Step::Clock { site, by } => {
+                self.sites[*site].skew += by;
+                Ok(())
+            }
+            Step::Join => match self.sites.iter_mut().find(|s| s.phase == Phase::Waiting) {
+                Some(site) => site.join(),
+                None => Ok(()),
+            },
+            Step::Reopen { site }
+            | Step::Backup { site }
+            | Step::Restore { site }
+            | Step::Upgrade { site }
+            | Step::Truncate { site, .. }
+            | Step::Retire { site }
+            | Step::PutBack { site, .. } => {
+                if self.is_active(*site) {
+                    self.to_site(*site, step)
+                } else {
+                    Ok(())
+                }
+            }
+        }
+    }
+
+    fn to_site(&mut self, at: usize, step: &Step) -> Result<()> {
+        let site = &mut self.sites[at];
+        match step {
+            Step::Reopen { .. } => site.reopen(),
+            Step::Backup { .. } => site.back_up(self.folder.path()),
+            Step::Restore { .. } => {
+                self.restored |= site.restore()?;
+                Ok(())
+            }
+            Step::Upgrade { .. } => lock(&site.application).upgrade().map(drop),
+            Step::Truncate { table, .. } => {
+                lock(&site.application).truncate(*table)?;
+                self.lost = true;
+                Ok(())
+            }
+            Step::Retire { .. } => self.retire(at),
+            Step::PutBack { pick, .. } => self.put_back(at, *pick),
+            _ => Ok(()),
+        }
+    }
+
+    fn set_clocks(&mut self) {
+        for site in &self.sites {
+            site.clock.set(self.now + site.skew);
+        }
+    }
+
+    /// What takes long is begun anew: a process reads its server's clock now and then, and counts on by its own.
+    fn wait(&mut self, millis: i64) -> Result<()> {
+        self.now += millis;
+        self.set_clocks();
+        if millis >= 1000 {
+            self.sites.iter_mut().filter(|s| s.phase == Phase::Active).try_for_each(Site::reopen)?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, site: usize, transaction: &Transaction) -> Result<()> {
+        let ended = self.sites[site].write(transaction)?;
+        let spoken = lock(&self.sites[site].application).spoken();
+        self.tell(|| format!("  {ended:?}: {}", spoken.join("; ")));
+        Ok(())
+    }
+
+    /// Somebody puts a losing value back.
+    fn put_back(&mut self, at: usize, pick: u32) -> Result<()> {
+        let site = &mut self.sites[at];
+        lock(&site.application).end()?;
+        let before = lock(&site.application).rows()?;
+        let store = site.store()?;
+        store.drain()?;
+        let mut list = store.conflicts()?;
+        list.sort_by(|a, b| a.id.cmp(&b.id));
+        if list.is_empty() {
+            return Ok(());
+        }
+        let entry = &list[pick as usize % list.len()];
+        let (table, key, losing) = (&entry.table, &entry.key, &entry.losing);
+        let told = format!(
+            "  {} of {table} {key:?}, {losing:?}: {:?}",
+            entry.kind,
+            store.restore(&entry.id).map_err(|e| e.message)
+        );
+        let after: Rows = lock(&site.application).rows()?;
+        lock(&site.application).note(&before, &after);
+        self.tell(|| told);
+        Ok(())
+    }
+
+    /// After a last round with a neighbour; the others are linked with each other instead.
+    fn retire(&mut self, site: usize) -> Result<()> {
+        let active = |w: &World, (a, b): (usize, usize)| w.is_active(a) && w.is_active(b);
+        let own: Vec<(usize, usize)> =
+            self.links.iter().copied().filter(|l| (l.0 == site || l.1 == site) && active(self, *l)).collect();
+        let (Some(last), true) = (own.first(), self.sites.iter().all(|s| s.phase != Phase::Waiting)) else {
+            return Ok(());
+        };
+        if self.sites.iter().filter(|s| s.phase == Phase::Active).count() < 3
+            || self.round(&Plan::plain(*last, Manner::Plain)).is_err()
+        {
+            return Ok(());
+        }
+        self.sites[site].phase = Phase::Retired;
+        self.links.retain(|(a, b)| *a != site && *b != site);
+        let mut neighbours: Vec<usize> = own.iter().map(|(a, b)| if *a == site { *b } else { *a }).collect();
+        neighbours.sort_unstable();
+        neighbours.dedup();
+        self.links.extend(neighbours.windows(2).map(|pair| (pair[0], pair[1])));
+        self.tell(|| format!("  retired; links {own:?} are gone"));
+        Ok(())
+    }
+
+    /// A round that may fail if something went wrong on purpose, or if a person has to decide.
+    fn try_round(&mut self, plan: &Plan) -> Result<()> {
+        if !self.is_active(plan.link.0) || !self.is_active(plan.link.1) {
+            return Ok(());
+        }
+        let outcome = self.round(plan);
+        let is_excused = |e: &EngineError| plan.fault.is_some() || e.retryable || e.kind == Kind::Halt;
+        let told = match &outcome {
+            Ok(report) => format!("  {} -> {}: {}", plan.link.0, plan.link.1, moved(&report.by_table())),
+            Err(e) => format!("  {} -> {} failed: {e}", plan.link.0, plan.link.1),
+        };
+        self.tell(|| told);
+        match outcome {
+            Err(e) if !is_excused(&e) => return Err(e.into()),
+            _ => {}
+        }
+        if plan.fault.is_some() {
+            invariants::knowledge(self, plan.link.0, plan.link.1)?;
+            invariants::knowledge(self, plan.link.1, plan.link.0)?;
+        }
+        Ok(())
+    }
+
+    fn round(&mut self, plan: &Plan) -> std::result::Result<RoundReport, EngineError> {
+        let (m, s) = plan.link;
+        let fail = |f: Failure| EngineError::new(Kind::Failure, f.0);
+        self.sites.iter_mut().for_each(Site::look);
+        let before: Vec<(Events, usize)> =
+            [m, s].map(|i| (self.sites[i].here.clone(), lock(&self.sites[i].application).log.len())).into();
+        for (side, i) in [(Side::Master, m), (Side::Slave, s)] {
+            let meanwhile = plan.meanwhile.iter().filter(|(at, ..)| *at == side);
+            let crash = match plan.fault {
+                Some(Fault::Crash { side: at, statement, after }) if at == side => Some((statement, after)),
+                _ => None,
+            };
+            lock(&self.sites[i].tap).reset(crash, meanwhile.map(|(_, n, t)| (*n, t.clone())).collect());
+        }
+        let result = self.meet(plan);
+        for i in [m, s] {
+            let told = std::mem::take(&mut lock(&self.sites[i].tap).told);
+            told.into_iter().for_each(|t| self.tell(|| format!("  meanwhile at {i} {t}")));
+            if lock(&self.sites[i].tap).dead {
+                self.sites[i].reopen().map_err(fail)?;
+            } else {
+                lock(&self.sites[i].tap).reset(None, Vec::new());
+            }
+        }
+        if let (Ok(report), true) = (&result, plan.manner != Manner::Dry) {
+            self.share(m, s, &before, report);
+        }
+        result
+    }
+
+    fn meet(&mut self, plan: &Plan) -> std::result::Result<RoundReport, EngineError> {
+        let (m, s) = plan.link;
+        let fail = |f: Failure| EngineError::new(Kind::Failure, f.0);
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let conduct = |side: Side| Conduct {
+            cut: match plan.fault {
+                Some(Fault::Cut { side: at, verb, after }) if at == side => Some((verb, after)),
+                _ => None,
+            },
+            pieces: plan.pieces,
+            twice: plan.twice,
+            bug: self.bug,
+        };
+        let (master, slave) = (conduct(Side::Master), conduct(Side::Slave));
+        let options = options(s, plan.manner);
+        let [a, b] = self.sites.get_disjoint_mut([m, s]).map_err(|e| fail(Failure::new(e.to_string())))?;
+        let (mut a, mut b) = (a.courier(master, &said).map_err(fail)?, b.courier(slave, &said).map_err(fail)?);
+        round(&mut a, &mut b, &options, &mut ())
+    }
+
+    /// After a round both sites certainly have what either had when it began, except rows that were written meanwhile, which
+    /// are sent next time, and tables that wait.
+    fn share(&mut self, m: usize, s: usize, before: &[(Events, usize)], report: &RoundReport) {
+        let mut waits: BTreeSet<(usize, Option<String>)> = BTreeSet::new();
+        for (i, (_, count)) in [m, s].into_iter().zip(before) {
+            waits.extend(lock(&self.sites[i].application).log[*count..].iter().map(|e| (e.table, Some(e.key.clone()))));
+        }
+        let table = |name: &str| crate::schema::TABLES.iter().position(|t| t.name == name);
+        let paused = report.paused.iter().chain(&report.refused);
+        waits.extend(paused.filter_map(|p| Some((table(&p.name)?, None))));
+        let union: Vec<(usize, usize)> = before.iter().flat_map(|(events, _)| events.iter().copied()).collect();
+        let arrived = |(site, i): &(usize, usize)| {
+            let application = lock(&self.sites[*site].application);
+            let event = &application.log[*i];
+            !waits.contains(&(event.table, None)) && !waits.contains(&(event.table, Some(event.key.clone())))
+        };
+        let shared: Vec<(usize, usize)> = union.into_iter().filter(arrived).collect();
+        for i in [m, s] {
+            self.sites[i].here.extend(shared.iter().copied());
+        }
+    }
+
+    /// Faults end, clocks are right, upgrades are finished; then all links run until nothing moves.
+    fn settle(&mut self) -> Result<()> {
+        self.tell(|| "all faults end".to_owned());
+        let ahead = self.sites.iter().map(|s| s.skew).max().unwrap_or_default().max(0);
+        self.now += ahead + 60_000;
+        self.sites.iter_mut().for_each(|s| s.skew = 0);
+        if self.active().count() < 2 {
+            self.sites.iter_mut().filter(|s| s.phase == Phase::Waiting).try_for_each(Site::join)?;
+        }
+        self.wait(60_000 + 100_000_000)?;
+        for site in self.sites.iter_mut().filter(|s| s.phase == Phase::Active) {
+            lock(&site.application).end()?;
+            while lock(&site.application).upgrade()?.is_some() {}
+            site.reopen()?;
+        }
+        self.links.retain(|(a, b)| self.sites[*a].phase == Phase::Active && self.sites[*b].phase == Phase::Active);
+        let active = self.sites.iter().filter(|s| s.phase == Phase::Active).count();
+        let compares = if self.lost { active } else { 0 };
+        for pass in 0..=3 * active + 3 {
+            let before = (self.heads()?, self.knowledge()?);
+            let manner = if pass < compares { Manner::Init } else { Manner::Plain };
+            self.pass(manner)?;
+            if pass >= compares && (self.heads()?, self.knowledge()?) == before {
+                return Ok(());
+            }
+        }
+        Err(Failure::new("quiescence is not reached"))
+    }
+
+    /// A round over each link; none may fail. Says whether all were quiet.
+    pub fn pass(&mut self, manner: Manner) -> Result<bool> {
+        let mut quiet = true;
+        for link in self.links.clone() {
+            let report = self.round(&Plan::plain(link, manner))?;
+            self.tell(|| format!("  {} -> {}: {}", link.0, link.1, moved(&report.by_table())));
+            if !report.paused.is_empty() {
+                return Err(Failure::new(format!("a table waits: {:?}", report.paused)));
+            }
+            quiet &= report.is_quiet();
+        }
+        Ok(quiet)
+    }
+
+    /// Those that take part.
+    pub fn active(&mut self) -> impl Iterator<Item = &mut Site> {
+        self.sites.iter_mut().filter(|s| s.phase == Phase::Active)
+    }
+
+    /// The head of each history.
+    pub fn heads(&mut self) -> Result<Vec<Position>> {
+        self.active().map(|s| Ok(s.store()?.describe()?.head)).collect()
+    }
+
+    /// What each site knows.
+    pub fn knowledge(&mut self) -> Result<Vec<Knowledge>> {
+        self.active().map(|s| Ok(s.store()?.knowledge()?)).collect()
+    }
+
+    /// Rows that were ever lost without a mark.
+    pub fn fragile(&self) -> BTreeSet<(usize, String)> {
+        let mut keys = BTreeSet::new();
+        for site in &self.sites {
+            let application = lock(&site.application);
+            keys.extend(application.log.iter().filter(|e| e.did == Did::Lose).map(|e| (e.table, e.key.clone())));
+        }
+        keys
+    }
+
+    /// The folder of all databases.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+fn options(slave: usize, manner: Manner) -> Options {
+    Options {
+        expected: Expectation {
+            slave: name(slave),
+            remote_vd: VD.to_owned(),
+            minimum: None,
+            max_clock_difference: Duration::from_secs(300),
+        },
+        init: manner == Manner::Init,
+        force: false,
+        dry_run: manner == Manner::Dry,
+        brake: Brake::default(),
+        prefer_slave: false,
+    }
+}

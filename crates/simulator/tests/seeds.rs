@@ -1,0 +1,48 @@
+//! A fixed share of the seeds, and that a seed is always the same history.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use simulator::{Scenario, Wishes, run, shrink};
+
+/// Several tests, so that they run at once.
+fn all_are_good(seeds: std::ops::Range<u64>) {
+    for seed in seeds {
+        let scenario = Scenario::new(seed, Wishes::default());
+        if let (Err(failure), _) = run(&scenario, None, false) {
+            let short = shrink(&scenario, None, failure.kind());
+            let (outcome, trace) = run(&short, None, true);
+            panic!("seed {seed}: {failure}\n{}\n{outcome:?}", trace.join("\n"));
+        }
+    }
+}
+
+#[test]
+fn the_first_hundred() {
+    all_are_good(1..101);
+}
+
+#[test]
+fn the_second_hundred() {
+    all_are_good(101..201);
+}
+
+#[test]
+fn the_third_hundred() {
+    all_are_good(201..301);
+}
+
+#[test]
+fn a_seed_is_always_the_same_history() {
+    for seed in [3, 1_000, 54_321] {
+        let scenario = Scenario::new(seed, Wishes::default());
+        assert_eq!(scenario, Scenario::new(seed, Wishes::default()));
+        assert_eq!(run(&scenario, None, true), run(&scenario, None, true), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_run_does_what_it_is_for() {
+    let counts: Vec<_> = (1..30).map(|s| run(&Scenario::new(s, Wishes::default()), None, false).0.unwrap()).collect();
+    assert!(counts.iter().map(|c| c.rounds).sum::<u64>() > 200);
+    assert!(counts.iter().map(|c| c.events).sum::<u64>() > 500);
+    assert!(counts.iter().map(|c| c.conflicts).sum::<u64>() > 50);
+}

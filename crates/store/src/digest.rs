@@ -1,0 +1,121 @@
+//! The shapes of a full compare: what is asked of a store about its tables, and what it answers. Plain data.
+
+use sync_core::digest::{Node, Order, RowHash, Span};
+use sync_core::{Position, Source, Value};
+
+/// A question about tables. The answers come as they are found, table by table in the order of the question.
+#[derive(Clone, Debug)]
+pub enum Question {
+    /// Reads tables through: the super-leaves of each span, then the rows to look at in any case. The leaves are kept until
+    /// the next such question.
+    Supers(Vec<Scope>),
+    /// The leaves of spans that begin and end where super-leaves do.
+    Leaves(Vec<Scope>),
+    /// The rows of spans that begin and end where leaves do: keys and hashes.
+    Rows(Vec<Scope>),
+    /// How single rows stand now.
+    Standings(Vec<Candidates>),
+}
+
+/// A table, and which parts of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// The table.
+    pub table: String,
+    /// In what order its rows are cut and spans are meant.
+    pub order: Order,
+    /// The parts; one that begins and ends nowhere is the whole table.
+    pub spans: Vec<Span>,
+    /// Stop at the first end of a super-leaf behind so many rows (in the order of keys only); 0: read to the end.
+    pub limit: u64,
+}
+
+impl Scope {
+    /// A whole table.
+    pub fn whole(table: &str, order: Order) -> Self {
+        Scope { table: table.to_owned(), order, spans: vec![Span::default()], limit: 0 }
+    }
+}
+
+/// Rows of a table that seem to differ.
+#[derive(Clone, Debug)]
+pub struct Candidates {
+    /// The table.
+    pub table: String,
+    /// Their keys.
+    pub keys: Vec<Vec<Value>>,
+    /// Who else has the table, and how far it contains this store.
+    pub peer: Source,
+    /// How far that is.
+    pub position: Position,
+    /// How far, where the peer holds this table.
+    pub held: Option<u64>,
+}
+
+/// An answer. `scope` and `span` are indexes into the question.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// A table begins, which has about so many rows.
+    Begins {
+        /// Which.
+        scope: usize,
+        /// Its rows, roughly; 0 if nothing is known.
+        about: u64,
+    },
+    /// So many rows more were read.
+    Read {
+        /// Of which table.
+        scope: usize,
+        /// How many.
+        rows: u64,
+    },
+    /// The nodes of a span, all of them.
+    Nodes {
+        /// Of which table.
+        scope: usize,
+        /// Of which span.
+        span: usize,
+        /// In order; the last one ends with the span, unless a limit was reached.
+        nodes: Vec<Node>,
+    },
+    /// Rows whose values are not what the table shows, with the hashes of their true values. They count instead of what
+    /// is in the table.
+    Aside {
+        /// Of which table.
+        scope: usize,
+        /// The rows.
+        rows: Vec<RowHash>,
+    },
+    /// Rows of a span.
+    Rows {
+        /// Of which table.
+        scope: usize,
+        /// Of which span.
+        span: usize,
+        /// In any order.
+        rows: Vec<RowHash>,
+        /// Whether these are the last ones of the span.
+        last: bool,
+    },
+    /// How the candidates stand, in their order.
+    Standings {
+        /// Of which table.
+        scope: usize,
+        /// One for each key.
+        standings: Vec<Standing>,
+    },
+}
+
+/// How a row stands, seen in one snapshot.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// The hash of its true values; `None` if it is not there.
+    pub hash: Option<u128>,
+    /// Whether the stream of changes that follows brings it to the peer, or a later one whose mark is there already.
+    pub travels: bool,
+    /// Whether it is there although it was deleted: somebody put it back without its being marked.
+    pub unmarked: bool,
+}
+
+/// Receives answers as they come. An error ends the question.
+pub type Answers<'a> = dyn FnMut(Answer) -> crate::Result<()> + 'a;
