@@ -14,7 +14,7 @@ use proptest::test_runner::TestRunner;
 use support::{Pair, Site, Story, address, stories};
 use sync_core::digest::Cells;
 use sync_database::mysql::connect;
-use sync_testbed::{Cell, Flavour, MariaDb, Mysql, Options, Server, TableDump, dump};
+use sync_testbed::{Cell, Flavour, MariaDb, Mysql, Options, Server, TableDump, dump, on_both_servers};
 
 /// A column's type, and values as SQL; each is written after the one before, the first again after the last.
 type Column = (&'static str, &'static [&'static str]);
@@ -919,17 +919,7 @@ const STORIES: &[Story] = &[
 /// What is known not to arrive as it was.
 const UNFAITHFUL: &[Story] = &[("twice_encoded_keys", twice_encoded_keys), ("untold_types", untold_types)];
 
-#[test]
-fn on_mariadb() {
-    stories(MariaDb::shared().unwrap(), STORIES);
-}
-
-#[test]
-fn on_mysql() {
-    if let Some(server) = Mysql::shared().unwrap() {
-        stories(server, STORIES);
-    }
-}
+on_both_servers!(on_mariadb, on_mysql, |server| stories(server, STORIES));
 
 #[test]
 #[ignore = "keys go through text: cp932 writes some characters in two ways; JSON of MySQL has types that its text does not tell"]
