@@ -322,7 +322,7 @@ impl Tracked {
         repeated(&key)
     }
 
-    /// INSERT of rows, given over these columns: what stands for their values is [`rows`] or the like.
+    /// INSERT of rows, given over these columns: what stands for their values is written like `(?,?),(?,?)`.
     pub fn insert(&self, dialect: &dyn Dialect, places: &str, ids: &[ColumnId]) -> String {
         let table = dialect.quote(&self.table.name);
         format!("INSERT INTO {table} ({}) VALUES {places}", self.columns(dialect, ids))
