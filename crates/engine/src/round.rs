@@ -183,7 +183,14 @@ fn exchange(
     } else {
         let doubted = doubted(parties, &knowledge);
         report.compared = !doubted.is_empty();
-        contact::compare(parties, options, &doubted, &Settling { strangers: true, ..settling.clone() }, report, watch)?;
+        contact::compare(
+            parties,
+            options,
+            &doubted,
+            &Settling { strangers: true, all: true, ..settling.clone() },
+            report,
+            watch,
+        )?;
         if let Some(scrub) = scrub {
             scrub.run(parties, options, &settling, report, watch)?;
         }

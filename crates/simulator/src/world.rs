@@ -178,7 +178,7 @@ impl World {
             | Step::Retire { site }
             | Step::PutBack { site, .. } => {
                 if self.is_active(*site) {
-                    self.to_site(*site, step)
+                    self.at_site(*site, step)
                 } else {
                     Ok(())
                 }
@@ -186,7 +186,7 @@ impl World {
         }
     }
 
-    fn to_site(&mut self, at: usize, step: &Step) -> Result<()> {
+    fn at_site(&mut self, at: usize, step: &Step) -> Result<()> {
         let site = &mut self.sites[at];
         match step {
             Step::Reopen { .. } => site.reopen(),

@@ -39,7 +39,7 @@ macro_rules! stories {
             restore: an_old_copy, an_old_copy_that_was_used, told_by_a_third_site, a_copy_from_before_first_contact,
                 deleted_rows_stay_deleted, a_copy_seeds_a_new_site, a_copy_beside_its_original;
             schemas: a_column_added_here_then_there, a_paused_table_comes_from_somebody_else,
-                a_column_added_between_two_who_notice, a_paused_table_and_a_line_that_breaks,
+                a_table_paused_on_first_contact, a_column_added_between_two_who_notice, a_paused_table_and_a_line_that_breaks,
                 an_upgrade_rolled_through_three_sites, a_column_added_while_rows_lie_in_graves, a_column_renamed,
                 a_column_dropped, a_table_created_at_one_site_then_the_other, a_table_created_with_rows_at_both,
                 columns_in_another_order_on_first_contact, excluded_tables_stay;

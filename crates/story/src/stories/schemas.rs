@@ -80,6 +80,23 @@ pub fn a_paused_table_and_a_line_that_breaks(bench: &impl Bench) {
     network.shows("SELECT COUNT(*) FROM person", &["15"]);
 }
 
+/// A table that waited on first contact is compared when it no longer does, also where its rows have come to one of the two
+/// from somebody else meanwhile.
+pub fn a_table_paused_on_first_contact(bench: &impl Bench) {
+    let mut network = Network::unprepared(bench, 3);
+    network.app(1, "INSERT INTO person (id, name) VALUES (1, 'of one')");
+    network.app(2, "INSERT INTO person (id, name) VALUES (1, 'of two')");
+    network.app(0, "ALTER TABLE person ADD COLUMN city VARCHAR(50)");
+    network.prepare();
+    is_paused(&mut network, "person");
+    network.app(1, "ALTER TABLE person ADD COLUMN city VARCHAR(50)");
+    network.app(2, "ALTER TABLE person ADD COLUMN city VARCHAR(50)");
+    network.round(0, 2);
+    network.finish(&[(0, 1), (0, 2)]);
+    let conflict = network.only_conflict(0);
+    assert_ne!(conflict.winning, conflict.losing);
+}
+
 /// One site notices that a delete lost before a column is added, another one after it: the entry is the same.
 pub fn a_column_added_between_two_who_notice(bench: &impl Bench) {
     let mut network = Network::new(bench, 4);
