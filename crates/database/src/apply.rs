@@ -24,7 +24,7 @@ use crate::marks::Marks;
 use crate::meta::Line;
 use crate::retry::pause;
 use crate::show::{self, Shown};
-use crate::suspects::Suspects;
+use crate::suspects::{Open, Suspects};
 use crate::{identity, marks, meta, parked, resolve, tables, vector};
 
 /// With more open rows than this, deciding about them waits for the end of the stream.
@@ -240,7 +240,8 @@ impl Work<'_> {
                 return Ok(Ended::Rollback(Done::Apart(apart)));
             }
             let head = self.record(c, &groups, &shown, head)?;
-            let open = suspects.open(c, catalog)?.into_iter().chain(shown.parked().cloned()).collect();
+            let mut open = suspects.open(c, catalog)?;
+            open.now.extend(shown.parked().cloned());
             let parked = settle(c, catalog, open, head)?;
             Ok(Ended::Commit(Done::Applied(with_parked(applied, catalog, &parked))))
         })
@@ -361,17 +362,18 @@ impl Work<'_> {
     }
 }
 
-/// Opens rows that a constraint is about, and decides about them, unless they are many: then that waits until the stream
-/// has been received whole, as much of it may answer them by then. Returns the rows that are now, and were not before,
-/// shown otherwise than they are.
-fn settle(c: &mut Connections, catalog: &Catalog, open: Vec<Name>, head: Position) -> Result<Vec<Name>> {
-    if open.is_empty() {
-        return Ok(open);
+/// Opens rows that a constraint is about, and decides about those that cannot wait, unless they are many. Returns the rows
+/// that are now, and were not before, shown otherwise than they are.
+fn settle(c: &mut Connections, catalog: &Catalog, open: Open, head: Position) -> Result<Vec<Name>> {
+    let undecided = parked::Entry::undecided();
+    parked::add(c.writer.as_mut(), &open.later, &undecided)?;
+    if open.now.is_empty() {
+        return Ok(open.now);
     }
     let before = parked::names(c.writer.as_mut())?.into_iter().collect::<HashSet<_>>();
-    parked::add(c.writer.as_mut(), &open, &parked::Entry::undecided())?;
-    if open.len() <= FEW_OPEN {
-        resolve::run(c, catalog, &open, head)?;
+    parked::add(c.writer.as_mut(), &open.now, &undecided)?;
+    if open.now.len() <= FEW_OPEN {
+        resolve::run(c, catalog, &open.now, head)?;
     }
     let after = parked::names(c.writer.as_mut())?;
     Ok(after.into_iter().filter(|name| !before.contains(name)).collect())

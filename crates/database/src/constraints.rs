@@ -169,10 +169,27 @@ impl Tracked {
     /// SELECT of the keys of the rows that have these values in these columns, `?` for each value. Columns are found by
     /// their index; the values are compared as the schema compares them.
     pub fn select_keys_with(&self, dialect: &dyn Dialect, columns: &[String], share: bool) -> String {
-        let keys: Vec<String> = self.table.key_columns().map(|c| dialect.quote(&c.name)).collect();
-        let table = dialect.quote(&self.table.name);
         let lock = if share { dialect.for_share() } else { "" };
-        format!("SELECT {} FROM {table} WHERE {}{lock}", keys.join(", "), self.having(dialect, columns))
+        format!("{}{lock}", self.select_keys_where(dialect, &self.having(dialect, columns)))
+    }
+
+    /// SELECT of the keys of those rows, of `count` keys, whose reference leads nowhere.
+    pub fn select_orphans(&self, dialect: &dyn Dialect, reference: &Reference, count: usize) -> String {
+        let own = |id: &ColumnId| format!("{}.{}", dialect.quote(&self.table.name), dialect.quote(self.name_of(*id)));
+        let pairs = reference.columns.iter().zip(&reference.parent_columns);
+        let leads = pairs.map(|(id, name)| format!("server_sync_p.{}={}", dialect.quote(name), own(id)));
+        let leads = leads.collect::<Vec<_>>().join(" AND ");
+        let there =
+            reference.columns.iter().map(|id| format!("{} IS NOT NULL", own(id))).collect::<Vec<_>>().join(" AND ");
+        let parent = dialect.quote(&reference.parent);
+        let nowhere = format!("NOT EXISTS (SELECT 1 FROM {parent} server_sync_p WHERE {leads})");
+        self.select_keys_where(dialect, &format!("{} AND {there} AND {nowhere}", self.key_in(dialect, count)))
+    }
+
+    /// SELECT of the keys of the rows for which a condition holds.
+    pub fn select_keys_where(&self, dialect: &dyn Dialect, condition: &str) -> String {
+        let keys: Vec<String> = self.table.key_columns().map(|c| dialect.quote(&c.name)).collect();
+        format!("SELECT {} FROM {} WHERE {condition}", keys.join(", "), dialect.quote(&self.table.name))
     }
 
     /// `a=? AND b=?`.

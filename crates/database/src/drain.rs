@@ -15,7 +15,7 @@ use crate::layout::Tracked;
 use crate::marks::{self, Marked, Marks};
 use crate::meta::{self, Line, Numbered};
 use crate::sql::Fields;
-use crate::{backlog, conflicts, identity, parked, resolve, retry, tables};
+use crate::{backlog, conflicts, identity, parked, resolve, retry, suspects, tables};
 
 /// Marks read in one transaction.
 const PAGE: usize = 2_000;
@@ -166,6 +166,10 @@ pub(crate) fn publish_marked(
 ) -> Result<(Position, Vec<Numbered>)> {
     let known = meta::load(c.writer.as_mut(), tracked.number(), &marks.row_ids())?;
     let mut lines = stamp_rows(tracked, marks, &known, site, latest);
+    let gone: Vec<&[Value]> = marks.rows.iter().filter(|row| !row.present).map(|row| row.key.as_slice()).collect();
+    let mut suspect = suspects::forgotten(c, catalog, tracked, &gone)?;
+    suspect.extend(suspects::unfounded(c, catalog, tracked, &marks.rows.iter().collect::<Vec<_>>())?);
+    parked::add(c.writer.as_mut(), &suspect, &parked::Entry::undecided())?;
     let replaced = conflicts::replaced(tracked, &known, &lines);
     let mut entries = conflicts::note(c, catalog, &replaced)?;
     let head = publish(c, head, &mut entries)?;

@@ -216,7 +216,7 @@ impl Tracked {
     }
 
     /// The condition that the key is one of `count` keys, `?` for each key value.
-    fn key_in(&self, dialect: &dyn Dialect, count: usize) -> String {
+    pub(crate) fn key_in(&self, dialect: &dyn Dialect, count: usize) -> String {
         let names = self.key_names(dialect).collect();
         key_in(&self.places(dialect, names), count)
     }

@@ -4,6 +4,7 @@
 
 use std::collections::HashSet;
 
+use sync_core::capture::Operation;
 use sync_core::resolve::Name;
 use sync_core::{ColumnId, Effect, RowId, Value};
 use sync_store::Result;
@@ -13,6 +14,7 @@ use crate::catalog::Catalog;
 use crate::constraints::Reference;
 use crate::database::Connections;
 use crate::layout::{Tracked, powers};
+use crate::marks::Marked;
 
 /// What a batch refers to and lets go of, as far as foreign keys are about it.
 #[derive(Debug, Default)]
@@ -59,15 +61,15 @@ impl Suspects {
 
     /// Those of them that are left open now that it is written: rows whose parent is not there, and rows that went while
     /// others refer to them.
-    pub fn open(&self, c: &mut Connections, catalog: &Catalog) -> Result<Vec<Name>> {
+    pub fn open(&self, c: &mut Connections, catalog: &Catalog) -> Result<Open> {
         let reference = |number: &u16, place: &usize| catalog.constraints.get(number)?.references.get(*place);
-        let mut open = Vec::new();
+        let (mut open, mut waiting) = (Vec::new(), Vec::new());
         for (number, place, rows) in &self.referring {
             match reference(number, place) {
                 // Whether a way up leads back is seen by going it.
                 Some(reference) if reference.is_tree => open.extend(rows.iter().map(|(id, _)| (*number, id.clone()))),
                 Some(reference) => {
-                    open.extend(orphans(c, catalog, reference, rows)?.into_iter().map(|id| (*number, id)));
+                    waiting.extend(orphans(c, catalog, reference, rows)?.into_iter().map(|id| (*number, id)));
                 }
                 None => {}
             }
@@ -77,8 +79,18 @@ impl Suspects {
                 open.extend(left_behind(c, child, reference, rows)?);
             }
         }
-        Ok(open)
+        Ok(Open { now: open, later: waiting })
     }
+}
+
+/// Rows that must be decided about.
+#[derive(Debug, Default)]
+pub(crate) struct Open {
+    /// At once: what is shown of them, or of others because of them, may have to go.
+    pub now: Vec<Name>,
+    /// When the stream has been received whole: their parents may still come with it. To take them out until then would
+    /// take out all that refers to them as well, which can be nearly everything where tables refer to each other in a circle.
+    pub later: Vec<Name>,
 }
 
 /// The rows whose parent is not there. A parent that is stays as long as the transaction.
@@ -139,6 +151,78 @@ fn present(
         present.extend(c.writer.all(&query, &params)?);
     }
     Ok(present)
+}
+
+/// The rows that refer to deleted rows with these keys, though the database should have seen to them: MySQL 9.7 forgets some
+/// where one statement both sets a row's reference to NULL and deletes the row by another, and checks can be switched off.
+pub(crate) fn forgotten(
+    c: &mut Connections,
+    catalog: &Catalog,
+    tracked: &Tracked,
+    keys: &[&[Value]],
+) -> Result<Vec<Name>> {
+    let Some(constraints) = catalog.constraints.get(&tracked.number()) else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for (number, place) in &constraints.referenced {
+        let reference = catalog.constraints.get(number).and_then(|c| c.references.get(*place));
+        if let (Some(child), Some(reference)) = (catalog.numbered(*number), reference) {
+            found.extend(children_of(c, (tracked, keys), child, reference)?);
+        }
+    }
+    Ok(found)
+}
+
+/// The rows with these keys that refer to rows which are not there, though the database should not have taken them: checks can
+/// be switched off, and MySQL 9.7 lets some through.
+pub(crate) fn unfounded(
+    c: &mut Connections,
+    catalog: &Catalog,
+    tracked: &Tracked,
+    marked: &[&Marked],
+) -> Result<Vec<Name>> {
+    let Some(constraints) = catalog.constraints.get(&tracked.number()) else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for reference in &constraints.references {
+        let concerned = |row: &&&Marked| row.present && row.marks.iter().any(|m| concerns(&m.operation, reference));
+        let keys: Vec<&[Value]> = marked.iter().filter(concerned).map(|row| row.key.as_slice()).collect();
+        for range in powers(keys.len(), 128) {
+            let query = tracked.select_orphans(c.dialect.as_ref(), reference, range.len());
+            let params: Vec<Value> = keys[range].iter().flat_map(|key| key.iter().cloned()).collect();
+            let orphans = c.writer.all(&query, &params)?;
+            found.extend(orphans.iter().map(|key| (tracked.number(), RowId::of(key))));
+        }
+    }
+    Ok(found)
+}
+
+fn concerns(operation: &Operation, reference: &Reference) -> bool {
+    match operation {
+        Operation::Insert => true,
+        Operation::Update(columns) => reference.columns.iter().any(|id| columns.contains(id)),
+        Operation::Delete => false,
+    }
+}
+
+fn children_of(
+    c: &mut Connections,
+    (tracked, keys): (&Tracked, &[&[Value]]),
+    child: &Tracked,
+    reference: &Reference,
+) -> Result<Vec<Name>> {
+    let place = |name: &String| tracked.table.key_columns().position(|column| column.name == *name);
+    let Some(places) = reference.parent_columns.iter().map(place).collect::<Option<Vec<usize>>>() else {
+        return Ok(Vec::new());
+    };
+    let names: Vec<String> = reference.columns.iter().map(|id| child.name_of(*id).to_owned()).collect();
+    let (one, mut found) = (child.having(c.dialect.as_ref(), &names), Vec::new());
+    for range in powers(keys.len(), 128) {
+        let conditions = vec![format!("({one})"); range.len()].join(" OR ");
+        let params: Vec<Value> = keys[range].iter().flat_map(|key| places.iter().map(|at| key[*at].clone())).collect();
+        let query = child.select_keys_where(c.dialect.as_ref(), &conditions);
+        let children = c.writer.all(&query, &params)?;
+        found.extend(children.iter().map(|key| (child.number(), RowId::of(key))));
+    }
+    Ok(found)
 }
 
 /// The rows that went while others refer to them; where a row only has other values now, those others.

@@ -184,7 +184,7 @@ pub fn update(
 
 /// Whether an error can be due to what was to be written, and not to the connection, locks, privileges or the schema.
 fn is_of_the_row(error: &StoreError) -> bool {
-    matches!(error.trouble, Trouble::Constraint | Trouble::Failure)
+    matches!(error.trouble, Trouble::Constraint | Trouble::Check | Trouble::Failure)
 }
 
 /// Sets these columns row by row.

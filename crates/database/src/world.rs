@@ -35,6 +35,7 @@ pub(crate) struct Known {
     pub blocked: bool,
     /// Whether all that bears on it was read.
     is_open: bool,
+    is_closed: bool,
     /// By reference: the row it leads to.
     parents: Vec<Option<Parent>>,
 }
@@ -129,7 +130,7 @@ impl<'a> World<'a> {
             self.at.insert(name.clone(), self.rows.len());
             let parents = vec![None; self.constraints(name.0).references.len()];
             let is_open = line.as_ref().is_some_and(|l| is_set_aside(l, shown.is_some()));
-            self.rows.push(Known { name, key, line, shown, truth, blocked: false, is_open, parents });
+            self.rows.push(Known { name, key, line, shown, truth, blocked: false, is_open, is_closed: false, parents });
         }
         Ok(())
     }
@@ -147,14 +148,15 @@ impl<'a> World<'a> {
 
     /// Reads all that bears on open rows; rows that are read now can call for more.
     pub fn close(&mut self, c: &mut Connections) -> Result<()> {
-        let mut done = BTreeSet::new();
-        let next = |world: &Self, done: &BTreeSet<usize>| {
-            (0..world.rows.len()).find(|row| world.rows[*row].is_open && !done.contains(row))
-        };
-        while let Some(row) = next(self, &done) {
-            done.insert(row);
-            self.find_parents(c, row)?;
-            self.find_rivals(c, row)?;
+        // Rows before the one that is looked at may be opened meanwhile, and others added.
+        while self.rows.iter().any(|row| row.is_open && !row.is_closed) {
+            for row in 0..self.rows.len() {
+                let known = &mut self.rows[row];
+                if known.is_open && !std::mem::replace(&mut known.is_closed, true) {
+                    self.find_parents(c, row)?;
+                    self.find_rivals(c, row)?;
+                }
+            }
         }
         Ok(())
     }
@@ -369,14 +371,11 @@ fn as_key(tracked: &Tracked, reference: &Reference, values: &[Value]) -> Option<
     (key.len() == values.len()).then_some(key)
 }
 
-/// Values with the number of their group.
-type Numbered = (Vec<Value>, usize);
-
 /// Equal values of a unique key, numbered.
 #[derive(Default)]
 struct Groups {
-    /// By table and columns: the values seen so far, each with the number of its group.
-    seen: HashMap<(u16, Vec<ColumnId>), Vec<Numbered>>,
+    /// By table and columns.
+    seen: HashMap<(u16, Vec<ColumnId>), HashMap<Vec<Value>, usize>>,
     next: usize,
 }
 
@@ -390,14 +389,20 @@ impl Groups {
         values: Vec<Value>,
     ) -> Result<usize> {
         let seen = self.seen.entry((number, unique.columns.clone())).or_default();
-        for (other, group) in seen.iter() {
-            if *other == values || (unique.collated && are_equal(c, tracked, unique, other, &values)?) {
-                return Ok(*group);
+        if let Some(group) = seen.get(&values) {
+            return Ok(*group);
+        }
+        let mut found = None;
+        for (other, group) in seen.iter().filter(|_| unique.collated) {
+            if are_equal(c, tracked, unique, other, &values)? {
+                found = Some(*group);
+                break;
             }
         }
-        self.next += 1;
-        seen.push((values, self.next));
-        Ok(self.next)
+        let group = found.unwrap_or(self.next);
+        self.next += usize::from(found.is_none());
+        seen.insert(values, group);
+        Ok(group)
     }
 }
 

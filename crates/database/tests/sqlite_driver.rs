@@ -146,7 +146,7 @@ fn errors_say_what_helps() {
     assert_eq!(trouble("INSERT INTO t(missing) VALUES (1)"), Trouble::SchemaChanged);
     assert_eq!(trouble("INSERT INTO t VALUES (2, 1)"), Trouble::Constraint);
     assert_eq!(trouble("INSERT INTO t VALUES (2, NULL)"), Trouble::Constraint);
-    assert_eq!(trouble("INSERT INTO t VALUES (2, 0)"), Trouble::Constraint);
+    assert_eq!(trouble("INSERT INTO t VALUES (2, 0)"), Trouble::Check);
     assert_eq!(trouble("INSERT INTO t VALUES ('x', 2)"), Trouble::Constraint);
     assert_eq!(trouble("SELEC"), Trouble::Failure);
     let error = site.sql().run("SELEC").unwrap_err();

@@ -57,6 +57,7 @@ Utilisation : server_sync -vd NOM [-f|-force] [-init] [-d|-daemon]
 Commandes :
   check      Essayer tout ce qu'il faut à une synchronisation, et dire ce qui manque.
   status     Montrer l'état des liaisons.
+  verify     Tout comparer avec chaque esclave et rendre compte ; rien n'est modifié.
   conflicts  Montrer les valeurs qui ont perdu contre une modification simultanée, et les remettre.
   lock       Exécuter une commande, telle une mise à niveau, pendant qu'aucune synchronisation ne tourne.
   init-site  Préparer la base de ce site et publier ses réglages.

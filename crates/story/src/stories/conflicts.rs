@@ -18,8 +18,8 @@ fn known<B: Bench>(bench: &B) -> Network<B::Site> {
 
 /// What a column of the row that lost held.
 pub(super) fn losing(conflict: &ConflictEntry, column: &str) -> String {
-    let at = conflict.columns.iter().position(|c| c == column).unwrap();
-    conflict.losing[at].to_string()
+    let at = conflict.columns.iter().position(|c| c == column);
+    at.and_then(|at| conflict.losing.get(at)).map(ToString::to_string).unwrap_or_default()
 }
 
 const ROW: &str = "SELECT name, age FROM person WHERE id=1";
