@@ -15,7 +15,7 @@ use crate::application::Rows;
 use crate::failure::{Failure, Result};
 use crate::oracle::text;
 use crate::scenario::Manner;
-use crate::schema::TABLES;
+use crate::schema::{PLAIN, TABLES};
 use crate::site::{Phase, Site};
 use crate::tap::lock;
 use crate::world::World;
@@ -260,10 +260,11 @@ fn sound(site: &mut Site, lost: bool) -> Result<()> {
     if !lost { present(at, connection) } else { Ok(()) }
 }
 
-/// Live lines have a row or keep its values; graves have none.
+/// Live lines have a row or keep its values; graves have none. Not where constraints decide what is shown.
 fn present(at: usize, connection: &Connection) -> Result<()> {
     let lines = lines(connection)?;
-    for (number, table) in tables(connection)? {
+    let plain = |table: &str| !TABLES[PLAIN..].iter().any(|t| t.name == table);
+    for (number, table) in tables(connection)?.into_iter().filter(|(_, table)| plain(table)) {
         let rows = keys(connection, &table)?;
         for ((_, id), line) in lines.iter().filter(|((tab, _), _)| *tab == number) {
             let is_right = if line.state.is_live() { rows.contains(id) != line.keeps } else { !rows.contains(id) };
