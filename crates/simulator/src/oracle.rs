@@ -1,7 +1,7 @@
 //! The fate of what the application wrote, told from what it saw, without looking at any stamp.
 //!
 //! Each value that was committed is unlike all others. In the end it is there; or somebody who saw it wrote something
-//! else in its place; or the conflict list has it. And what was deleted is gone; or somebody wrote it again; or the
+//! else in its place; or the conflict list has it, or the row is listed as parked. And what was deleted is gone; or somebody wrote it again; or the
 //! conflict list says that the delete lost.
 //!
 //! What was written before synchronisation began has no stamp, so that a delete elsewhere cannot know that it was
@@ -15,12 +15,13 @@
 use std::collections::{HashMap, HashSet};
 
 use sync_core::Value;
+use sync_store::Store;
 
 use crate::application::{Did, Event};
 use crate::failure::{Failure, Result};
 use crate::invariants;
 use crate::schema::TABLES;
-use crate::site::Phase;
+use crate::site::{Phase, Site};
 use crate::tap::lock;
 use crate::world::World;
 
@@ -32,6 +33,8 @@ struct Listed {
     losing: HashSet<(usize, String, String)>,
     /// Rows of which a delete lost.
     deletes: HashSet<(usize, String)>,
+    /// Rows that a constraint keeps from being shown as they are.
+    parked: HashSet<(usize, String)>,
 }
 
 /// Judges all writes; returns how many conflicts are listed.
@@ -39,10 +42,11 @@ pub fn judge(world: &mut World) -> Result<u64> {
     let Some(any) = world.sites.iter().position(|s| s.phase == Phase::Active) else { return Ok(0) };
     let entries = invariants::conflicts(&mut world.sites[any])?;
     let count = entries.len() as u64;
-    let listed = listed(&entries);
+    let mut listed = listed(&entries);
+    listed.parked = parked(&mut world.sites[any])?;
     let rows = lock(&world.sites[any].application).rows()?;
     let shown = |table: usize, key: &str, column: usize| rows[table].get(key).and_then(|r| r.get(column)?.clone());
-    world.sites.iter_mut().for_each(crate::site::Site::look);
+    world.sites.iter_mut().for_each(Site::look);
     let logs: Vec<Vec<Event>> = world.sites.iter().map(|s| lock(&s.application).log.clone()).collect();
     let covered: HashSet<(usize, usize)> = world.active().flat_map(|s| s.here.iter().copied()).collect();
     let fragile = world.fragile();
@@ -58,6 +62,7 @@ pub fn judge(world: &mut World) -> Result<u64> {
             let lost = event.written.iter().filter(|_| !is_old && !is_forked()).find(|(column, value)| {
                 let is_shown = shown(event.table, &event.key, *column).as_deref() == Some(value);
                 !is_shown
+                    && !listed.parked.contains(&(event.table, event.key.clone()))
                     && !fates.removed.contains(&((event.table, &event.key, *column), value))
                     && !listed.losing.contains(&(event.table, event.key.clone(), value.clone()))
             });
@@ -71,6 +76,7 @@ pub fn judge(world: &mut World) -> Result<u64> {
                     && !is_forked()
                     && shown(event.table, &event.key, *column).as_deref() == Some(value)
                     && fates.written.get(&((event.table, &event.key, *column), value)).is_some_and(|n| *n == 1)
+                    && !listed.parked.contains(&(event.table, event.key.clone()))
                     && !listed.deletes.contains(&(event.table, event.key.clone()))
             });
             if let Some((column, value)) = back {
@@ -124,17 +130,29 @@ impl<'a> Fates<'a> {
 }
 
 fn listed(entries: &[sync_store::ConflictEntry]) -> Listed {
-    let mut listed = Listed { losing: HashSet::new(), deletes: HashSet::new() };
+    let mut listed = Listed { losing: HashSet::new(), deletes: HashSet::new(), parked: HashSet::new() };
     for entry in entries {
         let Some(table) = TABLES.iter().position(|t| t.name == entry.table) else { continue };
-        let key: Vec<String> = entry.key.iter().map(text).collect();
-        let key = key.join("/");
+        let key = joined(&entry.key);
         listed.losing.extend(entry.losing.iter().map(|v| (table, key.clone(), text(v))));
         if entry.kind == "delete-lost" {
             listed.deletes.insert((table, key));
         }
     }
     listed
+}
+
+fn parked(site: &mut Site) -> Result<HashSet<(usize, String)>> {
+    let mut parked = HashSet::new();
+    for entry in site.store()?.parked()? {
+        let table = TABLES.iter().position(|t| t.name == entry.table);
+        parked.extend(table.map(|table| (table, joined(&entry.key))));
+    }
+    Ok(parked)
+}
+
+fn joined(key: &[Value]) -> String {
+    key.iter().map(text).collect::<Vec<_>>().join("/")
 }
 
 /// A value as the application's log has it.
