@@ -37,9 +37,9 @@ pub struct Merged {
 /// Merges what came in into what is here.
 pub fn merge(local: &Row, incoming: &Row) -> Merged {
     let state = join(&local.state, &incoming.state);
-    let relation = relation(&state, &local.state, &incoming.state);
     let values = join_values(&state, local, incoming);
     let row = Row { state, values };
+    let relation = relation(&row, local, incoming);
     let mut conflicts = conflicts(&row, local, incoming);
     conflicts.extend(self::conflicts(&row, incoming, local));
     Merged { row, relation, conflicts }
@@ -85,13 +85,22 @@ fn join_cells(a: &BTreeMap<ColumnId, Stamp>, b: &BTreeMap<ColumnId, Stamp>) -> B
     cells
 }
 
-fn relation(joined: &RowState, local: &RowState, incoming: &RowState) -> Relation {
-    if same_content(joined, local) {
+fn relation(joined: &Row, local: &Row, incoming: &Row) -> Relation {
+    if same_content(&joined.state, &local.state) && same_values(joined, local) {
         Relation::Dominated
-    } else if same_content(joined, incoming) {
+    } else if same_content(&joined.state, &incoming.state) && same_values(joined, incoming) {
         Relation::Taken
     } else {
         Relation::Mixed
+    }
+}
+
+/// Whether a side has the values of the outcome, as far as both are known. Under equal states it nearly always does; not if
+/// one stamp was given twice ([`join_values`]).
+fn same_values(joined: &Row, side: &Row) -> bool {
+    match (&joined.values, &side.values) {
+        (Some(ours), Some(theirs)) if joined.state.is_live() => ours.iter().zip(theirs).all(|(a, b)| a == b),
+        _ => true,
     }
 }
 
@@ -101,8 +110,10 @@ fn same_content(joined: &RowState, side: &RowState) -> bool {
         && (joined.cells == side.cells || !joined.is_live())
 }
 
-/// Each column's value from the side whose stamp won. Ties have equal values, so the local one saves a copy; except in a
-/// column that was added since a grave was made, which has its default only where the row was live.
+/// Each column's value from the side whose stamp won. Ties have equal values, with two exceptions. A column that was added
+/// since a grave was made has its default only where the row was live. And a site that was restored, with its clock set back,
+/// or that ran twice, can give one stamp twice: then the greater value wins everywhere. Values from before synchronisation
+/// are told apart by a compare.
 fn join_values(state: &RowState, local: &Row, incoming: &Row) -> Option<Vec<Value>> {
     let holds = |row: &Row| row.values.is_some() && row.state.inserted == state.inserted;
     match (&local.values, &incoming.values) {
@@ -110,8 +121,10 @@ fn join_values(state: &RowState, local: &Row, incoming: &Row) -> Option<Vec<Valu
             let pick = |column: usize| match (ours.get(column), theirs.get(column)) {
                 (Some(our), Some(their)) => {
                     let column = column as ColumnId;
-                    let takes_ours = match local.state.cell(column).cmp(&incoming.state.cell(column)) {
-                        Ordering::Equal => local.state.is_live() || !incoming.state.is_live(),
+                    let (our_stamp, their_stamp) = (local.state.cell(column), incoming.state.cell(column));
+                    let takes_ours = match our_stamp.cmp(&their_stamp) {
+                        Ordering::Equal if local.state.is_live() != incoming.state.is_live() => local.state.is_live(),
+                        Ordering::Equal => !our_stamp.is_written() || our >= their,
                         unequal => unequal == Ordering::Greater,
                     };
                     if takes_ours { our.clone() } else { their.clone() }
@@ -188,7 +201,8 @@ fn lost_cells(loser: &Row, winner: &Row) -> Vec<Conflict> {
     let lost = |(column, (ours, theirs)): (usize, (&Value, &Value))| {
         let column = column as ColumnId;
         let (loser_at, winner_at) = (loser.state.cell(column), winner.state.cell(column));
-        let concurrent = loser_at < winner_at && !winner.state.seen.covers(loser_at);
+        let given_twice = loser_at == winner_at && loser_at.is_written() && ours < theirs;
+        let concurrent = given_twice || loser_at < winner_at && !winner.state.seen.covers(loser_at);
         let of = |value: &Value| vec![value.clone()];
         concurrent
             .then(|| conflict(ConflictKind::Cell(column), (winner_at, of(theirs)), (loser_at, of(ours))))

@@ -331,6 +331,31 @@ fn a_column_added_since_a_grave_was_made_comes_from_the_live_row() {
     }
 }
 
+#[test]
+fn a_stamp_that_was_given_twice() {
+    let once = |value| written(known(), 0, value, at(20, A));
+    for (ours, theirs, relation, effect) in
+        [(7, 9, Relation::Taken, Effect::Update(vec![0])), (9, 7, Relation::Dominated, Effect::None)]
+    {
+        check(Example {
+            name: "the greater value is shown, the other is listed",
+            local: Some(once(ours)),
+            incoming: once(theirs),
+            shown: Some([9, 2]),
+            relation,
+            effect,
+            listed: vec![(Cell(0), at(20, A), vec![7])],
+        });
+    }
+}
+
+#[test]
+fn what_is_from_before_is_left_to_a_compare() {
+    let other = Row { values: values([3, 4]), ..before_everything() };
+    let planned = Planned::new(Some(&before_everything()), &other);
+    assert_eq!((planned.relation, planned.effect), (Relation::Dominated, Effect::None));
+}
+
 /// Rows from before synchronisation have no stamps, and one can meet an insert of its key far from where either was made.
 #[test]
 fn a_row_from_before_that_an_insert_replaces_is_listed() {

@@ -10,7 +10,7 @@ use crate::constraints::{self, Constraints};
 use crate::dialect::Dialect;
 use crate::layout::Tracked;
 use crate::rules::Rules;
-use crate::schema::{Op, Registered, Schema, Table};
+use crate::schema::{ForeignKey, Op, Registered, Schema, Table};
 use crate::sql::{Fields, Sql};
 
 /// The number of the conflict list; the application's tables begin at 1.
@@ -20,6 +20,7 @@ pub const CONFLICTS: u16 = 0;
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
     seen: Option<Seen>,
+    readings: u64,
     /// The synchronised tables: the conflict list first, then those that others refer to before those that refer to them.
     pub tracked: Vec<Tracked>,
     /// All tables of the application, for the handshake.
@@ -81,13 +82,18 @@ impl Catalog {
         while self.seen.as_ref() != Some(&seen) {
             let (catalog, said) = alone(sql, dialect, |sql| Renewal::run(sql, dialect, prepared, rules))?;
             notes.extend(said);
-            *self = catalog;
+            *self = Catalog { readings: self.readings + 1, ..catalog };
             // What was read is only believed if nothing changed since before it was; installing triggers changes it.
             let after = look(sql, dialect, rules)?;
             self.seen = (after == seen).then_some(seen);
             seen = after;
         }
         Ok(notes)
+    }
+
+    /// How often the schema was read: as long as this stands still, so do the tables and their numbers.
+    pub fn readings(&self) -> u64 {
+        self.readings
     }
 
     /// Whether the schema is still what was last read.
@@ -138,7 +144,10 @@ impl Renewal<'_> {
         let (tracked, infos) = renewal.tables(sql)?;
         let notes = renewal.notes;
         let constraints = constraints::read(&schema, &tracked, rules);
-        Ok((Catalog { seen: None, tracked, infos, constraints, warnings: warnings(&schema, rules) }, notes))
+        Ok((
+            Catalog { seen: None, readings: 0, tracked, infos, constraints, warnings: warnings(&schema, rules) },
+            notes,
+        ))
     }
 
     fn tables(&mut self, sql: &mut dyn Sql) -> Result<(Vec<Tracked>, Vec<TableInfo>)> {
@@ -159,7 +168,7 @@ impl Renewal<'_> {
         let all: Vec<(&Table, &Registered)> = found.iter().map(|f| (f.table, &f.registration.registered)).collect();
         self.notes.extend(self.dialect.install(sql, self.schema, &all)?);
         let tracked: Result<Vec<Tracked>> =
-            found.into_iter().map(|f| f.complete(sql, self.dialect, self.rules)).collect();
+            found.into_iter().map(|f| f.complete(sql, self.dialect, self.rules, &self.schema.foreign_keys)).collect();
         Ok((tracked?, infos))
     }
 
@@ -214,10 +223,11 @@ struct Found<'a> {
 
 impl Found<'_> {
     /// Marks what was written before the triggers were there.
-    fn complete(self, sql: &mut dyn Sql, dialect: &dyn Dialect, rules: &Rules) -> Result<Tracked> {
+    fn complete(self, sql: &mut dyn Sql, dialect: &dyn Dialect, rules: &Rules, keys: &[ForeignKey]) -> Result<Tracked> {
         let Found { table, registration, added } = self;
-        let tracked =
-            Tracked::new(table.clone(), registration.registered.clone(), fingerprint(table, rules).1).with_rules(rules);
+        let tracked = Tracked::new(table.clone(), registration.registered.clone(), fingerprint(table, rules).1)
+            .with_rules(rules)
+            .with_references(keys);
         if !added.is_empty() {
             sql.run(dialect.begin())?;
             let caught_up = catch_up(sql, dialect, &tracked, &added).and_then(|()| store(sql, dialect, &registration));

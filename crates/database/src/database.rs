@@ -56,8 +56,8 @@ impl Connections {
 
     /// Refuses an account that lacks privileges, and says what to type.
     pub fn require_privileges(&mut self) -> Result<()> {
-        let schema = self.dialect.read_schema(self.writer.as_mut())?;
-        let missing = self.dialect.missing_privileges(self.writer.as_mut(), &schema)?;
+        let triggers = self.dialect.read_triggers(self.writer.as_mut())?;
+        let missing = self.dialect.missing_privileges(self.writer.as_mut(), &triggers)?;
         if missing.is_empty() {
             return Ok(());
         }
@@ -95,6 +95,12 @@ impl Connections {
             }
         }
     }
+}
+
+/// The server's counts of statements that change schemas, if it tells, and when they were asked for.
+pub(crate) struct Counted {
+    counts: Option<String>,
+    at: Instant,
 }
 
 /// How a transaction ends.
@@ -199,23 +205,32 @@ impl Database {
 
     /// Looks at the schema, and renews capture if it changed.
     pub(crate) fn refresh(&mut self) -> Result<Vec<String>> {
-        let began = Instant::now();
+        let counted = self.counted()?;
+        self.refresh_since(&counted)
+    }
+
+    /// The same, if the server's counts were read already: before this look, so that what they miss it does not.
+    pub(crate) fn refresh_since(&mut self, counted: &Counted) -> Result<Vec<String>> {
         let Connections { writer, dialect, .. } = &mut self.connections;
-        let counts = dialect.schema_statements(writer.as_mut())?;
         let notes = self.catalog.refresh(writer.as_mut(), dialect.as_ref(), &self.identity.card.rules, true)?;
-        self.vigil.looked(counts, began);
+        self.vigil.looked(counted.counts.clone(), counted.at);
         self.trusting = false;
         Ok(notes)
     }
 
+    /// Reads how many statements that change schemas the server counts.
+    pub(crate) fn counted(&mut self) -> Result<Counted> {
+        let at = Instant::now();
+        let Connections { writer, dialect, .. } = &mut self.connections;
+        Ok(Counted { counts: dialect.schema_statements(writer.as_mut())?, at })
+    }
+
     /// Whether the catalog may be taken on trust by a store that has no marks: what changed unnoticed can then at worst
     /// be noticed later. Rows are neither read nor written before it is confirmed.
-    pub(crate) fn trusts_catalog(&mut self) -> Result<bool> {
-        let Connections { writer, dialect, .. } = &mut self.connections;
-        let counts = dialect.schema_statements(writer.as_mut())?;
+    pub(crate) fn trusts_catalog(&mut self, counted: &Counted) -> bool {
         let is_known = self.catalog.is_known(&self.identity.card.rules);
-        self.trusting = is_known && !self.vigil.is_due(counts.as_deref(), Instant::now());
-        Ok(self.trusting)
+        self.trusting = is_known && !self.vigil.is_due(counted.counts.as_deref(), Instant::now());
+        self.trusting
     }
 
     /// Looks whether the schema is what the last drain took on trust. If not, the round has to begin again: its

@@ -14,7 +14,7 @@
 use sync_core::Value;
 use sync_store::Result;
 
-use crate::schema::{Column, Registered, Schema, Table};
+use crate::schema::{Column, Registered, Schema, Table, Trigger};
 use crate::sql::Sql;
 
 /// What differs between kinds of server.
@@ -169,6 +169,11 @@ pub trait Dialect: Send + Sync {
         Ok(None)
     }
 
+    /// Reads the triggers of the schema alone.
+    fn read_triggers(&self, sql: &mut dyn Sql) -> Result<Vec<Trigger>> {
+        Ok(self.read_schema(sql)?.triggers)
+    }
+
     /// Reads the schema.
     fn read_schema(&self, sql: &mut dyn Sql) -> Result<Schema>;
 
@@ -182,7 +187,7 @@ pub trait Dialect: Send + Sync {
     /// Removes all our triggers, and the guards from the application's. Tables are dropped by the caller afterwards.
     fn uninstall(&self, sql: &mut dyn Sql, schema: &Schema) -> Result<()>;
 
-    /// What the account lacks, one line each: the privilege and the GRANT to type. `guarded` says whether triggers of
-    /// the application must be guarded.
-    fn missing_privileges(&self, sql: &mut dyn Sql, schema: &Schema) -> Result<Vec<String>>;
+    /// What the account lacks, one line each: the privilege and the GRANT to type. `triggers` are all there are; those of the
+    /// application must be guarded.
+    fn missing_privileges(&self, sql: &mut dyn Sql, triggers: &[Trigger]) -> Result<Vec<String>>;
 }

@@ -22,15 +22,23 @@ const PAGE: usize = 2_000;
 
 /// Renews capture if the schema changed, then drains all that is visible.
 pub fn drain(db: &mut Database) -> Result<Drained> {
+    let counted = db.counted()?;
     // A mark table that is missing is for the refresh to find.
-    if db.trusts_catalog()? && pending(db).is_ok_and(|numbers| numbers.is_empty()) {
+    let found = if db.trusts_catalog(&counted) { pending(db).ok() } else { None };
+    if found.as_ref().is_some_and(Vec::is_empty) {
         db.suspects.clear();
         db.backlog.clear();
         return Ok(Drained::default());
     }
-    let notes = retry::contention(|| db.refresh())?;
+    let readings = db.catalog.readings();
+    let notes = retry::contention(|| db.refresh_since(&counted))?;
     let mut drained = Drained { notes, ..Drained::default() };
-    let numbers = drain_tables(db, &mut drained, true)?;
+    // What was found is of these tables if they are still the same.
+    let numbers = match found.filter(|_| db.catalog.readings() == readings) {
+        Some(numbers) => numbers,
+        None => pending(db)?,
+    };
+    let numbers = drain_tables(db, &mut drained, numbers, true)?;
     drained.left = !db.backlog.is_empty();
     if drained.marks > 0 {
         // What the application wrote can free what others wait for.
@@ -71,13 +79,14 @@ pub(crate) fn compared(db: &mut Database, tables: &[String]) -> Result<()> {
 
 /// Drains all that is visible; returns the numbers of the tables that had marks. One statement if there is nothing.
 pub(crate) fn drain_pending(db: &mut Database, drained: &mut Drained) -> Result<Vec<u16>> {
-    drain_tables(db, drained, false)
+    let numbers = pending(db)?;
+    drain_tables(db, drained, numbers, false)
 }
 
-/// The same; with `leave`, tables with very many marks are left for the stream ([`crate::backlog`]).
-fn drain_tables(db: &mut Database, drained: &mut Drained, leave: bool) -> Result<Vec<u16>> {
+/// Drains the tables of these numbers, and says again which had marks: late marks are moved to theirs first. With `leave`,
+/// tables with very many marks are left for the stream ([`crate::backlog`]).
+fn drain_tables(db: &mut Database, drained: &mut Drained, mut numbers: Vec<u16>, leave: bool) -> Result<Vec<u16>> {
     db.backlog.clear();
-    let mut numbers = pending(db)?;
     if numbers.contains(&marks::LATE) {
         retry::contention(|| gather(db))?;
         numbers = pending(db)?;

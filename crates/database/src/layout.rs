@@ -9,7 +9,7 @@ use sync_core::{ColumnId, Value};
 use crate::dialect::Dialect;
 use crate::exact;
 use crate::rules::{Columns, Rules};
-use crate::schema::{BITS, Column, Kind, Op, Registered, Table};
+use crate::schema::{BITS, Column, ForeignKey, Kind, Op, Registered, Table};
 
 /// A table as it is now, together with its registered number and column ids.
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ pub struct Tracked {
     automatic: Vec<ColumnId>,
     /// The ENUM columns whose empty text is no label, but what a server keeps where it was given an unknown one.
     unlabelled: Vec<ColumnId>,
-    /// The columns, but for those of the key, whose values can be more than text.
+    /// The columns whose values can be more than text, but for those by which rows are looked up.
     delicate: Vec<ColumnId>,
 }
 
@@ -57,8 +57,11 @@ impl Tracked {
         let required = upserts_in_part(&table).then(|| which(&|c| is_required(&table, c)));
         let unlabelled = table.stored_columns().filter(|c| lacks_empty_label(&c.sql_type));
         let unlabelled = unlabelled.filter_map(|c| registered.id(&c.name)).collect();
-        let is_key = |c: &Column| table.key_columns().any(|k| k.name == c.name);
-        let delicate = which(&|c| exact::is_delicate(c) && !is_key(c));
+        let is_looked_up = |c: &Column| {
+            let mut places = table.key.iter().chain(table.uniques.iter().flatten());
+            places.any(|at| table.columns.get(*at).is_some_and(|key| key.name == c.name))
+        };
+        let delicate = which(&|c| exact::is_delicate(c) && !is_looked_up(c));
         let found_by_key = table.has_primary || table.uniques.is_empty();
         let together = Vec::new();
         Tracked {
@@ -93,6 +96,19 @@ impl Tracked {
         let touched = |group: &&Vec<ColumnId>| group.iter().any(|id| columns.contains(id));
         let all: BTreeSet<ColumnId> = self.together.iter().filter(touched).flatten().chain(&columns).copied().collect();
         all.into_iter().collect()
+    }
+
+    /// The same, where rows are looked up by the columns of these foreign keys, too.
+    pub fn with_references(mut self, keys: &[ForeignKey]) -> Self {
+        let (name, registered) = (&self.table.name, &self.registered);
+        let refers = |k: &ForeignKey, column: &String| k.child == *name && k.columns.contains(column);
+        let is_referred_to = |k: &ForeignKey, column: &String| k.parent == *name && k.parent_columns.contains(column);
+        let is_looked_up = |id: ColumnId| {
+            let column = registered.columns.get(usize::from(id));
+            column.is_some_and(|c| keys.iter().any(|k| refers(k, c) || is_referred_to(k, c)))
+        };
+        self.delicate.retain(|id| !is_looked_up(*id));
+        self
     }
 
     /// Whether a row, given over all registered ids, holds a value that a strict server keeps but does not take.
@@ -306,7 +322,7 @@ impl Tracked {
         repeated(&key)
     }
 
-    /// INSERT of rows, given over these columns: what stands for their values is [`rows`] or the like.
+    /// INSERT of rows, given over these columns: what stands for their values is written like `(?,?),(?,?)`.
     pub fn insert(&self, dialect: &dyn Dialect, places: &str, ids: &[ColumnId]) -> String {
         let table = dialect.quote(&self.table.name);
         format!("INSERT INTO {table} ({}) VALUES {places}", self.columns(dialect, ids))

@@ -99,7 +99,7 @@ mod tests {
             ("invoice", &["amount", "currency"].map(str::to_owned)[..])
         );
         assert_eq!(columns.to_string(), "invoice: amount, currency");
-        assert_eq!(read(&written(&[columns.clone()])), [columns]);
+        assert_eq!(read(&written(std::slice::from_ref(&columns))), [columns]);
         for bad in ["", "invoice", ": amount", "invoice:", "invoice: a,,b"] {
             assert_eq!(bad.parse::<Columns>(), Err(NotColumns), "{bad}");
         }

@@ -113,7 +113,7 @@ pub fn access(place: &Place) -> Result<Access> {
     let mut connections = open::connect(place)?;
     let Connections { writer, dialect, .. } = &mut connections;
     let schema = dialect.read_schema(writer.as_mut())?;
-    let missing = dialect.missing_privileges(writer.as_mut(), &schema)?;
+    let missing = dialect.missing_privileges(writer.as_mut(), &schema.triggers)?;
     let numbering = match place {
         Place::Mysql(_) => numbering(writer.as_mut())?,
         Place::Sqlite(_) => None,

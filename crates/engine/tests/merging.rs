@@ -9,7 +9,7 @@ use support::{Pair, Story, options, stories};
 use sync_engine::error::Kind;
 use sync_engine::round;
 use sync_store::{ConflictEntry, Store};
-use sync_testbed::{MariaDb, Mysql, Options, Server};
+use sync_testbed::{MariaDb, Options, Server, on_both_servers};
 
 const SCHEMA: &str = "CREATE TABLE t (id INT PRIMARY KEY, a VARCHAR(20), b VARCHAR(20), n INT, big LONGBLOB)";
 
@@ -142,17 +142,7 @@ const STORIES: &[Story] = &[
     ("large_values", large_values),
 ];
 
-#[test]
-fn on_mariadb() {
-    stories(MariaDb::shared().unwrap(), STORIES);
-}
-
-#[test]
-fn on_mysql() {
-    if let Some(server) = Mysql::shared().unwrap() {
-        stories(server, STORIES);
-    }
-}
+on_both_servers!(on_mariadb, on_mysql, |server| stories(server, STORIES));
 
 /// Who saw a value and wrote another wins, although by its clock it wrote before.
 #[test]

@@ -15,7 +15,7 @@ use sync_database::Database;
 use sync_database::mysql::connect;
 use sync_fixture::Size;
 use sync_store::Store;
-use sync_testbed::{Flavour, MariaDb, Mysql, Options, Server, create_crm, wait_until};
+use sync_testbed::{Flavour, Options, Server, create_crm, on_both_servers, wait_until};
 
 const CRM: Size = Size::companies(40);
 
@@ -151,14 +151,9 @@ fn nothing_is_prepared_in_vain(server: &Server) {
     beside_the_application(server, "crm", |goes_on| (0..CYCLES).for_each(|_| cycle(server, "crm", goes_on)));
 }
 
-#[test]
-fn nothing_is_prepared_in_vain_on_mariadb() {
-    nothing_is_prepared_in_vain(&MariaDb::start(Options::new()).unwrap());
-}
-
-#[test]
-fn nothing_is_prepared_in_vain_on_mysql() {
-    if let Some(mysql) = Mysql::available() {
-        nothing_is_prepared_in_vain(&mysql.start(Options::new()).unwrap());
-    }
-}
+on_both_servers!(
+    nothing_is_prepared_in_vain_on_mariadb,
+    nothing_is_prepared_in_vain_on_mysql,
+    nothing_is_prepared_in_vain,
+    Options::new()
+);

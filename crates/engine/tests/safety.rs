@@ -14,8 +14,8 @@ use sync_database::Database;
 use sync_database::mysql::connect;
 use sync_fixture::{Dialect, Size, Workload};
 use sync_testbed::{
-    DatabaseDump, Flavour, LoadReport, Locations, MariaDb, Mysql, Options, SchemaDump, Server, Writers, WritersOptions,
-    assert_equal, create_crm, create_load_tables, dump, fill_load_tables, load_sakila, run_transaction, sakila,
+    DatabaseDump, Flavour, LoadReport, Locations, Options, SchemaDump, Server, Writers, WritersOptions, assert_equal,
+    create_crm, create_load_tables, dump, fill_load_tables, load_sakila, on_both_servers, run_transaction, sakila,
     schema_dump, wait_until,
 };
 
@@ -202,17 +202,7 @@ fn under_load(server: &Server) {
     put_on_and_taken_off_under_load(server, &without);
 }
 
-#[test]
-fn under_load_on_mariadb() {
-    under_load(&MariaDb::start(impatient()).unwrap());
-}
-
-#[test]
-fn under_load_on_mysql() {
-    if let Some(mysql) = Mysql::available() {
-        under_load(&mysql.start(impatient()).unwrap());
-    }
-}
+on_both_servers!(under_load_on_mariadb, under_load_on_mysql, under_load, impatient());
 
 fn definitions(server: &Server, database: &str) -> SchemaDump {
     schema_dump(&mut server.root().unwrap(), database).unwrap()
@@ -318,14 +308,4 @@ fn restored_on(server: &Server) {
     sakila_is_restored(server);
 }
 
-#[test]
-fn schemas_are_restored_on_mariadb() {
-    restored_on(MariaDb::shared().unwrap());
-}
-
-#[test]
-fn schemas_are_restored_on_mysql() {
-    if let Some(server) = Mysql::shared().unwrap() {
-        restored_on(server);
-    }
-}
+on_both_servers!(schemas_are_restored_on_mariadb, schemas_are_restored_on_mysql, restored_on);

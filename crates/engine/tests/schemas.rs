@@ -14,7 +14,7 @@ use mysql::{Conn, LocalInfileHandler};
 use support::{Pair, Site, Story, options, stories};
 use sync_engine::{RoundReport, round};
 use sync_store::Store;
-use sync_testbed::{Flavour, MariaDb, Mysql, Server};
+use sync_testbed::{Flavour, Server, on_both_servers};
 
 /// The key's columns, and five keys.
 type Key = (&'static str, [&'static str; 5]);
@@ -661,14 +661,4 @@ const STORIES: &[Story] = &[
     ("column_retyped", column_retyped),
 ];
 
-#[test]
-fn on_mariadb() {
-    stories(MariaDb::shared().unwrap(), STORIES);
-}
-
-#[test]
-fn on_mysql() {
-    if let Some(server) = Mysql::shared().unwrap() {
-        stories(server, STORIES);
-    }
-}
+on_both_servers!(on_mariadb, on_mysql, |server| stories(server, STORIES));

@@ -6,7 +6,7 @@ mod support;
 
 use mysql::prelude::Queryable;
 use support::{Pair, Story, stories};
-use sync_testbed::{MariaDb, Mysql, Server};
+use sync_testbed::{Server, on_both_servers};
 
 /// A pair whose table `t` has these columns beside `id`, and six rows at both sites, of which `values` gives the other
 /// values for row `n`. The server logs statements from now on.
@@ -251,14 +251,4 @@ const STORIES: &[Story] = &[
     ("foreign_keys", foreign_keys),
 ];
 
-#[test]
-fn on_mariadb() {
-    stories(MariaDb::shared().unwrap(), STORIES);
-}
-
-#[test]
-fn on_mysql() {
-    if let Some(server) = Mysql::shared().unwrap() {
-        stories(server, STORIES);
-    }
-}
+on_both_servers!(on_mariadb, on_mysql, |server| stories(server, STORIES));

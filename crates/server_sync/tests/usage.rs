@@ -21,6 +21,7 @@ Usage: server_sync -vd NAME [-f|-force] [-init] [-d|-daemon]
 Commands:
   check      Try everything a round needs, and say what is missing
   status     Show how the links are doing
+  verify     Compare everything with each slave and report; nothing is changed
   conflicts  Show values that lost against a concurrent change, and put them back
   lock       Run a command, such as an upgrade, while no round runs
   init-site  Prepare this site's database and publish its settings

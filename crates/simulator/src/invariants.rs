@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use sync_core::merge::join;
 use sync_core::{ColumnId, RowId, RowState, Stamp, Value, codec};
+use sync_database::kept::Kept;
 use sync_store::{ConflictEntry, Store};
 
 use crate::application::Rows;
@@ -29,7 +30,10 @@ type Fragile = BTreeSet<(usize, String)>;
 struct Line {
     seq: u64,
     state: RowState,
+    /// Whether the whole row is kept with it.
     keeps: bool,
+    /// Whether the row is shown although it was deleted.
+    stays: bool,
 }
 
 type Lines = BTreeMap<(u16, RowId), Line>;
@@ -37,11 +41,13 @@ type Lines = BTreeMap<(u16, RowId), Line>;
 /// Checks everything but the fate of the application's writes.
 pub fn check(world: &mut World) -> Result<()> {
     quiet(world)?;
-    let hollow = hollow(world)?;
+    let (hollow, fragile) = (hollow(world)?, world.fragile());
     same(world, "visible data differ", |site| visible(site, &hollow))?;
     same(world, "conflict lists differ", |site| listed(site, !hollow.is_empty()))?;
+    same(world, "what is parked differs", |site| {
+        Ok(parked(site)?.into_iter().filter(|p| !fragile.contains(&(p.table, p.key.clone()))).collect::<Vec<_>>())
+    })?;
     same(world, "numbers of tables differ", |site| tables(lock(&site.application).connection()))?;
-    let fragile = world.fragile();
     same(world, "states differ", |site| contents(site, &fragile))?;
     let active: Vec<usize> = (0..world.sites.len()).filter(|i| world.sites[*i].phase == Phase::Active).collect();
     for a in &active {
@@ -131,6 +137,41 @@ pub fn conflicts(site: &mut Site) -> Result<Vec<ConflictEntry>> {
     Ok(list)
 }
 
+/// A row that is not shown as its state says.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Parked {
+    /// The place of its table in the schema.
+    pub table: usize,
+    /// Its key.
+    pub key: String,
+    /// Its values that are not shown.
+    pub values: Vec<Value>,
+    /// Whether it is shown although it was deleted.
+    pub stays: bool,
+}
+
+/// What a constraint keeps from being shown at a site.
+pub fn parked(site: &mut Site) -> Result<Vec<Parked>> {
+    let application = lock(&site.application);
+    let tables = tables(application.connection())?;
+    let query = "SELECT p.tab, p.id, p.kind, r.kept FROM server_sync_parked p \
+                 LEFT JOIN server_sync_row r ON r.tab=p.tab AND r.id=p.id ORDER BY p.tab, p.id";
+    let mut statement = application.connection().prepare_cached(query)?;
+    let mut rows = statement.query([])?;
+    let mut parked = Vec::new();
+    while let Some(row) = rows.next()? {
+        let number: u16 = row.get(0)?;
+        let Some(table) = TABLES.iter().position(|t| tables.get(&number).is_some_and(|name| name == t.name)) else {
+            continue;
+        };
+        let kept = row.get::<_, Option<Vec<u8>>>(3)?.map(|kept| Kept::unpack(&kept)).transpose()?.unwrap_or_default();
+        let values = kept.values().cloned().collect();
+        let stays = row.get::<_, String>(2)? == "stays";
+        parked.push(Parked { table, key: key_of(&RowId::from_bytes(row.get(1)?)), values, stays });
+    }
+    Ok(parked)
+}
+
 /// The same; without what is shown instead of whole rows, if that may differ.
 fn listed(site: &mut Site, may_differ: bool) -> Result<Vec<ConflictEntry>> {
     let mut list = conflicts(site)?;
@@ -144,7 +185,9 @@ fn tables(connection: &Connection) -> Result<BTreeMap<u16, String>> {
 }
 
 fn lines(connection: &Connection) -> Result<Lines> {
-    let query = "SELECT tab, id, seq, state, kept IS NOT NULL FROM server_sync_row";
+    // What is kept of a whole row begins with 0; a deleted row that others refer to stays.
+    let query = "SELECT tab, id, seq, state, COALESCE(substr(kept, 1, 1)=x'00', 0), EXISTS (SELECT 1 \
+                 FROM server_sync_parked p WHERE p.tab=r.tab AND p.id=r.id AND p.kind='stays') FROM server_sync_row r";
     let mut statement = connection.prepare_cached(query)?;
     let mut rows = statement.query([])?;
     let mut lines = Lines::new();
@@ -152,7 +195,10 @@ fn lines(connection: &Connection) -> Result<Lines> {
         let state: Vec<u8> = row.get(3)?;
         let state = codec::unpack_state(&state).map_err(|e| Failure::new(e.to_string()))?;
         let seq = row.get::<_, i64>(2)?.unsigned_abs();
-        lines.insert((row.get(0)?, RowId::from_bytes(row.get(1)?)), Line { seq, state, keeps: row.get(4)? });
+        lines.insert(
+            (row.get(0)?, RowId::from_bytes(row.get(1)?)),
+            Line { seq, state, keeps: row.get(4)?, stays: row.get(5)? },
+        );
     }
     Ok(lines)
 }
@@ -272,7 +318,8 @@ fn present(at: usize, connection: &Connection) -> Result<()> {
     for (number, table) in tables(connection)?.into_iter().filter(|(_, table)| plain(table)) {
         let rows = keys(connection, &table)?;
         for ((_, id), line) in lines.iter().filter(|((tab, _), _)| *tab == number) {
-            let is_right = if line.state.is_live() { rows.contains(id) != line.keeps } else { !rows.contains(id) };
+            let is_right =
+                if line.state.is_live() { rows.contains(id) != line.keeps } else { rows.contains(id) == line.stays };
             if !is_right {
                 return Err(Failure::new(format!("a line and its row disagree: at {at}, {table} {}", name(id))));
             }

@@ -1,8 +1,8 @@
 //! The fate of what the application wrote, told from what it saw, without looking at any stamp.
 //!
 //! Each value that was committed is unlike all others. In the end it is there; or somebody who saw it wrote something
-//! else in its place; or the conflict list has it, or the row is listed as parked. And what was deleted is gone; or somebody wrote it again; or the
-//! conflict list says that the delete lost.
+//! else in its place; or the conflict list has it. And what was deleted is gone; or somebody wrote it again; or the
+//! conflict list says that the delete lost. What a constraint keeps from being shown is listed as well.
 //!
 //! What was written before synchronisation began has no stamp, so that a delete elsewhere cannot know that it was
 //! about another row: it is forgiven where somebody deleted that key.
@@ -15,13 +15,12 @@
 use std::collections::{HashMap, HashSet};
 
 use sync_core::Value;
-use sync_store::Store;
 
 use crate::application::{Did, Event};
 use crate::failure::{Failure, Result};
-use crate::invariants;
+use crate::invariants::{self, Parked};
 use crate::schema::TABLES;
-use crate::site::{Phase, Site};
+use crate::site::Phase;
 use crate::tap::lock;
 use crate::world::World;
 
@@ -33,8 +32,6 @@ struct Listed {
     losing: HashSet<(usize, String, String)>,
     /// Rows of which a delete lost.
     deletes: HashSet<(usize, String)>,
-    /// Rows that a constraint keeps from being shown as they are.
-    parked: HashSet<(usize, String)>,
 }
 
 /// Judges all writes; returns how many conflicts are listed.
@@ -42,11 +39,10 @@ pub fn judge(world: &mut World) -> Result<u64> {
     let Some(any) = world.sites.iter().position(|s| s.phase == Phase::Active) else { return Ok(0) };
     let entries = invariants::conflicts(&mut world.sites[any])?;
     let count = entries.len() as u64;
-    let mut listed = listed(&entries);
-    listed.parked = parked(&mut world.sites[any])?;
+    let listed = listed(&entries, &invariants::parked(&mut world.sites[any])?);
     let rows = lock(&world.sites[any].application).rows()?;
     let shown = |table: usize, key: &str, column: usize| rows[table].get(key).and_then(|r| r.get(column)?.clone());
-    world.sites.iter_mut().for_each(Site::look);
+    world.sites.iter_mut().for_each(crate::site::Site::look);
     let logs: Vec<Vec<Event>> = world.sites.iter().map(|s| lock(&s.application).log.clone()).collect();
     let covered: HashSet<(usize, usize)> = world.active().flat_map(|s| s.here.iter().copied()).collect();
     let fragile = world.fragile();
@@ -62,7 +58,6 @@ pub fn judge(world: &mut World) -> Result<u64> {
             let lost = event.written.iter().filter(|_| !is_old && !is_forked()).find(|(column, value)| {
                 let is_shown = shown(event.table, &event.key, *column).as_deref() == Some(value);
                 !is_shown
-                    && !listed.parked.contains(&(event.table, event.key.clone()))
                     && !fates.removed.contains(&((event.table, &event.key, *column), value))
                     && !listed.losing.contains(&(event.table, event.key.clone(), value.clone()))
             });
@@ -76,7 +71,6 @@ pub fn judge(world: &mut World) -> Result<u64> {
                     && !is_forked()
                     && shown(event.table, &event.key, *column).as_deref() == Some(value)
                     && fates.written.get(&((event.table, &event.key, *column), value)).is_some_and(|n| *n == 1)
-                    && !listed.parked.contains(&(event.table, event.key.clone()))
                     && !listed.deletes.contains(&(event.table, event.key.clone()))
             });
             if let Some((column, value)) = back {
@@ -129,30 +123,24 @@ impl<'a> Fates<'a> {
     }
 }
 
-fn listed(entries: &[sync_store::ConflictEntry]) -> Listed {
-    let mut listed = Listed { losing: HashSet::new(), deletes: HashSet::new(), parked: HashSet::new() };
+fn listed(entries: &[sync_store::ConflictEntry], parked: &[Parked]) -> Listed {
+    let mut listed = Listed { losing: HashSet::new(), deletes: HashSet::new() };
+    for row in parked {
+        listed.losing.extend(row.values.iter().map(|v| (row.table, row.key.clone(), text(v))));
+        if row.stays {
+            listed.deletes.insert((row.table, row.key.clone()));
+        }
+    }
     for entry in entries {
         let Some(table) = TABLES.iter().position(|t| t.name == entry.table) else { continue };
-        let key = joined(&entry.key);
+        let key: Vec<String> = entry.key.iter().map(text).collect();
+        let key = key.join("/");
         listed.losing.extend(entry.losing.iter().map(|v| (table, key.clone(), text(v))));
         if entry.kind == "delete-lost" {
             listed.deletes.insert((table, key));
         }
     }
     listed
-}
-
-fn parked(site: &mut Site) -> Result<HashSet<(usize, String)>> {
-    let mut parked = HashSet::new();
-    for entry in site.store()?.parked()? {
-        let table = TABLES.iter().position(|t| t.name == entry.table);
-        parked.extend(table.map(|table| (table, joined(&entry.key))));
-    }
-    Ok(parked)
-}
-
-fn joined(key: &[Value]) -> String {
-    key.iter().map(text).collect::<Vec<_>>().join("/")
 }
 
 /// A value as the application's log has it.

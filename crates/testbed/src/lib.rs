@@ -28,3 +28,35 @@ pub use wait::wait_until;
 
 /// What this crate's functions return.
 pub type Result<T> = std::result::Result<T, TestbedError>;
+
+/// Two tests of one function of a [`Server`]: on MariaDB, and on a MySQL where there is one. They share servers with other
+/// tests, or have servers of their own that are started with the [`Options`] given.
+#[macro_export]
+macro_rules! on_both_servers {
+    ($mariadb:ident, $mysql:ident, $story:expr) => {
+        #[test]
+        fn $mariadb() {
+            $story($crate::MariaDb::shared().expect("a MariaDB server"));
+        }
+
+        #[test]
+        fn $mysql() {
+            if let Some(server) = $crate::Mysql::shared().expect("a MySQL server") {
+                $story(server);
+            }
+        }
+    };
+    ($mariadb:ident, $mysql:ident, $story:expr, $options:expr) => {
+        #[test]
+        fn $mariadb() {
+            $story(&$crate::MariaDb::start($options).expect("a MariaDB server"));
+        }
+
+        #[test]
+        fn $mysql() {
+            if let Some(mysql) = $crate::Mysql::available() {
+                $story(&mysql.start($options).expect("a MySQL server"));
+            }
+        }
+    };
+}

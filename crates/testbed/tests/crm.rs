@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use sync_fixture::{CRM_TABLES, Dialect, Size, Workload};
 use sync_testbed::{
     DatabaseDump, MariaDb, Mysql, Server, assert_equal, create_crm, create_load_tables, difference, dump,
-    run_transaction,
+    on_both_servers, run_transaction,
 };
 
 const SIZE: Size = Size::companies(120);
@@ -52,14 +52,4 @@ fn work_on(server: &Server) {
     }
 }
 
-#[test]
-fn the_workload_runs_on_mariadb() {
-    work_on(MariaDb::shared().unwrap());
-}
-
-#[test]
-fn the_workload_runs_on_mysql() {
-    if let Some(mysql) = Mysql::shared().unwrap() {
-        work_on(mysql);
-    }
-}
+on_both_servers!(the_workload_runs_on_mariadb, the_workload_runs_on_mysql, work_on);

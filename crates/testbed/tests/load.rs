@@ -6,8 +6,8 @@ use std::time::Duration;
 use mysql::prelude::Queryable;
 use sync_fixture::Size;
 use sync_testbed::{
-    CheckReport, DatabaseDump, LoadReport, MariaDb, Mysql, Options, Server, Writers, WritersOptions, check_journals,
-    create_crm, create_load_tables, dump, fill_load_tables, wait_until,
+    CheckReport, DatabaseDump, LoadReport, MariaDb, Options, Server, Writers, WritersOptions, check_journals,
+    create_crm, create_load_tables, dump, fill_load_tables, on_both_servers, wait_until,
 };
 
 const ACCOUNTS: u64 = 200;
@@ -75,17 +75,11 @@ fn honest_load(server: &Server) {
     }
 }
 
-#[test]
-fn every_committed_write_is_accounted_for_on_mariadb() {
-    honest_load(MariaDb::shared().unwrap());
-}
-
-#[test]
-fn every_committed_write_is_accounted_for_on_mysql() {
-    if let Some(mysql) = Mysql::shared().unwrap() {
-        honest_load(mysql);
-    }
-}
+on_both_servers!(
+    every_committed_write_is_accounted_for_on_mariadb,
+    every_committed_write_is_accounted_for_on_mysql,
+    honest_load
+);
 
 #[test]
 fn writers_live_through_a_killed_server_and_know_what_is_uncertain() {

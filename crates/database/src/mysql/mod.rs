@@ -27,7 +27,7 @@ use sync_store::Result;
 
 use crate::database::Connections;
 use crate::dialect::Dialect;
-use crate::schema::{Column, Kind, Registered, Schema, Table};
+use crate::schema::{Column, Kind, Registered, Schema, Table, Trigger};
 use crate::sql::{Fields, Sql};
 
 /// The name of a lock of this database: names have at most 64 characters, databases may have as many.
@@ -273,8 +273,12 @@ impl Dialect for MySql {
         install::uninstall(self, sql, schema)
     }
 
-    fn missing_privileges(&self, sql: &mut dyn Sql, schema: &Schema) -> Result<Vec<String>> {
-        privileges::missing(self, sql, schema)
+    fn read_triggers(&self, sql: &mut dyn Sql) -> Result<Vec<Trigger>> {
+        schema::triggers(sql)
+    }
+
+    fn missing_privileges(&self, sql: &mut dyn Sql, triggers: &[Trigger]) -> Result<Vec<String>> {
+        privileges::missing(self, sql, triggers)
     }
 }
 

@@ -8,7 +8,7 @@ use sync_store::Result;
 
 use super::names::{account, quote};
 use super::{Flavour, MySql};
-use crate::schema::{Schema, Trigger};
+use crate::schema::Trigger;
 use crate::sql::{Fields, Sql};
 
 /// A privilege on the database, and what it is needed for.
@@ -31,7 +31,7 @@ const ROUTINES: &[(&str, &str)] = &[
 ];
 
 /// What is missing, one line each.
-pub(super) fn missing(server: &MySql, sql: &mut dyn Sql, schema: &Schema) -> Result<Vec<String>> {
+pub(super) fn missing(server: &MySql, sql: &mut dyn Sql, triggers: &[Trigger]) -> Result<Vec<String>> {
     let row = sql.first("SELECT DATABASE(), @@log_bin, @@log_bin_trust_function_creators", &[])?;
     let mut fields = Fields::of(row.unwrap_or_default());
     let (database, log_bin, trusted) = (fields.text()?, fields.int()? != 0, fields.int()? != 0);
@@ -44,13 +44,13 @@ pub(super) fn missing(server: &MySql, sql: &mut dyn Sql, schema: &Schema) -> Res
     for row in sql.all(statement, &[])? {
         grants.add(&Fields::of(row).text()?, &database);
     }
-    let mut lines = on_database(server, &grants, &database, schema);
-    lines.extend(on_server(server, &grants, log_bin && !trusted, schema));
+    let mut lines = on_database(server, &grants, &database, triggers);
+    lines.extend(on_server(server, &grants, log_bin && !trusted, triggers));
     Ok(lines)
 }
 
-fn on_database(server: &MySql, grants: &Grants, database: &str, schema: &Schema) -> Vec<String> {
-    let has_triggers = foreign_triggers(schema).next().is_some();
+fn on_database(server: &MySql, grants: &Grants, database: &str, triggers: &[Trigger]) -> Vec<String> {
+    let has_triggers = foreign(triggers).next().is_some();
     let routines = if server.flavour == Flavour::MariaDb { ROUTINES } else { &[] };
     let locks: &[(&str, &str)] = match server.flavour {
         Flavour::MySql if has_triggers => &[("LOCK TABLES", "guarding the application's triggers in one step")],
@@ -64,7 +64,7 @@ fn on_database(server: &MySql, grants: &Grants, database: &str, schema: &Schema)
     [NEEDED, routines, locks].concat().iter().filter(lacks).map(line).collect()
 }
 
-fn on_server(server: &MySql, grants: &Grants, must_trust: bool, schema: &Schema) -> Vec<String> {
+fn on_server(server: &MySql, grants: &Grants, must_trust: bool, triggers: &[Trigger]) -> Vec<String> {
     let to = account(&server.account);
     let mut lines = Vec::new();
     if must_trust && !grants.on_server("SUPER") {
@@ -74,7 +74,7 @@ fn on_server(server: &MySql, grants: &Grants, must_trust: bool, schema: &Schema)
         ));
     }
     let privilege = definer_privilege(server);
-    let others: Vec<&Trigger> = foreign_triggers(schema).filter(|t| t.definer != server.account).collect();
+    let others: Vec<&Trigger> = foreign(triggers).filter(|t| t.definer != server.account).collect();
     if let (Some(first), false) = (others.first(), grants.on_server("SUPER") || grants.on_server(privilege)) {
         let more = if others.len() > 1 { format!(" and {} more", others.len() - 1) } else { String::new() };
         let system = match server.flavour {
@@ -101,8 +101,8 @@ pub(super) fn definer_privilege(server: &MySql) -> &'static str {
 }
 
 /// The application's triggers.
-fn foreign_triggers(schema: &Schema) -> impl Iterator<Item = &Trigger> {
-    schema.triggers.iter().filter(|t| !t.is_ours())
+fn foreign(triggers: &[Trigger]) -> impl Iterator<Item = &Trigger> {
+    triggers.iter().filter(|t| !t.is_ours())
 }
 
 /// The privileges of an account, as far as they concern one database.

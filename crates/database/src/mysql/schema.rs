@@ -223,7 +223,8 @@ fn action(rule: &str) -> Action {
     }
 }
 
-fn triggers(sql: &mut dyn Sql) -> Result<Vec<Trigger>> {
+/// All triggers, in the order in which they fire.
+pub(super) fn triggers(sql: &mut dyn Sql) -> Result<Vec<Trigger>> {
     let rows = sql.all(
         "SELECT TRIGGER_NAME, EVENT_OBJECT_TABLE, EVENT_MANIPULATION, ACTION_TIMING, ACTION_STATEMENT, DEFINER, \
          SQL_MODE, CHARACTER_SET_CLIENT, COLLATION_CONNECTION FROM information_schema.TRIGGERS \

@@ -25,7 +25,7 @@ pub use driver::{Options, SqliteDriver, open};
 use sync_store::Result;
 
 use crate::dialect::Dialect;
-use crate::schema::{Column, Registered, Schema, Table};
+use crate::schema::{Column, Registered, Schema, Table, Trigger};
 use crate::sql::{Fields, Sql};
 
 /// How SQLite says things.
@@ -163,7 +163,7 @@ impl Dialect for SqliteDialect {
         install::uninstall(sql)
     }
 
-    fn missing_privileges(&self, sql: &mut dyn Sql, _schema: &Schema) -> Result<Vec<String>> {
+    fn missing_privileges(&self, sql: &mut dyn Sql, _triggers: &[Trigger]) -> Result<Vec<String>> {
         install::writable(sql)
     }
 }

@@ -1,0 +1,95 @@
+//! What a store asks its server: nothing twice.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod mysql_bench;
+
+use std::sync::{Arc, Mutex};
+
+use mysql::prelude::Queryable;
+use mysql_bench::servers;
+use sync_core::{SiteId, Value};
+use sync_database::mysql::{Address, Tls, connect};
+use sync_database::sql::{EachRow, Sql};
+use sync_database::{Card, Connections, Database, Rules};
+use sync_store::{Result, Role, Store};
+use sync_testbed::Server;
+
+/// A connection that remembers what it was asked.
+struct Recorder {
+    inner: Box<dyn Sql>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Sql for Recorder {
+    fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64> {
+        self.asked.lock().unwrap().push(sql.to_owned());
+        self.inner.execute(sql, params)
+    }
+
+    fn query(&mut self, sql: &str, params: &[Value], each: &mut EachRow) -> Result<()> {
+        self.asked.lock().unwrap().push(sql.to_owned());
+        self.inner.query(sql, params, each)
+    }
+
+    fn run(&mut self, sql: &str) -> Result<()> {
+        self.asked.lock().unwrap().push(sql.to_owned());
+        self.inner.run(sql)
+    }
+}
+
+/// How many statements with these words were asked since the last call.
+struct Asked(Arc<Mutex<Vec<String>>>);
+
+impl Asked {
+    fn with<const N: usize>(&self, words: [&str; N]) -> [usize; N] {
+        let asked = std::mem::take(&mut *self.0.lock().unwrap());
+        words.map(|word| asked.iter().filter(|s| s.contains(word)).count())
+    }
+}
+
+fn connections(server: &Server, name: &str) -> (Connections, Asked) {
+    let (host, port, database) = (server.host().to_owned(), server.port(), name.to_owned());
+    let address = Address { host, port, database, user: "root".to_owned(), tls: Tls::Off, ..Address::default() };
+    let Connections { writer: inner, reader, dialect, .. } = connect(&address).unwrap();
+    let asked = Arc::default();
+    let writer = Recorder { inner, asked: Arc::clone(&asked) };
+    (Connections::new(Box::new(writer), reader, dialect), Asked(asked))
+}
+
+fn card() -> Card {
+    Card {
+        site: SiteId::new(1).unwrap(),
+        site_name: "geneva".to_owned(),
+        vd: "crm".to_owned(),
+        vd_version: "1".to_owned(),
+        role: Role::NotSlave,
+        rules: Rules::default(),
+    }
+}
+
+const COUNTS: &str = "SHOW GLOBAL STATUS WHERE (";
+const PENDING: &str = "WHERE EXISTS (SELECT 1 FROM";
+const COLUMNS: &str = "FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() ORDER";
+const TRIGGERS: &str = "FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE() ORDER";
+
+#[test]
+fn nothing_is_asked_twice() {
+    for server in servers() {
+        server.create_database("asked").unwrap();
+        let mut app = server.root_in("asked").unwrap();
+        app.query_drop("CREATE TABLE t (id INT PRIMARY KEY, a INT)").unwrap();
+        drop(Database::prepare(connections(server, "asked").0, &card()).unwrap());
+
+        let (mut connections, asked) = connections(server, "asked");
+        connections.require_privileges().unwrap();
+        assert_eq!(asked.with([COLUMNS, TRIGGERS]), [0, 1], "privileges");
+        let mut database = Database::open(connections).unwrap();
+        database.drain().unwrap();
+        assert_eq!(asked.with([COLUMNS, COUNTS, PENDING]), [1, 1, 1], "the first drain");
+        database.drain().unwrap();
+        asked.with([]);
+        app.query_drop("INSERT INTO t VALUES (1, 1)").unwrap();
+        assert_eq!(database.drain().unwrap().marks, 1);
+        assert_eq!(asked.with([COLUMNS, COUNTS, PENDING]), [0, 1, 1], "a drain that has marks");
+    }
+}
