@@ -4,7 +4,8 @@
 //! which is newer: both cells are stamped as written now, the preferred side's a moment later, so that it wins and
 //! the other is listed as a conflict. What has stamps is left to the streams, which follow. Between strangers a cell from
 //! before loses against one that has a stamp, which was written without knowledge of it: it is stamped as the oldest
-//! write there is, so that it is listed too.
+//! write there is, so that it is listed too. The same is done to rows from before that only one side has, if the other
+//! already knows somebody else: there they can meet rows from before that came another way, which look the same.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,7 +15,7 @@ use sync_store::{Batch, Change, Mode, Restamp, Scope};
 use crate::compare::{self, Differences, Reaches, Traffic};
 use crate::error::Result;
 use crate::report::{Direction, Event, RoundReport, Watch};
-use crate::round::{Options, Parties};
+use crate::round::{Options, Parties, Sides};
 use crate::transfer::pump;
 
 /// Which differences are settled, and how.
@@ -26,6 +27,8 @@ pub(crate) struct Settling {
     pub all: bool,
     /// What the streams that follow will bring.
     pub reaches: Reaches,
+    /// Which sides know somebody besides each other.
+    pub acquainted: Sides<bool>,
 }
 
 /// Makes both sides alike. An empty side is filled in bulk; otherwise all rows are compared.
@@ -40,6 +43,9 @@ pub(crate) fn meet(
     let empty = (parties.master.is_empty()?, parties.slave.is_empty()?);
     match empty {
         (true, true) => Ok(()),
+        // Rows that may need a stamp are not copied as they are.
+        (true, false) if settling.acquainted.master => compare(parties, options, &tables, settling, report, watch),
+        (false, true) if settling.acquainted.slave => compare(parties, options, &tables, settling, report, watch),
         (true, false) if settling.strangers => copy(parties, Direction::Pull, &tables, report, watch),
         (false, true) if settling.strangers => copy(parties, Direction::Push, &tables, report, watch),
         _ => compare(parties, options, &tables, settling, report, watch),
@@ -132,7 +138,7 @@ pub(crate) fn settle(
     report: &mut RoundReport,
     differences: &Differences,
 ) -> Result<()> {
-    Work { parties, options, table, strangers: settling.strangers, report }.settle(differences)
+    Work { parties, options, table, settling, report }.settle(differences)
 }
 
 impl Settling {
@@ -158,7 +164,7 @@ struct Work<'a, 'b> {
     parties: &'a mut Parties<'b>,
     options: &'a Options,
     table: &'a str,
-    strangers: bool,
+    settling: &'a Settling,
     report: &'a mut RoundReport,
 }
 
@@ -202,9 +208,15 @@ impl Work<'_, '_> {
     /// Sends rows that the other side does not have. A grave there has its say in the merge.
     fn send(&mut self, direction: Direction, mut keys: &[Vec<Value>]) -> Result<()> {
         let (mode, horizon) = (self.parties.mode, self.parties.horizon);
+        let stamps = self.settling.strangers && *self.settling.acquainted.receiver(direction) && mode == Mode::Write;
         let (from, to) = self.parties.stores(direction);
         while !keys.is_empty() {
-            let (batch, done) = from.rows(self.table, keys)?;
+            let (mut batch, done) = from.rows(self.table, keys)?;
+            let unwritten = if stamps { unwritten(&batch) } else { Vec::new() };
+            if !unwritten.is_empty() {
+                from.restamp(self.table, &unwritten, OLDEST)?;
+                batch = from.rows(self.table, first(keys, done))?.0;
+            }
             horizon.check(&batch)?;
             let applied = to.apply(&batch, mode)?;
             match direction {
@@ -225,7 +237,7 @@ impl Work<'_, '_> {
         let keys = first(keys, done);
         if self.parties.mode == Mode::Write {
             self.restamp(&contested(&master, &slave))?;
-            if self.strangers {
+            if self.settling.strangers {
                 self.parties.master.restamp(self.table, &unheard(&master, &slave), OLDEST)?;
                 self.parties.slave.restamp(self.table, &unheard(&slave, &master), OLDEST)?;
             }
@@ -268,6 +280,19 @@ fn unheard(batch: &Batch, other: &Batch) -> Vec<Restamp> {
     differing(batch, other, |(ours, our), (theirs, their)| {
         !ours.cell(our).is_written() && theirs.cell(their).is_written()
     })
+}
+
+/// The columns of rows from before synchronisation that were not written since.
+fn unwritten(batch: &Batch) -> Vec<Restamp> {
+    let Some(head) = batch.heads.first() else { return Vec::new() };
+    let one = |change: &Change| {
+        let state = &change.row.state;
+        let is_unwritten = |(i, _): &(usize, &String)| state.is_live() && !state.cell(*i as ColumnId).is_written();
+        let columns: Vec<String> =
+            head.columns.iter().enumerate().filter(is_unwritten).map(|(_, c)| c.clone()).collect();
+        (!columns.is_empty()).then(|| Restamp { key: change.key.clone(), columns })
+    };
+    batch.changes.iter().filter_map(one).collect()
 }
 
 /// The columns in which rows of two batches differ and for which `counts` says yes, given both states with the column's

@@ -61,7 +61,7 @@ impl<T> Sides<T> {
         }
     }
 
-    fn receiver(&self, direction: Direction) -> &T {
+    pub fn receiver(&self, direction: Direction) -> &T {
         match direction {
             Direction::Pull => &self.master,
             Direction::Push => &self.slave,
@@ -176,7 +176,10 @@ fn exchange(
     report.compared = strangers || options.init;
     let (master, slave) = (parties.about.master.source, parties.about.slave.source);
     let reaches = Reaches::of((master, &knowledge.master), (slave, &knowledge.slave)).from((push, pull));
-    let settling = Settling { strangers, all: strangers || options.init, reaches };
+    let knows_another = |k: &Knowledge, peer: Source| k.positions().any(|(source, _)| source.store != peer.store);
+    let acquainted =
+        Sides { master: knows_another(&knowledge.master, slave), slave: knows_another(&knowledge.slave, master) };
+    let settling = Settling { strangers, all: strangers || options.init, reaches, acquainted };
     if strangers || options.init {
         watch.event(Event::FirstContact);
         contact::meet(parties, options, &settling, report, watch)?;

@@ -16,7 +16,7 @@ use crate::application::Rows;
 use crate::failure::{Failure, Result};
 use crate::oracle::text;
 use crate::scenario::Manner;
-use crate::schema::TABLES;
+use crate::schema::{PLAIN, TABLES};
 use crate::site::{Phase, Site};
 use crate::tap::lock;
 use crate::world::World;
@@ -248,7 +248,12 @@ pub fn knowledge(world: &mut World, a: usize, b: usize) -> Result<()> {
             continue;
         }
         let mine = ours.get(&(*tab, id.clone())).map_or_else(RowState::baseline, |l| l.state.clone());
-        if content(&join(&mine, &line.state)) != content(&mine) {
+        let mut theirs = line.state.clone();
+        if !theirs.is_live() {
+            // What a grave remembers of its cells is published when it comes back.
+            theirs.cells.clear();
+        }
+        if content(&join(&mine, &theirs)) != content(&mine) {
             let what = format!("of {b} at {a}, {table} {}: {mine:?} does not contain {:?}", name(id), line.state);
             return Err(Failure::new(format!("knowledge exceeds what is stored: {what}")));
         }
@@ -306,10 +311,11 @@ fn sound(site: &mut Site, lost: bool) -> Result<()> {
     if !lost { present(at, connection) } else { Ok(()) }
 }
 
-/// Live lines have a row or keep its values; graves have none.
+/// Live lines have a row or keep its values; graves have none. Not where constraints decide what is shown.
 fn present(at: usize, connection: &Connection) -> Result<()> {
     let lines = lines(connection)?;
-    for (number, table) in tables(connection)? {
+    let plain = |table: &str| !TABLES[PLAIN..].iter().any(|t| t.name == table);
+    for (number, table) in tables(connection)?.into_iter().filter(|(_, table)| plain(table)) {
         let rows = keys(connection, &table)?;
         for ((_, id), line) in lines.iter().filter(|((tab, _), _)| *tab == number) {
             let is_right =

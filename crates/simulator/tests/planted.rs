@@ -35,3 +35,9 @@ fn a_tie_without_the_site() {
     let short = found(Bug::TieWithoutSite, Wishes::default());
     assert!(short.steps.len() <= 8, "{short:#?}");
 }
+
+#[test]
+fn newest_wins_repair_of_unique_values_while_applying() {
+    let short = found(Bug::NewestUnique, Wishes { constraints: true, ..Wishes::default() });
+    assert!(short.steps.len() <= 8, "{short:#?}");
+}

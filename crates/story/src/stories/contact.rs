@@ -151,3 +151,19 @@ pub fn init_compares_again(bench: &impl Bench) {
     network.shows("SELECT age FROM person WHERE id=2", &["77"]);
     assert_eq!(network.conflicts(0), []);
 }
+
+/// Two filled sites that meet only through two others, which met while they were empty: both rows come by as rows from
+/// before synchronisation, and are told apart.
+pub fn filled_sites_meet_far_from_home(bench: &impl Bench) {
+    let mut network = Network::unprepared(bench, 4);
+    network.app(0, "INSERT INTO person (id, name) VALUES (1, 'of zero'), (2, 'only here')");
+    network.app(3, "INSERT INTO person (id, name) VALUES (1, 'of three')");
+    network.prepare();
+    network.round(1, 2);
+    network.round(0, 1);
+    network.round(2, 3);
+    network.settle(&[(0, 1), (1, 2), (2, 3)]);
+    network.assert_same();
+    let conflict = network.only_conflict(0);
+    assert_eq!((conflict.kind.as_str(), conflict.column.as_deref()), ("cell", Some("name")));
+}
