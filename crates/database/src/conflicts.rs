@@ -6,13 +6,13 @@ use std::collections::HashMap;
 use sync_core::{ColumnId, Conflict, ConflictKind, Row, RowId, RowState, Stamp, Value, codec, key};
 use sync_store::{ConflictEntry, Result, StoreError, Trouble};
 
-use crate::apply::Group;
 use crate::catalog::{CONFLICTS, Catalog};
 use crate::database::{Connections, Database, Ended};
 use crate::drain::unknown_table;
 use crate::kept::Kept;
 use crate::layout::Tracked;
 use crate::meta::{Line, Numbered};
+use crate::outcome::Group;
 use crate::sql::Fields;
 use crate::tables;
 

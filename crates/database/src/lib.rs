@@ -22,6 +22,7 @@ pub mod layout;
 mod marks;
 mod meta;
 pub mod mysql;
+mod outcome;
 mod parked;
 mod resolve;
 mod retry;

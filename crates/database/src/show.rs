@@ -8,10 +8,10 @@ use sync_core::resolve::Name;
 use sync_core::{ColumnId, Effect, RowId, Value};
 use sync_store::{Result, StoreError, Trouble};
 
-use crate::apply::{Group, Outcome};
 use crate::database::Connections;
 use crate::dialect::Dialect;
 use crate::layout::Tracked;
+use crate::outcome::{Group, Outcome};
 use crate::sql::Sql;
 use crate::tables::{self, Given};
 

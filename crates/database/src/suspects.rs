@@ -9,12 +9,12 @@ use sync_core::resolve::Name;
 use sync_core::{ColumnId, Effect, RowId, Value};
 use sync_store::Result;
 
-use crate::apply::{Group, Outcome};
 use crate::catalog::Catalog;
 use crate::constraints::Reference;
 use crate::database::Connections;
 use crate::layout::{Tracked, powers};
 use crate::marks::Marked;
+use crate::outcome::{Group, Outcome};
 
 /// What a batch refers to and lets go of, as far as foreign keys are about it.
 #[derive(Debug, Default)]
