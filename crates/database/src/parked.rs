@@ -127,24 +127,28 @@ fn params(name: &Name, entry: &Entry) -> [Value; 6] {
     [tab, id, Value::text(entry.kind.name()), Value::text(&entry.detail), other_tab, other_key]
 }
 
-/// The list for people, by table and key.
+/// The list for people, by table and key. The tables are called as they were when last looked at.
 pub fn list(db: &mut Database) -> Result<Vec<ParkedEntry>> {
     let sql = db.connections.writer.as_mut();
+    let names = table_names(sql)?;
     let mut list = Vec::new();
     for ((tab, id), entry) in read(sql, "", &[])? {
-        let Some(tracked) = db.catalog.numbered(tab) else { continue };
+        let Some(table) = names.get(&tab).cloned() else { continue };
         let key = match meta::load(sql, tab, std::slice::from_ref(&id))?.get(&id) {
             Some(line) => line.key(&id)?,
             None => id.key()?,
         };
-        let other = entry.other.and_then(|(n, key)| Some((db.catalog.numbered(n)?.table.name.clone(), key)));
-        list.push(ParkedEntry {
-            table: tracked.table.name.clone(),
-            key,
-            kind: entry.kind,
-            detail: entry.detail,
-            other,
-        });
+        let other = entry.other.and_then(|(number, key)| Some((names.get(&number)?.clone(), key)));
+        list.push(ParkedEntry { table, key, kind: entry.kind, detail: entry.detail, other });
     }
     Ok(list)
+}
+
+fn table_names(sql: &mut dyn Sql) -> Result<BTreeMap<u16, String>> {
+    let rows = sql.all("SELECT number, name FROM server_sync_table", &[])?;
+    let one = |row| {
+        let mut fields = Fields::of(row);
+        Ok((fields.unsigned()? as u16, fields.text()?))
+    };
+    rows.into_iter().map(one).collect()
 }

@@ -281,6 +281,14 @@ texts! {
         "Tout ce qui est à server_sync dans la base de {vd} à {site} sera retiré : historique, liste des conflits, déclencheurs.\nLes données de l'application restent. Tapez {vd} pour continuer :"
     }
     uninstall_kept() { "nothing was removed" "rien n'a été retiré" }
+    uninstall_parked(rows) {
+        "{rows} would be lost: a constraint keeps them from being shown as written, so only server_sync has them"
+        "{rows} seraient perdues : une contrainte empêche de les afficher telles quelles, seul server_sync les a"
+    }
+    uninstall_parked_hint(vd) {
+        "see them with `server_sync conflicts -vd {vd}` and settle them, or let them go with -force"
+        "voyez-les par `server_sync conflicts -vd {vd}` et réglez-les, ou abandonnez-les par -force"
+    }
     uninstall_unasked() { "uninstall asks first, and there is no terminal to ask on" "uninstall demande d'abord, et il n'y a pas de terminal" }
     uninstall_unasked_hint() { "add --yes if you are sure" "ajoutez --yes si vous êtes sûr" }
     uninstalled(vd, site) {

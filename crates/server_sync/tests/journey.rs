@@ -56,6 +56,31 @@ fn a_conflict_is_kept_shown_and_put_back_everywhere() {
 }
 
 #[test]
+fn what_a_constraint_forbids_is_told_and_not_lost() {
+    let sites = pair();
+    sites.acquaint();
+    for (site, id) in [(&sites.geneva, 1), (&sites.lyon, 2)] {
+        site.sql("CREATE TABLE badge (id INT PRIMARY KEY, code VARCHAR(9) UNIQUE)");
+        site.sql(&format!("INSERT INTO badge VALUES ({id}, 'A')"));
+    }
+    sites.geneva.run(&[]).says(3, &["not shown as written", "conflicts"]);
+    sites.assert_same();
+    assert_eq!(sites.lyon.one("SELECT GROUP_CONCAT(id, COALESCE(code, '-') ORDER BY id) FROM badge"), "1A,2-");
+    let listed = ["badge 2", "shown with another code", "the other row: badge 1"];
+    sites.lyon.run(&["conflicts"]).says(0, &listed);
+    let said = sites.geneva.run(&["conflicts", "--json"]).expect(0);
+    assert_eq!((&said.json("parked")[0]["kind"], &said.json("parked")[0]["key"][0]), (&"value".into(), &2.into()));
+    sites.geneva.run(&["status"]).says(3, &["1 row of badge", "shown with another code"]);
+    sites.lyon.run(&["uninstall", "--yes"]).says(25, &["1 row would be lost", "conflicts -vd crm", "-force"]);
+    // Whoever has the value lets go of it.
+    sites.geneva.sql("UPDATE badge SET code='B' WHERE id=1");
+    sites.geneva.run(&[]).expect(0);
+    assert_eq!(sites.geneva.one("SELECT code FROM badge WHERE id=2"), "A");
+    sites.assert_same();
+    sites.lyon.run(&["uninstall", "--yes"]).expect(0);
+}
+
+#[test]
 fn a_dry_run_says_what_it_would_do_and_writes_nothing() {
     let sites = pair();
     sites.acquaint();

@@ -5,12 +5,15 @@ use std::io::{BufRead, IsTerminal, Write};
 
 use sync_config::Settings;
 use sync_database::Database;
+use sync_engine::survey::survey;
 use sync_engine::{Kind, lock, open};
+use sync_store::ParkedKind;
 
 use crate::arguments::Cli;
 use crate::commands::settings;
 use crate::failure::{Failure, Result};
 use crate::json;
+use crate::lang::Lang;
 use crate::output::{Line, Output, Style};
 
 /// Removes it, after asking.
@@ -20,6 +23,9 @@ pub fn run(cli: &Cli, yes: bool, output: &Output) -> Result<u8> {
     if !yes && !cli.common.force && !confirmed(&settings, output)? {
         return Err(Failure::new(Kind::Interrupted, lang.uninstall_kept()));
     }
+    if !cli.common.force {
+        refuse_what_would_be_lost(&settings, lang)?;
+    }
     let _lock = lock::acquire(&settings.state_dir(), "uninstall", cli.common.force)?;
     let tables = Database::uninstall(open::connect(&settings.database)?)?;
     // What is remembered of a store that is gone would mislead nobody, but it is of no use either.
@@ -27,6 +33,17 @@ pub fn run(cli: &Cli, yes: bool, output: &Output) -> Result<u8> {
     output.object(&json::uninstalled(&settings, tables));
     output.say(Line::new().add(Style::Green, lang.uninstalled(&settings.vd, &settings.site)));
     Ok(0)
+}
+
+/// What a constraint keeps from being shown is kept in our tables only. A row that merely stays is in its own.
+fn refuse_what_would_be_lost(settings: &Settings, lang: Lang) -> Result<()> {
+    let Ok(survey) = survey(settings) else { return Ok(()) };
+    let rows: u64 = survey.parked.iter().filter(|p| p.kind != ParkedKind::Stays).map(|p| p.rows).sum();
+    match rows {
+        0 => Ok(()),
+        rows => Err(Failure::new(Kind::Halt, lang.uninstall_parked(lang.rows(rows)))
+            .hint(lang.uninstall_parked_hint(&settings.vd))),
+    }
 }
 
 fn confirmed(settings: &Settings, output: &Output) -> Result<bool> {
