@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use sync_core::ColumnId;
 use sync_core::resolve::Rule;
+use sync_core::{ColumnId, Value};
 
 use crate::dialect::Dialect;
 use crate::layout::{Tracked, type_length};
@@ -109,11 +109,6 @@ impl Constraints {
         let uniques = uniques.filter_map(|places| Unique::of(tracked, places, &bound)).collect();
         Constraints { uniques, references, referenced: Vec::new() }
     }
-
-    /// Whether nothing but the key itself, compared byte by byte, is demanded.
-    pub fn is_free(&self) -> bool {
-        self.references.is_empty() && self.referenced.is_empty() && self.uniques.len() <= 1
-    }
 }
 
 impl Unique {
@@ -168,9 +163,22 @@ fn is_text(column: &Column) -> bool {
 impl Tracked {
     /// SELECT of the keys of the rows that have these values in these columns, `?` for each value. Columns are found by
     /// their index; the values are compared as the schema compares them.
-    pub fn select_keys_with(&self, dialect: &dyn Dialect, columns: &[String], share: bool) -> String {
-        let lock = if share { dialect.for_share() } else { "" };
-        format!("{}{lock}", self.select_keys_where(dialect, &self.having(dialect, columns)))
+    pub fn select_keys_with(&self, dialect: &dyn Dialect, columns: &[String]) -> String {
+        self.select_keys_where(dialect, &self.having(dialect, columns))
+    }
+
+    /// The values of columns that all belong to the key, given the key.
+    pub fn of_key(&self, key: &[Value], columns: &[ColumnId]) -> Option<Vec<Value>> {
+        let value = |id: &ColumnId| {
+            let place = self.key_at.iter().position(|at| self.ids[*at] == *id)?;
+            key.get(place).cloned()
+        };
+        columns.iter().map(value).collect()
+    }
+
+    /// The names of these columns.
+    pub fn names_of(&self, columns: &[ColumnId]) -> Vec<String> {
+        columns.iter().map(|id| self.name_of(*id).to_owned()).collect()
     }
 
     /// SELECT of the keys of those rows, of `count` keys, whose reference leads nowhere.

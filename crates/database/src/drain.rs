@@ -168,7 +168,7 @@ pub(crate) fn publish_marked(
     let mut lines = stamp_rows(tracked, marks, &known, site, latest);
     let gone: Vec<&[Value]> = marks.rows.iter().filter(|row| !row.present).map(|row| row.key.as_slice()).collect();
     let mut suspect = suspects::forgotten(c, catalog, tracked, &gone)?;
-    suspect.extend(suspects::unfounded(c, catalog, tracked, &marks.rows.iter().collect::<Vec<_>>())?);
+    suspect.extend(suspects::unfounded(c, catalog, tracked, &marks.rows)?);
     parked::add(c.writer.as_mut(), &suspect, &parked::Entry::undecided())?;
     let replaced = conflicts::replaced(tracked, &known, &lines);
     let mut entries = conflicts::note(c, catalog, &replaced)?;

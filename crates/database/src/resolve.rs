@@ -182,8 +182,8 @@ impl<'a> Plan<'a> {
             return Ok(false);
         }
         let Some(tracked) = self.world.tracked(row) else { return Ok(true) };
-        let names: Vec<String> = columns.iter().map(|id| tracked.name_of(*id).to_owned()).collect();
-        let keys = c.writer.all(&tracked.select_keys_with(c.dialect.as_ref(), &names, false), values)?;
+        let names = tracked.names_of(columns);
+        let keys = c.writer.all(&tracked.select_keys_with(c.dialect.as_ref(), &names), values)?;
         Ok(keys.iter().all(|key| RowId::of(key) == name.1))
     }
 
@@ -224,7 +224,7 @@ impl<'a> Plan<'a> {
 
     fn names(&self, row: usize, columns: &[ColumnId]) -> String {
         let Some(tracked) = self.world.tracked(row) else { return String::new() };
-        columns.iter().map(|id| tracked.name_of(*id)).collect::<Vec<_>>().join(", ")
+        tracked.names_of(columns).join(", ")
     }
 
     /// A row that refers to this one.

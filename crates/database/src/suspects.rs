@@ -178,12 +178,12 @@ pub(crate) fn unfounded(
     c: &mut Connections,
     catalog: &Catalog,
     tracked: &Tracked,
-    marked: &[&Marked],
+    marked: &[Marked],
 ) -> Result<Vec<Name>> {
     let Some(constraints) = catalog.constraints.get(&tracked.number()) else { return Ok(Vec::new()) };
     let mut found = Vec::new();
     for reference in &constraints.references {
-        let concerned = |row: &&&Marked| row.present && row.marks.iter().any(|m| concerns(&m.operation, reference));
+        let concerned = |row: &&Marked| row.present && row.marks.iter().any(|m| concerns(&m.operation, reference));
         let keys: Vec<&[Value]> = marked.iter().filter(concerned).map(|row| row.key.as_slice()).collect();
         for range in powers(keys.len(), 128) {
             let query = tracked.select_orphans(c.dialect.as_ref(), reference, range.len());
@@ -213,7 +213,7 @@ fn children_of(
     let Some(places) = reference.parent_columns.iter().map(place).collect::<Option<Vec<usize>>>() else {
         return Ok(Vec::new());
     };
-    let names: Vec<String> = reference.columns.iter().map(|id| child.name_of(*id).to_owned()).collect();
+    let names = child.names_of(&reference.columns);
     let (one, mut found) = (child.having(c.dialect.as_ref(), &names), Vec::new());
     for range in powers(keys.len(), 128) {
         let conditions = vec![format!("({one})"); range.len()].join(" OR ");
@@ -227,8 +227,8 @@ fn children_of(
 
 /// The rows that went while others refer to them; where a row only has other values now, those others.
 fn left_behind(c: &mut Connections, child: &Tracked, reference: &Reference, rows: &[Released]) -> Result<Vec<Name>> {
-    let names: Vec<String> = reference.columns.iter().map(|id| child.name_of(*id).to_owned()).collect();
-    let statement = child.select_keys_with(c.dialect.as_ref(), &names, false);
+    let names = child.names_of(&reference.columns);
+    let statement = child.select_keys_with(c.dialect.as_ref(), &names);
     let mut found = Vec::new();
     for released in rows {
         let limit = if released.is_live { String::new() } else { " LIMIT 1".to_owned() };
@@ -258,19 +258,11 @@ fn released_values(tracked: &Tracked, outcome: &Outcome, columns: &[ColumnId]) -
     match &outcome.planned.effect {
         Effect::Delete => match &outcome.before {
             Some(before) => not_null(before, columns),
-            None => key_values(tracked, outcome, columns),
+            None => tracked.of_key(&outcome.key, columns),
         },
         Effect::Update(changed) if columns.iter().any(|id| changed.contains(id)) => {
             not_null(outcome.before.as_ref()?, columns)
         }
         _ => None,
     }
-}
-
-fn key_values(tracked: &Tracked, outcome: &Outcome, columns: &[ColumnId]) -> Option<Vec<Value>> {
-    let value = |id: &ColumnId| {
-        let place = tracked.key_at.iter().position(|at| tracked.ids[*at] == *id)?;
-        outcome.key.get(place).cloned()
-    };
-    columns.iter().map(value).collect()
 }

@@ -233,7 +233,7 @@ impl<'a> World<'a> {
         columns: &[String],
         values: &[Value],
     ) -> Result<Vec<usize>> {
-        let statement = tracked.select_keys_with(c.dialect.as_ref(), columns, false);
+        let statement = tracked.select_keys_with(c.dialect.as_ref(), columns);
         let keys = c.writer.all(&statement, values)?;
         self.add(c, tracked.number(), keys)
     }
@@ -243,7 +243,7 @@ impl<'a> World<'a> {
         let Some(tracked) = self.tracked(row) else { return Ok(()) };
         for unique in &self.constraints(tracked.number()).uniques {
             if let Some(values) = self.rows[row].values_of(&unique.columns) {
-                let names: Vec<String> = unique.columns.iter().map(|id| tracked.name_of(*id).to_owned()).collect();
+                let names = tracked.names_of(&unique.columns);
                 self.find_shown(c, tracked, &names, &values)?;
             }
         }
@@ -258,25 +258,17 @@ impl<'a> World<'a> {
             let reference = &self.constraints(*number).references[*place];
             let columns: Vec<ColumnId> =
                 reference.parent_columns.iter().filter_map(|name| parent.registered.id(name)).collect();
-            let Some(values) = self.rows[row].values_of(&columns).or_else(|| self.key_values(row, &columns)) else {
+            // The key is known of a row whose values are not.
+            let known = &self.rows[row];
+            let Some(values) = known.values_of(&columns).or_else(|| parent.of_key(&known.key, &columns)) else {
                 continue;
             };
-            let names: Vec<String> = reference.columns.iter().map(|id| child.name_of(*id).to_owned()).collect();
+            let names = child.names_of(&reference.columns);
             for found in self.find_shown(c, child, &names, &values)? {
                 self.rows[found].is_open = true;
             }
         }
         Ok(())
-    }
-
-    /// The values of columns that all belong to the key, which is known of a row whose values are not.
-    fn key_values(&self, row: usize, columns: &[ColumnId]) -> Option<Vec<Value>> {
-        let tracked = self.tracked(row)?;
-        let value = |id: &ColumnId| {
-            let place = tracked.key_at.iter().position(|at| tracked.ids[*at] == *id)?;
-            self.rows[row].key.get(place).cloned()
-        };
-        columns.iter().map(value).collect()
     }
 
     /// What resolving is told.
