@@ -9,6 +9,7 @@ pub mod brake;
 pub mod compare;
 mod contact;
 pub mod daemon;
+pub mod documents;
 pub mod error;
 pub mod handshake;
 pub mod link;
@@ -25,6 +26,7 @@ mod twins;
 pub mod upkeep;
 pub mod verify;
 
+pub use documents::{DocumentsReport, round_documents};
 pub use error::{EngineError, Kind, Result};
 pub use link::{Flags, run_link};
 pub use report::{Direction, PausedTable, RoundReport, Watch};

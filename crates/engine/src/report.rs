@@ -45,6 +45,13 @@ pub enum Event<'a> {
         /// How long the pause is.
         pause: Duration,
     },
+    /// Contents of files have been received.
+    Contents {
+        /// Which way.
+        direction: Direction,
+        /// How many bytes so far.
+        bytes: u64,
+    },
     /// Rows have been received.
     Rows {
         /// Which way.

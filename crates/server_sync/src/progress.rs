@@ -46,6 +46,8 @@ impl Watch for Progress<'_> {
             Event::FirstContact => self.remark(lang.comparing_all()),
             Event::Retrying { error, .. } => self.remark(lang.trying_again(&error.message)),
             Event::Table { name, rows, total } => self.rows(lang.comparing(name), rows, Some(total).filter(|t| *t > 0)),
+            Event::Contents { direction: Direction::Pull, bytes } => self.rows(lang.receiving(), bytes, None),
+            Event::Contents { direction: Direction::Push, bytes } => self.rows(lang.sending(), bytes, None),
             Event::Rows { direction: Direction::Pull, done, total } => self.rows(lang.receiving(), done, Some(total)),
             Event::Rows { direction: Direction::Push, done, total } => self.rows(lang.sending(), done, Some(total)),
         }

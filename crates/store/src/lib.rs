@@ -5,12 +5,14 @@
 //! implementation; every implementation must pass the story suite in the `sync_story` tests.
 
 pub mod batch;
+pub mod contents;
 pub mod description;
 pub mod digest;
 pub mod error;
 pub mod report;
 
 pub use batch::{Batch, Change, TableHead};
+pub use contents::{Contents, Hash, Piece, PieceSink, Realised, Reason, Skipped, Want};
 pub use description::{Description, Role, SlaveSettings, TableInfo, TableStatus};
 pub use digest::{Answer, Answers, Candidates, Question, Scope, Standing};
 pub use error::{Result, StoreError, Trouble};

@@ -1,0 +1,301 @@
+//! Two and three trees on real directories: what people do, and what becomes of it everywhere.
+#![allow(clippy::unwrap_used)]
+
+mod trees;
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use trees::{PAIR, RING, Site, assert_equal, settle, sites, sync};
+
+fn pair_with(files: &[(&str, &str)]) -> [Site; 2] {
+    let mut pair = sites::<2>();
+    files.iter().for_each(|(path, text)| pair[0].write(path, text));
+    settle(&mut pair, &PAIR);
+    pair
+}
+
+fn round(pair: &mut [Site; 2]) -> sync_engine::DocumentsReport {
+    let [a, b] = pair;
+    sync(a, b)
+}
+
+#[test]
+fn a_first_copy() {
+    let mut pair = sites::<2>();
+    pair[0].write("a/b/c.txt", "hello");
+    pair[0].write("big", vec![7; 3_000_000]);
+    pair[0].write("empty file", "");
+    fs::create_dir_all(pair[0].at("empty/directories")).unwrap();
+    symlink("a/b/c.txt", pair[0].at("link")).unwrap();
+    symlink("/nowhere", pair[0].at("dangling")).unwrap();
+    pair[1].write("z", "from the other side");
+    let report = round(&mut pair);
+    assert_equal(&pair);
+    assert_eq!((report.slave.realised.created, report.master.realised.created), (9, 1));
+    assert!(round(&mut pair).is_quiet());
+}
+
+#[test]
+fn edits_and_deletes_go_both_ways() {
+    let mut pair = pair_with(&[("a", "1"), ("b", "1"), ("c/d", "1"), ("c/e", "1")]);
+    pair[0].write("a", "2");
+    pair[0].remove("c/d");
+    pair[1].write("b", "2");
+    pair[1].write("f/g", "new");
+    round(&mut pair);
+    assert_equal(&pair);
+    assert_eq!(pair[0].paths(), ["a", "b", "c", "c/e", "f", "f/g"]);
+    assert_eq!((pair[1].read("a"), pair[0].read("b")), ("2".to_owned(), "2".to_owned()));
+    pair[1].remove("c");
+    round(&mut pair);
+    assert_equal(&pair);
+    assert_eq!(pair[0].paths(), ["a", "b", "f", "f/g"]);
+    assert!(round(&mut pair).is_quiet());
+}
+
+#[test]
+fn permissions_times_and_owners_are_equal() {
+    let mut pair = pair_with(&[("a", "1"), ("d/b", "1")]);
+    fs::set_permissions(pair[0].at("a"), fs::Permissions::from_mode(0o4711)).unwrap();
+    fs::set_permissions(pair[1].at("d"), fs::Permissions::from_mode(0o2750)).unwrap();
+    let file = fs::File::options().write(true).open(pair[0].at("d/b")).unwrap();
+    file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::new(1_000_000, 123_456_789)).unwrap();
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(pair[0].at("d/b"), Some(1234), Some(4321)).unwrap();
+        std::os::unix::fs::lchown(pair[0].at("a"), Some(7), None).unwrap();
+        fs::set_permissions(pair[0].at("a"), fs::Permissions::from_mode(0o4711)).unwrap();
+    } else {
+        eprintln!("owners are not tried out: only root can give files away");
+    }
+    let report = round(&mut pair);
+    assert_eq!(report.master.bytes + report.slave.bytes, 0);
+    assert_equal(&pair);
+    assert!(round(&mut pair).is_quiet());
+}
+
+#[test]
+fn extended_attributes_are_equal() {
+    let mut pair = pair_with(&[("a", "1"), ("d/b", "1")]);
+    let open = |site: &Site, path: &str| fs::File::open(site.at(path)).unwrap();
+    let flags = rustix::fs::XattrFlags::empty();
+    if rustix::fs::fsetxattr(open(&pair[0], "a"), "user.color", b"blue", flags).is_err() {
+        eprintln!("skipped: the file system has no extended attributes");
+        return;
+    }
+    rustix::fs::fsetxattr(open(&pair[0], "a"), "user.gone", b"", flags).unwrap();
+    rustix::fs::fsetxattr(open(&pair[1], "d"), "user.of a directory", b"\0\xff", flags).unwrap();
+    round(&mut pair);
+    rustix::fs::fremovexattr(open(&pair[1], "a"), "user.gone").unwrap();
+    round(&mut pair);
+    for site in &pair {
+        let mut value = [0; 9];
+        assert_eq!(rustix::fs::fgetxattr(open(site, "a"), "user.color", &mut value).unwrap(), 4);
+        assert_eq!(&value[..4], b"blue");
+        assert!(rustix::fs::fgetxattr(open(site, "a"), "user.gone", &mut value).is_err());
+        assert_eq!(rustix::fs::fgetxattr(open(site, "d"), "user.of a directory", &mut value).unwrap(), 2);
+    }
+    assert!(round(&mut pair).is_quiet());
+}
+
+/// The copies that a concurrent edit left.
+fn copies(site: &Site) -> Vec<String> {
+    site.paths().into_iter().filter(|path| path.contains("(conflict ")).collect()
+}
+
+#[test]
+fn concurrent_edits_are_both_kept() {
+    let mut pair = pair_with(&[("report.txt", "1")]);
+    pair[1].write("report.txt", "of lyon");
+    // Later by the clock of the index, which decides.
+    pair[1].tree();
+    use sync_store::Store;
+    pair[1].tree().drain().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(2));
+    pair[0].write("report.txt", "of geneva");
+    settle(&mut pair, &PAIR);
+    assert_eq!(pair[0].read("report.txt"), "of geneva");
+    let copies = copies(&pair[0]);
+    assert_eq!(copies.len(), 1);
+    assert!(copies[0].starts_with("report (conflict 2 ") && copies[0].ends_with(".txt"), "{copies:?}");
+    assert_eq!(pair[0].read(&copies[0]), "of lyon");
+}
+
+#[test]
+fn concurrent_edits_at_three_sites_have_the_same_names_everywhere() {
+    let mut ring = sites::<3>();
+    ring[0].write("report.txt", "1");
+    settle(&mut ring, &RING);
+    for site in &ring {
+        site.write("report.txt", format!("of {}", site.name));
+        site.write("d/new.txt", format!("new of {}", site.name));
+    }
+    settle(&mut ring, &RING);
+    let texts: Vec<String> = ring[0].paths().iter().filter(|p| !p.ends_with('d')).map(|p| ring[0].read(p)).collect();
+    for site in &ring {
+        for text in [format!("of {}", site.name), format!("new of {}", site.name)] {
+            assert_eq!(texts.iter().filter(|t| **t == text).count(), 1, "{text} in {texts:?}");
+        }
+    }
+    assert_eq!(copies(&ring[0]).len(), 4, "{:?}", copies(&ring[0]));
+}
+
+#[test]
+fn a_deleted_copy_stays_deleted() {
+    let mut ring = sites::<3>();
+    ring[0].write("a", "1");
+    settle(&mut ring, &RING);
+    ring[0].write("a", "of geneva");
+    ring[1].write("a", "of lyon");
+    let [a, b, _] = &mut ring;
+    sync(a, b);
+    let copies = copies(a);
+    assert_eq!(copies.len(), 1);
+    a.remove(&copies[0]);
+    settle(&mut ring, &RING);
+    assert_eq!(ring[2].paths(), ["a"]);
+}
+
+#[test]
+fn an_edit_wins_over_a_delete() {
+    use sync_store::Store;
+    for edit_first in [true, false] {
+        let mut pair = pair_with(&[("d/a", "1"), ("d/b", "1")]);
+        let edit = |pair: &mut [Site; 2]| {
+            pair[0].write("d/a", "edited");
+            pair[0].tree().drain().unwrap();
+        };
+        let delete = |pair: &mut [Site; 2]| {
+            pair[1].remove("d");
+            pair[1].tree().drain().unwrap();
+        };
+        if edit_first {
+            edit(&mut pair);
+            delete(&mut pair);
+        } else {
+            delete(&mut pair);
+            edit(&mut pair);
+        }
+        settle(&mut pair, &PAIR);
+        assert_eq!(pair[1].paths(), ["d", "d/a"]);
+        assert_eq!(pair[1].read("d/a"), "edited");
+    }
+}
+
+#[test]
+fn a_directory_that_was_deleted_returns_with_what_was_added() {
+    let mut ring = sites::<3>();
+    ring[0].write("d/e/old", "1");
+    settle(&mut ring, &RING);
+    ring[0].remove("d");
+    ring[1].write("d/e/f/new", "2");
+    settle(&mut ring, &RING);
+    assert_eq!(ring[2].paths(), ["d", "d/e", "d/e/f", "d/e/f/new"]);
+}
+
+#[test]
+fn a_file_and_a_directory_of_the_same_name() {
+    let mut ring = sites::<3>();
+    ring[0].write("x", "a file");
+    ring[1].write("x/y", "in a directory");
+    settle(&mut ring, &RING);
+    let paths = ring[0].paths();
+    assert_eq!(paths.len(), 3, "{paths:?}");
+    let copy = paths.iter().find(|p| p.starts_with("x (conflict")).unwrap();
+    assert_eq!(ring[2].read(copy), "a file");
+    assert_eq!(ring[2].read("x/y"), "in a directory");
+}
+
+#[test]
+fn a_file_becomes_a_directory_and_the_other_way_round() {
+    let mut pair = pair_with(&[("a", "1"), ("d/e/f", "2"), ("d/g", "3"), ("l", "4")]);
+    pair[0].remove("a");
+    pair[0].write("a/b", "5");
+    pair[0].remove("d");
+    pair[0].write("d", "6");
+    pair[0].remove("l");
+    symlink("a", pair[0].at("l")).unwrap();
+    round(&mut pair);
+    assert_equal(&pair);
+    pair[1].remove("l");
+    pair[1].write("l/m", "7");
+    round(&mut pair);
+    assert_equal(&pair);
+    assert!(round(&mut pair).is_quiet());
+}
+
+#[test]
+fn names_that_differ_in_case_only() {
+    let mut pair = pair_with(&[("Report.txt", "1"), ("dir/x", "2")]);
+    pair[0].rename("Report.txt", "report.txt");
+    pair[1].rename("dir", "Dir");
+    let report = round(&mut pair);
+    assert_equal(&pair);
+    assert_eq!(pair[0].paths(), ["Dir", "Dir/x", "report.txt"]);
+    assert_eq!(report.master.bytes + report.slave.bytes, 0);
+}
+
+#[test]
+fn a_renamed_directory_of_thousands_of_files_is_not_sent() {
+    let mut pair = sites::<2>();
+    for n in 0..3000 {
+        pair[0].write(format!("archive/{}/{n}.txt", n % 10), format!("file {n}"));
+    }
+    settle(&mut pair, &PAIR);
+    pair[0].rename("archive", "kept");
+    let report = round(&mut pair);
+    assert_equal(&pair);
+    assert_eq!(report.slave.bytes, 0);
+    assert_eq!(report.slave.realised.moved, 3000);
+    assert!(round(&mut pair).is_quiet());
+}
+
+#[test]
+fn a_late_rename_is_taken_out_of_the_trash() {
+    let mut pair = pair_with(&[("a", "some text"), ("b", "other")]);
+    let text = fs::read(pair[0].at("a")).unwrap();
+    pair[0].remove("a");
+    round(&mut pair);
+    pair[0].write("c", text);
+    let report = round(&mut pair);
+    assert_equal(&pair);
+    assert_eq!(report.slave.bytes, 0);
+}
+
+#[test]
+fn three_sites_in_a_ring_agree() {
+    let mut ring = sites::<3>();
+    let mut rng = fastrand::Rng::with_seed(11);
+    for round in 0..12 {
+        for site in &ring {
+            for _ in 0..4 {
+                act(site, &mut rng, round);
+            }
+        }
+        let (master, slave) = RING[rng.usize(..3)];
+        let [master, slave] = ring.get_disjoint_mut([master, slave]).unwrap();
+        sync(master, slave);
+    }
+    settle(&mut ring, &RING);
+}
+
+/// Something a person does.
+fn act(site: &Site, rng: &mut fastrand::Rng, round: usize) {
+    let mut names = ["a", "b", "d/a", "d/b", "d/e/a", "f/a"];
+    rng.shuffle(&mut names);
+    let path = site.at(names[0]);
+    let is_file = path.is_file();
+    match rng.u8(..8) {
+        0..4 if path.parent().is_some_and(|p| p.is_dir() || !p.exists()) && !path.is_dir() => {
+            fs::create_dir_all(path.parent().unwrap()).unwrap_or_default();
+            fs::write(&path, format!("{} {round} {}", site.name, rng.u32(..))).unwrap_or_default();
+        }
+        4 if is_file => fs::remove_file(&path).unwrap(),
+        5 if site.at("d").is_dir() => fs::remove_dir_all(site.at("d")).unwrap(),
+        6 if is_file && !site.at(names[1]).exists() && site.at(names[1]).parent().is_some_and(|p| p.is_dir()) => {
+            fs::rename(&path, site.at(names[1])).unwrap();
+        }
+        7 if is_file => fs::set_permissions(&path, fs::Permissions::from_mode(0o600 + rng.u32(..8))).unwrap(),
+        _ => {}
+    }
+}

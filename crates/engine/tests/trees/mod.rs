@@ -1,0 +1,222 @@
+//! Sites with a tree each, on real directories, for end-to-end tests.
+#![allow(dead_code, clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sync_core::SiteId;
+use sync_database::{Card, Rules};
+use sync_engine::brake::Brake;
+use sync_engine::documents::{DocumentsReport, round_documents};
+use sync_engine::handshake::Expectation;
+use sync_engine::{EngineError, Options};
+use sync_store::{Role, SlaveSettings};
+use sync_tree::{Hook, Keep, Tree};
+use tempfile::TempDir;
+
+pub const NAMES: [&str; 4] = ["geneva", "lyon", "bern", "basel"];
+
+/// A site: a directory and its tree.
+pub struct Site {
+    pub name: &'static str,
+    number: u64,
+    directory: TempDir,
+    tree: Option<Tree>,
+}
+
+impl Site {
+    pub fn new(number: usize) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join("root")).unwrap();
+        Site { name: NAMES[number], number: number as u64 + 1, directory, tree: None }
+    }
+
+    pub fn root(&self) -> PathBuf {
+        self.directory.path().join("root")
+    }
+
+    pub fn index(&self) -> PathBuf {
+        self.directory.path().join("index.sqlite")
+    }
+
+    pub fn at(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.root().join(path)
+    }
+
+    pub fn options(&self) -> sync_tree::Options {
+        sync_tree::Options { root: self.root(), index: self.index(), keep: Keep::default(), force: false }
+    }
+
+    pub fn card(&self) -> Card {
+        Card {
+            site: SiteId::new(self.number).unwrap(),
+            site_name: self.name.to_owned(),
+            vd: "office".to_owned(),
+            vd_version: "1".to_owned(),
+            role: Role::Slave(SlaveSettings { masters: NAMES.map(str::to_owned).to_vec() }),
+            rules: Rules::default(),
+        }
+    }
+
+    /// The tree, opened if need be.
+    pub fn tree(&mut self) -> &mut Tree {
+        if self.tree.is_none() {
+            self.tree = Some(Tree::open(self.options(), &self.card()).unwrap());
+        }
+        self.tree.as_mut().unwrap()
+    }
+
+    /// Forgets all that is not on the disk, as dying does.
+    pub fn drop_tree(&mut self) {
+        self.tree = None;
+    }
+
+    pub fn set_tree(&mut self, tree: Tree) {
+        self.tree = Some(tree);
+    }
+
+    pub fn open_hooked(&mut self, hook: Hook) -> sync_store::Result<()> {
+        self.tree = None;
+        self.tree = Some(Tree::open_hooked(self.options(), &self.card(), Some(hook))?);
+        Ok(())
+    }
+
+    pub fn delete_index(&mut self) {
+        self.drop_tree();
+        for ending in ["", "-wal", "-shm"] {
+            let _ = fs::remove_file(self.directory.path().join(format!("index.sqlite{ending}")));
+        }
+    }
+
+    pub fn write(&self, path: impl AsRef<Path>, text: impl AsRef<[u8]>) {
+        let path = self.at(path);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).unwrap();
+        }
+        fs::write(path, text).unwrap();
+    }
+
+    pub fn read(&self, path: impl AsRef<Path>) -> String {
+        String::from_utf8_lossy(&fs::read(self.at(path)).unwrap()).into_owned()
+    }
+
+    pub fn remove(&self, path: impl AsRef<Path>) {
+        let path = self.at(path);
+        if path.symlink_metadata().unwrap().is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }.unwrap();
+    }
+
+    pub fn rename(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) {
+        fs::rename(self.at(from), self.at(to)).unwrap();
+    }
+
+    /// All that is there, a line a path.
+    pub fn listing(&self) -> BTreeMap<Vec<u8>, String> {
+        let mut all = BTreeMap::new();
+        list(&self.root(), &self.root(), &mut all);
+        all
+    }
+
+    /// The paths, as text.
+    pub fn paths(&self) -> Vec<String> {
+        self.listing().into_keys().map(|p| p.escape_ascii().to_string()).collect()
+    }
+}
+
+fn list(root: &Path, directory: &Path, all: &mut BTreeMap<Vec<u8>, String>) {
+    for item in fs::read_dir(directory).unwrap() {
+        let path = item.unwrap().path();
+        let name = path.strip_prefix(root).unwrap().as_os_str().as_bytes().to_vec();
+        if name == b".server_sync" {
+            continue;
+        }
+        let meta = path.symlink_metadata().unwrap();
+        let owner = format!("{:o} {} {}", meta.permissions().mode() & 0o7777, meta.uid(), meta.gid());
+        let line = if meta.is_symlink() {
+            format!("-> {:?}", fs::read_link(&path).unwrap())
+        } else if meta.is_dir() {
+            format!("directory {owner}")
+        } else {
+            let content = fs::read(&path).unwrap();
+            let shown = if content.len() < 40 { content.escape_ascii().to_string() } else { hash(&content) };
+            format!("{shown} {owner} {}.{:09}", meta.mtime(), meta.mtime_nsec())
+        };
+        all.insert(name, line);
+        if meta.is_dir() {
+            list(root, &path, all);
+        }
+    }
+}
+
+fn hash(content: &[u8]) -> String {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    content.hash(&mut hasher);
+    format!("{} bytes {:x}", content.len(), hasher.finish())
+}
+
+pub fn sites<const N: usize>() -> [Site; N] {
+    std::array::from_fn(Site::new)
+}
+
+pub fn options(slave: &str) -> Options {
+    Options {
+        expected: Expectation {
+            slave: slave.to_owned(),
+            remote_vd: "office".to_owned(),
+            minimum: None,
+            max_clock_difference: Duration::from_secs(300),
+        },
+        init: false,
+        force: false,
+        dry_run: false,
+        brake: Brake::default(),
+        prefer_slave: false,
+    }
+}
+
+pub fn try_sync(master: &mut Site, slave: &mut Site) -> Result<DocumentsReport, EngineError> {
+    let options = options(slave.name);
+    round_documents(master.tree(), slave.tree(), &options, &mut ())
+}
+
+/// A round that leaves nothing out.
+pub fn sync(master: &mut Site, slave: &mut Site) -> DocumentsReport {
+    let report = try_sync(master, slave).unwrap_or_else(|e| panic!("{e} {:?}", e.hint));
+    for side in [&report.master, &report.slave] {
+        assert!(side.realised.skipped.is_empty(), "{:?}", side.realised.skipped);
+        assert!(side.unread.is_empty(), "{:?}", side.unread);
+    }
+    report
+}
+
+/// Rounds over these links until nothing moves; then all sites are equal.
+pub fn settle(sites: &mut [Site], links: &[(usize, usize)]) {
+    for _ in 0..20 {
+        let mut quiet = true;
+        for (master, slave) in links {
+            let [master, slave] = sites.get_disjoint_mut([*master, *slave]).unwrap();
+            quiet &= sync(master, slave).is_quiet();
+        }
+        if quiet {
+            return assert_equal(sites);
+        }
+    }
+    panic!("it never rests: {:?}", sites.iter().map(Site::paths).collect::<Vec<_>>());
+}
+
+pub fn assert_equal(sites: &[Site]) {
+    for other in &sites[1..] {
+        let (a, b) = (sites[0].listing(), other.listing());
+        let lines = |all: &BTreeMap<Vec<u8>, String>| {
+            all.iter().map(|(path, line)| format!("{}: {line}", path.escape_ascii())).collect::<Vec<_>>().join("\n")
+        };
+        assert!(a == b, "{}\n{}\n\n{}\n{}", sites[0].name, lines(&a), other.name, lines(&b));
+    }
+}
+
+pub const PAIR: [(usize, usize); 1] = [(0, 1)];
+pub const RING: [(usize, usize); 3] = [(0, 1), (1, 2), (2, 0)];

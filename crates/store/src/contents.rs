@@ -1,0 +1,210 @@
+//! What a store of files adds to its rows: the contents they name, and making the directory like the rows. Plain data
+//! and one interface, so that contents can travel like batches do. Knows no file system.
+//!
+//! Rows arrive first; then each side says which contents it lacks, and is supplied; then it makes its directory like its
+//! rows. Nothing of this must be finished in one round: what is lacking follows from the rows and the directory.
+
+use std::fmt;
+
+use crate::error::Result;
+use crate::Store;
+
+/// The BLAKE3 hash of a file's content, or of a chunk of it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Hash(pub [u8; 32]);
+
+impl fmt::Display for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// The most bytes that one piece carries.
+pub const PIECE: usize = 256 * 1024;
+
+/// A content that is needed and not here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Want {
+    /// The hash of the whole content.
+    pub hash: Hash,
+    /// Its size in bytes.
+    pub size: u64,
+    /// What of it is asked for now.
+    pub ask: Ask,
+}
+
+/// What of a content is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// All of it.
+    Whole,
+    /// The list of its chunks, from this offset on: so that those which are here already are not sent.
+    Chunks {
+        /// The offset of the first chunk that is not known yet.
+        from: u64,
+    },
+    /// These chunks.
+    Ranges(Vec<Chunk>),
+}
+
+/// A chunk of a content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// Where it begins.
+    pub offset: u64,
+    /// How long it is.
+    pub size: u32,
+    /// Its hash.
+    pub hash: Hash,
+}
+
+/// A part of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// The hash of the whole content.
+    pub content: Hash,
+    /// What comes.
+    pub body: Body,
+}
+
+/// What a piece brings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// Bytes of the content.
+    Data {
+        /// Where they belong.
+        offset: u64,
+        /// At most [`PIECE`] of them.
+        bytes: Vec<u8>,
+    },
+    /// Chunks of the content in order, without a gap; at most [`CHUNKS`] of them.
+    Chunks(Vec<Chunk>),
+    /// It is not here any more, or not readable.
+    Absent,
+}
+
+/// The most chunks that one piece lists.
+pub const CHUNKS: usize = 4096;
+
+impl Piece {
+    /// Bytes of memory and of the line, roughly.
+    pub fn weight(&self) -> usize {
+        48 + match &self.body {
+            Body::Data { bytes, .. } => bytes.len(),
+            Body::Chunks(chunks) => chunks.len() * 44,
+            Body::Absent => 0,
+        }
+    }
+}
+
+/// Receives pieces as they are read. An error stops the supply and is passed on.
+pub type PieceSink<'a> = dyn FnMut(Piece) -> Result<()> + 'a;
+
+/// A store whose rows stand for files.
+pub trait Contents: Store {
+    /// Resolves what merging rows cannot: concurrent edits, edits that lost against deletes, directories that are gone
+    /// while something in them lives. Ordinary writes to rows, alike at every site. Says how many.
+    fn settle(&mut self) -> Result<u64>;
+
+    /// The contents that are needed and not here, a few at a time: an empty answer means that nothing more is to be had
+    /// from this peer now.
+    fn wanted(&mut self, limit: usize) -> Result<Vec<Want>>;
+
+    /// Begins with a peer: what another did not have, this one may have.
+    fn meet(&mut self);
+
+    /// Streams what is asked for.
+    fn supply(&mut self, wants: &[Want], sink: &mut PieceSink) -> Result<()>;
+
+    /// Keeps a piece for [`Contents::realise`]. What was not asked for, or is not what its hash says, is refused.
+    fn receive(&mut self, piece: &Piece) -> Result<()>;
+
+    /// Makes the directory like the rows, as far as contents are here. Nothing that somebody wrote meanwhile is overwritten.
+    fn realise(&mut self) -> Result<Realised>;
+
+    /// The paths that the last [`Store::drain`] could not take in.
+    fn unread(&self) -> &[Skipped];
+}
+
+/// What [`Contents::realise`] did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Realised {
+    /// Files, links and directories that were made.
+    pub created: u64,
+    /// Those whose content was replaced.
+    pub replaced: u64,
+    /// Those that went away.
+    pub deleted: u64,
+    /// Of those that were made, files that came from another path here without being copied.
+    pub moved: u64,
+    /// Those of which only mode, owner or attributes changed.
+    pub touched: u64,
+    /// What could not be done now; it is tried again in the next round.
+    pub skipped: Vec<Skipped>,
+    /// How many more there were.
+    pub more_skipped: u64,
+}
+
+/// The most skipped paths that are named.
+pub const NAMED: usize = 1000;
+
+impl Realised {
+    /// Notes a path that could not be dealt with.
+    pub fn skip(&mut self, path: &[u8], reason: Reason) {
+        if self.skipped.len() < NAMED {
+            self.skipped.push(Skipped { path: path.to_vec(), reason });
+        } else {
+            self.more_skipped += 1;
+        }
+    }
+
+    /// Whether nothing changed in the directory.
+    pub fn is_quiet(&self) -> bool {
+        self.created + self.replaced + self.deleted + self.touched == 0
+    }
+}
+
+/// A path that was left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// The path below the root; any bytes.
+    pub path: Vec<u8>,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why a path was left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// A socket, a device or a pipe.
+    Special,
+    /// It belongs to another file system that is mounted there, or was.
+    OtherFileSystem,
+    /// It changed while it was looked at, or since: the next round takes it in.
+    Changed,
+    /// Its content has not come yet.
+    NoContent,
+    /// A directory that holds something which is not known yet.
+    NotEmpty,
+    /// What the system says.
+    System(String),
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::Special => f.write_str("not a file, a directory or a link"),
+            Reason::OtherFileSystem => f.write_str("on another file system"),
+            Reason::Changed => f.write_str("changed meanwhile"),
+            Reason::NoContent => f.write_str("its content has not come yet"),
+            Reason::NotEmpty => f.write_str("the directory holds something new"),
+            Reason::System(message) => f.write_str(message),
+        }
+    }
+}

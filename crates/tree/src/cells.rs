@@ -1,0 +1,212 @@
+//! What is synchronised of a file, a directory or a link: its cells, and how they are written in a row. Pure.
+//!
+//! Kind, hash, size and time are one cell: they belong together, and a conflict about them carries the whole losing
+//! content. A directory has no time of its own; that of a link is left to the system.
+
+use sync_store::{Hash, Result, StoreError, Trouble};
+
+/// What is at a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// A directory.
+    Directory,
+    /// A file.
+    File {
+        /// Of its bytes.
+        hash: Hash,
+        /// How many.
+        size: u64,
+        /// When it was modified, in nanoseconds since the Unix epoch.
+        mtime: i64,
+    },
+    /// A symbolic link.
+    Link(Vec<u8>),
+}
+
+/// The letters by which rows tell kinds apart.
+pub const DIRECTORY: u8 = b'd';
+/// A file's.
+pub const FILE: u8 = b'f';
+/// A link's.
+pub const LINK: u8 = b'l';
+
+const FILE_LENGTH: usize = 1 + 32 + 8 + 8;
+
+impl Content {
+    /// As it is stored.
+    pub fn pack(&self) -> Vec<u8> {
+        match self {
+            Content::Directory => vec![DIRECTORY],
+            Content::Link(target) => [&[LINK], target.as_slice()].concat(),
+            Content::File { hash, size, mtime } => {
+                [&[FILE][..], &hash.0, &size.to_be_bytes(), &mtime.to_be_bytes()].concat()
+            }
+        }
+    }
+
+    /// The reverse of [`Content::pack`]; refuses what no site writes.
+    pub fn unpack(bytes: &[u8]) -> Result<Self> {
+        match bytes.split_first() {
+            Some((&DIRECTORY, [])) => Ok(Content::Directory),
+            Some((&LINK, target)) if is_target(target) => Ok(Content::Link(target.to_vec())),
+            Some((&FILE, rest)) if bytes.len() == FILE_LENGTH => Ok(file(rest)),
+            _ => Err(corrupt("a content that is not one")),
+        }
+    }
+
+    /// Whether a person would call it the same: whatever the time.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Content::File { hash: a, .. }, Content::File { hash: b, .. }) => a == b,
+            _ => self == other,
+        }
+    }
+
+    /// Whether it is a directory.
+    pub fn is_directory(&self) -> bool {
+        *self == Content::Directory
+    }
+
+    /// A hash of what it is, for naming a copy.
+    pub fn digest(&self) -> Vec<u8> {
+        match self {
+            Content::File { hash, .. } => hash.0.to_vec(),
+            Content::Link(target) => blake3::hash(target).as_bytes().to_vec(),
+            Content::Directory => Vec::new(),
+        }
+    }
+}
+
+fn file(rest: &[u8]) -> Content {
+    let number = |at: usize| rest[at..at + 8].iter().fold(0_u64, |n, b| n << 8 | u64::from(*b));
+    let mut hash = [0; 32];
+    hash.copy_from_slice(&rest[..32]);
+    Content::File { hash: Hash(hash), size: number(32), mtime: number(40).cast_signed() }
+}
+
+/// No system makes or follows any other.
+fn is_target(target: &[u8]) -> bool {
+    !target.is_empty() && target.len() < 4096 && !target.contains(&0)
+}
+
+/// All cells of a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cells {
+    /// What it is.
+    pub content: Content,
+    /// Its permissions; 0 for a link, which has none.
+    pub mode: u32,
+    /// The number of its owner.
+    pub owner: u32,
+    /// The number of its group.
+    pub group: u32,
+    /// Its extended attributes, packed by [`pack_attributes`].
+    pub attributes: Vec<u8>,
+}
+
+/// The permissions that are synchronised.
+pub const MODE: u32 = 0o7777;
+
+/// Extended attributes by name, sorted, as one cell. Access lists are such attributes.
+pub fn pack_attributes(attributes: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
+    let mut packed = Vec::new();
+    for (name, value) in attributes {
+        for part in [name, value] {
+            packed.extend(u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
+            packed.extend(part);
+        }
+    }
+    packed
+}
+
+/// The reverse of [`pack_attributes`]; refuses what no site writes.
+pub fn unpack_attributes(mut bytes: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let mut attributes: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    while !bytes.is_empty() {
+        let name = part(&mut bytes)?;
+        let value = part(&mut bytes)?;
+        if !is_carried(&name) || attributes.last().is_some_and(|(last, _)| *last >= name) {
+            return Err(corrupt("an extended attribute that is not carried"));
+        }
+        attributes.push((name, value));
+    }
+    Ok(attributes)
+}
+
+fn part(bytes: &mut &[u8]) -> Result<Vec<u8>> {
+    let cut = |bytes: &mut &[u8], n: usize| -> Option<Vec<u8>> {
+        let (head, rest) = bytes.split_at_checked(n)?;
+        *bytes = rest;
+        Some(head.to_vec())
+    };
+    let length = cut(bytes, 4).map(|l| l.iter().fold(0_usize, |n, b| n << 8 | usize::from(*b)));
+    length.and_then(|n| cut(bytes, n)).ok_or_else(|| corrupt("extended attributes that end too early"))
+}
+
+/// Whether an attribute is synchronised: those of users, and access lists. What the system keeps there for itself
+/// (`security.*`, `trusted.*`) is each machine's own.
+pub fn is_carried(name: &[u8]) -> bool {
+    let is_user = name.starts_with(b"user.") && name.len() > 5;
+    (is_user || name == b"system.posix_acl_access" || name == b"system.posix_acl_default")
+        && name.len() <= 255
+        && !name.contains(&0)
+}
+
+/// Refuses cells of a peer that no site writes.
+pub fn check_mode(mode: i64) -> Result<()> {
+    if (0..=i64::from(MODE)).contains(&mode) { Ok(()) } else { Err(corrupt("a mode that is not one")) }
+}
+
+fn corrupt(what: &str) -> StoreError {
+    StoreError::new(Trouble::Corrupt, format!("a row of the tree holds {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contents() -> [Content; 4] {
+        let file = |mtime| Content::File { hash: Hash([7; 32]), size: 1 << 40, mtime };
+        [Content::Directory, Content::Link(b"../x".to_vec()), file(-5), file(i64::MAX)]
+    }
+
+    #[test]
+    fn contents_are_stored() {
+        for content in contents() {
+            assert_eq!(Content::unpack(&content.pack()).ok(), Some(content));
+        }
+    }
+
+    #[test]
+    fn other_contents_are_refused() {
+        let short = &contents()[2].pack()[..48];
+        for bad in [&b""[..], b"x", b"dd", b"l", b"l\0", &[b'l'; 5000], b"f", short, &[short, &[0; 2]].concat()] {
+            assert!(Content::unpack(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn times_do_not_make_a_difference_to_people() {
+        let [directory, link, old, new] = contents();
+        assert!(old.is_same(&new) && old != new);
+        assert!(!directory.is_same(&link) && !link.is_same(&old));
+    }
+
+    #[test]
+    fn attributes_are_stored() {
+        let all = [(b"user.a".to_vec(), b"1".to_vec()), (b"user.b".to_vec(), Vec::new())];
+        assert_eq!(unpack_attributes(&pack_attributes(&all)).ok(), Some(all.to_vec()));
+        assert_eq!(unpack_attributes(b"").ok(), Some(Vec::new()));
+    }
+
+    #[test]
+    fn other_attributes_are_refused() {
+        let one = |name: &[u8]| pack_attributes(&[(name.to_vec(), b"1".to_vec())]);
+        let twice = [one(b"user.a"), one(b"user.a")].concat();
+        for bad in [one(b"security.capability"), one(b"trusted.x"), one(b"user."), one(b"user.a\0b"), twice, vec![255; 8]] {
+            assert!(unpack_attributes(&bad).is_err());
+        }
+        let whole = one(b"user.a");
+        assert!((1..whole.len()).all(|n| unpack_attributes(&whole[..n]).is_err()));
+    }
+}

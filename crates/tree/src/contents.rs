@@ -1,0 +1,273 @@
+//! Asking for contents, and answering. What is asked for follows from rows and disk; what has arrived lies in the
+//! staging directory under its hash, large ones in parts that are gone on with after an interruption.
+//!
+//! Never asks twice for what the peer did not have, and keeps nothing that it did not ask for.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+
+use rusqlite::params;
+use rustix::fs::{self, AtFlags, Mode, OFlags};
+use sync_store::contents::{Ask, Body, CHUNKS, Chunk, PIECE};
+use sync_store::{Hash, Piece, PieceSink, Result, StoreError, Trouble, Want};
+
+use crate::look;
+use crate::parts;
+use crate::root::{READ, failed};
+use crate::source;
+use crate::trash;
+use crate::tree::Tree;
+
+/// What was asked for and has not come.
+#[derive(Default)]
+pub struct Asked {
+    /// Up to this path, nothing more has to be asked for.
+    after: Vec<u8>,
+    /// What may come.
+    open: HashMap<Hash, Want>,
+    /// Large contents for which what is here was looked through.
+    pub(crate) filled: HashSet<Hash>,
+    /// Chunks that have come and are not written down yet, by their offsets.
+    pub(crate) arrived: HashMap<Hash, Vec<u64>>,
+}
+
+impl Asked {
+    /// This has come.
+    pub(crate) fn done(&mut self, hash: Hash) {
+        self.open.remove(&hash);
+    }
+}
+
+/// Bytes that are asked for at once.
+const ROOM: u64 = 8 << 20;
+
+/// Files that are wanted, and whose content is in no file here and not in the trash.
+const LACKING: &str = "SELECT e.path, e.hash, e.content FROM entry e LEFT JOIN disk d ON d.path=e.path \
+     WHERE e.path>? AND e.kind='f' AND (d.hash IS NULL OR d.hash<>e.hash) \
+     AND NOT EXISTS (SELECT 1 FROM disk x WHERE x.hash=e.hash) \
+     AND NOT EXISTS (SELECT 1 FROM trash t WHERE t.hash=e.hash) ORDER BY e.path LIMIT ?";
+
+/// The next contents to ask for.
+pub fn wanted(tree: &mut Tree, limit: usize) -> Result<Vec<Want>> {
+    let mut wants: Vec<Want> = Vec::new();
+    let mut room = ROOM;
+    tree.asked.open.clear();
+    while wants.len() < limit && room > 0 {
+        let page = lacking(tree, limit)?;
+        if page.is_empty() {
+            break;
+        }
+        for (path, hash, size) in page {
+            match next_want(tree, &path, hash, size)? {
+                Some(want) if matches!(want.ask, Ask::Whole) => {
+                    room = room.saturating_sub(want.size);
+                    wants.push(want);
+                }
+                // A large content is gone on with before anything behind it.
+                Some(want) => {
+                    wants.push(want);
+                    return Ok(remember(tree, wants));
+                }
+                None => {}
+            }
+            tree.asked.after = path;
+            if wants.len() >= limit || room == 0 {
+                break;
+            }
+        }
+    }
+    Ok(remember(tree, wants))
+}
+
+fn remember(tree: &mut Tree, wants: Vec<Want>) -> Vec<Want> {
+    tree.asked.open.extend(wants.iter().map(|want| (want.hash, want.clone())));
+    wants
+}
+
+fn lacking(tree: &Tree, limit: usize) -> Result<Vec<(Vec<u8>, Hash, u64)>> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    tree.index.look().all(LACKING, params![tree.asked.after, limit], |row| {
+        let content: Vec<u8> = row.get(2)?;
+        let size = content.get(33..41).map_or(0, |b| b.iter().fold(0, |n, b| n << 8 | u64::from(*b)));
+        Ok((row.get(0)?, Hash(row.get(1)?), size))
+    })
+}
+
+/// What to ask for of one content; nothing if it is here, was asked for, or cannot be had from this peer.
+fn next_want(tree: &mut Tree, path: &[u8], hash: Hash, size: u64) -> Result<Option<Want>> {
+    let is_asked = tree.asked.open.contains_key(&hash) || tree.absent.contains(&hash);
+    if size == 0 || is_asked || source::is_staged(tree, hash) {
+        return Ok(None);
+    }
+    let ask = if size <= PIECE as u64 { Some(Ask::Whole) } else { parts::next(tree, path, hash, size)? };
+    let want = ask.map(|ask| Want { hash, size, ask });
+    if let Some(want) = &want {
+        tree.asked.open.insert(hash, want.clone());
+    }
+    Ok(want)
+}
+
+/// Streams what a peer asks for.
+pub fn supply(tree: &mut Tree, wants: &[Want], sink: &mut PieceSink) -> Result<()> {
+    for want in wants {
+        let answered = match &want.ask {
+            Ask::Whole => whole(tree, want, sink)?,
+            Ask::Chunks { from } => chunks(tree, want, *from, sink)?,
+            Ask::Ranges(ranges) => send(tree, want, ranges, sink)?,
+        };
+        if !answered {
+            sink(Piece { content: want.hash, body: Body::Absent })?;
+        }
+    }
+    Ok(())
+}
+
+fn whole(tree: &Tree, want: &Want, sink: &mut PieceSink) -> Result<bool> {
+    let Some(file) = source::open(tree, want.hash)? else { return Ok(false) };
+    let mut bytes = Vec::new();
+    let read = file.take(PIECE as u64 + 1).read_to_end(&mut bytes);
+    if read.is_err() || bytes.len() > PIECE || blake3::hash(&bytes) != want.hash.0 {
+        return Ok(false);
+    }
+    sink(Piece { content: want.hash, body: Body::Data { offset: 0, bytes } })?;
+    Ok(true)
+}
+
+fn chunks(tree: &mut Tree, want: &Want, from: u64, sink: &mut PieceSink) -> Result<bool> {
+    if !parts::cut(tree, want.hash)? {
+        return Ok(false);
+    }
+    let chunks = parts::listed(tree, want.hash, from, CHUNKS)?;
+    if chunks.is_empty() {
+        return Ok(false);
+    }
+    sink(Piece { content: want.hash, body: Body::Chunks(chunks) })?;
+    Ok(true)
+}
+
+fn send(tree: &Tree, want: &Want, ranges: &[Chunk], sink: &mut PieceSink) -> Result<bool> {
+    let Some(file) = source::open(tree, want.hash)? else { return Ok(false) };
+    for chunk in ranges {
+        let mut bytes = vec![0; (chunk.size as usize).min(PIECE)];
+        let read = file.read_exact_at(&mut bytes, chunk.offset);
+        if read.is_err() || blake3::hash(&bytes) != chunk.hash.0 {
+            return Ok(false);
+        }
+        sink(Piece { content: want.hash, body: Body::Data { offset: chunk.offset, bytes } })?;
+    }
+    Ok(true)
+}
+
+/// Keeps a piece.
+pub fn receive(tree: &mut Tree, piece: &Piece) -> Result<()> {
+    tree.moment("receive: keep")?;
+    let Some(want) = tree.asked.open.get(&piece.content).cloned() else { return Err(unasked()) };
+    let kept = match (&piece.body, &want.ask) {
+        (Body::Absent, _) => {
+            tree.absent.insert(piece.content);
+            Ok(())
+        }
+        (Body::Data { offset: 0, bytes }, Ask::Whole) => {
+            if blake3::hash(bytes) != want.hash.0 {
+                return Err(unlike());
+            }
+            tree.asked.done(want.hash);
+            stage(tree, want.hash, bytes)
+        }
+        (Body::Data { offset, bytes }, Ask::Ranges(ranges)) => {
+            let chunk = ranges.iter().find(|chunk| chunk.offset == *offset).ok_or_else(unasked)?;
+            if blake3::hash(bytes) != chunk.hash.0 {
+                return Err(unlike());
+            }
+            parts::keep(tree, &want, chunk, bytes)
+        }
+        (Body::Chunks(chunks), Ask::Chunks { from }) => return parts::list(tree, &want, *from, chunks),
+        _ => return Err(unasked()),
+    };
+    // A full disk concerns this content; others may be smaller.
+    if kept.is_err() {
+        tree.absent.insert(piece.content);
+    }
+    Ok(())
+}
+
+/// Writes a whole content, which is there under its hash once it is complete.
+fn stage(tree: &Tree, hash: Hash, bytes: &[u8]) -> io::Result<()> {
+    let (new, name) = (format!("{hash}.new"), hash.to_string());
+    let staging = &tree.root.own().staging;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = File::from(fs::openat(staging, &new, flags, Mode::from_raw_mode(0o600))?);
+    file.write_all_at(bytes, 0)?;
+    Ok(fs::renameat(staging, &new, staging, &name)?)
+}
+
+/// After a crash: what was staged is only used if it is whole. What is there under a name that is not its hash was taken
+/// out of the tree a moment before, and goes to the trash.
+pub fn check_staged(tree: &mut Tree) -> Result<()> {
+    let names = staged(tree).map_err(|e| failed("list the staging directory of", tree.root.path(), e))?;
+    for name in names {
+        match sound(tree, &name)? {
+            Sound::Keep => {}
+            Sound::Found(hash, size) => trash::keep_found(tree, &name, hash, size)?,
+            Sound::Drop => drop(fs::unlinkat(&tree.root.own().staging, name.as_str(), AtFlags::empty())),
+        }
+    }
+    Ok(())
+}
+
+/// What becomes of a file in the staging directory.
+enum Sound {
+    Keep,
+    Drop,
+    Found(Hash, u64),
+}
+
+fn sound(tree: &Tree, name: &str) -> Result<Sound> {
+    let keep = |is_kept| Ok(if is_kept { Sound::Keep } else { Sound::Drop });
+    if let Some(hash) = name.strip_suffix(".part") {
+        let known: Option<i64> = tree.index.look().one("SELECT 1 FROM chunk WHERE lower(hex(content))=? LIMIT 1", [hash])?;
+        return keep(known.is_some());
+    }
+    if name.ends_with(".new") {
+        return keep(false);
+    }
+    let file = fs::openat(&tree.root.own().staging, name, READ, Mode::empty());
+    Ok(match file.ok().and_then(|fd| look::hash(&mut File::from(fd)).ok()) {
+        Some((hash, _)) if hash.to_string() == name => Sound::Keep,
+        Some((hash, size)) => Sound::Found(hash, size),
+        // A link, or unreadable: its row is still there.
+        None => Sound::Drop,
+    })
+}
+
+fn staged(tree: &Tree) -> io::Result<Vec<String>> {
+    let directory = fs::Dir::read_from(&tree.root.own().staging)?;
+    let names = directory.map(|item| Ok(item?.file_name().to_string_lossy().into_owned()));
+    let names: io::Result<Vec<String>> = names.collect();
+    Ok(names?.into_iter().filter(|name| name != "." && name != "..").collect())
+}
+
+/// Nothing is to be done any more: what lies in the staging directory is of no use.
+pub fn tidy(tree: &mut Tree) -> Result<()> {
+    for name in staged(tree).map_err(|e| failed("list the staging directory of", tree.root.path(), e))? {
+        let _ = fs::unlinkat(&tree.root.own().staging, name.as_str(), AtFlags::empty());
+    }
+    let writing = tree.index.begin()?;
+    writing.run(
+        "DELETE FROM chunk WHERE content NOT IN (SELECT hash FROM disk WHERE hash IS NOT NULL) \
+         AND content NOT IN (SELECT hash FROM trash)",
+        [],
+    )?;
+    writing.commit()
+}
+
+pub(crate) fn unasked() -> StoreError {
+    StoreError::new(Trouble::Corrupt, "the other site sent a content that was not asked for")
+}
+
+pub(crate) fn unlike() -> StoreError {
+    StoreError::new(Trouble::Corrupt, "the other site sent a content that is not what its hash says")
+        .hint("the line or a disk is damaged: try again, and check the disk at the other site")
+}

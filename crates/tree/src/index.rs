@@ -1,0 +1,305 @@
+//! The index: an SQLite file whose table `entry` is what is synchronised, a row a path; and beside it what is only this
+//! machine's: what is on the disk (`disk`), what lies in the trash, what settled before. Statements only.
+//!
+//! Everything is written here as an application writes: the triggers of [`sync_database`] mark what happens to `entry`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::types::{FromSql, Type};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row, Transaction, TransactionBehavior, params};
+use sync_core::codec::unpack_state;
+use sync_core::{RowId, RowState, Value};
+use sync_store::{Hash, Result, StoreError, Trouble};
+
+use crate::cells::{Cells, Content};
+use crate::look::{Known, Seen};
+use crate::root::Marker;
+
+/// The synchronised table.
+pub const ENTRY: &str = "entry";
+
+/// The tables that stay here.
+pub const LOCAL: [&str; 6] = ["disk", "trash", "removed", "settled", "chunk", "root"];
+
+/// `kind` and `hash` are for queries and for people.
+const TABLES: &str = "
+CREATE TABLE IF NOT EXISTS entry (path BLOB NOT NULL PRIMARY KEY, content BLOB NOT NULL, mode INTEGER NOT NULL, \
+    owner INTEGER NOT NULL, grp INTEGER NOT NULL, xattrs BLOB NOT NULL, \
+    kind TEXT GENERATED ALWAYS AS (CAST(substr(content,1,1) AS TEXT)) VIRTUAL, \
+    hash BLOB GENERATED ALWAYS AS (CASE WHEN substr(content,1,1)=x'66' THEN substr(content,2,32) END) VIRTUAL);
+CREATE INDEX IF NOT EXISTS entry_hash ON entry (hash) WHERE hash IS NOT NULL;
+CREATE TABLE IF NOT EXISTS disk (path BLOB NOT NULL PRIMARY KEY, content BLOB NOT NULL, mode INTEGER NOT NULL, \
+    owner INTEGER NOT NULL, grp INTEGER NOT NULL, xattrs BLOB NOT NULL, hash BLOB, dev INTEGER NOT NULL, \
+    ino INTEGER NOT NULL, size INTEGER NOT NULL, mtime INTEGER NOT NULL, ctime INTEGER NOT NULL, kind INTEGER NOT NULL, \
+    seen_mode INTEGER NOT NULL, uid INTEGER NOT NULL, gid INTEGER NOT NULL, seen_xattrs BLOB NOT NULL, \
+    racy INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS disk_hash ON disk (hash) WHERE hash IS NOT NULL;
+CREATE INDEX IF NOT EXISTS disk_ino ON disk (ino);
+CREATE TABLE IF NOT EXISTS trash (path BLOB NOT NULL, at INTEGER NOT NULL, hash BLOB NOT NULL, size INTEGER NOT NULL, \
+    mode INTEGER NOT NULL, owner INTEGER NOT NULL, grp INTEGER NOT NULL, xattrs BLOB NOT NULL, mtime INTEGER NOT NULL, \
+    PRIMARY KEY (path, at)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS trash_hash ON trash (hash);
+CREATE TABLE IF NOT EXISTS removed (path BLOB NOT NULL PRIMARY KEY, hash BLOB) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS settled (id TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS chunk (content BLOB NOT NULL, offset INTEGER NOT NULL, size INTEGER NOT NULL, \
+    hash BLOB NOT NULL, here INTEGER NOT NULL, PRIMARY KEY (content, offset)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS chunk_hash ON chunk (hash);
+CREATE TABLE IF NOT EXISTS root (one INTEGER PRIMARY KEY CHECK (one=1), marker TEXT NOT NULL, ino INTEGER NOT NULL, \
+    realised INTEGER NOT NULL);";
+
+/// The columns of [`Known`], after the path.
+pub const KNOWN: &str = "content, mode, owner, grp, xattrs, dev, ino, size, mtime, ctime, kind, seen_mode, uid, gid, \
+     seen_xattrs, racy";
+
+/// The columns of [`Cells`].
+pub const CELLS: &str = "content, mode, owner, grp, xattrs";
+
+/// The open index.
+pub struct Index {
+    path: PathBuf,
+    connection: Connection,
+}
+
+impl Index {
+    /// Opens the file; makes it where there is none.
+    pub fn open(path: &Path) -> Result<Self> {
+        let connection = Connection::open(path).map_err(fault)?;
+        connection.busy_timeout(Duration::from_secs(5)).map_err(fault)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        connection.pragma_update(None, "journal_mode", "wal").map_err(fault)?;
+        connection.execute_batch("PRAGMA synchronous=FULL").map_err(fault)?;
+        connection.execute_batch(TABLES).map_err(fault)?;
+        Ok(Index { path: path.to_owned(), connection })
+    }
+
+    /// Another connection, which reads from a snapshot beside our writing.
+    pub fn reader(&self) -> Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let reader = Connection::open_with_flags(&self.path, flags).map_err(fault)?;
+        reader.busy_timeout(Duration::from_secs(5)).map_err(fault)?;
+        Ok(reader)
+    }
+
+    /// Begins a transaction that writes.
+    pub fn begin(&mut self) -> Result<Writing<'_>> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fault)?;
+        Ok(Writing(transaction))
+    }
+
+    /// Looks things up.
+    pub fn look(&self) -> Look<'_> {
+        Look(&self.connection)
+    }
+
+    /// The root as it was when it was set up.
+    pub fn root(&self) -> Result<Option<Marker>> {
+        self.look().first("SELECT marker, ino FROM root", [], |row| {
+            Ok(Marker { id: row.get(0)?, inode: unsigned(row, 1)? })
+        })
+    }
+
+    /// Remembers the root.
+    pub fn set_root(&self, marker: &Marker) -> Result<()> {
+        let statement = "INSERT OR IGNORE INTO root (one, marker, ino, realised) VALUES (1, ?, ?, 0)";
+        self.connection.execute(statement, params![marker.id, marker.inode.cast_signed()]).map(drop).map_err(fault)
+    }
+}
+
+/// A transaction that writes; what is not committed is taken back.
+pub struct Writing<'a>(Transaction<'a>);
+
+impl Writing<'_> {
+    /// What was written stays.
+    pub fn commit(self) -> Result<()> {
+        self.0.commit().map_err(fault)
+    }
+
+    /// Looks things up in it.
+    pub fn look(&self) -> Look<'_> {
+        Look(&self.0)
+    }
+
+    /// Runs a statement; says how many rows it concerned.
+    pub fn run(&self, sql: &str, params: impl Params) -> Result<usize> {
+        self.0.prepare_cached(sql).and_then(|mut s| s.execute(params)).map_err(fault)
+    }
+
+    /// Writes a row, only the cells that differ are marked.
+    pub fn put_entry(&self, path: &[u8], cells: &Cells) -> Result<()> {
+        let Cells { mode, owner, group, attributes, .. } = cells;
+        let content = cells.content.pack();
+        let params = params![content, mode, owner, group, attributes, path];
+        let update = "UPDATE entry SET content=?, mode=?, owner=?, grp=?, xattrs=? WHERE path=?";
+        if self.run(update, params)? == 0 {
+            self.run("INSERT INTO entry (content, mode, owner, grp, xattrs, path) VALUES (?,?,?,?,?,?)", params)?;
+        }
+        Ok(())
+    }
+
+    /// Removes a row.
+    pub fn delete_entry(&self, path: &[u8]) -> Result<()> {
+        self.run("DELETE FROM entry WHERE path=?", [path]).map(drop)
+    }
+
+    /// Writes down what is on the disk.
+    pub fn put_known(&self, path: &[u8], known: &Known) -> Result<()> {
+        let Known { cells, seen, attributes, racy } = known;
+        let statement = "INSERT OR REPLACE INTO disk (path, content, mode, owner, grp, xattrs, hash, dev, ino, size, mtime, \
+             ctime, kind, seen_mode, uid, gid, seen_xattrs, racy) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
+        let hash = hash_of(&cells.content);
+        self.run(
+            statement,
+            params![
+                path,
+                cells.content.pack(),
+                cells.mode,
+                cells.owner,
+                cells.group,
+                cells.attributes,
+                hash.map(|h| h.0),
+                seen.device.cast_signed(),
+                seen.inode.cast_signed(),
+                seen.size.cast_signed(),
+                seen.mtime,
+                seen.ctime,
+                seen.kind,
+                seen.mode,
+                seen.owner,
+                seen.group,
+                attributes,
+                racy
+            ],
+        )?;
+        self.run("DELETE FROM removed WHERE path=?", [path]).map(drop)
+    }
+
+    /// Writes down that nothing is there any more.
+    pub fn delete_known(&self, path: &[u8]) -> Result<()> {
+        self.run("INSERT OR REPLACE INTO removed (path, hash) SELECT path, hash FROM disk WHERE path=?", [path])?;
+        self.run("DELETE FROM disk WHERE path=?", [path]).map(drop)
+    }
+}
+
+/// Looking things up.
+#[derive(Clone, Copy)]
+pub struct Look<'a>(&'a Connection);
+
+impl Look<'_> {
+    /// The first row of a query.
+    pub fn first<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(&Row) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>> {
+        let mut statement = self.0.prepare_cached(sql).map_err(fault)?;
+        statement.query_row(params, read).optional().map_err(fault)
+    }
+
+    /// All rows of a query that is known to be small.
+    pub fn all<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnMut(&Row) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>> {
+        let mut statement = self.0.prepare_cached(sql).map_err(fault)?;
+        let rows = statement.query_map(params, read).map_err(fault)?;
+        rows.collect::<rusqlite::Result<_>>().map_err(fault)
+    }
+
+    /// A single value, of a query that has one.
+    pub fn one<T: FromSql>(&self, sql: &str, params: impl Params) -> Result<Option<T>> {
+        self.first(sql, params, |row| row.get(0))
+    }
+
+    /// The row of a path.
+    pub fn entry(&self, path: &[u8]) -> Result<Option<Cells>> {
+        self.first(&format!("SELECT {CELLS} FROM entry WHERE path=?"), [path], |row| cells(row, 0))
+    }
+
+    /// What is known of the disk at a path.
+    pub fn known(&self, path: &[u8]) -> Result<Option<Known>> {
+        self.first(&format!("SELECT {KNOWN} FROM disk WHERE path=?"), [path], |row| known(row, 0))
+    }
+
+    /// The state of a path's row, living or dead; nothing if it was never heard of, or is from before synchronisation.
+    pub fn state(&self, path: &[u8]) -> Result<Option<RowState>> {
+        let id = RowId::of(&[Value::Bytes(path.to_vec())]);
+        let query = "SELECT state FROM server_sync_row WHERE tab=(SELECT number FROM server_sync_table WHERE name=?) AND id=?";
+        let state: Option<Vec<u8>> = self.one(query, params![ENTRY, id.as_bytes()])?;
+        Ok(state.map(|s| unpack_state(&s)).transpose()?)
+    }
+
+    /// Whether a row lives below a path.
+    pub fn has_below(&self, table: &str, path: &[u8]) -> Result<bool> {
+        let (from, to) = crate::name::below(path);
+        let query = format!("SELECT 1 FROM {table} WHERE path>=? AND path<? LIMIT 1");
+        Ok(self.one::<i64>(&query, params![from, to])?.is_some())
+    }
+}
+
+/// Reads cells from five columns.
+pub fn cells(row: &Row, at: usize) -> rusqlite::Result<Cells> {
+    let content: Vec<u8> = row.get(at)?;
+    Ok(Cells {
+        content: Content::unpack(&content).map_err(|e| unreadable(at, e))?,
+        mode: row.get(at + 1)?,
+        owner: row.get(at + 2)?,
+        group: row.get(at + 3)?,
+        attributes: row.get(at + 4)?,
+    })
+}
+
+/// Reads the columns [`KNOWN`].
+pub fn known(row: &Row, at: usize) -> rusqlite::Result<Known> {
+    let seen = Seen {
+        device: unsigned(row, at + 5)?,
+        inode: unsigned(row, at + 6)?,
+        size: unsigned(row, at + 7)?,
+        mtime: row.get(at + 8)?,
+        ctime: row.get(at + 9)?,
+        kind: row.get(at + 10)?,
+        mode: row.get(at + 11)?,
+        owner: row.get(at + 12)?,
+        group: row.get(at + 13)?,
+    };
+    Ok(Known { cells: cells(row, at)?, seen, attributes: row.get(at + 14)?, racy: row.get(at + 15)? })
+}
+
+fn unsigned(row: &Row, at: usize) -> rusqlite::Result<u64> {
+    row.get::<_, i64>(at).map(i64::cast_unsigned)
+}
+
+fn unreadable(at: usize, e: StoreError) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(at, Type::Blob, Box::new(e))
+}
+
+/// Reads a hash.
+pub fn hash(row: &Row, at: usize) -> rusqlite::Result<Hash> {
+    row.get(at).map(Hash)
+}
+
+/// The hash of a content, if it is a file's.
+pub fn hash_of(content: &Content) -> Option<Hash> {
+    match content {
+        Content::File { hash, .. } => Some(*hash),
+        _ => None,
+    }
+}
+
+/// An error of SQLite, by what helps.
+pub fn fault(e: rusqlite::Error) -> StoreError {
+    use rusqlite::ErrorCode::{DatabaseBusy, DatabaseCorrupt, DatabaseLocked, NotADatabase};
+    let trouble = match e.sqlite_error_code() {
+        Some(DatabaseBusy | DatabaseLocked) => Trouble::Contention,
+        Some(DatabaseCorrupt | NotADatabase) => Trouble::Corrupt,
+        _ => Trouble::Failure,
+    };
+    let error = StoreError::new(trouble, format!("the index of the tree: {e}"));
+    match trouble {
+        Trouble::Corrupt => error.hint("delete the index file: it is made again from the directory"),
+        _ => error,
+    }
+}

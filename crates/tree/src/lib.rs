@@ -1,0 +1,33 @@
+//! The store over a directory: what is in it is in step with the directories of other sites.
+//!
+//! A tree is a directory and an index. The index is a database of [`sync_database`]: its table `entry` has a row for each
+//! path and is drained, merged and streamed like any other. What is here is about files only: taking in what changed on
+//! the disk ([`Tree::drain`](sync_store::Store::drain), `scan`), settling what merging rows cannot (`settle`), getting
+//! contents (`contents`, `parts`) and making the disk like the rows (`realise`, `place`). Nothing here talks to people,
+//! reads settings or knows what a round is.
+
+mod attributes;
+mod cells;
+mod chunk;
+mod contents;
+mod hostile;
+mod index;
+mod look;
+mod moves;
+mod name;
+mod parts;
+mod place;
+mod realise;
+mod reconcile;
+mod retention;
+mod root;
+mod scan;
+mod settle;
+mod source;
+mod trash;
+mod tree;
+mod walk;
+
+pub use retention::Keep;
+pub use trash::Version;
+pub use tree::{Hook, Options, Tree};

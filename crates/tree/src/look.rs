@@ -1,0 +1,204 @@
+//! Looking at one thing on the disk: what the system says of it, and its cells. Reads only.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{self, FileType, Mode, Stat};
+use rustix::io::Errno;
+use sync_store::{Hash, Reason};
+
+use crate::cells::{self, Cells, Content, MODE};
+use crate::root::{READ, kind, stat};
+
+/// What the system says: as long as all of it is the same, nothing changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The file system.
+    pub device: u64,
+    /// The file.
+    pub inode: u64,
+    /// Bytes.
+    pub size: u64,
+    /// Nanoseconds since the Unix epoch.
+    pub mtime: i64,
+    /// The same, of the last change of anything about it; no program can set it.
+    pub ctime: i64,
+    /// The letter of its kind; of a kind that is not synchronised, 0.
+    pub kind: u8,
+    /// Permissions.
+    pub mode: u32,
+    /// The owner's number.
+    pub owner: u32,
+    /// The group's number.
+    pub group: u32,
+}
+
+impl Seen {
+    /// What a stat says. The size and the time of modification of a directory say nothing about it.
+    pub fn of(stat: &Stat) -> Self {
+        let kind = letter(kind(stat));
+        let is_directory = kind == cells::DIRECTORY;
+        let time = |seconds: i64, nanos: i64| seconds.saturating_mul(1_000_000_000).saturating_add(nanos);
+        Seen {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+            size: if is_directory { 0 } else { stat.st_size.cast_unsigned() },
+            mtime: if is_directory { 0 } else { time(stat.st_mtime, stat.st_mtime_nsec.cast_signed()) },
+            ctime: time(stat.st_ctime, stat.st_ctime_nsec.cast_signed()),
+            kind,
+            mode: if kind == cells::LINK { 0 } else { stat.st_mode & MODE },
+            owner: stat.st_uid,
+            group: stat.st_gid,
+        }
+    }
+
+    /// Whether it is the same thing with the same content. What is put into a directory changes its ctime, not the directory.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let ctime = if self.kind == cells::DIRECTORY { self.ctime } else { other.ctime };
+        *self == Seen { ctime, ..other.clone() }
+    }
+
+    /// Whether it may change again without anything here changing: clocks of file systems are coarse.
+    pub fn is_racy(&self, now: i64) -> bool {
+        const COARSE: i64 = 2_000_000_000;
+        self.mtime.max(self.ctime) >= now.saturating_sub(COARSE)
+    }
+}
+
+fn letter(kind: FileType) -> u8 {
+    match kind {
+        FileType::Directory => cells::DIRECTORY,
+        FileType::RegularFile => cells::FILE,
+        FileType::Symlink => cells::LINK,
+        _ => 0,
+    }
+}
+
+/// What is known of a path on the disk: its cells, and what the system said when they were read or written.
+///
+/// They need not be the same: where the system did not take what was written (an owner without the right to give files
+/// away, a coarse time), the cell is what was wanted, so that it is not taken for somebody's change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The cells.
+    pub cells: Cells,
+    /// What the system said.
+    pub seen: Seen,
+    /// What extended attributes it said.
+    pub attributes: Vec<u8>,
+    /// Whether it has to be read again although the system says the same.
+    pub racy: bool,
+}
+
+/// Nanoseconds since the Unix epoch.
+pub fn now() -> i64 {
+    let elapsed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// Reads a thing: what it is now, in the light of what was known of it.
+pub fn read(at: &OwnedFd, name: &[u8], seen: &Seen, known: Option<&Known>, now: i64) -> Result<Known, Reason> {
+    let (seen, content, attributes) = match seen.kind {
+        cells::DIRECTORY => (seen.clone(), Content::Directory, attributes(&open(at, name)?)?),
+        cells::LINK => (seen.clone(), link(at, name)?, Vec::new()),
+        cells::FILE => file(at, name, seen)?,
+        _ => return Err(Reason::Special),
+    };
+    Ok(Known { cells: cells_of(&seen, content, &attributes, known), racy: seen.is_racy(now), seen, attributes })
+}
+
+fn file(at: &OwnedFd, name: &[u8], seen: &Seen) -> Result<(Seen, Content, Vec<u8>), Reason> {
+    let file = open(at, name)?;
+    let before = Seen::of(&fs::fstat(&file).map_err(reason)?);
+    if before.inode != seen.inode || before.kind != cells::FILE {
+        return Err(Reason::Changed);
+    }
+    let attributes = attributes(&file)?;
+    let mut reader = File::from(file);
+    let (hash, size) = hash(&mut reader).map_err(|e| Reason::System(e.to_string()))?;
+    let after = Seen::of(&fs::fstat(&reader).map_err(reason)?);
+    if before != after || size != after.size {
+        return Err(Reason::Changed);
+    }
+    let mtime = after.mtime;
+    Ok((after, Content::File { hash, size, mtime }, attributes))
+}
+
+/// The hash of all that a reader gives, and how much that is.
+pub fn hash(reader: &mut impl Read) -> std::io::Result<(Hash, u64)> {
+    let mut hasher = blake3::Hasher::new();
+    let size = std::io::copy(reader, &mut hasher)?;
+    Ok((Hash(*hasher.finalize().as_bytes()), size))
+}
+
+fn open(at: &OwnedFd, name: &[u8]) -> Result<OwnedFd, Reason> {
+    fs::openat(at, name, READ, Mode::empty()).map_err(reason)
+}
+
+fn link(at: &OwnedFd, name: &[u8]) -> Result<Content, Reason> {
+    let target = fs::readlinkat(at, name, Vec::new()).map_err(reason)?;
+    Ok(Content::Link(target.into_bytes()))
+}
+
+/// Cells that the system still says the same of stay what they were.
+fn cells_of(seen: &Seen, content: Content, attributes: &[u8], known: Option<&Known>) -> Cells {
+    let Some(known) = known else {
+        let (mode, owner, group) = (seen.mode, seen.owner, seen.group);
+        return Cells { content, mode, owner, group, attributes: attributes.to_vec() };
+    };
+    let is_same_time = known.seen.mtime == seen.mtime && known.cells.content.is_same(&content);
+    let pick = |now: u32, then: u32, cell: u32| if now == then { cell } else { now };
+    Cells {
+        content: if is_same_time { known.cells.content.clone() } else { content },
+        mode: pick(seen.mode, known.seen.mode, known.cells.mode),
+        owner: pick(seen.owner, known.seen.owner, known.cells.owner),
+        group: pick(seen.group, known.seen.group, known.cells.group),
+        attributes: if known.attributes == attributes { known.cells.attributes.clone() } else { attributes.to_vec() },
+    }
+}
+
+/// The extended attributes that are synchronised, packed.
+pub fn attributes(file: impl AsFd) -> Result<Vec<u8>, Reason> {
+    let file = file.as_fd();
+    let length = match fs::flistxattr(file, &mut [0_u8; 0][..]) {
+        Err(Errno::NOTSUP) | Ok(0) => return Ok(Vec::new()),
+        other => other.map_err(reason)?,
+    };
+    let mut list = vec![0; length];
+    let length = fs::flistxattr(file, &mut list[..]).map_err(changed)?;
+    let names = list[..length].split(|b| *b == 0).filter(|name| cells::is_carried(name));
+    let mut found = names.map(|name| Ok((name.to_vec(), attribute(file, name)?))).collect::<Result<Vec<_>, Reason>>()?;
+    found.sort_unstable();
+    Ok(cells::pack_attributes(&found))
+}
+
+fn attribute(file: impl AsFd, name: &[u8]) -> Result<Vec<u8>, Reason> {
+    let length = fs::fgetxattr(&file, name, &mut [0_u8; 0][..]).map_err(changed)?;
+    let mut value = vec![0; length];
+    let length = if length == 0 { 0 } else { fs::fgetxattr(&file, name, &mut value[..]).map_err(changed)? };
+    value.truncate(length);
+    Ok(value)
+}
+
+/// What the system says, as the reason why a path is left out.
+pub fn reason(e: Errno) -> Reason {
+    match e {
+        Errno::NOENT | Errno::STALE => Reason::Changed,
+        Errno::XDEV => Reason::OtherFileSystem,
+        e => Reason::System(e.to_string()),
+    }
+}
+
+fn changed(e: Errno) -> Reason {
+    if matches!(e, Errno::NODATA | Errno::RANGE) { Reason::Changed } else { reason(e) }
+}
+
+/// Whether a path still is what is known of it; `None` stands for nothing there.
+pub fn is_as_known(at: &OwnedFd, name: &[u8], known: Option<&Known>) -> rustix::io::Result<bool> {
+    let there = stat(at, name)?.map(|s| Seen::of(&s));
+    Ok(match (there, known) {
+        (Some(there), Some(known)) => there.is_same(&known.seen),
+        (there, known) => there.is_none() && known.is_none(),
+    })
+}

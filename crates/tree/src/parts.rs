@@ -1,0 +1,245 @@
+//! Large contents: cut into chunks, so that those which are here in any file or in the trash are not sent. A content in
+//! the making is a file of its full size in the staging directory; `chunk` says which chunks of it are there.
+//!
+//! `here` is written after the chunks are safe on the disk, so that an interrupted transfer goes on where it was.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use rusqlite::{Row, params};
+use rustix::fs::{self, AtFlags, Mode, OFlags};
+use sync_store::contents::{Ask, Chunk, PIECE};
+use sync_store::{Hash, Result, Want};
+
+use crate::chunk;
+use crate::contents::unasked;
+use crate::index;
+use crate::look;
+use crate::source;
+use crate::tree::Tree;
+
+/// Bytes of chunks that are asked for at once.
+const ROOM: u64 = 8 << 20;
+/// Chunks that are looked at together.
+const PAGE: usize = 1000;
+/// Old contents that are looked through for chunks of a new one.
+const RELATIVES: i64 = 3;
+
+/// What to ask for next of a large content; nothing once it is whole, or cannot be had.
+pub fn next(tree: &mut Tree, path: &[u8], hash: Hash, size: u64) -> Result<Option<Ask>> {
+    let from = listed_to(tree, hash)?;
+    if from < size {
+        return Ok(Some(Ask::Chunks { from }));
+    }
+    if tree.asked.filled.insert(hash) {
+        fill(tree, path, hash, size)?;
+    }
+    note_arrived(tree, hash)?;
+    let mut ranges = missing(tree, hash, 0)?;
+    let mut room = ROOM;
+    ranges.retain(|chunk| {
+        let fits = room > 0;
+        room = room.saturating_sub(chunk.size.into());
+        fits
+    });
+    if !ranges.is_empty() {
+        return Ok(Some(Ask::Ranges(ranges)));
+    }
+    finish(tree, hash)?;
+    Ok(None)
+}
+
+fn listed_to(tree: &Tree, hash: Hash) -> Result<u64> {
+    let end: Option<i64> = tree.index.look().one("SELECT COALESCE(MAX(offset+size),0) FROM chunk WHERE content=?", [hash.0])?;
+    Ok(end.unwrap_or_default().cast_unsigned())
+}
+
+fn chunk_of(row: &Row) -> rusqlite::Result<Chunk> {
+    let offset: i64 = row.get(0)?;
+    Ok(Chunk { offset: offset.cast_unsigned(), size: row.get(1)?, hash: index::hash(row, 2)? })
+}
+
+/// Chunks of a content in order.
+pub fn listed(tree: &Tree, hash: Hash, from: u64, most: usize) -> Result<Vec<Chunk>> {
+    let query = format!("SELECT offset, size, hash FROM chunk WHERE content=? AND offset>=? ORDER BY offset LIMIT {most}");
+    tree.index.look().all(&query, params![hash.0, from.cast_signed()], chunk_of)
+}
+
+fn missing(tree: &Tree, hash: Hash, from: u64) -> Result<Vec<Chunk>> {
+    let query = format!(
+        "SELECT offset, size, hash FROM chunk WHERE content=? AND offset>=? AND here=0 ORDER BY offset LIMIT {PAGE}"
+    );
+    tree.index.look().all(&query, params![hash.0, from.cast_signed()], chunk_of)
+}
+
+/// Takes a list of chunks: it must go on where the last one ended, and not beyond the content.
+pub fn list(tree: &mut Tree, want: &Want, from: u64, chunks: &[Chunk]) -> Result<()> {
+    let mut end = from;
+    for chunk in chunks {
+        let size = chunk.size as usize;
+        let is_next = chunk.offset == end && (1..=PIECE).contains(&size);
+        end = end.saturating_add(chunk.size.into());
+        let is_long_enough = size >= chunk::MIN || end == want.size;
+        if !is_next || !is_long_enough || end > want.size {
+            return Err(unasked());
+        }
+    }
+    let writing = tree.index.begin()?;
+    for chunk in chunks {
+        put(&writing, want.hash, chunk)?;
+    }
+    writing.commit()?;
+    tree.asked.done(want.hash);
+    Ok(())
+}
+
+fn put(writing: &index::Writing, content: Hash, chunk: &Chunk) -> Result<()> {
+    let statement = "INSERT OR IGNORE INTO chunk (content, offset, size, hash, here) VALUES (?,?,?,?,0)";
+    writing.run(statement, params![content.0, chunk.offset.cast_signed(), chunk.size, chunk.hash.0]).map(drop)
+}
+
+/// Cuts a content that is here, unless that was done before; says whether its chunks are listed.
+pub fn cut(tree: &mut Tree, hash: Hash) -> Result<bool> {
+    if listed_to(tree, hash)? > 0 && !is_in_the_making(tree, hash) {
+        return Ok(true);
+    }
+    let Some(file) = source::open(tree, hash)? else { return Ok(false) };
+    let mut whole = blake3::Hasher::new();
+    let writing = tree.index.begin()?;
+    let cut = chunk::each::<io::Error>(file, |chunk, bytes| {
+        whole.update(bytes);
+        put(&writing, hash, &chunk).map_err(io::Error::other)
+    });
+    // What is not what its hash says is not listed.
+    if cut.is_err() || whole.finalize() != hash.0 {
+        return Ok(false);
+    }
+    writing.commit().map(|()| true)
+}
+
+fn is_in_the_making(tree: &Tree, hash: Hash) -> bool {
+    matches!(crate::root::stat(&tree.root.own().staging, part_name(hash).as_bytes()), Ok(Some(_)))
+}
+
+fn part_name(hash: Hash) -> String {
+    format!("{hash}.part")
+}
+
+/// Opens the content in the making.
+fn part(tree: &Tree, hash: Hash, size: u64) -> io::Result<File> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = fs::openat(&tree.root.own().staging, part_name(hash), flags, Mode::from_raw_mode(0o600))?;
+    let file = File::from(file);
+    if file.metadata()?.len() != size {
+        file.set_len(size)?;
+    }
+    Ok(file)
+}
+
+/// Keeps a chunk that came and is what it should be.
+pub fn keep(tree: &mut Tree, want: &Want, chunk: &Chunk, bytes: &[u8]) -> io::Result<()> {
+    write(&part(tree, want.hash, want.size)?, chunk.offset, bytes)?;
+    tree.asked.arrived.entry(want.hash).or_default().push(chunk.offset);
+    Ok(())
+}
+
+/// Nothing is written where the file has a hole already: sparse files stay sparse.
+fn write(file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    if bytes.iter().all(|b| *b == 0) { Ok(()) } else { file.write_all_at(bytes, offset) }
+}
+
+/// Writes down which chunks have come, once they are safe.
+fn note_arrived(tree: &mut Tree, hash: Hash) -> Result<()> {
+    let arrived = tree.asked.arrived.remove(&hash).unwrap_or_default();
+    if arrived.is_empty() {
+        return Ok(());
+    }
+    if let Ok(file) = fs::openat(&tree.root.own().staging, part_name(hash), OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+        && fs::fdatasync(&file).is_ok()
+    {
+        tree.moment("receive: note")?;
+        let writing = tree.index.begin()?;
+        for offset in arrived {
+            writing.run("UPDATE chunk SET here=1 WHERE content=? AND offset=?", params![hash.0, offset.cast_signed()])?;
+        }
+        writing.commit()?;
+    }
+    Ok(())
+}
+
+/// Copies the chunks that are here in other contents.
+fn fill(tree: &mut Tree, path: &[u8], hash: Hash, size: u64) -> Result<()> {
+    // Without a part of it, nothing of it is here, whatever was written down.
+    if !is_in_the_making(tree, hash) {
+        let writing = tree.index.begin()?;
+        writing.run("UPDATE chunk SET here=0 WHERE content=?", [hash.0])?;
+        writing.commit()?;
+    }
+    for relative in relatives(tree, path, size)? {
+        cut(tree, relative)?;
+    }
+    let Ok(file) = part(tree, hash, size) else { return Ok(()) };
+    let mut from = 0;
+    loop {
+        let page = missing(tree, hash, from)?;
+        let Some(last) = page.last() else { return Ok(()) };
+        from = last.offset + 1;
+        for chunk in page {
+            if copy(tree, hash, &file, &chunk)? {
+                tree.asked.arrived.entry(hash).or_default().push(chunk.offset);
+            }
+        }
+        note_arrived(tree, hash)?;
+    }
+}
+
+/// Large contents that may have chunks in common with a new one: what is there or was there at its path, and files that
+/// are about to go, of which it may be the edited successor.
+fn relatives(tree: &Tree, path: &[u8], size: u64) -> Result<Vec<Hash>> {
+    let large = i64::try_from(PIECE).unwrap_or(i64::MAX);
+    let query = "SELECT hash FROM (SELECT hash FROM disk WHERE path=?1 AND size>?2) \
+         UNION SELECT hash FROM (SELECT hash FROM trash WHERE path=?1 AND size>?2 ORDER BY at DESC LIMIT ?3) \
+         UNION SELECT hash FROM (SELECT d.hash FROM disk d LEFT JOIN entry e ON e.path=d.path WHERE e.path IS NULL \
+         AND d.size>?2 AND d.size BETWEEN ?4/2 AND ?4*2 LIMIT ?3)";
+    let size = i64::try_from(size).unwrap_or(i64::MAX).min(i64::MAX / 4);
+    let found = tree.index.look().all(query, params![path, large, RELATIVES, size], |row| row.get::<_, Option<[u8; 32]>>(0))?;
+    Ok(found.into_iter().flatten().map(Hash).collect())
+}
+
+/// Copies one chunk from another content; what was read must be what it should be.
+fn copy(tree: &Tree, content: Hash, to: &File, chunk: &Chunk) -> Result<bool> {
+    let query = "SELECT content, offset FROM chunk WHERE hash=? AND size=? AND content<>? LIMIT 4";
+    let places = tree.index.look().all(query, params![chunk.hash.0, chunk.size, content.0], |row| {
+        Ok((index::hash(row, 0)?, row.get::<_, i64>(1)?))
+    })?;
+    for (other, offset) in places {
+        let Some(file) = source::open(tree, other)? else { continue };
+        let mut bytes = vec![0; chunk.size as usize];
+        let read = file.read_exact_at(&mut bytes, offset.cast_unsigned());
+        if read.is_ok() && blake3::hash(&bytes) == chunk.hash.0 {
+            return Ok(write(to, chunk.offset, &bytes).is_ok());
+        }
+    }
+    Ok(false)
+}
+
+/// All chunks are there: if the whole is what its hash says, it is staged; if not, it begins anew in another round.
+fn finish(tree: &mut Tree, hash: Hash) -> Result<()> {
+    let staging = &tree.root.own().staging;
+    let whole = fs::openat(staging, part_name(hash), OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
+    let whole = whole.map(File::from).map_err(io::Error::from);
+    let sound = whole.and_then(|mut file| {
+        fs::fdatasync(&file)?;
+        look::hash(&mut file)
+    });
+    let is_sound = sound.is_ok_and(|(found, _)| found == hash);
+    if is_sound && fs::renameat(staging, part_name(hash), staging, hash.to_string()).is_ok() {
+        return Ok(());
+    }
+    let _ = fs::unlinkat(staging, part_name(hash), AtFlags::empty());
+    tree.absent.insert(hash);
+    let writing = tree.index.begin()?;
+    writing.run("DELETE FROM chunk WHERE content=?", [hash.0])?;
+    writing.commit()
+}

@@ -1,0 +1,492 @@
+//! Putting files into their places, many at a time: contents are staged and made safe, then each is renamed into its
+//! place, then each directory is made safe, then the index is written. Each path is the old or the new at any moment, and
+//! the index never says more than is on the disk.
+//!
+//! A place is looked at again right before, and what was displaced right after: what somebody wrote meanwhile is never
+//! overwritten.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+use rustix::fs::{self, AtFlags, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+use sync_store::{Hash, Realised, Reason, Result};
+
+use crate::attributes;
+use crate::cells::{self, Cells, Content};
+use crate::look::{self, Known, Seen, is_as_known, reason};
+use crate::name;
+use crate::root::{READ, stat};
+use crate::source::{self, Holder};
+use crate::trash;
+use crate::tree::Tree;
+
+/// Files that are dealt with together.
+const BATCH: usize = 200;
+/// With more files than this, the whole file system is made safe at once.
+const MANY: usize = 8;
+
+/// A path and what it has to become.
+pub struct Task {
+    /// The path.
+    pub path: Vec<u8>,
+    /// What it has to become.
+    pub cells: Cells,
+    /// What is known to be there.
+    pub known: Option<Known>,
+}
+
+/// A file that waits to be renamed into its place.
+struct Prepared {
+    task: Task,
+    parent: Rc<OwnedFd>,
+    from: From,
+    attributes: Vec<u8>,
+}
+
+/// Where it is.
+enum From {
+    /// In the staging directory.
+    Staged { name: String, safe: bool },
+    /// At a path that is given up.
+    Path { holder: Box<Holder>, parent: Rc<OwnedFd> },
+}
+
+/// What happened in the directory and has to be written down.
+enum Done {
+    Placed { path: Vec<u8>, known: Box<Known> },
+    Gone { path: Vec<u8> },
+    Trashed { path: Vec<u8>, known: Box<Known> },
+}
+
+/// A batch under way.
+pub struct Batch<'a> {
+    tree: &'a mut Tree,
+    report: &'a mut Realised,
+    prepared: Vec<Prepared>,
+    done: Vec<Done>,
+    parents: HashMap<Vec<u8>, Rc<OwnedFd>>,
+    /// Directories in which something was renamed.
+    touched: HashMap<Vec<u8>, Rc<OwnedFd>>,
+    names: u64,
+}
+
+impl<'a> Batch<'a> {
+    /// An empty one.
+    pub fn new(tree: &'a mut Tree, report: &'a mut Realised) -> Self {
+        let (parents, touched) = (HashMap::new(), HashMap::new());
+        Batch { tree, report, prepared: Vec::new(), done: Vec::new(), parents, touched, names: 0 }
+    }
+
+    /// The tree.
+    pub fn tree(&mut self) -> &mut Tree {
+        self.tree
+    }
+
+    /// Deals with a file or a link, now or with the others of the batch.
+    pub fn put(&mut self, task: Task) -> Result<()> {
+        if self.is_pending(&task.cells.content) {
+            // The same content: from its place it can be copied.
+            self.finish()?;
+        }
+        let path = task.path.clone();
+        match self.prepare(task)? {
+            Ok(Some(prepared)) => self.prepared.push(prepared),
+            Ok(None) => {}
+            Err(reason) => self.report.skip(&path, reason),
+        }
+        self.finish_if_full()
+    }
+
+    /// Ends the batch if it is large enough.
+    pub fn finish_if_full(&mut self) -> Result<()> {
+        if self.prepared.len() + self.done.len() >= BATCH { self.finish() } else { Ok(()) }
+    }
+
+    /// Leaves a path for the next round.
+    pub fn skip(&mut self, path: &[u8], reason: Reason) -> Result<()> {
+        self.report.skip(path, reason);
+        Ok(())
+    }
+
+    /// Something went that nothing takes the place of.
+    pub fn count_deleted(&mut self) {
+        self.report.deleted += 1;
+    }
+
+    fn is_pending(&self, content: &Content) -> bool {
+        matches!(content, Content::File { .. }) && self.prepared.iter().any(|p| p.task.cells.content.is_same(content))
+    }
+
+    /// The directory that a path lies in.
+    pub fn parent(&mut self, path: &[u8]) -> rustix::io::Result<Rc<OwnedFd>> {
+        let (directory, _) = name::split(path);
+        if let Some(fd) = self.parents.get(directory) {
+            return Ok(Rc::clone(fd));
+        }
+        let fd = Rc::new(self.tree.root.directory(directory)?);
+        self.parents.insert(directory.to_vec(), Rc::clone(&fd));
+        Ok(fd)
+    }
+
+    fn touch(&mut self, path: &[u8], parent: &Rc<OwnedFd>) {
+        let (directory, _) = name::split(path);
+        self.touched.entry(directory.to_vec()).or_insert_with(|| Rc::clone(parent));
+    }
+
+    fn new_name(&mut self, what: &str) -> String {
+        self.names += 1;
+        format!("{what}-{}", self.names)
+    }
+
+    /// Nothing if there is no content to be moved.
+    fn prepare(&mut self, task: Task) -> Result<std::result::Result<Option<Prepared>, Reason>> {
+        let parent = match self.parent(&task.path) {
+            Ok(parent) => parent,
+            Err(e) => return Ok(Err(reason(e))),
+        };
+        let (_, name) = name::split(&task.path);
+        match is_as_known(&parent, name, task.known.as_ref()) {
+            Ok(true) => {}
+            Ok(false) => return Ok(Err(Reason::Changed)),
+            Err(e) => return Ok(Err(reason(e))),
+        }
+        if task.known.as_ref().is_some_and(|known| known.cells.content.is_same(&task.cells.content)) {
+            return Ok(self.retouch(&task, &parent).map(|()| None));
+        }
+        let from = match &task.cells.content {
+            Content::Link(target) => self.stage_link(target),
+            Content::File { hash, size, .. } => self.stage_file(*hash, *size, &task)?,
+            Content::Directory => Err(Reason::Changed),
+        };
+        let from = match from {
+            Ok(from) => from,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let dressed = self.dress(&from, &task.cells);
+        Ok(dressed.map(|attributes| Some(Prepared { task, parent, from, attributes })))
+    }
+
+    /// Only what is not content changes.
+    pub fn retouch(&mut self, task: &Task, parent: &Rc<OwnedFd>) -> std::result::Result<(), Reason> {
+        let (_, name) = name::split(&task.path);
+        let attributes = if let Content::Link(_) = task.cells.content {
+            attributes::write_link(parent, name, &task.cells)?;
+            Vec::new()
+        } else {
+            let file = fs::openat(parent, name, READ, Mode::empty()).map_err(reason)?;
+            let seen = Seen::of(&fs::fstat(&file).map_err(reason)?);
+            if !task.known.as_ref().is_some_and(|known| seen.is_same(&known.seen)) {
+                return Err(Reason::Changed);
+            }
+            attributes::write(&file, &task.cells)?
+        };
+        self.report.touched += 1;
+        self.note_placed(task, parent, attributes).map_err(reason)
+    }
+
+    /// Makes a directory, which nothing is in the way of.
+    pub fn make_directory(&mut self, task: &Task) -> std::result::Result<(), Reason> {
+        let parent = self.parent(&task.path).map_err(reason)?;
+        let (_, name) = name::split(&task.path);
+        if let Some(known) = &task.known {
+            self.take_away(&task.path, known)?;
+        }
+        match fs::mkdirat(&parent, name, Mode::from_raw_mode(0o700)) {
+            // It may have been made a moment ago, or before a crash.
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(e) => return Err(reason(e)),
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let directory = fs::openat(&parent, name, flags, Mode::empty()).map_err(|_| Reason::Changed)?;
+        // Until everything is in it, we have to be able to write to it.
+        let open = Cells { mode: task.cells.mode | 0o700, ..task.cells.clone() };
+        let attributes = attributes::write(&directory, &open)?;
+        let task = Task { cells: open, path: task.path.clone(), known: None };
+        self.report.created += 1;
+        self.touch(&task.path, &parent);
+        self.note_placed(&task, &parent, attributes).map_err(reason)
+    }
+
+    fn note_placed(&mut self, task: &Task, parent: &OwnedFd, attributes: Vec<u8>) -> rustix::io::Result<()> {
+        let (_, name) = name::split(&task.path);
+        let seen = Seen::of(&stat(parent, name)?.ok_or(Errno::NOENT)?);
+        let racy = seen.is_racy(look::now());
+        let known = Box::new(Known { cells: task.cells.clone(), seen, attributes, racy });
+        self.done.push(Done::Placed { path: task.path.clone(), known });
+        Ok(())
+    }
+
+    fn stage_link(&mut self, target: &[u8]) -> std::result::Result<From, Reason> {
+        let name = self.new_name("link");
+        let staging = &self.tree.root.own().staging;
+        let _ = fs::unlinkat(staging, name.as_str(), AtFlags::empty());
+        fs::symlinkat(target, staging, name.as_str()).map_err(reason)?;
+        Ok(From::Staged { name, safe: true })
+    }
+
+    /// Finds a content, and puts it into the staging directory unless it can be renamed from where it is.
+    fn stage_file(&mut self, hash: Hash, size: u64, task: &Task) -> Result<std::result::Result<From, Reason>> {
+        let staged = |safe| Ok(Ok(From::Staged { name: hash.to_string(), safe }));
+        if source::is_staged(self.tree, hash) {
+            return staged(false);
+        }
+        if size == 0 {
+            return Ok(self.stage_copy(hash, &mut io::empty()).map(|()| From::Staged { name: hash.to_string(), safe: false }));
+        }
+        let holders = source::holders(self.tree, hash)?;
+        if task.known.is_none()
+            && let Some(from) = holders.iter().find_map(|holder| self.spare(holder))
+        {
+            return Ok(Ok(from));
+        }
+        for holder in &holders {
+            if let Ok(Some(fd)) = source::open_holder(self.tree, holder)
+                && self.stage_copy(hash, &mut File::from(fd)).is_ok()
+            {
+                return staged(false);
+            }
+        }
+        if self.out_of_trash(hash) {
+            return staged(true);
+        }
+        if holders.is_empty() {
+            trash::disown(self.tree, hash)?;
+        }
+        Ok(Err(Reason::NoContent))
+    }
+
+    /// A file that no row wants where it is, and that still is what is known of it.
+    fn spare(&mut self, holder: &Holder) -> Option<From> {
+        let parent = self.parent(&holder.path).ok()?;
+        let (_, name) = name::split(&holder.path);
+        let fits = holder.spare && is_as_known(&parent, name, Some(&holder.known)).ok()?;
+        let (path, known) = (holder.path.clone(), holder.known.clone());
+        fits.then(|| From::Path { holder: Box::new(Holder { path, known, spare: true }), parent })
+    }
+
+    /// Copies a content into the staging directory; nothing is there under its hash that is not it.
+    fn stage_copy(&self, hash: Hash, from: &mut impl io::Read) -> std::result::Result<(), Reason> {
+        let (new, name) = (format!("{hash}.new"), hash.to_string());
+        let staging = &self.tree.root.own().staging;
+        let mut copy = || -> io::Result<Hash> {
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let to = File::from(fs::openat(staging, &new, flags, Mode::from_raw_mode(0o600))?);
+            let mut both = Hashed { to, hasher: blake3::Hasher::new() };
+            io::copy(from, &mut both)?;
+            Ok(Hash(*both.hasher.finalize().as_bytes()))
+        };
+        match copy() {
+            Ok(found) if found == hash => fs::renameat(staging, &new, staging, &name).map_err(reason),
+            other => {
+                let _ = fs::unlinkat(staging, &new, AtFlags::empty());
+                Err(other.map_or_else(|e| Reason::System(e.to_string()), |_| Reason::Changed))
+            }
+        }
+    }
+
+    /// Takes a content out of the trash, if it is there and still what it was.
+    fn out_of_trash(&self, hash: Hash) -> bool {
+        let own = self.tree.root.own();
+        let name = hash.to_string();
+        let file = fs::openat(&own.trash, &name, READ, Mode::empty());
+        let found = file.ok().and_then(|fd| look::hash(&mut File::from(fd)).ok());
+        found.is_some_and(|(found, _)| found == hash) && fs::renameat(&own.trash, &name, &own.staging, &name).is_ok()
+    }
+
+    /// Gives it its attributes before anybody sees it.
+    fn dress(&self, from: &From, cells: &Cells) -> std::result::Result<Vec<u8>, Reason> {
+        let open = |at: &OwnedFd, name: &[u8]| fs::openat(at, name, READ, Mode::empty()).map_err(reason);
+        match (from, &cells.content) {
+            (From::Staged { name, .. }, Content::Link(_)) => {
+                attributes::write_link(&self.tree.root.own().staging, name.as_bytes(), cells).map(|()| Vec::new())
+            }
+            (From::Staged { name, .. }, _) => {
+                attributes::write(open(&self.tree.root.own().staging, name.as_bytes())?, cells)
+            }
+            (From::Path { holder, parent }, _) => {
+                attributes::write(open(parent, name::split(&holder.path).1)?, cells)
+            }
+        }
+    }
+
+    /// Moves what is at a path out of the way: a file to the trash, a link to nowhere.
+    pub fn take_away(&mut self, path: &[u8], known: &Known) -> std::result::Result<(), Reason> {
+        let parent = self.parent(path).map_err(reason)?;
+        let (_, name) = name::split(path);
+        if !is_as_known(&parent, name, Some(known)).map_err(reason)? {
+            return Err(Reason::Changed);
+        }
+        if known.seen.kind == cells::DIRECTORY {
+            match fs::unlinkat(&parent, name, AtFlags::REMOVEDIR) {
+                Ok(()) => {}
+                Err(Errno::NOTEMPTY | Errno::EXIST) => return Err(Reason::NotEmpty),
+                Err(e) => return Err(reason(e)),
+            }
+        } else {
+            let away = self.new_name("away");
+            let staging = &self.tree.root.own().staging;
+            fs::renameat(&parent, name, staging, away.as_str()).map_err(reason)?;
+            if !self.is_it(&away, known) {
+                let back = fs::renameat_with(staging, away.as_str(), &parent, name, RenameFlags::NOREPLACE);
+                return Err(back.map_or_else(reason, |()| Reason::Changed));
+            }
+            self.discard(path, &away, known).map_err(reason)?;
+        }
+        self.touch(path, &parent);
+        self.done.push(Done::Gone { path: path.to_vec() });
+        Ok(())
+    }
+
+    /// Whether what is in the staging directory is what is known of a path. Renaming changes the ctime.
+    fn is_it(&self, name: &str, known: &Known) -> bool {
+        let found = stat(&self.tree.root.own().staging, name.as_bytes()).ok().flatten().map(|s| Seen::of(&s));
+        found.is_some_and(|found| Seen { ctime: known.seen.ctime, ..found } == known.seen)
+    }
+
+    /// To the trash, if it is a file.
+    fn discard(&mut self, path: &[u8], staged: &str, known: &Known) -> rustix::io::Result<()> {
+        let own = self.tree.root.own();
+        let Content::File { hash, .. } = known.cells.content else {
+            return fs::unlinkat(&own.staging, staged, AtFlags::empty());
+        };
+        fs::renameat(&own.staging, staged, &own.trash, hash.to_string())?;
+        self.done.push(Done::Trashed { path: path.to_vec(), known: Box::new(known.clone()) });
+        Ok(())
+    }
+
+    /// Renames what is prepared into its place, and writes down what was done.
+    pub fn finish(&mut self) -> Result<()> {
+        if !self.prepared.is_empty() {
+            self.tree.moment("realise: prepared")?;
+            self.make_contents_safe();
+        }
+        for prepared in std::mem::take(&mut self.prepared) {
+            self.tree.moment("realise: place")?;
+            if let Err(reason) = self.place(&prepared) {
+                self.report.skip(&prepared.task.path, reason);
+            }
+        }
+        self.parents.clear();
+        let touched = std::mem::take(&mut self.touched);
+        if !touched.is_empty() {
+            self.tree.moment("realise: placed")?;
+            let own = self.tree.root.own();
+            for directory in touched.values().map(Rc::as_ref).chain([&own.trash]) {
+                // What is not safe yet is found out by the next scan.
+                let _ = fs::fsync(directory);
+            }
+        }
+        self.write_down()
+    }
+
+    fn make_contents_safe(&self) {
+        let staging = &self.tree.root.own().staging;
+        let unsafe_names = self.prepared.iter().filter_map(|p| match &p.from {
+            From::Staged { name, safe: false } => Some(name.as_str()),
+            _ => None,
+        });
+        let names: Vec<&str> = unsafe_names.collect();
+        if names.len() > MANY && fs::syncfs(staging).is_ok() {
+            return;
+        }
+        for name in names {
+            if let Ok(file) = fs::openat(staging, name, READ, Mode::empty()) {
+                let _ = fs::fdatasync(file);
+            }
+        }
+    }
+
+    fn place(&mut self, prepared: &Prepared) -> std::result::Result<(), Reason> {
+        let Prepared { task, parent, from, attributes } = prepared;
+        let (_, name) = name::split(&task.path);
+        if !is_as_known(parent, name, task.known.as_ref()).map_err(reason)? {
+            return Err(Reason::Changed);
+        }
+        match (from, &task.known) {
+            (From::Path { holder, parent: old }, _) => {
+                let (_, old_name) = name::split(&holder.path);
+                fs::renameat_with(old, old_name, parent, name, RenameFlags::NOREPLACE).map_err(in_the_way)?;
+                self.touch(&holder.path, old);
+                self.done.push(Done::Gone { path: holder.path.clone() });
+                self.report.moved += 1;
+                self.report.created += 1;
+            }
+            (From::Staged { name: staged, .. }, None) => {
+                let staging = &self.tree.root.own().staging;
+                fs::renameat_with(staging, staged.as_str(), parent, name, RenameFlags::NOREPLACE).map_err(in_the_way)?;
+                self.report.created += 1;
+            }
+            (From::Staged { name: staged, .. }, Some(known)) => {
+                self.exchange(task, parent, staged, known)?;
+                self.report.replaced += 1;
+            }
+        }
+        self.touch(&task.path, parent);
+        self.note_placed(task, parent, attributes.clone()).map_err(reason)
+    }
+
+    /// Puts the new file in the place of the old one in one step, and looks at what was displaced.
+    fn exchange(
+        &mut self,
+        task: &Task,
+        parent: &OwnedFd,
+        staged: &str,
+        known: &Known,
+    ) -> std::result::Result<(), Reason> {
+        let (_, name) = name::split(&task.path);
+        let swap = |tree: &Tree| {
+            fs::renameat_with(&tree.root.own().staging, staged, parent, name, RenameFlags::EXCHANGE).map_err(reason)
+        };
+        swap(self.tree)?;
+        if !self.is_it(staged, known) {
+            swap(self.tree)?;
+            return Err(Reason::Changed);
+        }
+        self.discard(&task.path, staged, known).map_err(reason)
+    }
+
+    fn write_down(&mut self) -> Result<()> {
+        if self.done.is_empty() {
+            return Ok(());
+        }
+        self.tree.moment("realise: note")?;
+        let keep = self.tree.options.keep;
+        let writing = self.tree.index.begin()?;
+        let mut superfluous = Vec::new();
+        for done in self.done.drain(..) {
+            match done {
+                Done::Placed { path, known } => writing.put_known(&path, &known)?,
+                Done::Gone { path } => writing.delete_known(&path)?,
+                Done::Trashed { path, known } => superfluous.extend(trash::note(&writing, &path, &known, keep)?),
+            }
+        }
+        writing.commit()?;
+        trash::sweep(self.tree, &superfluous)
+    }
+}
+
+fn in_the_way(e: Errno) -> Reason {
+    if e == Errno::EXIST || e == Errno::NOENT { Reason::Changed } else { reason(e) }
+}
+
+/// Writes and hashes.
+struct Hashed {
+    to: File,
+    hasher: blake3::Hasher,
+}
+
+impl Write for Hashed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.to.write(bytes)?;
+        self.hasher.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}

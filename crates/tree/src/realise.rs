@@ -1,0 +1,161 @@
+//! Making the disk like the rows. What is to be done is what differs between `entry` and `disk`, read page by page:
+//! directories from above, files and links, what goes from below, files that a directory was in the way of, and last the
+//! permissions of directories, which may forbid writing to them.
+
+use std::rc::Rc;
+
+use rusqlite::params;
+use sync_store::{Realised, Reason, Result};
+
+use crate::cells;
+use crate::contents;
+use crate::index::{self, CELLS, KNOWN};
+use crate::place::{Batch, Task};
+use crate::trash;
+use crate::tree::Tree;
+
+/// Rows read at a time.
+const PAGE: usize = 200;
+
+/// Conditions on a row and what is known of its path.
+const LACKING_DIRECTORY: &str = "e.kind='d' AND (d.path IS NULL OR d.kind<>100)";
+const DIFFERING_FILE: &str = "e.kind<>'d' AND (d.path IS NULL OR d.content<>e.content OR d.mode<>e.mode OR d.owner<>e.owner \
+     OR d.grp<>e.grp OR d.xattrs<>e.xattrs)";
+const DIFFERING_DIRECTORY: &str = "e.kind='d' AND d.kind=100 AND (d.mode<>e.mode OR d.owner<>e.owner OR d.grp<>e.grp \
+     OR d.xattrs<>e.xattrs)";
+
+/// Any of these, or a path without a row.
+const ANYTHING: &str = "SELECT 1 WHERE EXISTS (SELECT 1 FROM entry e LEFT JOIN disk d ON d.path=e.path WHERE d.path IS NULL \
+     OR d.content<>e.content OR d.mode<>e.mode OR d.owner<>e.owner OR d.grp<>e.grp OR d.xattrs<>e.xattrs) \
+     OR EXISTS (SELECT 1 FROM disk d LEFT JOIN entry e ON e.path=d.path WHERE e.path IS NULL)";
+
+/// Whether anything is to be done.
+pub fn is_due(tree: &Tree) -> Result<bool> {
+    Ok(tree.index.look().one::<i64>(ANYTHING, [])?.is_some())
+}
+
+/// Does it.
+pub fn realise(tree: &mut Tree) -> Result<Realised> {
+    let mut report = Realised::default();
+    if !is_due(tree)? {
+        return Ok(report);
+    }
+    let mut batch = Batch::new(tree, &mut report);
+    directories(&mut batch)?;
+    files(&mut batch, Blocked::Later)?;
+    deletions(&mut batch)?;
+    files(&mut batch, Blocked::Now)?;
+    permissions(&mut batch)?;
+    if !is_due(tree)? {
+        contents::tidy(tree)?;
+    }
+    trash::expire(tree)?;
+    Ok(report)
+}
+
+/// Walks through the rows that a condition holds for, in the order of paths or against it.
+fn each(
+    batch: &mut Batch,
+    condition: &str,
+    downwards: bool,
+    mut work: impl FnMut(&mut Batch, Task) -> Result<()>,
+) -> Result<()> {
+    let prefixed = |columns: &str, table: &str| {
+        columns.split(", ").map(|c| format!("{table}.{c}")).collect::<Vec<_>>().join(", ")
+    };
+    let (after, order) = if downwards { ("?1 IS NULL OR e.path<?1", "DESC") } else { ("?1 IS NULL OR e.path>?1", "") };
+    let query = format!(
+        "SELECT e.path, {}, d.path IS NOT NULL, {} FROM entry e LEFT JOIN disk d ON d.path=e.path \
+         WHERE ({after}) AND {condition} ORDER BY e.path {order} LIMIT {PAGE}",
+        prefixed(CELLS, "e"),
+        prefixed(KNOWN, "d")
+    );
+    let mut last: Option<Vec<u8>> = None;
+    loop {
+        let tasks = batch.tree().index.look().all(&query, params![last], |row| {
+            let known = if row.get(6)? { Some(index::known(row, 7)?) } else { None };
+            Ok(Task { path: row.get(0)?, cells: index::cells(row, 1)?, known })
+        })?;
+        let Some(end) = tasks.last() else { return batch.finish() };
+        last = Some(end.path.clone());
+        for task in tasks {
+            work(batch, task)?;
+        }
+    }
+}
+
+fn directories(batch: &mut Batch) -> Result<()> {
+    each(batch, LACKING_DIRECTORY, false, |batch, task| {
+        batch.tree().moment("realise: directory")?;
+        let made = batch.make_directory(&task);
+        settle(batch, &task.path, made)
+    })
+}
+
+/// What to do with a file at whose place a directory is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Blocked {
+    /// First the directory has to be emptied.
+    Later,
+    /// It should be empty by now.
+    Now,
+}
+
+fn files(batch: &mut Batch, blocked: Blocked) -> Result<()> {
+    each(batch, DIFFERING_FILE, false, |batch, mut task| {
+        let is_blocked = task.known.as_ref().is_some_and(|known| known.seen.kind == cells::DIRECTORY);
+        match (is_blocked, blocked) {
+            (false, Blocked::Later) => batch.put(task),
+            (true, Blocked::Now) => {
+                if let Some(known) = task.known.take()
+                    && let Err(reason) = batch.take_away(&task.path, &known)
+                {
+                    return batch.skip(&task.path, reason);
+                }
+                batch.put(task)
+            }
+            _ => Ok(()),
+        }
+    })
+}
+
+fn deletions(batch: &mut Batch) -> Result<()> {
+    let query = format!(
+        "SELECT d.path, {} FROM disk d LEFT JOIN entry e ON e.path=d.path \
+         WHERE (?1 IS NULL OR d.path<?1) AND e.path IS NULL ORDER BY d.path DESC LIMIT {PAGE}",
+        KNOWN.split(", ").map(|c| format!("d.{c}")).collect::<Vec<_>>().join(", ")
+    );
+    let mut last: Option<Vec<u8>> = None;
+    loop {
+        let page = batch.tree().index.look().all(&query, params![last], |row| {
+            Ok((row.get::<_, Vec<u8>>(0)?, index::known(row, 1)?))
+        })?;
+        let Some((end, _)) = page.last() else { return batch.finish() };
+        last = Some(end.clone());
+        for (path, known) in page {
+            batch.tree().moment("realise: delete")?;
+            let gone = batch.take_away(&path, &known);
+            if gone.is_ok() {
+                batch.count_deleted();
+            }
+            settle(batch, &path, gone)?;
+        }
+    }
+}
+
+fn permissions(batch: &mut Batch) -> Result<()> {
+    each(batch, DIFFERING_DIRECTORY, true, |batch, task| {
+        let touched = match batch.parent(&task.path) {
+            Ok(parent) => batch.retouch(&task, &Rc::clone(&parent)),
+            Err(e) => Err(crate::look::reason(e)),
+        };
+        settle(batch, &task.path, touched)
+    })
+}
+
+fn settle(batch: &mut Batch, path: &[u8], done: std::result::Result<(), Reason>) -> Result<()> {
+    match done {
+        Ok(()) => batch.finish_if_full(),
+        Err(reason) => batch.skip(path, reason),
+    }
+}

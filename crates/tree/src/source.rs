@@ -1,0 +1,62 @@
+//! Where a content can be had on this machine: in a file of the tree, in the trash, or staged. Whoever reads one verifies
+//! what he read: somebody may be writing to it. Reads only.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{self, Mode};
+use sync_store::{Hash, Result};
+
+use crate::index::{KNOWN, known};
+use crate::look::{Known, is_as_known};
+use crate::root::READ;
+use crate::tree::Tree;
+
+/// Paths that are tried for one content.
+const TRIES: usize = 4;
+
+/// A file of the tree that holds a content, as far as is known; first those that are about to go.
+pub struct Holder {
+    /// Its path.
+    pub path: Vec<u8>,
+    /// What is known of it.
+    pub known: Known,
+    /// Whether no row wants a file there, so that it may be taken away.
+    pub spare: bool,
+}
+
+/// The files of the tree that hold a content.
+pub fn holders(tree: &Tree, hash: Hash) -> Result<Vec<Holder>> {
+    let query = format!(
+        "SELECT d.path, NOT EXISTS (SELECT 1 FROM entry e WHERE e.path=d.path) AS spare, {} \
+         FROM disk d WHERE d.hash=? ORDER BY spare DESC LIMIT {TRIES}",
+        KNOWN.split(", ").map(|c| format!("d.{c}")).collect::<Vec<_>>().join(", ")
+    );
+    tree.index.look().all(&query, [hash.0], |row| {
+        Ok(Holder { path: row.get(0)?, spare: row.get(1)?, known: known(row, 2)? })
+    })
+}
+
+/// Opens a content for reading, wherever it is.
+pub fn open(tree: &Tree, hash: Hash) -> Result<Option<File>> {
+    for place in [&tree.root.own().staging, &tree.root.own().trash] {
+        if let Ok(fd) = fs::openat(place, hash.to_string(), READ, Mode::empty()) {
+            return Ok(Some(File::from(fd)));
+        }
+    }
+    Ok(holders(tree, hash)?.into_iter().find_map(|holder| open_holder(tree, &holder).ok().flatten()).map(File::from))
+}
+
+/// Opens a file of the tree, if it still is what is known of it.
+pub fn open_holder(tree: &Tree, holder: &Holder) -> rustix::io::Result<Option<OwnedFd>> {
+    let (parent, name) = tree.root.parent(&holder.path)?;
+    if !is_as_known(&parent, name, Some(&holder.known))? {
+        return Ok(None);
+    }
+    fs::openat(&parent, name, READ, Mode::empty()).map(Some)
+}
+
+/// Whether a content was received whole and waits to be used.
+pub fn is_staged(tree: &Tree, hash: Hash) -> bool {
+    matches!(crate::root::stat(&tree.root.own().staging, hash.to_string().as_bytes()), Ok(Some(_)))
+}

@@ -1,0 +1,256 @@
+//! The tree itself: a directory, its index, and the [`Store`] interface over the rows of the index.
+//!
+//! The rows run ahead of the disk: what is merged is written to them, and [`crate::realise`] makes the disk like them
+//! afterwards. What is still to be done is never written down: it is the difference between rows and disk, so that
+//! nothing is lost by dying at any moment.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use sync_core::{Knowledge, Position, Source, Value};
+use sync_database::{Card, Database, identity, sqlite};
+use sync_store::{
+    Answers, Applied, Batch, Completed, ConflictEntry, Contents, Description, Drained, Greeting, Hash, Mode, Outline,
+    ParkedEntry, Piece, PieceSink, Question, Realised, Restamp, Result, Since, Sink, Skipped, Store, StoreError, Streamed,
+    Trouble, Want,
+};
+
+use crate::index::{ENTRY, Index, LOCAL};
+use crate::retention::Keep;
+use crate::root::Root;
+use crate::{contents, hostile, moves, realise, scan, settle, trash};
+
+/// How a tree is kept.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The directory.
+    pub root: PathBuf,
+    /// The index file, outside of the directory.
+    pub index: PathBuf,
+    /// How long replaced and deleted files are kept.
+    pub keep: Keep,
+    /// Take it for granted that the directory was emptied on purpose.
+    pub force: bool,
+}
+
+/// Is called before each step that writes; an error stops everything there, as dying would.
+pub type Hook = Box<dyn FnMut(&'static str) -> Result<()> + Send>;
+
+/// A directory with its index.
+pub struct Tree {
+    pub(crate) options: Options,
+    pub(crate) root: Root,
+    pub(crate) index: Index,
+    pub(crate) inner: Database,
+    pub(crate) unread: Vec<Skipped>,
+    /// Contents that the peer does not have.
+    pub(crate) absent: HashSet<Hash>,
+    /// How far [`Contents::wanted`] looked.
+    pub(crate) asked: contents::Asked,
+    pub(crate) hook: Option<Hook>,
+}
+
+impl Tree {
+    /// Opens a tree, or sets one up over what is in the directory. Harmless to repeat after a crash at any point.
+    ///
+    /// # Errors
+    /// [`Trouble::Halt`] if the directory is not the one that the index is about.
+    pub fn open(options: Options, card: &Card) -> Result<Self> {
+        Self::open_hooked(options, card, None)
+    }
+
+    /// The same; the hook is for tests.
+    #[doc(hidden)]
+    pub fn open_hooked(options: Options, card: &Card, mut hook: Option<Hook>) -> Result<Self> {
+        let mut index = Index::open(&options.index)?;
+        let root = Root::open(&options.root, index.root()?.as_ref())?;
+        refuse_inside(&options, &root)?;
+        index.set_root(&root.marker)?;
+        let mut connections = sqlite::connect(&options.index)?;
+        if identity::read(connections.writer.as_mut())?.is_none() {
+            // What is there before synchronisation begins has no stamp: it never wins against what was written since.
+            let mut first = scan::Scan { root: &root, index: &mut index, site: card.site, force: options.force, hook: &mut hook };
+            first.run()?;
+        }
+        let (inner, _) = Database::prepare(connections, &own_card(card))?;
+        let mut tree = Tree {
+            options,
+            root,
+            index,
+            inner,
+            unread: Vec::new(),
+            absent: HashSet::new(),
+            asked: contents::Asked::default(),
+            hook,
+        };
+        contents::check_staged(&mut tree)?;
+        Ok(tree)
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// Whose history this is.
+    pub fn source(&self) -> Source {
+        self.inner.source()
+    }
+
+    /// The versions of a path that are in the trash, newest first.
+    pub fn versions(&mut self, path: &[u8]) -> Result<Vec<trash::Version>> {
+        trash::versions(self.index.look(), path)
+    }
+
+    /// Puts a version out of the trash back, as a new write of this site; the next round brings it everywhere.
+    pub fn bring_back(&mut self, path: &[u8], at: i64) -> Result<()> {
+        trash::bring_back(self, path, at)
+    }
+
+    /// A moment at which a crash is tried out.
+    pub(crate) fn moment(&mut self, what: &'static str) -> Result<()> {
+        self.hook.as_mut().map_or(Ok(()), |hook| hook(what))
+    }
+}
+
+/// The card of the index: what is this machine's own stays here.
+fn own_card(card: &Card) -> Card {
+    let mut card = card.clone();
+    card.rules = sync_database::Rules { excluded: LOCAL.map(str::to_owned).to_vec(), ..Default::default() };
+    card
+}
+
+/// An index within the tree would take itself for a file that never rests.
+fn refuse_inside(options: &Options, root: &Root) -> Result<()> {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    if real(&options.index).starts_with(real(root.path())) {
+        return Err(StoreError::new(
+            Trouble::Configuration,
+            format!("the index {} lies within the tree", options.index.display()),
+        )
+        .hint("keep the index in the state directory"));
+    }
+    Ok(())
+}
+
+impl Store for Tree {
+    fn describe(&mut self) -> Result<Description> {
+        self.inner.describe()
+    }
+
+    fn knowledge(&mut self) -> Result<Knowledge> {
+        self.inner.knowledge()
+    }
+
+    /// Takes in what changed on the disk, then stamps it.
+    fn drain(&mut self) -> Result<Drained> {
+        self.root.check()?;
+        let (force, site) = (self.options.force, self.inner.card().site);
+        let Tree { root, index, hook, .. } = self;
+        self.unread = scan::Scan { root, index, site, force, hook }.run()?;
+        self.inner.drain()
+    }
+
+    fn is_empty(&mut self) -> Result<bool> {
+        self.inner.is_empty()
+    }
+
+    fn recognises(&mut self, own: Position) -> Result<bool> {
+        self.inner.recognises(own)
+    }
+
+    fn greet(&mut self, peer: Source, claimed: Option<Position>) -> Result<Greeting> {
+        self.inner.greet(peer, claimed)
+    }
+
+    fn reincarnate(&mut self) -> Result<Source> {
+        self.inner.reincarnate()
+    }
+
+    /// A file that was moved is not gone: the brake does not count it.
+    fn outline(&mut self, since: &Since) -> Result<Outline> {
+        let mut outline = self.inner.outline(since)?;
+        if let Some(entries) = outline.tables.get_mut(ENTRY) {
+            entries.graves -= moves::count(self.index.look(), since.position.seq, entries.graves)?;
+        }
+        Ok(outline)
+    }
+
+    fn changes(&mut self, since: &Since, sink: &mut Sink) -> Result<Streamed> {
+        self.inner.changes(since, sink)
+    }
+
+    /// Refuses names and contents that no site writes before anything is touched.
+    fn apply(&mut self, batch: &Batch, mode: Mode) -> Result<Applied> {
+        hostile::check(batch)?;
+        self.inner.apply(batch, mode)
+    }
+
+    fn complete(&mut self, stream: &Completed) -> Result<()> {
+        self.inner.complete(stream)
+    }
+
+    fn scan(&mut self, table: &str, sink: &mut Sink) -> Result<()> {
+        self.inner.scan(table, sink)
+    }
+
+    fn digest(&mut self, question: &Question, answers: &mut Answers) -> Result<()> {
+        self.inner.digest(question, answers)
+    }
+
+    fn rows(&mut self, table: &str, keys: &[Vec<Value>]) -> Result<(Batch, usize)> {
+        self.inner.rows(table, keys)
+    }
+
+    fn restamp(&mut self, table: &str, rows: &[Restamp], millis: u64) -> Result<()> {
+        self.inner.restamp(table, rows, millis)
+    }
+
+    fn compared(&mut self, tables: &[String]) -> Result<()> {
+        self.inner.compared(tables)
+    }
+
+    fn conflicts(&mut self) -> Result<Vec<ConflictEntry>> {
+        self.inner.conflicts()
+    }
+
+    fn parked(&mut self) -> Result<Vec<ParkedEntry>> {
+        self.inner.parked()
+    }
+
+    fn restore(&mut self, conflict: &str) -> Result<()> {
+        self.inner.restore(conflict)
+    }
+}
+
+impl Contents for Tree {
+    fn settle(&mut self) -> Result<u64> {
+        settle::settle(self)
+    }
+
+    fn wanted(&mut self, limit: usize) -> Result<Vec<Want>> {
+        contents::wanted(self, limit)
+    }
+
+    fn meet(&mut self) {
+        self.absent.clear();
+        self.asked = contents::Asked::default();
+    }
+
+    fn supply(&mut self, wants: &[Want], sink: &mut PieceSink) -> Result<()> {
+        contents::supply(self, wants, sink)
+    }
+
+    fn receive(&mut self, piece: &Piece) -> Result<()> {
+        contents::receive(self, piece)
+    }
+
+    fn realise(&mut self) -> Result<Realised> {
+        self.root.check()?;
+        realise::realise(self)
+    }
+
+    fn unread(&self) -> &[Skipped] {
+        &self.unread
+    }
+}

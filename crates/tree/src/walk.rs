@@ -1,0 +1,243 @@
+//! Walks through the tree in the order of paths as bytes, which is the order of the index: so that both are compared
+//! in one pass. Holds the names of the directories on the way, nothing more; follows no links, leaves no file system.
+//!
+//! In the order of paths `a!b` comes between `a` and `a/b`. So a directory is met twice: as `a`, and as `a/`, where what is
+//! in it begins.
+
+use std::ffi::CString;
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{FileType, RawDir, Stat};
+use rustix::io::Errno;
+
+use crate::name;
+use crate::root::{Root, kind, stat};
+
+/// What the walk meets.
+#[derive(Debug)]
+pub enum Step {
+    /// Something at a path.
+    Found(Stat),
+    /// What is below this path cannot be looked at.
+    Blind(Blind),
+}
+
+/// Why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blind {
+    /// Another file system is mounted there.
+    OtherFileSystem,
+    /// What the system says.
+    Error(Errno),
+}
+
+/// Directories that are kept open on the way down, counted from the deepest.
+const OPEN: usize = 64;
+
+/// A walk under way.
+pub struct Walk<'a> {
+    root: &'a Root,
+    levels: Vec<Level>,
+    path: Vec<u8>,
+    device: u64,
+}
+
+struct Level {
+    directory: Option<OwnedFd>,
+    /// How much of the path is this directory's.
+    length: usize,
+    names: Names,
+    next: usize,
+}
+
+impl<'a> Walk<'a> {
+    /// Begins at the root.
+    pub fn new(root: &'a Root) -> rustix::io::Result<Self> {
+        let mut walk = Walk { root, levels: Vec::new(), path: Vec::new(), device: rustix::fs::fstat(root.fd())?.st_dev };
+        walk.enter()?;
+        Ok(walk)
+    }
+
+    /// The path that was met last.
+    pub fn path(&self) -> &[u8] {
+        &self.path
+    }
+
+    /// The directory it is in, and its name there.
+    pub fn place(&mut self) -> rustix::io::Result<(&OwnedFd, &[u8])> {
+        let Some(level) = self.levels.last_mut() else { return Err(Errno::NOENT) };
+        let directory = match &mut level.directory {
+            Some(directory) => directory,
+            closed => closed.insert(self.root.directory(&self.path[..level.length.saturating_sub(1)])?),
+        };
+        Ok((directory, &self.path[level.length..]))
+    }
+
+    /// The next thing; `None` at the end.
+    pub fn step(&mut self) -> Option<Step> {
+        loop {
+            let level = self.levels.last_mut()?;
+            self.path.truncate(level.length);
+            let Some(item) = level.names.get(level.next) else {
+                self.levels.pop();
+                continue;
+            };
+            level.next += 1;
+            self.path.extend_from_slice(item);
+            let met = if self.path.last() == Some(&b'/') { self.descend() } else { self.look() };
+            if met.is_some() {
+                return met;
+            }
+        }
+    }
+
+    fn look(&mut self) -> Option<Step> {
+        let looked = self.place().and_then(|(directory, name)| stat(directory, name));
+        match looked {
+            Ok(found) => found.map(Step::Found),
+            Err(e) => Some(Step::Blind(Blind::Error(e))),
+        }
+    }
+
+    fn descend(&mut self) -> Option<Step> {
+        let entered = self.enter();
+        entered.err().map(|e| {
+            if self.path.last() == Some(&b'/') {
+                self.path.pop();
+            }
+            Step::Blind(if e == Errno::XDEV { Blind::OtherFileSystem } else { Blind::Error(e) })
+        })
+    }
+
+    /// Lists the directory of the path, which ends with `/` or is empty.
+    fn enter(&mut self) -> rustix::io::Result<()> {
+        let directory = match self.path.strip_suffix(b"/") {
+            None => self.root.directory(b"")?,
+            Some(whole) => match self.levels.last().and_then(|l| l.directory.as_ref().map(|d| (d, l.length))) {
+                Some((above, length)) => open_below(above, &whole[length..])?,
+                None => self.root.directory(whole)?,
+            },
+        };
+        if rustix::fs::fstat(&directory)?.st_dev != self.device {
+            return Err(Errno::XDEV);
+        }
+        let names = Names::read(&directory, self.path.is_empty())?;
+        if let Some(far) = self.levels.len().checked_sub(OPEN) {
+            self.levels[far].directory = None;
+        }
+        self.levels.push(Level { directory: Some(directory), length: self.path.len(), names, next: 0 });
+        Ok(())
+    }
+}
+
+fn open_below(above: &OwnedFd, name: &[u8]) -> rustix::io::Result<OwnedFd> {
+    use rustix::fs::{Mode, OFlags, openat};
+    openat(above, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// The names in a directory, sorted, in one piece of memory.
+struct Names {
+    bytes: Vec<u8>,
+    /// Where each begins and ends.
+    spans: Vec<(u32, u32)>,
+}
+
+impl Names {
+    fn read(directory: &OwnedFd, is_root: bool) -> rustix::io::Result<Self> {
+        let mut names = Names { bytes: Vec::new(), spans: Vec::new() };
+        let mut buffer = Vec::with_capacity(32 * 1024);
+        let mut listing = RawDir::new(directory, buffer.spare_capacity_mut());
+        while let Some(item) = listing.next() {
+            let item = item?;
+            let name: CString = item.file_name().into();
+            let bytes = name.to_bytes();
+            if bytes == b"." || bytes == b".." || (is_root && bytes == name::OWN) {
+                continue;
+            }
+            names.add(bytes, false)?;
+            if is_directory(directory, bytes, item.file_type())? {
+                names.add(bytes, true)?;
+            }
+        }
+        let Names { bytes, spans } = &mut names;
+        spans.sort_unstable_by_key(|(from, to)| &bytes[*from as usize..*to as usize]);
+        Ok(names)
+    }
+
+    fn add(&mut self, name: &[u8], inside: bool) -> rustix::io::Result<()> {
+        let from = u32::try_from(self.bytes.len()).map_err(|_| Errno::OVERFLOW)?;
+        self.bytes.extend_from_slice(name);
+        if inside {
+            self.bytes.push(b'/');
+        }
+        let to = u32::try_from(self.bytes.len()).map_err(|_| Errno::OVERFLOW)?;
+        self.spans.push((from, to));
+        Ok(())
+    }
+
+    fn get(&self, at: usize) -> Option<&[u8]> {
+        self.spans.get(at).map(|(from, to)| &self.bytes[*from as usize..*to as usize])
+    }
+}
+
+fn is_directory(at: &OwnedFd, name: &[u8], told: FileType) -> rustix::io::Result<bool> {
+    match told {
+        FileType::Unknown => Ok(stat(at, name)?.is_some_and(|s| kind(&s) == FileType::Directory)),
+        told => Ok(told == FileType::Directory),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn walked(root: &Root) -> Vec<String> {
+        let mut walk = Walk::new(root).unwrap();
+        let mut paths = Vec::new();
+        while let Some(step) = walk.step() {
+            assert!(matches!(step, Step::Found(_)), "{step:?}");
+            assert!(walk.place().is_ok());
+            paths.push(walk.path().to_vec());
+        }
+        assert!(paths.is_sorted());
+        paths.iter().map(|p| p.escape_ascii().to_string()).collect()
+    }
+
+    #[test]
+    fn paths_come_in_the_order_of_bytes() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = directory.path();
+        fs::create_dir_all(at.join("a/b/c")).unwrap();
+        fs::create_dir(at.join("empty")).unwrap();
+        for file in ["a!b", "a/x", "a/b/c/y", "a0", "b"] {
+            fs::write(at.join(file), "").unwrap();
+        }
+        std::os::unix::fs::symlink("/etc", at.join("link")).unwrap();
+        let root = Root::open(at, None).unwrap();
+        assert_eq!(walked(&root), ["a", "a!b", "a/b", "a/b/c", "a/b/c/y", "a/x", "a0", "b", "empty", "link"]);
+    }
+
+    #[test]
+    fn a_deep_tree_is_walked_with_few_descriptors() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = Root::open(directory.path(), None).unwrap();
+        let mut fd = root.directory(b"").unwrap();
+        let deep = 600;
+        for _ in 0..deep {
+            for name in ["d", "e"] {
+                rustix::fs::mkdirat(&fd, name, rustix::fs::Mode::from_raw_mode(0o755)).unwrap();
+            }
+            fd = open_below(&fd, b"d").unwrap();
+        }
+        let paths = walked(&root);
+        assert_eq!(paths.len(), 2 * deep);
+        assert_eq!(paths.last().map(String::as_str), Some("e"));
+        let mut walk = Walk::new(&root).unwrap();
+        while walk.step().is_some() {
+            assert!(walk.levels.iter().filter(|l| l.directory.is_some()).count() <= OPEN + 2);
+        }
+    }
+}
