@@ -103,7 +103,8 @@ impl Root {
 
     /// Opens a directory below it; the empty path is the root itself.
     pub fn directory(&self, path: &[u8]) -> rustix::io::Result<OwnedFd> {
-        let mut fd = self.fd.try_clone().map_err(|_| Errno::MFILE)?;
+        // Not a duplicate of the descriptor: that would share its place in the listing.
+        let mut fd = fs::openat2(&self.fd, c".", DIRECTORY, Mode::empty(), BENEATH)?;
         let mut rest = path;
         while !rest.is_empty() {
             let (step, after) = step(rest);

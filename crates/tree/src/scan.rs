@@ -34,9 +34,6 @@ pub struct Scan<'a> {
 /// Changes that are written in one transaction.
 const BATCH: usize = 500;
 
-/// With so many things known, nothing at all is suspicious.
-const EMPTIED: u64 = 10;
-
 /// A change on the disk.
 struct Found {
     path: Vec<u8>,
@@ -51,7 +48,7 @@ impl Scan<'_> {
         let mut pass = Pass { changes: Vec::new(), gone: Gone::open()?, skipped: Vec::new(), met: 0, now: look::now() };
         self.compare(&reader, &mut pass)?;
         self.flush(&mut pass.changes)?;
-        if pass.met == 0 && pass.gone.count >= EMPTIED && !self.force {
+        if pass.met == 0 && pass.gone.count > 0 && !self.force {
             return Err(emptied(self.root, pass.gone.count));
         }
         // What is gone comes last: a file that was moved is then at its new path before it leaves the old one.

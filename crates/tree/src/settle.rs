@@ -33,7 +33,6 @@ pub fn settle(tree: &mut Tree) -> Result<u64> {
 
 /// An entry of the conflict list that was not looked at yet.
 struct Loss {
-    id: String,
     kind: String,
     path: Vec<u8>,
     winner: Stamp,
@@ -98,7 +97,6 @@ fn read(raw: Raw) -> Result<Loss> {
     let text = |value: Value| if let Value::Text(text) = value { text } else { String::new() };
     let [winner, loser] = raw.stamps.map(|stamp| Stamp::from_raw(stamp.cast_unsigned()));
     Ok(Loss {
-        id: raw.id,
         kind: raw.kind,
         path,
         winner,

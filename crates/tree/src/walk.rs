@@ -217,7 +217,9 @@ mod tests {
         }
         std::os::unix::fs::symlink("/etc", at.join("link")).unwrap();
         let root = Root::open(at, None).unwrap();
-        assert_eq!(walked(&root), ["a", "a!b", "a/b", "a/b/c", "a/b/c/y", "a/x", "a0", "b", "empty", "link"]);
+        for _ in 0..2 {
+            assert_eq!(walked(&root), ["a", "a!b", "a/b", "a/b/c", "a/b/c/y", "a/x", "a0", "b", "empty", "link"]);
+        }
     }
 
     #[test]

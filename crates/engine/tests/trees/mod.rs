@@ -186,6 +186,7 @@ pub fn try_sync(master: &mut Site, slave: &mut Site) -> Result<DocumentsReport, 
 /// A round that leaves nothing out.
 pub fn sync(master: &mut Site, slave: &mut Site) -> DocumentsReport {
     let report = try_sync(master, slave).unwrap_or_else(|e| panic!("{e} {:?}", e.hint));
+    assert!(report.rows.refused.is_empty() && report.rows.paused.is_empty(), "{:?}", report.rows);
     for side in [&report.master, &report.slave] {
         assert!(side.realised.skipped.is_empty(), "{:?}", side.realised.skipped);
         assert!(side.unread.is_empty(), "{:?}", side.unread);
