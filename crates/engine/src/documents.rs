@@ -65,14 +65,39 @@ pub fn round_documents(
     if options.dry_run {
         return Ok(report);
     }
-    report.master.settled = master.settle()?;
-    report.slave.settled = slave.settle()?;
+    settle(master, slave, options, watch, &mut report)?;
     report.master.bytes = fetch(slave, master, Direction::Pull, watch)?;
     report.slave.bytes = fetch(master, slave, Direction::Push, watch)?;
     report.master.realised = master.realise()?;
     report.slave.realised = slave.realise()?;
     Ok(report)
 }
+
+/// Mends what merging left, at both sides, and tells each other: whoever deletes a copy afterwards has then seen the other
+/// side's, which is the same.
+fn settle(
+    master: &mut dyn Contents,
+    slave: &mut dyn Contents,
+    options: &Options,
+    watch: &mut dyn Watch,
+    report: &mut DocumentsReport,
+) -> Result<()> {
+    for _ in 0..SETTLINGS {
+        let (here, there) = (master.settle()?, slave.settle()?);
+        report.master.settled += here;
+        report.slave.settled += there;
+        if here + there == 0 {
+            break;
+        }
+        let again = round(as_store(master), as_store(slave), options, watch)?;
+        report.rows.pulled.add(again.pulled);
+        report.rows.pushed.add(again.pushed);
+    }
+    Ok(())
+}
+
+/// So often rows are exchanged again; what is left then waits for the next round.
+const SETTLINGS: usize = 4;
 
 /// The rows of a tree are a store like any other.
 fn as_store(contents: &mut dyn Contents) -> &mut dyn Store {

@@ -160,7 +160,7 @@ fn a_deleted_copy_stays_deleted() {
 fn an_edit_wins_over_a_delete() {
     use sync_store::Store;
     for edit_first in [true, false] {
-        let mut pair = pair_with(&[("d/a", "1"), ("d/b", "1")]);
+        let mut pair = pair_with(&[("d/a", "1"), ("d/b", "1"), ("z", "1")]);
         let edit = |pair: &mut [Site; 2]| {
             pair[0].write("d/a", "edited");
             pair[0].tree().drain().unwrap();
@@ -177,7 +177,7 @@ fn an_edit_wins_over_a_delete() {
             edit(&mut pair);
         }
         settle(&mut pair, &PAIR);
-        assert_eq!(pair[1].paths(), ["d", "d/a"]);
+        assert_eq!(pair[1].paths(), ["d", "d/a", "z"]);
         assert_eq!(pair[1].read("d/a"), "edited");
     }
 }
@@ -186,11 +186,12 @@ fn an_edit_wins_over_a_delete() {
 fn a_directory_that_was_deleted_returns_with_what_was_added() {
     let mut ring = sites::<3>();
     ring[0].write("d/e/old", "1");
+    ring[0].write("z", "1");
     settle(&mut ring, &RING);
     ring[0].remove("d");
     ring[1].write("d/e/f/new", "2");
     settle(&mut ring, &RING);
-    assert_eq!(ring[2].paths(), ["d", "d/e", "d/e/f", "d/e/f/new"]);
+    assert_eq!(ring[2].paths(), ["d", "d/e", "d/e/f", "d/e/f/new", "z"]);
 }
 
 #[test]

@@ -161,7 +161,7 @@ fn cells_of(seen: &Seen, content: Content, attributes: &[u8], known: Option<&Kno
 /// The extended attributes that are synchronised, packed.
 pub fn attributes(file: impl AsFd) -> Result<Vec<u8>, Reason> {
     let file = file.as_fd();
-    let length = match fs::flistxattr(file, &mut [0_u8; 0][..]) {
+    let length = match fs::flistxattr_query(file) {
         Err(Errno::NOTSUP) | Ok(0) => return Ok(Vec::new()),
         other => other.map_err(reason)?,
     };
@@ -174,7 +174,7 @@ pub fn attributes(file: impl AsFd) -> Result<Vec<u8>, Reason> {
 }
 
 fn attribute(file: impl AsFd, name: &[u8]) -> Result<Vec<u8>, Reason> {
-    let length = fs::fgetxattr(&file, name, &mut [0_u8; 0][..]).map_err(changed)?;
+    let length = fs::fgetxattr_query(&file, name).map_err(changed)?;
     let mut value = vec![0; length];
     let length = if length == 0 { 0 } else { fs::fgetxattr(&file, name, &mut value[..]).map_err(changed)? };
     value.truncate(length);

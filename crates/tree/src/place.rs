@@ -251,7 +251,7 @@ impl<'a> Batch<'a> {
             }
         }
         if self.out_of_trash(hash) {
-            return staged(true);
+            return staged(false);
         }
         if holders.is_empty() {
             trash::disown(self.tree, hash)?;
@@ -288,13 +288,10 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Takes a content out of the trash, if it is there and still what it was.
+    /// Copies a content from the trash, if it is there and still what it was. What is in the trash stays: versions name it.
     fn out_of_trash(&self, hash: Hash) -> bool {
-        let own = self.tree.root.own();
-        let name = hash.to_string();
-        let file = fs::openat(&own.trash, &name, READ, Mode::empty());
-        let found = file.ok().and_then(|fd| look::hash(&mut File::from(fd)).ok());
-        found.is_some_and(|(found, _)| found == hash) && fs::renameat(&own.trash, &name, &own.staging, &name).is_ok()
+        let file = fs::openat(&self.tree.root.own().trash, hash.to_string(), READ, Mode::empty());
+        file.is_ok_and(|fd| self.stage_copy(hash, &mut File::from(fd)).is_ok())
     }
 
     /// Gives it its attributes before anybody sees it.

@@ -41,7 +41,9 @@ pub fn note(writing: &Writing, path: &[u8], known: &Known, keep: Keep) -> Result
         "INSERT OR REPLACE INTO trash (path, at, hash, size, mode, owner, grp, xattrs, mtime) VALUES (?,?,?,?,?,?,?,?,?)",
         params![path, now, hash.0, size.cast_signed(), mode, owner, group, attributes, mtime],
     )?;
-    let versions = writing.look().all("SELECT at FROM trash WHERE path=?", [path], |row| row.get(0))?;
+    // What a row wants is not a version but a content on its way to its place.
+    let query = "SELECT at FROM trash t WHERE path=? AND NOT EXISTS (SELECT 1 FROM entry e WHERE e.hash=t.hash)";
+    let versions = writing.look().all(query, [path], |row| row.get(0))?;
     keep.superfluous(versions, now).into_iter().map(|at| forget(writing, path, at)).collect()
 }
 
