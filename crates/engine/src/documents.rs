@@ -105,12 +105,7 @@ fn as_store(contents: &mut dyn Contents) -> &mut dyn Store {
 }
 
 /// Gets what the receiver lacks; says how many bytes came.
-fn fetch(
-    from: &mut dyn Contents,
-    to: &mut dyn Contents,
-    direction: Direction,
-    watch: &mut dyn Watch,
-) -> Result<u64> {
+fn fetch(from: &mut dyn Contents, to: &mut dyn Contents, direction: Direction, watch: &mut dyn Watch) -> Result<u64> {
     to.meet();
     let (mut bytes, mut before) = (0, Vec::new());
     loop {

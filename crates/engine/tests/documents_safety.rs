@@ -33,7 +33,17 @@ fn round(pair: &mut [Site; 2]) -> sync_engine::DocumentsReport {
 fn awful_names_arrive() {
     let mut pair = sites::<2>();
     let long = "x".repeat(255);
-    for name in [&b"new\nline"[..], b"\xff\xfe not UTF-8", b" ", b"-rf", b"...", b"a\\b", b"'\"$(x)`", long.as_bytes(), b"e\xcc\x81"] {
+    for name in [
+        &b"new\nline"[..],
+        b"\xff\xfe not UTF-8",
+        b" ",
+        b"-rf",
+        b"...",
+        b"a\\b",
+        b"'\"$(x)`",
+        long.as_bytes(),
+        b"e\xcc\x81",
+    ] {
         pair[0].write(OsStr::from_bytes(name), "awful");
         pair[1].write(format!("d/{}", name.escape_ascii()).chars().take(200).collect::<String>(), "shown");
     }
@@ -102,7 +112,9 @@ fn hostile_rows_are_refused() {
         let refused = site.tree().apply(batch, Mode::Write);
         assert!(refused.is_err_and(|e| e.trouble == Trouble::Corrupt), "{batch:?}");
     };
-    for path in [&b"../x"[..], b"/etc/x", b"a/../../x", b".", b"", b"a//b", b"a\0b", b".server_sync/marker", &[b'x'; 256]] {
+    for path in
+        [&b"../x"[..], b"/etc/x", b"a/../../x", b".", b"", b"a//b", b"a\0b", b".server_sync/marker", &[b'x'; 256]]
+    {
         let batch = batch(&mut site, path, &[]);
         refused(&mut site, &batch);
     }

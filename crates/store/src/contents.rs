@@ -6,8 +6,8 @@
 
 use std::fmt;
 
-use crate::error::Result;
 use crate::Store;
+use crate::error::Result;
 
 /// The BLAKE3 hash of a file's content, or of a chunk of it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

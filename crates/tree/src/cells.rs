@@ -203,7 +203,9 @@ mod tests {
     fn other_attributes_are_refused() {
         let one = |name: &[u8]| pack_attributes(&[(name.to_vec(), b"1".to_vec())]);
         let twice = [one(b"user.a"), one(b"user.a")].concat();
-        for bad in [one(b"security.capability"), one(b"trusted.x"), one(b"user."), one(b"user.a\0b"), twice, vec![255; 8]] {
+        for bad in
+            [one(b"security.capability"), one(b"trusted.x"), one(b"user."), one(b"user.a\0b"), twice, vec![255; 8]]
+        {
             assert!(unpack_attributes(&bad).is_err());
         }
         let whole = one(b"user.a");

@@ -227,7 +227,8 @@ enum Sound {
 fn sound(tree: &Tree, name: &str) -> Result<Sound> {
     let keep = |is_kept| Ok(if is_kept { Sound::Keep } else { Sound::Drop });
     if let Some(hash) = name.strip_suffix(".part") {
-        let known: Option<i64> = tree.index.look().one("SELECT 1 FROM chunk WHERE lower(hex(content))=? LIMIT 1", [hash])?;
+        let known: Option<i64> =
+            tree.index.look().one("SELECT 1 FROM chunk WHERE lower(hex(content))=? LIMIT 1", [hash])?;
         return keep(known.is_some());
     }
     if name.ends_with(".new") {

@@ -94,9 +94,8 @@ impl Index {
 
     /// The root as it was when it was set up.
     pub fn root(&self) -> Result<Option<Marker>> {
-        self.look().first("SELECT marker, ino FROM root", [], |row| {
-            Ok(Marker { id: row.get(0)?, inode: unsigned(row, 1)? })
-        })
+        self.look()
+            .first("SELECT marker, ino FROM root", [], |row| Ok(Marker { id: row.get(0)?, inode: unsigned(row, 1)? }))
     }
 
     /// Remembers the root.
@@ -227,7 +226,8 @@ impl Look<'_> {
     /// The state of a path's row, living or dead; nothing if it was never heard of, or is from before synchronisation.
     pub fn state(&self, path: &[u8]) -> Result<Option<RowState>> {
         let id = RowId::of(&[Value::Bytes(path.to_vec())]);
-        let query = "SELECT state FROM server_sync_row WHERE tab=(SELECT number FROM server_sync_table WHERE name=?) AND id=?";
+        let query =
+            "SELECT state FROM server_sync_row WHERE tab=(SELECT number FROM server_sync_table WHERE name=?) AND id=?";
         let state: Option<Vec<u8>> = self.one(query, params![ENTRY, id.as_bytes()])?;
         Ok(state.map(|s| unpack_state(&s)).transpose()?)
     }

@@ -168,7 +168,8 @@ pub fn attributes(file: impl AsFd) -> Result<Vec<u8>, Reason> {
     let mut list = vec![0; length];
     let length = fs::flistxattr(file, &mut list[..]).map_err(changed)?;
     let names = list[..length].split(|b| *b == 0).filter(|name| cells::is_carried(name));
-    let mut found = names.map(|name| Ok((name.to_vec(), attribute(file, name)?))).collect::<Result<Vec<_>, Reason>>()?;
+    let mut found =
+        names.map(|name| Ok((name.to_vec(), attribute(file, name)?))).collect::<Result<Vec<_>, Reason>>()?;
     found.sort_unstable();
     Ok(cells::pack_attributes(&found))
 }

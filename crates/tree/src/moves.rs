@@ -36,6 +36,7 @@ fn is_moved(look: Look, id: Vec<u8>, packed: Option<Vec<u8>>) -> Result<bool> {
         None => RowId::from_bytes(id).key()?,
     };
     let Some(Value::Bytes(path)) = key.into_iter().next() else { return Ok(false) };
-    let query = "SELECT r.hash IS NULL OR EXISTS (SELECT 1 FROM entry e WHERE e.hash=r.hash) FROM removed r WHERE r.path=?";
+    let query =
+        "SELECT r.hash IS NULL OR EXISTS (SELECT 1 FROM entry e WHERE e.hash=r.hash) FROM removed r WHERE r.path=?";
     Ok(look.one(query, [path])?.unwrap_or(false))
 }

@@ -131,8 +131,21 @@ mod tests {
     #[test]
     fn hostile_paths_are_refused() {
         for bad in [
-            &b""[..], b"/", b"/etc/passwd", b"..", b"a/../b", b"a/..", b".", b"a/./b", b"a//b", b"a/", b"a\0b",
-            b".server_sync", b".server_sync/marker", &[b'x'; 256], &vec![b'a'; LONGEST + 1],
+            &b""[..],
+            b"/",
+            b"/etc/passwd",
+            b"..",
+            b"a/../b",
+            b"a/..",
+            b".",
+            b"a/./b",
+            b"a//b",
+            b"a/",
+            b"a\0b",
+            b".server_sync",
+            b".server_sync/marker",
+            &[b'x'; 256],
+            &vec![b'a'; LONGEST + 1],
         ] {
             assert!(fault(bad).is_some(), "{}", shown(bad));
             assert!(check(bad).is_err_and(|e| e.trouble == Trouble::Corrupt));
@@ -142,7 +155,15 @@ mod tests {
     #[test]
     fn any_bytes_are_names() {
         for good in [
-            &b"a"[..], b"...", b"..a", b"a b\n\r\t", b"\xff\xfe", b"a/.server_sync", b".server_sync2", b"-rf", &[b'x'; 255],
+            &b"a"[..],
+            b"...",
+            b"..a",
+            b"a b\n\r\t",
+            b"\xff\xfe",
+            b"a/.server_sync",
+            b".server_sync2",
+            b"-rf",
+            &[b'x'; 255],
         ] {
             assert_eq!(fault(good), None, "{}", shown(good));
         }

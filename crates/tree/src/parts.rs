@@ -51,7 +51,8 @@ pub fn next(tree: &mut Tree, path: &[u8], hash: Hash, size: u64) -> Result<Optio
 }
 
 fn listed_to(tree: &Tree, hash: Hash) -> Result<u64> {
-    let end: Option<i64> = tree.index.look().one("SELECT COALESCE(MAX(offset+size),0) FROM chunk WHERE content=?", [hash.0])?;
+    let end: Option<i64> =
+        tree.index.look().one("SELECT COALESCE(MAX(offset+size),0) FROM chunk WHERE content=?", [hash.0])?;
     Ok(end.unwrap_or_default().cast_unsigned())
 }
 
@@ -62,7 +63,8 @@ fn chunk_of(row: &Row) -> rusqlite::Result<Chunk> {
 
 /// Chunks of a content in order.
 pub fn listed(tree: &Tree, hash: Hash, from: u64, most: usize) -> Result<Vec<Chunk>> {
-    let query = format!("SELECT offset, size, hash FROM chunk WHERE content=? AND offset>=? ORDER BY offset LIMIT {most}");
+    let query =
+        format!("SELECT offset, size, hash FROM chunk WHERE content=? AND offset>=? ORDER BY offset LIMIT {most}");
     tree.index.look().all(&query, params![hash.0, from.cast_signed()], chunk_of)
 }
 
@@ -155,13 +157,15 @@ fn note_arrived(tree: &mut Tree, hash: Hash) -> Result<()> {
     if arrived.is_empty() {
         return Ok(());
     }
-    if let Ok(file) = fs::openat(&tree.root.own().staging, part_name(hash), OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+    if let Ok(file) =
+        fs::openat(&tree.root.own().staging, part_name(hash), OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
         && fs::fdatasync(&file).is_ok()
     {
         tree.moment("receive: note")?;
         let writing = tree.index.begin()?;
         for offset in arrived {
-            writing.run("UPDATE chunk SET here=1 WHERE content=? AND offset=?", params![hash.0, offset.cast_signed()])?;
+            writing
+                .run("UPDATE chunk SET here=1 WHERE content=? AND offset=?", params![hash.0, offset.cast_signed()])?;
         }
         writing.commit()?;
     }
@@ -203,7 +207,8 @@ fn relatives(tree: &Tree, path: &[u8], size: u64) -> Result<Vec<Hash>> {
          UNION SELECT hash FROM (SELECT d.hash FROM disk d LEFT JOIN entry e ON e.path=d.path WHERE e.path IS NULL \
          AND d.size>?2 AND d.size BETWEEN ?4/2 AND ?4*2 LIMIT ?3)";
     let size = i64::try_from(size).unwrap_or(i64::MAX).min(i64::MAX / 4);
-    let found = tree.index.look().all(query, params![path, large, RELATIVES, size], |row| row.get::<_, Option<[u8; 32]>>(0))?;
+    let found =
+        tree.index.look().all(query, params![path, large, RELATIVES, size], |row| row.get::<_, Option<[u8; 32]>>(0))?;
     Ok(found.into_iter().flatten().map(Hash).collect())
 }
 

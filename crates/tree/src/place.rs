@@ -235,7 +235,9 @@ impl<'a> Batch<'a> {
             return staged(false);
         }
         if size == 0 {
-            return Ok(self.stage_copy(hash, &mut io::empty()).map(|()| From::Staged { name: hash.to_string(), safe: false }));
+            return Ok(self
+                .stage_copy(hash, &mut io::empty())
+                .map(|()| From::Staged { name: hash.to_string(), safe: false }));
         }
         let holders = source::holders(self.tree, hash)?;
         if task.known.is_none()
@@ -304,9 +306,7 @@ impl<'a> Batch<'a> {
             (From::Staged { name, .. }, _) => {
                 attributes::write(open(&self.tree.root.own().staging, name.as_bytes())?, cells)
             }
-            (From::Path { holder, parent }, _) => {
-                attributes::write(open(parent, name::split(&holder.path).1)?, cells)
-            }
+            (From::Path { holder, parent }, _) => attributes::write(open(parent, name::split(&holder.path).1)?, cells),
         }
     }
 
@@ -414,7 +414,8 @@ impl<'a> Batch<'a> {
             }
             (From::Staged { name: staged, .. }, None) => {
                 let staging = &self.tree.root.own().staging;
-                fs::renameat_with(staging, staged.as_str(), parent, name, RenameFlags::NOREPLACE).map_err(in_the_way)?;
+                fs::renameat_with(staging, staged.as_str(), parent, name, RenameFlags::NOREPLACE)
+                    .map_err(in_the_way)?;
                 self.report.created += 1;
             }
             (From::Staged { name: staged, .. }, Some(known)) => {

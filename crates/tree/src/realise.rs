@@ -60,9 +60,8 @@ fn each(
     downwards: bool,
     mut work: impl FnMut(&mut Batch, Task) -> Result<()>,
 ) -> Result<()> {
-    let prefixed = |columns: &str, table: &str| {
-        columns.split(", ").map(|c| format!("{table}.{c}")).collect::<Vec<_>>().join(", ")
-    };
+    let prefixed =
+        |columns: &str, table: &str| columns.split(", ").map(|c| format!("{table}.{c}")).collect::<Vec<_>>().join(", ");
     let (after, order) = if downwards { ("?1 IS NULL OR e.path<?1", "DESC") } else { ("?1 IS NULL OR e.path>?1", "") };
     let query = format!(
         "SELECT e.path, {}, d.path IS NOT NULL, {} FROM entry e LEFT JOIN disk d ON d.path=e.path \
@@ -127,9 +126,11 @@ fn deletions(batch: &mut Batch) -> Result<()> {
     );
     let mut last: Option<Vec<u8>> = None;
     loop {
-        let page = batch.tree().index.look().all(&query, params![last], |row| {
-            Ok((row.get::<_, Vec<u8>>(0)?, index::known(row, 1)?))
-        })?;
+        let page = batch
+            .tree()
+            .index
+            .look()
+            .all(&query, params![last], |row| Ok((row.get::<_, Vec<u8>>(0)?, index::known(row, 1)?)))?;
         let Some((end, _)) = page.last() else { return batch.finish() };
         last = Some(end.clone());
         for (path, known) in page {

@@ -16,11 +16,12 @@ use sync_store::{Result, StoreError, Trouble};
 use crate::name;
 
 /// What a name is resolved with.
-const BENEATH: ResolveFlags =
-    ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS).union(ResolveFlags::NO_XDEV);
+const BENEATH: ResolveFlags = ResolveFlags::BENEATH
+    .union(ResolveFlags::NO_SYMLINKS)
+    .union(ResolveFlags::NO_MAGICLINKS)
+    .union(ResolveFlags::NO_XDEV);
 
-const DIRECTORY: OFlags =
-    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// A path in one call may be this long.
 const STEP: usize = 4000;
@@ -196,8 +197,9 @@ pub fn kind(stat: &Stat) -> FileType {
 
 /// A root that is not there halts: what it would look like is a deletion of everything.
 fn gone(path: &Path, why: &str) -> StoreError {
-    StoreError::new(Trouble::Halt, format!("the directory {} is not there: {why}", path.display()))
-        .hint("is its file system mounted? nothing was deleted anywhere; put the directory back, or set the tree up anew")
+    StoreError::new(Trouble::Halt, format!("the directory {} is not there: {why}", path.display())).hint(
+        "is its file system mounted? nothing was deleted anywhere; put the directory back, or set the tree up anew",
+    )
 }
 
 /// Something about the whole tree failed.

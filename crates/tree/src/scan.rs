@@ -60,8 +60,7 @@ impl Scan<'_> {
     /// One pass through both, in the order of paths.
     fn compare(&mut self, reader: &Connection, pass: &mut Pass) -> Result<()> {
         let root = self.root;
-        let mut statement =
-            reader.prepare(&format!("SELECT path, {KNOWN} FROM disk ORDER BY path")).map_err(fault)?;
+        let mut statement = reader.prepare(&format!("SELECT path, {KNOWN} FROM disk ORDER BY path")).map_err(fault)?;
         let mut rows = Ahead::of(statement.query([]).map_err(fault)?)?;
         let mut walk = Walk::new(root).map_err(|e| failed("list", root.path(), e))?;
         let mut blind = None;

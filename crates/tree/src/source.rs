@@ -32,9 +32,9 @@ pub fn holders(tree: &Tree, hash: Hash) -> Result<Vec<Holder>> {
          FROM disk d WHERE d.hash=? ORDER BY spare DESC LIMIT {TRIES}",
         KNOWN.split(", ").map(|c| format!("d.{c}")).collect::<Vec<_>>().join(", ")
     );
-    tree.index.look().all(&query, [hash.0], |row| {
-        Ok(Holder { path: row.get(0)?, spare: row.get(1)?, known: known(row, 2)? })
-    })
+    tree.index
+        .look()
+        .all(&query, [hash.0], |row| Ok(Holder { path: row.get(0)?, spare: row.get(1)?, known: known(row, 2)? }))
 }
 
 /// Opens a content for reading, wherever it is.

@@ -48,7 +48,8 @@ pub fn note(writing: &Writing, path: &[u8], known: &Known, keep: Keep) -> Result
 }
 
 fn forget(writing: &Writing, path: &[u8], at: i64) -> Result<Hash> {
-    let found = writing.look().first("SELECT hash FROM trash WHERE path=? AND at=?", params![path, at], |row| hash(row, 0))?;
+    let found =
+        writing.look().first("SELECT hash FROM trash WHERE path=? AND at=?", params![path, at], |row| hash(row, 0))?;
     writing.run("DELETE FROM trash WHERE path=? AND at=?", params![path, at])?;
     Ok(found.unwrap_or(Hash([0; 32])))
 }
@@ -121,7 +122,8 @@ pub fn bring_back(tree: &mut Tree, path: &[u8], at: i64) -> Result<()> {
     name::check(path)?;
     let query = "SELECT hash, size, mtime, mode, owner, grp, xattrs FROM trash WHERE path=? AND at=?";
     let found = tree.index.look().first(query, params![path, at], |row| {
-        let content = Content::File { hash: hash(row, 0)?, size: row.get::<_, i64>(1)?.cast_unsigned(), mtime: row.get(2)? };
+        let content =
+            Content::File { hash: hash(row, 0)?, size: row.get::<_, i64>(1)?.cast_unsigned(), mtime: row.get(2)? };
         Ok(Cells { content, mode: row.get(3)?, owner: row.get(4)?, group: row.get(5)?, attributes: row.get(6)? })
     })?;
     let is_there = match found.as_ref().map(|cells| &cells.content) {

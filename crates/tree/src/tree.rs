@@ -11,8 +11,8 @@ use sync_core::{Knowledge, Position, Source, Value};
 use sync_database::{Card, Database, identity, sqlite};
 use sync_store::{
     Answers, Applied, Batch, Completed, ConflictEntry, Contents, Description, Drained, Greeting, Hash, Mode, Outline,
-    ParkedEntry, Piece, PieceSink, Question, Realised, Restamp, Result, Since, Sink, Skipped, Store, StoreError, Streamed,
-    Trouble, Want,
+    ParkedEntry, Piece, PieceSink, Question, Realised, Restamp, Result, Since, Sink, Skipped, Store, StoreError,
+    Streamed, Trouble, Want,
 };
 
 use crate::index::{ENTRY, Index, LOCAL};
@@ -69,7 +69,8 @@ impl Tree {
         let mut connections = sqlite::connect(&options.index)?;
         if identity::read(connections.writer.as_mut())?.is_none() {
             // What is there before synchronisation begins has no stamp: it never wins against what was written since.
-            let mut first = scan::Scan { root: &root, index: &mut index, site: card.site, force: options.force, hook: &mut hook };
+            let mut first =
+                scan::Scan { root: &root, index: &mut index, site: card.site, force: options.force, hook: &mut hook };
             first.run()?;
         }
         let (inner, _) = Database::prepare(connections, &own_card(card))?;

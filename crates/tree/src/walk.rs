@@ -53,7 +53,8 @@ struct Level {
 impl<'a> Walk<'a> {
     /// Begins at the root.
     pub fn new(root: &'a Root) -> rustix::io::Result<Self> {
-        let mut walk = Walk { root, levels: Vec::new(), path: Vec::new(), device: rustix::fs::fstat(root.fd())?.st_dev };
+        let mut walk =
+            Walk { root, levels: Vec::new(), path: Vec::new(), device: rustix::fs::fstat(root.fd())?.st_dev };
         walk.enter()?;
         Ok(walk)
     }

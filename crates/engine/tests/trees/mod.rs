@@ -106,7 +106,8 @@ impl Site {
 
     pub fn remove(&self, path: impl AsRef<Path>) {
         let path = self.at(path);
-        if path.symlink_metadata().unwrap().is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }.unwrap();
+        if path.symlink_metadata().unwrap().is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
+            .unwrap();
     }
 
     pub fn rename(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) {
