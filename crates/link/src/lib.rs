@@ -6,5 +6,6 @@ pub mod error;
 pub mod frame;
 pub mod hello;
 pub mod mux;
+pub mod transport;
 
 pub use error::{Fault, LinkError, Result};
