@@ -5,7 +5,13 @@
 pub mod error;
 pub mod frame;
 pub mod hello;
+mod message;
 pub mod mux;
+pub mod remote;
+pub mod serve;
 pub mod transport;
 
 pub use error::{Fault, LinkError, Result};
+pub use hello::Hello;
+pub use mux::{Channel, Mux};
+pub use remote::RemoteStore;
