@@ -29,6 +29,7 @@ impl Number {
             Value::Int(n) => Self::new((*n).into(), 0),
             Value::UInt(n) => Self::new((*n).into(), 0),
             Value::Text(text) => Self::parse(text),
+            Value::Bytes(digits) => Self::parse(std::str::from_utf8(digits).ok()?),
             _ => None,
         }
     }
@@ -78,15 +79,15 @@ impl Number {
         Number { unscaled: whole + away, scale: places }.shortest()
     }
 
-    /// As a value of the kind that `like` is, with as many digits behind the point at least. What no integer type holds is
-    /// text.
+    /// As a value of the kind that `like` is: a decimal with as many digits behind the point at least, or an integer. An
+    /// integer that no type of a column holds is its digits as bytes, which is what no column that counts ever has.
     pub fn to_value(self, like: &Value) -> Value {
         match like {
             Value::Text(text) => {
                 let places = text.split_once('.').map_or(0, |(_, fraction)| fraction.len());
                 Value::text(self.text(u8::try_from(places).unwrap_or(0).min(Self::MOST_PLACES)))
             }
-            _ => self.integer().unwrap_or_else(|| Value::text(self.text(0))),
+            _ => self.integer().unwrap_or_else(|| Value::Bytes(self.text(0).into_bytes())),
         }
     }
 
@@ -186,7 +187,9 @@ mod tests {
         assert_eq!(number("2.5").to_value(&money), Value::text("2.50"));
         assert_eq!(number("-4").to_value(&count), Value::Int(-4));
         assert_eq!(number("18446744073709551615").to_value(&count), Value::UInt(u64::MAX));
-        assert_eq!(number("18446744073709551616").to_value(&count), Value::text("18446744073709551616"));
+        let beyond = number("18446744073709551616").to_value(&count);
+        assert_eq!(beyond, Value::Bytes(b"18446744073709551616".to_vec()));
+        assert_eq!(Number::of(&beyond).unwrap().minus(number("1")).to_value(&beyond), Value::UInt(u64::MAX));
         assert_eq!(Number::of(&Value::UInt(u64::MAX)).unwrap().text(0), "18446744073709551615");
         assert_eq!(Number::of(&Value::Null), None);
     }

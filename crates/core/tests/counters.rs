@@ -107,12 +107,22 @@ fn rows_from_before_have_their_value_as_base() {
 }
 
 #[test]
-fn what_no_longer_fits_an_integer_is_told_as_text() {
-    let top = || Row { values: Some(vec![Value::Int(i64::MAX)]), ..known() };
-    let mut ours = top();
-    ours.state.add(0, Number::new(i128::from(u64::MAX), 0).unwrap(), A, at(20, 1));
-    let merged = merge(&top(), &Row { values: Some(vec![Value::text("27670116110564327422")]), ..ours.clone() });
-    assert_eq!(shows(&merged.row), Some(&Value::text("27670116110564327422")));
+fn what_no_integer_type_holds_comes_back() {
+    let number = |text: &str| Number::parse(text).unwrap();
+    let top = Row { values: Some(vec![Value::Int(i64::MAX)]), ..known() };
+    let mut more = top.clone();
+    more.state.add(0, number("18446744073709551615"), A, at(20, 1));
+    let beyond = Value::Bytes(b"27670116110564327422".to_vec());
+    more.values = Some(vec![beyond.clone()]);
+    assert_eq!(shows(&merge(&top, &more).row), Some(&beyond));
+    assert_eq!(
+        shows(&merge(&added(top, -2, B, at(21, 2)), &more).row).and_then(Number::of),
+        Some(number("27670116110564327420"))
+    );
+    let mut less = more.clone();
+    less.state.add(0, number("-18446744073709551615"), A, at(22, 1));
+    less.values = Some(vec![Value::Int(i64::MAX)]);
+    assert_eq!(shows(&merge(&more, &less).row), Some(&Value::Int(i64::MAX)));
 }
 
 #[test]
