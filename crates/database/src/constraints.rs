@@ -223,6 +223,7 @@ mod tests {
             key: Vec::new(),
             has_primary: true,
             uniques: Vec::new(),
+            counters: Vec::new(),
             transactional: true,
         };
         let key = |child: &str, parent: &str| ForeignKey {

@@ -12,9 +12,10 @@ use sync_store::{
 use crate::catalog::Catalog;
 use crate::dialect::Dialect;
 use crate::identity::{self, Card, Identity};
+use crate::rules::Rules;
 use crate::sql::{Fields, Sql};
 use crate::vigil::Vigil;
-use crate::{apply, backlog, changes, conflicts, digest, drain, parked, tables, vector};
+use crate::{apply, backlog, changes, conflicts, counters, digest, drain, parked, tables, vector};
 
 /// The version of the exchange.
 pub const PROTOCOL: u32 = 1;
@@ -62,6 +63,21 @@ impl Connections {
             return Ok(());
         }
         Err(StoreError::new(Trouble::Privilege, "the database account lacks privileges").hint(missing.join("\n  ")))
+    }
+
+    /// Refuses rules that the tables do not allow. (What a later ALTER TABLE takes the ground from is a warning, and lets
+    /// that table wait.)
+    fn require_rules(&mut self, rules: &Rules) -> Result<()> {
+        if rules.counters.is_empty() {
+            return Ok(());
+        }
+        let mut schema = self.dialect.read_schema(self.writer.as_mut())?;
+        let refused = counters::mark_counters(self.dialect.as_ref(), &mut schema, rules);
+        if refused.is_empty() {
+            return Ok(());
+        }
+        Err(StoreError::new(Trouble::Configuration, refused.join("\n  "))
+            .hint("a counter is an integer or DECIMAL column, NOT NULL, that no key and no other rule names"))
     }
 
     /// Runs `work` on the reader within one snapshot. With a single connection the writer's transaction, if one is
@@ -167,7 +183,11 @@ impl Database {
         for statement in connections.dialect.own_tables() {
             connections.writer.run(&statement)?;
         }
+        identity::upgrade(connections.writer.as_mut())?;
         let known = identity::read(connections.writer.as_mut())?;
+        if known.as_ref().is_none_or(|known| known.card.rules != card.rules) {
+            connections.require_rules(&card.rules)?;
+        }
         let mut catalog = Catalog::default();
         let Connections { writer, dialect, .. } = &mut connections;
         let notes = catalog.refresh(writer.as_mut(), dialect.as_ref(), &card.rules, known.is_some())?;
@@ -342,6 +362,14 @@ impl Store for Database {
 
     fn knowledge(&mut self) -> Result<Knowledge> {
         vector::read(self.connections.writer.as_mut())
+    }
+
+    fn recall(&mut self, peer: &Knowledge) -> Result<()> {
+        let claimed = peer.position(self.identity.source);
+        match claimed.filter(|_| !self.identity.card.rules.counters.is_empty()) {
+            Some(own) if !changes::recognises(self, own)? => self.reincarnate().map(drop),
+            _ => Ok(()),
+        }
     }
 
     fn drain(&mut self) -> Result<Drained> {

@@ -10,6 +10,7 @@ pub mod catalog;
 mod changes;
 mod conflicts;
 pub mod constraints;
+pub mod counters;
 mod database;
 pub mod dialect;
 mod digest;

@@ -10,6 +10,8 @@ use sync_core::{ColumnId, Planned, Relation, Row, RowId, RowState, SiteId, Value
 use sync_store::Result;
 
 use crate::catalog::Catalog;
+use crate::counters;
+use crate::dialect::Dialect;
 use crate::kept::{self, Kept};
 use crate::layout::Tracked;
 use crate::meta::Line;
@@ -47,6 +49,8 @@ pub(crate) struct Outcome {
     pub noticed: bool,
     /// Cells that the table shows with other values than the state has, as it shows them.
     pub shown: BTreeMap<ColumnId, Value>,
+    /// Whether a counter is among them: its sum does not fit.
+    pub is_unfit: bool,
     /// The values before, where others may refer to them.
     pub before: Option<Vec<Value>>,
 }
@@ -83,6 +87,13 @@ pub(crate) struct Group<'a> {
     pub marks: Vec<u64>,
 }
 
+impl Group<'_> {
+    /// The rows with counters whose sums do not fit.
+    pub fn unfit(&self) -> impl Iterator<Item = Name> + '_ {
+        self.outcomes.iter().filter(|o| o.is_unfit).map(|o| (self.tracked.number(), o.id.clone()))
+    }
+}
+
 /// Whether rows of other tables refer to columns of this one that can change.
 pub(crate) fn referenced_beyond_key(catalog: &Catalog, tracked: &Tracked) -> bool {
     let is_key = |name: &String| tracked.table.key_columns().any(|c| c.name == *name);
@@ -99,7 +110,8 @@ pub(crate) struct Deciding<'a> {
     pub remembers: bool,
     /// The rows whose cells do not go together.
     pub whole: &'a HashSet<Name>,
-    pub number: u16,
+    pub tracked: &'a Tracked,
+    pub dialect: &'a dyn Dialect,
     /// When and where such a row is written.
     pub millis: u64,
     pub site: SiteId,
@@ -122,13 +134,26 @@ impl Deciding<'_> {
             |id: &ColumnId, new: &RowState| local.as_ref().is_some_and(|l| l.state.cell(*id) == new.cell(*id));
         let planned = self.planned(&id, local.as_ref(), row);
         let is_shown = |id: &ColumnId| planned.row.state.is_live() && unchanged(id, &planned.row.state);
-        let shown = hidden.into_iter().filter(|(id, _)| is_shown(id)).collect();
-        Ok(Outcome { id, key, planned, present, line, drained: marked.is_some(), noticed, shown, before })
+        let counts = |id: &ColumnId| planned.row.state.sums.keys().any(|(column, _)| column == id);
+        let mut shown: BTreeMap<ColumnId, Value> =
+            hidden.into_iter().filter(|(id, _)| is_shown(id) && !counts(id)).collect();
+        let unfit = self.unfit(&planned.row);
+        let is_unfit = !unfit.is_empty();
+        shown.extend(unfit);
+        Ok(Outcome { id, key, planned, present, line, drained: marked.is_some(), noticed, shown, is_unfit, before })
+    }
+
+    /// The counters that cannot be shown as they are, with what is shown instead.
+    fn unfit(&self, row: &Row) -> BTreeMap<ColumnId, Value> {
+        match &row.values {
+            Some(values) if row.state.is_live() => counters::unfit(self.dialect, self.tracked, &row.state, values),
+            _ => BTreeMap::new(),
+        }
     }
 
     fn planned(&self, id: &RowId, local: Option<&Row>, row: Row) -> Planned {
         match local {
-            Some(local) if self.whole.contains(&(self.number, id.clone())) => {
+            Some(local) if self.whole.contains(&(self.tracked.number(), id.clone())) => {
                 let stamp = join(&local.state, &row.state).next_stamp(self.millis, self.site);
                 Planned::whole(local, &row, stamp)
             }

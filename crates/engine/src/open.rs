@@ -115,6 +115,8 @@ fn rules(settings: &Settings) -> Rules {
         excluded: settings.excluded_tables.iter().map(ToString::to_string).collect(),
         together: columns(&settings.together),
         trees: columns(&settings.trees),
+        counters: columns(&settings.counters),
+        rekey: settings.rekey.clone(),
     }
 }
 

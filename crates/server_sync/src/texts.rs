@@ -210,6 +210,10 @@ texts! {
         "deleted at one site, but shown as long as another row refers to it"
         "supprimée sur un site, mais affichée tant qu'une autre ligne la désigne"
     }
+    parked_counter(sums) {
+        "shown with the nearest value that fits, because the sum of what all sites added does not: {sums}; add or take away at any site until it does, or widen the column everywhere"
+        "affichée avec la valeur possible la plus proche, car la somme des ajouts de tous les sites ne tient pas : {sums} ; ajoutez ou retirez sur un site jusqu'à ce qu'elle tienne, ou élargissez la colonne partout"
+    }
     parked_blocked(message) {
         "not shown, because the database refuses it: {message}"
         "pas affichée, car la base la refuse : {message}"

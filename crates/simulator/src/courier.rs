@@ -108,6 +108,7 @@ macro_rules! passed_on {
 
 impl Store for Courier<'_> {
     passed_on! {
+        recall(peer: &Knowledge) -> ();
         is_empty() -> bool;
         recognises(own: Position) -> bool;
         greet(peer: Source, claimed: Option<Position>) -> Greeting;

@@ -57,6 +57,11 @@ pub trait Store: Send {
     /// What this store contains of others.
     fn knowledge(&mut self) -> Result<Knowledge>;
 
+    /// Before anything is stamped: a store with columns that merge by adding looks whether a peer knows more of its history
+    /// than it does itself, and if so takes a new one. It was restored; what it now adds must not go into a sum that is
+    /// greater elsewhere. For other stores it is early enough when they are greeted.
+    fn recall(&mut self, peer: &Knowledge) -> Result<()>;
+
     /// Brings capture up to date with the schema, then turns the pending marks into stamped rows; where there are very
     /// many, some are left for [`Store::changes`] ([`Drained::left`]).
     fn drain(&mut self) -> Result<Drained>;

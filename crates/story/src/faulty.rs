@@ -80,6 +80,7 @@ macro_rules! all_but_apply_passed_on {
         passed_on! {
             describe() -> Description;
             knowledge() -> Knowledge;
+            recall(peer: &Knowledge) -> ();
             drain() -> Drained;
             is_empty() -> bool;
             recognises(own: Position) -> bool;

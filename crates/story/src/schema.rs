@@ -4,6 +4,8 @@
 pub const EXCLUDED: [&str; 1] = ["local_*"];
 /// Columns that merge as one.
 pub const TOGETHER: [&str; 1] = ["price: amount, currency"];
+/// Columns that merge by adding.
+pub const COUNTERS: [&str; 2] = ["stock: quantity", "stock: total"];
 /// Columns that refer to the parent in a tree.
 pub const TREES: [&str; 1] = ["folder: parent"];
 
@@ -73,6 +75,9 @@ pub fn schema(speech: &Speech) -> Vec<String> {
             .to_owned(),
         format!("CREATE TABLE label (id BIGINT NOT NULL PRIMARY KEY, code VARCHAR(20) {no_case} NOT NULL UNIQUE)"),
         "CREATE TABLE price (id BIGINT NOT NULL PRIMARY KEY, amount INT, currency VARCHAR(3), note VARCHAR(50))"
+            .to_owned(),
+        "CREATE TABLE stock (id BIGINT NOT NULL PRIMARY KEY, name VARCHAR(50), quantity INT NOT NULL, \
+         total BIGINT NOT NULL)"
             .to_owned(),
         "CREATE TABLE folder (id BIGINT NOT NULL PRIMARY KEY, parent BIGINT, name VARCHAR(50), \
          FOREIGN KEY (parent) REFERENCES folder (id))"

@@ -25,6 +25,7 @@ pub use driver::{Address, Driver, Tls};
 use sync_core::Value;
 use sync_store::Result;
 
+use crate::counters::Range;
 use crate::database::Connections;
 use crate::dialect::Dialect;
 use crate::schema::{Column, Kind, Registered, Schema, Table, Trigger};
@@ -111,6 +112,10 @@ impl Dialect for MySql {
             Flavour::MariaDb => " LOCK IN SHARE MODE NOWAIT",
             Flavour::MySql => " FOR SHARE NOWAIT",
         }
+    }
+
+    fn range(&self, column: &Column) -> Option<Range> {
+        definition::range(&column.sql_type)
     }
 
     fn equal(&self, column: &Column) -> String {

@@ -24,8 +24,9 @@ pub use driver::{Options, SqliteDriver, open};
 
 use sync_store::Result;
 
+use crate::counters::Range;
 use crate::dialect::Dialect;
-use crate::schema::{Column, Registered, Schema, Table, Trigger};
+use crate::schema::{Column, Kind, Registered, Schema, Table, Trigger};
 use crate::sql::{Fields, Sql};
 
 /// How SQLite says things.
@@ -52,6 +53,11 @@ impl Dialect for SqliteDialect {
 
     fn wait_for_update(&self) -> &'static str {
         ""
+    }
+
+    /// There is no exact DECIMAL.
+    fn range(&self, column: &Column) -> Option<Range> {
+        Range::integer(64, false).filter(|_| column.kind == Kind::Integer)
     }
 
     fn equal(&self, column: &Column) -> String {

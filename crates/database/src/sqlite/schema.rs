@@ -106,6 +106,7 @@ fn table(sql: &mut dyn Sql, found: &Listed) -> Result<Table> {
         key,
         has_primary: !primary.is_empty(),
         uniques: others.into_iter().collect(),
+        counters: Vec::new(),
         transactional: true,
     })
 }
