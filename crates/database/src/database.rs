@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use sync_core::{Incarnation, Knowledge, Position, Source, StoreId, Value};
+use sync_core::{Incarnation, Knowledge, Position, SiteId, Source, StoreId, Value};
 use sync_store::{
     Answers, Applied, Batch, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline, ParkedEntry,
     Question, Restamp, Result, Since, Sink, Store, StoreError, TableStatus, Trouble,
@@ -15,7 +15,7 @@ use crate::identity::{self, Card, Identity};
 use crate::rules::Rules;
 use crate::sql::{Fields, Sql};
 use crate::vigil::Vigil;
-use crate::{apply, backlog, changes, conflicts, counters, digest, drain, parked, tables, vector};
+use crate::{apply, backlog, changes, conflicts, counters, digest, drain, parked, restored, tables, vector};
 
 /// The version of the exchange.
 pub const PROTOCOL: u32 = 1;
@@ -364,12 +364,20 @@ impl Store for Database {
         vector::read(self.connections.writer.as_mut())
     }
 
-    fn recall(&mut self, peer: &Knowledge) -> Result<()> {
+    fn forgot(&mut self, peer: &Knowledge) -> Result<Option<SiteId>> {
         let claimed = peer.position(self.identity.source);
         match claimed.filter(|_| !self.identity.card.rules.counters.is_empty()) {
-            Some(own) if !changes::recognises(self, own)? => self.reincarnate().map(drop),
-            _ => Ok(()),
+            Some(own) if !changes::recognises(self, own)? => Ok(Some(self.identity.card.site)),
+            _ => Ok(None),
         }
+    }
+
+    fn last_heard(&mut self, site: SiteId) -> Result<u64> {
+        restored::last_heard(self, site)
+    }
+
+    fn leave_history(&mut self, latest: u64) -> Result<Source> {
+        restored::leave_history(self, latest)
     }
 
     fn drain(&mut self) -> Result<Drained> {

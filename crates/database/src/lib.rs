@@ -26,6 +26,7 @@ pub mod mysql;
 mod outcome;
 mod parked;
 mod resolve;
+mod restored;
 mod retry;
 pub mod rules;
 pub mod schema;

@@ -166,7 +166,8 @@ fn recognise(settings: &Settings, database: &mut Database) -> Result<()> {
         && source == database.source()
         && !database.recognises(head)?
     {
-        database.reincarnate()?;
+        // What was marked before that was written is of the backup, or of what came after it and is lost.
+        database.leave_history(State::saved_at(&settings.state_dir()))?;
     }
     Ok(())
 }

@@ -120,8 +120,8 @@ pub fn round_scrubbing(
     let started = Instant::now();
     let mut report = RoundReport { dry_run: options.dry_run, ..RoundReport::default() };
     let knowledge = Sides { master: master.knowledge()?, slave: slave.knowledge()? };
-    master.recall(&knowledge.slave)?;
-    slave.recall(&knowledge.master)?;
+    recall(master, slave, &knowledge.slave)?;
+    recall(slave, master, &knowledge.master)?;
     let left = Sides { master: drain(master, &mut report, watch)?, slave: drain(slave, &mut report, watch)? };
     let about = Sides { master: master.describe()?, slave: slave.describe()? };
     let agreement = handshake::check(&about.master, &about.slave, &options.expected)?;
@@ -137,6 +137,15 @@ pub fn round_scrubbing(
     exchange(&mut parties, &knowledge, options, scrub, &mut report, watch)?;
     report.millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(report)
+}
+
+/// A store with counters that was restored takes a new history before anything is stamped.
+fn recall(store: &mut dyn Store, peer: &mut dyn Store, peer_knows: &Knowledge) -> Result<()> {
+    if let Some(site) = store.forgot(peer_knows)? {
+        let latest = peer.last_heard(site)?;
+        store.leave_history(latest)?;
+    }
+    Ok(())
 }
 
 /// In what order a table's rows can be compared: by key, if both sides sort it alike.

@@ -34,7 +34,7 @@ macro_rules! stories {
                 columns_that_merge_as_one;
             counters: additions_of_all_sites_count, many_additions_in_one_round, a_value_that_is_set_is_a_difference,
                 rows_from_before_count, an_addition_against_a_delete_counts, inserted_again_it_begins_anew, a_changed_key_begins_anew, replaced_and_upserted,
-                additions_made_behind_our_back, a_sum_that_does_not_fit, a_restored_site_adds_again, a_copy_adds_for_itself,
+                additions_made_behind_our_back, a_sum_that_does_not_fit, a_restored_site_adds_again, a_backup_with_marks_counts_once, a_copy_adds_for_itself,
                 what_a_conflict_restores_is_a_difference;
             keys: composite, binary, text_differing_in_case, updated, swapped_case_at_both_sites, long_text;
             topology: chain, star, ring, mesh, a_site_that_was_away, a_site_that_joins;

@@ -202,6 +202,23 @@ pub fn a_restored_site_adds_again(bench: &impl Bench) {
     network.shows(QUANTITY, &["121"]);
 }
 
+/// A backup has marks that were not stamped when it was made; they were published since, and count once.
+pub fn a_backup_with_marks_counts_once(bench: &impl Bench) {
+    let mut network = stocked(bench, 2);
+    network.finish(&PAIR);
+    add(&mut network, 0, 5);
+    network.app(0, "INSERT INTO stock (id, quantity, total) VALUES (2, 10, 0)");
+    network.app(0, "UPDATE stock SET quantity = quantity + 1, name='x' WHERE id=2");
+    let copy = network.sites[0].copy();
+    network.finish(&PAIR);
+    network.later(0, "UPDATE stock SET quantity = quantity + 20 WHERE id=2");
+    network.finish(&PAIR);
+    network.sites[0].put_back(&copy);
+    network.later(0, "UPDATE stock SET quantity = quantity + 1000");
+    network.finish(&PAIR);
+    network.shows(QUANTITY, &["1105", "1031"]);
+}
+
 /// A copy of a site's database belongs to another site: both go on adding, each for itself.
 pub fn a_copy_adds_for_itself(bench: &impl Bench) {
     let mut network = Network::new(bench, 3);
