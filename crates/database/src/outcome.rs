@@ -134,9 +134,10 @@ impl Deciding<'_> {
             |id: &ColumnId, new: &RowState| local.as_ref().is_some_and(|l| l.state.cell(*id) == new.cell(*id));
         let planned = self.planned(&id, local.as_ref(), row);
         let is_shown = |id: &ColumnId| planned.row.state.is_live() && unchanged(id, &planned.row.state);
-        let counts = |id: &ColumnId| planned.row.state.sums.keys().any(|(column, _)| column == id);
+        // What is added to a counter writes it without writing its cell.
+        let is_same = |id: &ColumnId| local.as_ref().is_some_and(|l| l.value(*id) == planned.row.value(*id));
         let mut shown: BTreeMap<ColumnId, Value> =
-            hidden.into_iter().filter(|(id, _)| is_shown(id) && !counts(id)).collect();
+            hidden.into_iter().filter(|(id, _)| is_shown(id) && is_same(id)).collect();
         let unfit = self.unfit(&planned.row);
         let is_unfit = !unfit.is_empty();
         shown.extend(unfit);

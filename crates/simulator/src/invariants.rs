@@ -71,7 +71,7 @@ fn tally(world: &mut World) -> Result<()> {
         let (mut least, mut most) = (1000, 1000);
         for site in &world.sites {
             let application = lock(&site.application);
-            let all: i64 = application.added.iter().filter(|(id, _)| *id == row).map(|(_, n)| n).sum();
+            let all: i64 = application.added.iter().take(site.added).filter(|(id, _)| *id == row).map(|(_, n)| n).sum();
             let is_sure = site.forks.is_empty() && (site.phase == Phase::Active || !world.restored);
             most += all;
             least += if is_sure { all } else { 0 };

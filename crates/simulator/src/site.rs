@@ -64,6 +64,8 @@ pub struct Site {
     pub forks: Vec<(usize, usize)>,
     /// So many events are from before synchronisation began here.
     pub before: usize,
+    /// So many additions to the tally are from when it took part.
+    pub added: usize,
 }
 
 impl Site {
@@ -98,6 +100,7 @@ impl Site {
             logged: 0,
             forks: Vec::new(),
             before: usize::MAX,
+            added: usize::MAX,
         })
     }
 
