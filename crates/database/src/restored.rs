@@ -19,6 +19,8 @@ const PAGE: usize = 2_000;
 
 /// When a site last wrote to a table with counters, as far as the lines tell.
 pub fn last_heard(db: &mut Database, site: SiteId) -> Result<u64> {
+    // This comes before a drain, which looks at the tables first.
+    db.refresh()?;
     let (sql, mut latest) = (db.connections.writer.as_mut(), 0);
     for tracked in db.catalog.tracked.iter().filter(|t| !t.counters.is_empty()) {
         let query = "SELECT state FROM server_sync_row WHERE tab=?";
