@@ -89,9 +89,9 @@ pub trait Store: Send {
     /// it would.
     fn outline(&mut self, since: &Since) -> Result<Outline>;
 
-    /// Streams the rows that changed, in seq order, in batches of bounded size. Returns the position at which the
-    /// stream ends; it covers every row of `since.tables` up to it.
-    fn changes(&mut self, since: &Since, sink: &mut Sink) -> Result<Position>;
+    /// Streams the rows that changed, in seq order, in batches of bounded size. It covers every row of `since.tables` up to
+    /// the position at which it ends, but those that were written meanwhile: they have a later one.
+    fn changes(&mut self, since: &Since, sink: &mut Sink) -> Result<Streamed>;
 
     /// Merges a batch, shows the outcome and records the sender's position, all in one transaction.
     fn apply(&mut self, batch: &Batch, mode: Mode) -> Result<Applied>;
@@ -138,6 +138,16 @@ pub struct Restamp {
     pub columns: Vec<String>,
 }
 
+/// How a stream of changes ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Streamed {
+    /// Where.
+    pub end: Position,
+    /// Whether no row was left out. One that was written meanwhile comes with the next stream; until then the receiver lacks
+    /// what third sites wrote in it, and must not believe that it contains what the sender contains of them.
+    pub whole: bool,
+}
+
 /// A stream that was received whole.
 #[derive(Clone, Debug)]
 pub struct Completed {
@@ -145,7 +155,7 @@ pub struct Completed {
     pub sender: Source,
     /// Where it ended.
     pub end: Position,
-    /// What the sender contained when the stream began.
+    /// What the sender contained when the stream began; nothing if it left rows out ([`Streamed::whole`]).
     pub knowledge: Knowledge,
     /// The tables that were sent whole; they are no longer held.
     pub sent: Vec<String>,
