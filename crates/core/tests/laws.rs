@@ -192,7 +192,7 @@ fn a_value_that_came_back_with_its_row_may_lose_again() {
         write(2, What::Update(2), 1),
     ];
     let world = run(false, &(vec![0, -4, 0], steps, 1));
-    let times = world.sites[0].noticed.iter().filter(|(_, c)| c.losing == [Value::Int(105)]).count();
+    let times = world.sites[0].noticed.iter().filter(|(_, c)| c.losing == [Value::Int(106)]).count();
     assert_eq!(times, 2, "against the first value and against the later write");
     check_convergence(&world);
     check_nothing_lost(&world);

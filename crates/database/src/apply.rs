@@ -23,7 +23,7 @@ use crate::outcome::{Deciding, Group, Incoming, Recorded, record, referenced_bey
 use crate::retry::pause;
 use crate::show::{self, Shown};
 use crate::suspects::{Open, Suspects};
-use crate::{identity, marks, meta, parked, resolve, tables, vector};
+use crate::{identity, marks, meta, parked, rekey, resolve, tables, vector};
 
 /// With more open rows than this, deciding about them waits for the end of the stream.
 const FEW_OPEN: usize = 256;
@@ -170,6 +170,7 @@ impl Work<'_> {
                 return Ok(Ended::Rollback(Done::Apart(apart)));
             }
             let head = self.record(c, &groups, &shown, head)?;
+            let head = rekey::run(c, catalog, &groups, head, (author, self.latest.saturating_sub(1000)))?;
             let mut open = suspects.open(c, catalog)?;
             open.now.extend(shown.parked().cloned());
             open.now.extend(groups.iter().flat_map(Group::unfit));
@@ -232,7 +233,7 @@ impl Work<'_> {
             remembers: referenced_beyond_key(catalog, tracked),
             whole: self.whole,
             millis: self.latest.saturating_sub(1000),
-            site: author.site,
+            author,
         };
         let decide = |i: Incoming| {
             let values = current.remove(&i.id);

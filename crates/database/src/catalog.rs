@@ -7,12 +7,12 @@ use sync_core::{ColumnId, Value, codec};
 use sync_store::{Result, StoreError, TableInfo, TableStatus, Trouble};
 
 use crate::constraints::{self, Constraints};
-use crate::counters;
 use crate::dialect::Dialect;
 use crate::layout::Tracked;
 use crate::rules::Rules;
 use crate::schema::{ForeignKey, Op, Registered, Schema, Table};
 use crate::sql::{Fields, Sql};
+use crate::{counters, rekey};
 
 /// The number of the conflict list; the application's tables begin at 1.
 pub const CONFLICTS: u16 = 0;
@@ -141,7 +141,8 @@ impl Renewal<'_> {
     /// Looks at the whole schema, and renews registrations and triggers; says what it did.
     fn run(sql: &mut dyn Sql, dialect: &dyn Dialect, prepared: bool, rules: &Rules) -> Result<(Catalog, Vec<String>)> {
         let mut schema = dialect.read_schema(sql)?;
-        let refused = counters::mark_counters(dialect, &mut schema, rules);
+        let mut refused = counters::mark_counters(dialect, &mut schema, rules);
+        refused.extend(rekey::mark_tables(sql, dialect, &mut schema, rules)?);
         let mut renewal = Renewal { dialect, prepared, schema: &schema, rules, notes: Vec::new() };
         let (tracked, infos) = renewal.tables(sql)?;
         let notes = renewal.notes;
@@ -470,6 +471,7 @@ mod tests {
             has_primary: true,
             uniques: vec![],
             counters: vec![],
+            rekeys: false,
             transactional: true,
         }
     }

@@ -224,6 +224,7 @@ mod tests {
             has_primary: true,
             uniques: Vec::new(),
             counters: Vec::new(),
+            rekeys: false,
             transactional: true,
         };
         let key = |child: &str, parent: &str| ForeignKey {

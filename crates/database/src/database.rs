@@ -15,7 +15,7 @@ use crate::identity::{self, Card, Identity};
 use crate::rules::Rules;
 use crate::sql::{Fields, Sql};
 use crate::vigil::Vigil;
-use crate::{apply, backlog, changes, conflicts, counters, digest, drain, parked, restored, tables, vector};
+use crate::{apply, backlog, changes, conflicts, counters, digest, drain, parked, rekey, restored, tables, vector};
 
 /// The version of the exchange.
 pub const PROTOCOL: u32 = 1;
@@ -68,16 +68,17 @@ impl Connections {
     /// Refuses rules that the tables do not allow. (What a later ALTER TABLE takes the ground from is a warning, and lets
     /// that table wait.)
     fn require_rules(&mut self, rules: &Rules) -> Result<()> {
-        if rules.counters.is_empty() {
+        if rules.counters.is_empty() && rules.rekey.is_empty() {
             return Ok(());
         }
         let mut schema = self.dialect.read_schema(self.writer.as_mut())?;
-        let refused = counters::mark_counters(self.dialect.as_ref(), &mut schema, rules);
+        let mut refused = counters::mark_counters(self.dialect.as_ref(), &mut schema, rules);
+        refused.extend(rekey::mark_tables(self.writer.as_mut(), self.dialect.as_ref(), &mut schema, rules)?);
         if refused.is_empty() {
             return Ok(());
         }
         Err(StoreError::new(Trouble::Configuration, refused.join("\n  "))
-            .hint("a counter is an integer or DECIMAL column, NOT NULL, that no key and no other rule names"))
+            .hint("a counter is an integer or DECIMAL column, NOT NULL, that no key and no other rule names; rekey wants tables with an automatic key"))
     }
 
     /// Runs `work` on the reader within one snapshot. With a single connection the writer's transaction, if one is

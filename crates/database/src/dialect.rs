@@ -117,6 +117,12 @@ pub trait Dialect: Send + Sync {
         "?".to_owned()
     }
 
+    /// Whether the database gives the rows of a table, whose key is a single integer, their keys by itself.
+    fn numbers_rows(&self, sql: &mut dyn Sql, table: &Table) -> Result<bool>;
+
+    /// The query for the key that the last INSERT without one was given.
+    fn last_number(&self) -> &'static str;
+
     /// What a column can hold, if it is one that could merge by adding.
     fn range(&self, column: &Column) -> Option<Range>;
 

@@ -25,6 +25,7 @@ mod meta;
 pub mod mysql;
 mod outcome;
 mod parked;
+mod rekey;
 mod resolve;
 mod restored;
 mod retry;

@@ -6,15 +6,15 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sync_core::merge::join;
 use sync_core::resolve::Name;
-use sync_core::{ColumnId, Planned, Relation, Row, RowId, RowState, SiteId, Value};
+use sync_core::{Author, ColumnId, Planned, Relation, Row, RowId, RowState, Value};
 use sync_store::Result;
 
 use crate::catalog::Catalog;
-use crate::counters;
 use crate::dialect::Dialect;
 use crate::kept::{self, Kept};
 use crate::layout::Tracked;
 use crate::meta::Line;
+use crate::{counters, rekey};
 
 /// A row that came in, over this store's column ids.
 pub(crate) struct Incoming {
@@ -51,6 +51,8 @@ pub(crate) struct Outcome {
     pub shown: BTreeMap<ColumnId, Value>,
     /// Whether a counter is among them: its sum does not fit.
     pub is_unfit: bool,
+    /// The row here that lost its place to another one, if this site gives it a new key.
+    pub loser: Option<Row>,
     /// The values before, where others may refer to them.
     pub before: Option<Vec<Value>>,
 }
@@ -114,7 +116,7 @@ pub(crate) struct Deciding<'a> {
     pub dialect: &'a dyn Dialect,
     /// When and where such a row is written.
     pub millis: u64,
-    pub site: SiteId,
+    pub author: Author,
 }
 
 impl Deciding<'_> {
@@ -141,7 +143,9 @@ impl Deciding<'_> {
         let unfit = self.unfit(&planned.row);
         let is_unfit = !unfit.is_empty();
         shown.extend(unfit);
-        Ok(Outcome { id, key, planned, present, line, drained: marked.is_some(), noticed, shown, is_unfit, before })
+        let loser = local.as_ref().and_then(|local| rekey::loser(self.tracked, local, &planned, self.author));
+        let drained = marked.is_some();
+        Ok(Outcome { id, key, planned, present, line, drained, noticed, shown, is_unfit, loser, before })
     }
 
     /// The counters that cannot be shown as they are, with what is shown instead.
@@ -155,7 +159,7 @@ impl Deciding<'_> {
     fn planned(&self, id: &RowId, local: Option<&Row>, row: Row) -> Planned {
         match local {
             Some(local) if self.whole.contains(&(self.tracked.number(), id.clone())) => {
-                let stamp = join(&local.state, &row.state).next_stamp(self.millis, self.site);
+                let stamp = join(&local.state, &row.state).next_stamp(self.millis, self.author.site);
                 Planned::whole(local, &row, stamp)
             }
             _ => Planned::taking(local, row),

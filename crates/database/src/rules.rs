@@ -63,7 +63,8 @@ impl Rules {
             own.map(|r| format!("{what} ({})", r.columns.join(", "))).collect()
         };
         let counters: Vec<String> = table.counter_columns().map(|c| format!("counter ({})", c.name)).collect();
-        let mut lines = [of("together", &self.together), of("tree", &self.trees), counters].concat();
+        let rekey = if table.rekeys { vec!["rekey".to_owned()] } else { Vec::new() };
+        let mut lines = [of("together", &self.together), of("tree", &self.trees), counters, rekey].concat();
         lines.sort_unstable();
         lines
     }

@@ -37,6 +37,8 @@ pub struct Table {
     pub uniques: Vec<Vec<usize>>,
     /// Indexes into `columns` of those that merge by adding, as the settings say; empty where a schema was only read.
     pub counters: Vec<usize>,
+    /// Whether a row that loses against another one of its key gets a new key, as the settings say.
+    pub rekeys: bool,
     /// Whether marks are atomic with the rows: false for MyISAM, Aria and the like.
     pub transactional: bool,
 }

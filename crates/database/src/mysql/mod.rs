@@ -114,6 +114,16 @@ impl Dialect for MySql {
         }
     }
 
+    fn numbers_rows(&self, sql: &mut dyn Sql, table: &Table) -> Result<bool> {
+        let query = "SELECT 1 FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? \
+             AND COLUMN_KEY = 'PRI' AND EXTRA LIKE '%auto_increment%'";
+        Ok(sql.first(query, &[Value::text(&table.name)])?.is_some())
+    }
+
+    fn last_number(&self) -> &'static str {
+        "SELECT LAST_INSERT_ID()"
+    }
+
     fn range(&self, column: &Column) -> Option<Range> {
         definition::range(&column.sql_type)
     }

@@ -22,6 +22,7 @@ mod triggers;
 
 pub use driver::{Options, SqliteDriver, open};
 
+use sync_core::Value;
 use sync_store::Result;
 
 use crate::counters::Range;
@@ -53,6 +54,17 @@ impl Dialect for SqliteDialect {
 
     fn wait_for_update(&self) -> &'static str {
         ""
+    }
+
+    /// `INTEGER PRIMARY KEY`, and nothing else, is the rowid.
+    fn numbers_rows(&self, sql: &mut dyn Sql, table: &Table) -> Result<bool> {
+        let query = "SELECT wr FROM pragma_table_list WHERE schema='main' AND name=?";
+        let without_rowid = Fields::of(sql.first(query, &[Value::text(&table.name)])?.unwrap_or_default()).int()? == 1;
+        Ok(!without_rowid && table.key_columns().all(|c| c.sql_type == "INTEGER"))
+    }
+
+    fn last_number(&self) -> &'static str {
+        "SELECT last_insert_rowid()"
     }
 
     /// There is no exact DECIMAL.

@@ -60,6 +60,7 @@ pub(super) fn conflict_table() -> Table {
         has_primary: true,
         uniques: Vec::new(),
         counters: Vec::new(),
+        rekeys: false,
         transactional: true,
     }
 }

@@ -107,6 +107,7 @@ fn table(sql: &mut dyn Sql, found: &Listed) -> Result<Table> {
         has_primary: !primary.is_empty(),
         uniques: others.into_iter().collect(),
         counters: Vec::new(),
+        rekeys: false,
         transactional: true,
     })
 }

@@ -7,6 +7,7 @@ pub mod contact;
 pub mod counters;
 pub mod interruption;
 pub mod keys;
+pub mod rekeying;
 pub mod restore;
 pub mod safety;
 pub mod schemas;

@@ -18,6 +18,7 @@ fn table(name: &str, columns: &[&str], key: usize) -> Table {
         has_primary: true,
         uniques: vec![],
         counters: vec![],
+        rekeys: false,
         transactional: true,
     }
 }

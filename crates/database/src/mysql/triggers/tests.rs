@@ -16,6 +16,7 @@ fn table(columns: Vec<Column>) -> (Table, Registered) {
         has_primary: true,
         uniques: vec![],
         counters: vec![],
+        rekeys: false,
         transactional: true,
     };
     (table, registered)
