@@ -42,6 +42,7 @@ mod vector;
 mod vigil;
 mod world;
 
+pub use conflicts::REKEYED;
 pub use database::{Connections, Database, PROTOCOL, UpgradeLock};
 pub use identity::Card;
 pub use rules::Rules;

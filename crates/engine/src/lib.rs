@@ -13,6 +13,7 @@ pub mod error;
 pub mod handshake;
 pub mod link;
 pub mod lock;
+pub mod numbering;
 pub mod open;
 pub mod report;
 pub mod round;

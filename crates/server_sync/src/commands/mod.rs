@@ -6,6 +6,7 @@ mod daemon;
 mod demo;
 mod init_site;
 mod lock;
+mod numbering;
 mod round;
 mod status;
 mod uninstall;
@@ -52,7 +53,7 @@ fn first_output(arguments: &[OsString]) -> Output {
 }
 
 fn dispatch(cli: Cli, output: &Output) -> Result<u8> {
-    if cli.verb.is_some() {
+    if !matches!(cli.verb, None | Some(Verb::InitSite { set_auto_increment: Some(_), .. })) {
         refuse_round_options(&cli, output.lang)?;
     }
     match &cli.verb {
@@ -62,7 +63,8 @@ fn dispatch(cli: Cli, output: &Output) -> Result<u8> {
         Some(Verb::Verify) => verify::run(&cli, output),
         Some(Verb::Conflicts { action }) => conflicts::run(&cli, action.as_ref(), output),
         Some(Verb::Lock { command }) => lock::run(&cli, command, output),
-        Some(Verb::InitSite { example }) => init_site::run(&cli, *example, output),
+        Some(Verb::InitSite { set_auto_increment: Some(sites), .. }) => numbering::run(&cli, *sites, output),
+        Some(Verb::InitSite { example, .. }) => init_site::run(&cli, *example, output),
         Some(Verb::Demo) => demo::run(output),
         Some(Verb::Uninstall { yes }) => uninstall::run(&cli, *yes, output),
     }
