@@ -43,6 +43,7 @@ const FRENCH: &[(&str, &str)] = &[
         "init-site/set_auto_increment",
         "Donner plutôt au serveur de ce site ses propres numéros pour les clés automatiques, parmi au plus tant de sites.",
     ),
+    ("init-site/dry_run", "Dire seulement ce qui serait réglé."),
     ("demo", "Montrer comment cela marche, sur deux petites bases dans un dossier temporaire."),
     ("uninstall", "Retirer de la base de ce site tout ce qui est à server_sync."),
     ("uninstall/yes", "Ne pas demander."),

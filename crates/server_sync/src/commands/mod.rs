@@ -53,7 +53,7 @@ fn first_output(arguments: &[OsString]) -> Output {
 }
 
 fn dispatch(cli: Cli, output: &Output) -> Result<u8> {
-    if !matches!(cli.verb, None | Some(Verb::InitSite { set_auto_increment: Some(_), .. })) {
+    if cli.verb.is_some() {
         refuse_round_options(&cli, output.lang)?;
     }
     match &cli.verb {
@@ -63,7 +63,9 @@ fn dispatch(cli: Cli, output: &Output) -> Result<u8> {
         Some(Verb::Verify) => verify::run(&cli, output),
         Some(Verb::Conflicts { action }) => conflicts::run(&cli, action.as_ref(), output),
         Some(Verb::Lock { command }) => lock::run(&cli, command, output),
-        Some(Verb::InitSite { set_auto_increment: Some(sites), .. }) => numbering::run(&cli, *sites, output),
+        Some(Verb::InitSite { set_auto_increment: Some(sites), dry_run, .. }) => {
+            numbering::run(&cli, *sites, *dry_run, output)
+        }
         Some(Verb::InitSite { example, .. }) => init_site::run(&cli, *example, output),
         Some(Verb::Demo) => demo::run(output),
         Some(Verb::Uninstall { yes }) => uninstall::run(&cli, *yes, output),

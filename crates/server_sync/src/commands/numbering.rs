@@ -10,19 +10,19 @@ use crate::json;
 use crate::output::{Line, Output, Style};
 
 /// Sets it; with `-dry-run` only says what would be set. `sites` is the most sites there will ever be.
-pub fn run(cli: &Cli, sites: Option<u64>, output: &Output) -> Result<u8> {
+pub fn run(cli: &Cli, sites: Option<u64>, dry_run: bool, output: &Output) -> Result<u8> {
     let (settings, lang) = (settings(&cli.common, output.lang)?, output.lang);
     let wanted = Steps::for_site(settings.site_number, sites)?;
     let Some(plan) = numbering::plan(&settings.database, wanted)? else {
-        output.object(&json::numbering(&settings, None, cli.dry_run));
+        output.object(&json::numbering(&settings, None, dry_run));
         output.say(lang.numbering_sqlite());
         return Ok(0);
     };
-    if !cli.dry_run && !plan.statements.is_empty() {
+    if !dry_run && !plan.statements.is_empty() {
         numbering::set(&settings.database, &plan)?;
     }
-    output.object(&json::numbering(&settings, Some(&plan), cli.dry_run));
-    tell(&plan, cli.dry_run, output);
+    output.object(&json::numbering(&settings, Some(&plan), dry_run));
+    tell(&plan, dry_run, output);
     Ok(0)
 }
 
