@@ -1,5 +1,5 @@
 //! The rules of counters as a table of examples: what the row becomes, what is listed.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use sync_core::{
     Author, ConflictKind, Incarnation, Number, Planned, Relation, Row, RowState, SiteId, Stamp, Value, merge,

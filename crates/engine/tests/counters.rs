@@ -19,7 +19,7 @@ const SCHEMA: &str = "CREATE TABLE account (id INT PRIMARY KEY, balance DECIMAL(
      owner VARCHAR(20), code INT NOT NULL, other INT, price DOUBLE NOT NULL, UNIQUE (code))";
 
 fn counters(columns: &[&str]) -> Rules {
-    let counters = columns.iter().map(|c| format!("account: {c}").parse().unwrap_or_else(|_| panic!("{c}")));
+    let counters = columns.iter().map(|c| format!("account: {c}").parse().unwrap());
     Rules { counters: counters.collect(), ..Rules::default() }
 }
 
@@ -126,9 +126,9 @@ fn what_cannot_count_is_refused_by_name(server: &Server) {
     ] {
         assert_eq!(refusal(counters(&[column])), format!("[tables] counters names account.{column}, {why}"));
     }
-    let together = vec!["account: balance, owner".parse().unwrap_or_else(|_| panic!("columns"))];
+    let together = vec!["account: balance, owner".parse().unwrap()];
     assert!(refusal(Rules { together, ..counters(&["balance"]) }).ends_with("which is also in together"));
-    let child = vec!["child: code".parse().unwrap_or_else(|_| panic!("columns"))];
+    let child = vec!["child: code".parse().unwrap()];
     assert!(refusal(Rules { counters: child, ..Rules::default() }).ends_with("which a foreign key is about"));
 }
 
@@ -165,7 +165,7 @@ fn write(mut app: mysql::Conn, seed: u64, over: &AtomicBool) -> Vec<i64> {
 #[test]
 fn nothing_added_at_three_sites_is_lost_or_counted_twice() {
     let server = MariaDb::start(Options::new()).unwrap();
-    let rules = Rules { counters: vec!["stock: n".parse().unwrap_or_else(|_| panic!("columns"))], ..Rules::default() };
+    let rules = Rules { counters: vec!["stock: n".parse().unwrap()], ..Rules::default() };
     let mut sites: Vec<Site> = (["geneva", "lyon", "bern"].into_iter().zip(1..))
         .map(|(name, number)| {
             server.create_database(name).unwrap();

@@ -289,7 +289,7 @@ fn versions() {
 exit 0
 server_sync 0.1.0
 protocol 1
-format 2
+format 3
 
 "#]]
     );
