@@ -9,8 +9,9 @@ use std::thread::scope;
 use std::time::{Duration, Instant};
 
 use mysql::prelude::Queryable;
-use support::{Pair, Site, Story, assert_same, options, run_all, stories, sync, try_round};
-use sync_database::Rules;
+use support::{Pair, Site, Story, address, assert_same, options, run_all, stories, sync, try_round};
+use sync_database::mysql::connect;
+use sync_database::{Database, Rules};
 use sync_store::{ParkedKind, Store, Trouble};
 use sync_testbed::{MariaDb, Options, Server, on_both_servers};
 
@@ -132,7 +133,29 @@ fn what_cannot_count_is_refused_by_name(server: &Server) {
     assert!(refusal(Rules { counters: child, ..Rules::default() }).ends_with("which a foreign key is about"));
 }
 
-const STORIES: [Story; 5] = [
+/// A store of the format before, which had no place for these rules, is brought to this one, once and for all.
+fn a_store_of_the_format_before(server: &Server) {
+    let mut pair = Pair::new(server, "format", SCHEMA);
+    pair.a.run("INSERT INTO account VALUES (1, 100, 10, 0, 0, 'ann', 1, NULL, 0)");
+    pair.settle();
+    pair.a.run("UPDATE server_sync_store SET format = 2");
+    pair.a.run("ALTER TABLE server_sync_store DROP COLUMN counters, DROP COLUMN rekey");
+    let refused = Database::open(connect(&address(server, "format_a")).unwrap()).err().unwrap();
+    assert_eq!(refused.trouble, Trouble::Configuration);
+    pair.a.reopen();
+    pair.a.run("UPDATE account SET owner = 'bob'");
+    pair.settle();
+    for site in [&mut pair.a, &mut pair.b] {
+        site.set_rules(counters(&["balance"])).unwrap();
+        site.run("UPDATE account SET balance = balance + 1");
+    }
+    pair.sync();
+    pair.settle();
+    assert_eq!(pair.one("SELECT CONCAT_WS(' ', balance, owner) FROM account"), "102.00 bob");
+}
+
+const STORIES: [Story; 6] = [
+    ("a_store_of_the_format_before", a_store_of_the_format_before),
     ("of_every_type", of_every_type),
     ("what_does_not_fit", what_does_not_fit),
     ("triggers_that_cannot_follow", triggers_that_cannot_follow),
