@@ -61,7 +61,7 @@ pub(crate) fn note(c: &mut Connections, catalog: &Catalog, entries: &[ConflictEn
     Ok(lines)
 }
 
-/// Of a row that lost its place and was given a new key .
+/// Of a row that lost its place and was given a new key.
 pub const REKEYED: &str = "rekeyed";
 
 /// Notes that a row which lost was given a new key; returns the line of the entry, to be published. Whoever noticed the

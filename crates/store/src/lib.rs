@@ -16,10 +16,11 @@ pub use digest::{Answer, Answers, Candidates, Question, Scope, Standing};
 pub use error::{Result, StoreError, Trouble};
 pub use report::{Applied, ConflictEntry, Drained, Mode, Outline, ParkedEntry, ParkedKind, TableOutline};
 
+use serde::{Deserialize, Serialize};
 use sync_core::{Knowledge, Position, SiteId, Source, Value};
 
 /// What the receiver already contains, and who it is: all that a sender needs to know.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Since {
     /// The receiver's own source; rows whose latest change came from it are not echoed.
     pub receiver: Source,
@@ -32,7 +33,7 @@ pub struct Since {
 }
 
 /// What a store makes of a peer's claim to contain it up to a position.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Greeting {
     /// The peer contains everything up to here; what follows is a stream of changes.
     Known(Position),
@@ -130,7 +131,7 @@ pub trait Store: Send {
 }
 
 /// Which columns of a row are to be stamped anew.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restamp {
     /// The row's key.
     pub key: Vec<Value>,
@@ -139,7 +140,7 @@ pub struct Restamp {
 }
 
 /// How a stream of changes ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Streamed {
     /// Where.
     pub end: Position,
@@ -149,7 +150,7 @@ pub struct Streamed {
 }
 
 /// A stream that was received whole.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Completed {
     /// Who sent it.
     pub sender: Source,
