@@ -14,6 +14,7 @@ pub mod error;
 pub mod handshake;
 pub mod link;
 pub mod lock;
+pub mod numbering;
 pub mod open;
 pub mod remote;
 pub mod report;

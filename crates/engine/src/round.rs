@@ -119,6 +119,9 @@ pub fn round_scrubbing(
 ) -> Result<RoundReport> {
     let started = Instant::now();
     let mut report = RoundReport { dry_run: options.dry_run, ..RoundReport::default() };
+    let knowledge = Sides { master: master.knowledge()?, slave: slave.knowledge()? };
+    recall(master, slave, &knowledge.slave)?;
+    recall(slave, master, &knowledge.master)?;
     let left = Sides { master: drain(master, &mut report, watch)?, slave: drain(slave, &mut report, watch)? };
     let about = Sides { master: master.describe()?, slave: slave.describe()? };
     let agreement = handshake::check(&about.master, &about.slave, &options.expected)?;
@@ -131,9 +134,18 @@ pub fn round_scrubbing(
     let horizon = Horizon::new(latest, options.expected.max_clock_difference);
     let mode = if options.dry_run { Mode::Preview } else { Mode::Write };
     let mut parties = Parties { master, slave, agreement, about, horizon, mode, left };
-    exchange(&mut parties, options, scrub, &mut report, watch)?;
+    exchange(&mut parties, &knowledge, options, scrub, &mut report, watch)?;
     report.millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(report)
+}
+
+/// A store with counters that was restored takes a new history before anything is stamped.
+fn recall(store: &mut dyn Store, peer: &mut dyn Store, peer_knows: &Knowledge) -> Result<()> {
+    if let Some(site) = store.forgot(peer_knows)? {
+        let latest = peer.last_heard(site)?;
+        store.leave_history(latest)?;
+    }
+    Ok(())
 }
 
 /// In what order a table's rows can be compared: by key, if both sides sort it alike.
@@ -163,13 +175,13 @@ fn introduce(report: &mut RoundReport, about: &Sides<Description>, agreement: &A
 
 fn exchange(
     parties: &mut Parties,
+    knowledge: &Sides<Knowledge>,
     options: &Options,
     scrub: Option<&mut Scrub>,
     report: &mut RoundReport,
     watch: &mut dyn Watch,
 ) -> Result<()> {
-    let knowledge = Sides { master: parties.master.knowledge()?, slave: parties.slave.knowledge()? };
-    leave_old_histories(parties, &knowledge, options)?;
+    leave_old_histories(parties, knowledge, options)?;
     let pull = greet(parties, Direction::Pull, &knowledge.master)?;
     let push = greet(parties, Direction::Push, &knowledge.slave)?;
     let strangers = pull.is_none() || push.is_none();
@@ -184,7 +196,7 @@ fn exchange(
         watch.event(Event::FirstContact);
         contact::meet(parties, options, &settling, report, watch)?;
     } else {
-        let doubted = doubted(parties, &knowledge);
+        let doubted = doubted(parties, knowledge);
         report.compared = !doubted.is_empty();
         contact::compare(
             parties,

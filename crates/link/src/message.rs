@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use sync_core::{Position, Source, Value};
+use sync_core::{Knowledge, Position, SiteId, Source, Value};
 use sync_store::{Batch, Completed, Mode, Question, Restamp, Since, StoreError};
 
 use crate::error::{Fault, LinkError, Result};
@@ -34,6 +34,9 @@ pub(crate) enum Request<'a> {
     Conflicts,
     Parked,
     Restore(Cow<'a, str>),
+    Forgot(Cow<'a, Knowledge>),
+    LastHeard(SiteId),
+    LeaveHistory(u64),
 }
 
 /// What a message of an answer is; its first byte.
