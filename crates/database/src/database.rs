@@ -14,7 +14,7 @@ use crate::dialect::Dialect;
 use crate::identity::{self, Card, Identity};
 use crate::sql::{Fields, Sql};
 use crate::vigil::Vigil;
-use crate::{apply, backlog, changes, conflicts, digest, drain, parked, tables, vector};
+use crate::{apply, backlog, changes, conflicts, digest, drain, parked, scan, tables, vector};
 
 /// The version of the exchange.
 pub const PROTOCOL: u32 = 1;
@@ -394,7 +394,7 @@ impl Store for Database {
 
     fn scan(&mut self, table: &str, sink: &mut Sink) -> Result<()> {
         self.confirm()?;
-        changes::scan(self, table, sink)
+        scan::scan(self, table, sink)
     }
 
     fn digest(&mut self, question: &Question, answers: &mut Answers) -> Result<()> {

@@ -4,7 +4,7 @@
 //! What is hashed is the application's row as it is; rows whose true values are in their lines are named besides
 //! ([`Answer::Aside`]).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use sync_core::digest::{Buckets, Cells, Cutter, Node, Order, RowHash, Span, bucket, fold, supers};
 use sync_core::resolve::Name;
@@ -18,7 +18,7 @@ use crate::drain::unknown_table;
 use crate::layout::Tracked;
 use crate::meta::{self, Line};
 use crate::sql::{Fields, Sql};
-use crate::{marks, parked, tables, vector};
+use crate::{parked, tables, vector};
 
 /// Rows read by one statement: about a tenth of a second.
 const PAGE: usize = 50_000;
@@ -223,7 +223,8 @@ impl<'a> Reading<'a> {
             params.extend(self.tracked.following_params(self.dialect, &key::unpack(end)?));
         }
         let bounds = (!after.is_empty(), !upto.is_empty());
-        Ok((self.tracked.select_range(self.dialect, &by_name(self.tracked), bounds, limit), params))
+        let columns = self.tracked.columns(self.dialect, &by_name(self.tracked));
+        Ok((self.tracked.select_range(self.dialect, &columns, bounds, limit), params))
     }
 
     fn bucket_rows(&mut self, scope: usize, answers: &mut Answers) -> Result<()> {
@@ -343,11 +344,7 @@ fn page_standings(
 ) -> Result<()> {
     let ids: Vec<RowId> = keys.iter().map(|k| RowId::of(k)).collect();
     let lines = meta::load(page.sql, tracked.number(), &ids)?;
-    let pending: HashSet<RowId> = if page.marked.contains(&tracked.number()) {
-        marks::of_rows(page.sql, page.dialect, tracked, keys)?.rows.into_iter().map(|r| r.id).collect()
-    } else {
-        HashSet::new()
-    };
+    let pending = page.pending(tracked, keys)?;
     let mut shown = tables::read_still(page.sql, page.dialect, tracked, keys, false)?;
     // Rows that stay although they were deleted, because others refer to them, are not there.
     let dead = |id: &&RowId| shown.contains_key(id) && lines.get(id).is_some_and(|l| !l.state.is_live());

@@ -6,6 +6,7 @@
 
 mod apply;
 mod backlog;
+mod bulk;
 pub mod catalog;
 mod changes;
 mod conflicts;
@@ -27,6 +28,7 @@ mod parked;
 mod resolve;
 mod retry;
 pub mod rules;
+mod scan;
 pub mod schema;
 pub mod seed;
 mod show;

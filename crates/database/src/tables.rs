@@ -157,6 +157,21 @@ pub fn insert(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, rows:
     write(sql, dialect, tracked, rows, &tracked.ids, |places| tracked.insert(dialect, places, &tracked.ids))
 }
 
+/// Inserts rows that are given over these columns, none of which has a special value ([`Tracked::is_special`]).
+pub fn insert_new(
+    sql: &mut dyn Sql,
+    dialect: &dyn Dialect,
+    tracked: &Tracked,
+    ids: &[ColumnId],
+    given: &[&[Value]],
+) -> Result<()> {
+    for range in powers(given.len(), rows_per_statement(dialect, ids.len())) {
+        let statement = tracked.insert(dialect, &rows(ids.len(), range.len()), ids);
+        sql.execute_owned(&statement, given[range].iter().flat_map(|row| row.iter().cloned()).collect())?;
+    }
+    Ok(())
+}
+
 /// Sets these columns of rows that exist.
 pub fn update(
     sql: &mut dyn Sql,
@@ -258,7 +273,7 @@ fn write(
         rows.for_each(|row| gather(&mut params, row, ids));
         params
     };
-    let is_special = |row: &Given| tracked.needs_leniency(row) || tracked.needs_places(dialect, row);
+    let is_special = |row: &Given| tracked.is_special(dialect, &|id| row.get(usize::from(id)));
     let (special, plain): (Vec<Given>, Vec<Given>) = given.into_iter().partition(is_special);
     for row in special {
         let lenient = tracked.needs_leniency(&row);

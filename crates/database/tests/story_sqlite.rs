@@ -145,6 +145,12 @@ impl BenchSite for Site {
         result.unwrap_or_else(|e| panic!("{}: {sql:.300}: {e}", self.card.site_name));
     }
 
+    fn client(&mut self) -> Box<dyn FnMut(&str) + Send> {
+        let client = Connection::open(self.path()).unwrap();
+        client.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+        Box::new(move |sql| client.execute_batch(sql).unwrap_or_else(|e| panic!("{sql:.300}: {e}")))
+    }
+
     fn behind(&mut self, sql: &str) {
         let connection = self.connection();
         connection.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false).unwrap();
