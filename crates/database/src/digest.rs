@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use sync_core::digest::{Buckets, Cells, Cutter, Node, Order, RowHash, Span, bucket, fold, supers};
 use sync_core::resolve::Name;
 use sync_core::{RowId, Value, key};
+use sync_store::digest::TOGETHER;
 use sync_store::{Answer, Answers, Candidates, Question, Result, Scope, Standing};
 
 use crate::changes::{Page, read_page};
@@ -108,9 +109,9 @@ fn within<'a>(leaves: &'a [Node], places: &HashMap<&[u8], usize>, span: &Span) -
 fn rows(db: &mut Database, scope: usize, wanted: &Scope, answers: &mut Answers) -> Result<()> {
     let mut reading = Reading::new(db, wanted)?;
     match wanted.order {
-        Order::Keys => each(&wanted.spans, |span, bounds| {
-            let mut pieces = Pieces { scope, span, rows: Vec::new(), answers: &mut *answers };
-            reading.each(bounds, |key, hash| pieces.add(key, hash).map(|()| true))?;
+        Order::Keys => each(&wanted.spans.chunks(TOGETHER).collect::<Vec<_>>(), |i, spans| {
+            let mut pieces = Pieces { scope, span: i * TOGETHER, rows: Vec::new(), answers: &mut *answers };
+            reading.each(spans, |key, hash| pieces.add(key, hash).map(|()| true))?;
             pieces.finish()
         }),
         Order::Buckets => reading.bucket_rows(scope, answers),
@@ -170,7 +171,7 @@ impl<'a> Reading<'a> {
             Order::Buckets => {
                 let mut buckets = Buckets::default();
                 let mut count = Count::default();
-                self.each(&Span::default(), |key, hash| {
+                self.each(&[], |key, hash| {
                     buckets.add(key, hash);
                     count.one(&mut read).map(|()| true)
                 })?;
@@ -185,7 +186,7 @@ impl<'a> Reading<'a> {
         let mut cutter = Cutter::default();
         let mut count = Count::default();
         let limit = self.scope.limit;
-        let whole = self.each(span, |key, hash| {
+        let whole = self.each(std::slice::from_ref(span), |key, hash| {
             let ends_super = cutter.add(key, hash);
             count.one(&mut read)?;
             Ok(!(ends_super && limit > 0 && count.total >= limit))
@@ -194,13 +195,13 @@ impl<'a> Reading<'a> {
         Ok(cutter.finish(whole.then_some(span.upto.as_slice())))
     }
 
-    /// Calls `row` with the key and the hash of each row of a span, in key order, until it says no. Says whether it never
-    /// did.
-    fn each(&mut self, span: &Span, mut row: impl FnMut(&[u8], u128) -> Result<bool>) -> Result<bool> {
+    /// Calls `row` with the key and the hash of each row of these spans (none: of the table), in key order, until it says no.
+    /// Says whether it never did.
+    fn each(&mut self, spans: &[Span], mut row: impl FnMut(&[u8], u128) -> Result<bool>) -> Result<bool> {
         let page = if self.scope.limit > 0 { SHORT_PAGE } else { PAGE };
-        let (mut key, mut after) = (Vec::new(), span.after.clone());
+        let (mut key, mut after) = (Vec::new(), Vec::new());
         loop {
-            let (statement, params) = self.statement(&after, &span.upto, page)?;
+            let (statement, params) = self.statement(spans, &after, page)?;
             let (mut found, mut goes_on) = (0, true);
             self.sql.digest(&statement, &params, &mut self.cells, &mut |cells| {
                 found += 1;
@@ -217,20 +218,23 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn statement(&self, after: &[u8], upto: &[u8], limit: usize) -> Result<(String, Vec<Value>)> {
+    /// The rows of these spans that are behind the key `after`.
+    fn statement(&self, spans: &[Span], after: &[u8], limit: usize) -> Result<(String, Vec<Value>)> {
         let mut params = Vec::new();
-        for end in [after, upto].into_iter().filter(|end| !end.is_empty()) {
+        let ends = spans.iter().flat_map(|span| [span.after.as_slice(), &span.upto]).chain([after]);
+        for end in ends.filter(|end| !end.is_empty()) {
             params.extend(self.tracked.following_params(self.dialect, &key::unpack(end)?));
         }
-        let bounds = (!after.is_empty(), !upto.is_empty());
+        let bounds: Vec<_> = spans.iter().map(|s| (!s.after.is_empty(), !s.upto.is_empty())).collect();
         let columns = self.tracked.columns(self.dialect, &by_name(self.tracked));
-        Ok((self.tracked.select_range(self.dialect, &columns, bounds, limit), params))
+        let statement = self.tracked.select_spans(self.dialect, &columns, &bounds, !after.is_empty(), limit);
+        Ok((statement, params))
     }
 
     fn bucket_rows(&mut self, scope: usize, answers: &mut Answers) -> Result<()> {
         let spans = &self.scope.spans;
         let mut waiting: Vec<Vec<RowHash>> = vec![Vec::new(); spans.len()];
-        self.each(&Span::default(), |key, hash| {
+        self.each(&[], |key, hash| {
             let number = bucket(key);
             // Spans are in order, and disjoint.
             let span = spans.partition_point(|s| !s.upto.is_empty() && s.upto.as_slice() < &number[..]);

@@ -309,19 +309,22 @@ impl Tracked {
         format!("SELECT {list} FROM {table} {condition} ORDER BY {list} LIMIT {limit}")
     }
 
-    /// SELECT of up to `limit` rows in key order, of what is `wanted` of them; the bounds say whether only those behind a
-    /// key, and whether only those up to a key.
-    pub fn select_range(
+    /// SELECT of up to `limit` rows in key order, of what is `wanted` of them, within any of these bounds; each says whether
+    /// only those behind a key, and whether only those up to a key. With `on` only those behind a further key.
+    pub fn select_spans(
         &self,
         dialect: &dyn Dialect,
         wanted: &str,
-        (after, upto): (bool, bool),
+        bounds: &[(bool, bool)],
+        on: bool,
         limit: usize,
     ) -> String {
         let keys: Vec<String> = self.key_names(dialect).collect();
         let places = self.places(dialect, keys.clone());
-        let conditions: Vec<String> =
-            [after.then(|| following(&places)), upto.then(|| leading_to(&places))].into_iter().flatten().collect();
+        let within = |bounds: &(bool, bool)| within(&places, *bounds);
+        let spans = bounds.iter().map(within).collect::<Option<Vec<_>>>().filter(|spans| !spans.is_empty());
+        let spans = spans.map(|spans| format!("({})", spans.join(" OR ")));
+        let conditions: Vec<String> = [spans, on.then(|| following(&places))].into_iter().flatten().collect();
         let condition =
             if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
         let table = dialect.by_key(&self.table);
@@ -330,12 +333,12 @@ impl Tracked {
 
     /// The same of whole rows.
     pub fn select_rows(&self, dialect: &dyn Dialect, after: bool, limit: usize) -> String {
-        self.select_range(dialect, &self.all_selected(dialect), (after, false), limit)
+        self.select_spans(dialect, &self.all_selected(dialect), &[], after, limit)
     }
 
     /// The byte length of the same rows together.
     pub fn select_rows_length(&self, dialect: &dyn Dialect, after: bool, limit: usize) -> String {
-        let rows = self.select_range(dialect, &format!("{} AS n", self.length(dialect)), (after, false), limit);
+        let rows = self.select_spans(dialect, &format!("{} AS n", self.length(dialect)), &[], after, limit);
         format!("SELECT SUM(n) FROM ({rows}) AS rows_of_a_page")
     }
 
@@ -550,6 +553,13 @@ fn following(keys: &[(String, String)]) -> String {
             format!("({first} >= {place} AND ({first} > {place} OR {}))", following(rest))
         }
     }
+}
+
+/// The rows within bounds; nothing if there are none.
+fn within(keys: &[(String, String)], (after, upto): (bool, bool)) -> Option<String> {
+    let ends = [after.then(|| following(keys)), upto.then(|| leading_to(keys))];
+    let ends: Vec<String> = ends.into_iter().flatten().collect();
+    (!ends.is_empty()).then(|| format!("({})", ends.join(" AND ")))
 }
 
 /// The rows up to a key, with that one: `a <= ?`, or `a <= ? AND (a < ? OR b <= ?)`.

@@ -18,6 +18,7 @@ use ask::{Questions, mixed, paired};
 use join::{Join, Keys};
 pub use review::{Differences, Reach, Reaches, Review};
 use sync_core::digest::{Node, Order, RowHash, Span, differing};
+use sync_store::digest::TOGETHER;
 use sync_store::{Answer, Question, Scope};
 pub use traffic::Traffic;
 
@@ -221,7 +222,7 @@ fn rows(stores: &mut Stores, works: &mut [Work], spans: Vec<Vec<Span>>, traffic:
             let work = at(works, asked.places[i])?;
             match scope.order {
                 Order::Keys => {
-                    (0..scope.spans.len()).try_for_each(|_| work.join(answers, 1, traffic))?;
+                    scope.spans.chunks(TOGETHER).try_for_each(|_| work.join(answers, 1, traffic))?;
                 }
                 Order::Buckets => work.join(answers, scope.spans.len(), traffic)?,
             }
@@ -231,12 +232,12 @@ fn rows(stores: &mut Stores, works: &mut [Work], spans: Vec<Vec<Span>>, traffic:
 }
 
 impl Work {
-    /// Joins what both sides have of so many spans.
-    fn join(&mut self, answers: [&Receiver<Answer>; SIDES], spans: usize, traffic: &mut Traffic) -> Result<()> {
+    /// Joins what both sides have of the spans that come in so many answers.
+    fn join(&mut self, answers: [&Receiver<Answer>; SIDES], ends: usize, traffic: &mut Traffic) -> Result<()> {
         let mut join = Join::default();
         for side in [Side::Master, Side::Slave] {
             let aside: HashSet<&[u8]> = self.aside[side as usize].iter().map(|r| r.key.as_slice()).collect();
-            let mut left = spans;
+            let mut left = ends;
             while left > 0 {
                 let answer = answers[side as usize].recv().map_err(|_| confused())?;
                 traffic.hear(side, &answer);

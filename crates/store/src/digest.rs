@@ -11,11 +11,15 @@ pub enum Question {
     Supers(Vec<Scope>),
     /// The leaves of spans that begin and end where super-leaves do.
     Leaves(Vec<Scope>),
-    /// The rows of spans that begin and end where leaves do: keys and hashes.
+    /// The rows of spans that begin and end where leaves do: keys and hashes. In the order of keys, [`TOGETHER`] spans are
+    /// answered as one; in that of buckets, each by itself.
     Rows(Vec<Scope>),
     /// How single rows stand now.
     Standings(Vec<Candidates>),
 }
+
+/// So many spans are answered as one, as each statement costs more than the rows of a leaf.
+pub const TOGETHER: usize = 16;
 
 /// A table, and which parts of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,15 +90,15 @@ pub enum Answer {
         /// The rows.
         rows: Vec<RowHash>,
     },
-    /// Rows of a span.
+    /// Rows of a span, or of several that are answered as one.
     Rows {
         /// Of which table.
         scope: usize,
-        /// Of which span.
+        /// Of which span; the first of several.
         span: usize,
         /// In any order.
         rows: Vec<RowHash>,
-        /// Whether these are the last ones of the span.
+        /// Whether these are the last ones.
         last: bool,
     },
     /// How the candidates stand, in their order.
