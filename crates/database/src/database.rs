@@ -27,6 +27,8 @@ pub struct Connections {
     pub reader: Option<Box<dyn Sql>>,
     /// The kind of server.
     pub dialect: Box<dyn Dialect>,
+    /// Whether the database is on another machine.
+    far: bool,
     /// Whether the writer is within a transaction.
     in_transaction: bool,
 }
@@ -51,7 +53,12 @@ impl UpgradeLock {
 impl Connections {
     /// Puts connections together.
     pub fn new(writer: Box<dyn Sql>, reader: Option<Box<dyn Sql>>, dialect: Box<dyn Dialect>) -> Self {
-        Connections { writer, reader, dialect, in_transaction: false }
+        Connections { writer, reader, dialect, far: false, in_transaction: false }
+    }
+
+    /// The same connections, of a database that is on another machine, or is not.
+    pub fn far(self, far: bool) -> Self {
+        Connections { far, ..self }
     }
 
     /// Refuses an account that lacks privileges, and says what to type.
@@ -334,6 +341,7 @@ impl Store for Database {
             clock_micros,
             clock_uncertainty_micros,
             upgrading,
+            far: self.connections.far,
             tables: self.catalog.infos.clone(),
             suspect: drain::suspect(self),
             warnings: self.catalog.warnings.clone(),

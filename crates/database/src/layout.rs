@@ -331,12 +331,23 @@ impl Tracked {
         format!("SELECT {wanted} FROM {table}{condition} ORDER BY {} LIMIT {limit}", keys.join(", "))
     }
 
-    /// The same of whole rows.
+    /// SELECT of the place of each of these bounds, and how many rows are within, and the sum of `what` of them.
+    pub fn select_sums(&self, dialect: &dyn Dialect, what: &str, bounds: &[(bool, bool)]) -> String {
+        let places = self.places(dialect, self.key_names(dialect).collect());
+        let table = dialect.by_key(&self.table);
+        let one = |(place, bounds): (usize, &(bool, bool))| {
+            let condition = within(&places, *bounds).map(|c| format!(" WHERE {c}")).unwrap_or_default();
+            format!("SELECT {place}, COUNT(*), COALESCE(SUM({what}), 0) FROM {table}{condition}")
+        };
+        bounds.iter().enumerate().map(one).collect::<Vec<_>>().join(" UNION ALL ")
+    }
+
+    /// The same as [`Tracked::select_spans`], of whole rows.
     pub fn select_rows(&self, dialect: &dyn Dialect, after: bool, limit: usize) -> String {
         self.select_spans(dialect, &self.all_selected(dialect), &[], after, limit)
     }
 
-    /// The byte length of the same rows together.
+    /// SELECT of the byte length of the same rows together.
     pub fn select_rows_length(&self, dialect: &dyn Dialect, after: bool, limit: usize) -> String {
         let rows = self.select_spans(dialect, &format!("{} AS n", self.length(dialect)), &[], after, limit);
         format!("SELECT SUM(n) FROM ({rows}) AS rows_of_a_page")

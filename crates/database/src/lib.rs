@@ -35,6 +35,7 @@ mod show;
 mod spool;
 pub mod sql;
 pub mod sqlite;
+mod sums;
 mod suspects;
 mod tables;
 mod vector;

@@ -16,6 +16,21 @@ pub enum Question {
     Rows(Vec<Scope>),
     /// How single rows stand now.
     Standings(Vec<Candidates>),
+    /// Where the leaves of whole tables end, by their keys alone; sums are left open. Asked of the side that is near, so
+    /// that the other can be asked for [`Question::Sums`] between these ends.
+    Ends(Vec<Scope>),
+    /// One node for each span, summed by the database itself; then the rows to look at in any case.
+    Sums(Vec<Scope>),
+}
+
+/// How rows become digests. Sums of different methods cannot be compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Method {
+    /// The store reads its rows and hashes them, which costs a database that is near the least.
+    #[default]
+    Read,
+    /// The database hashes and sums its rows, and only sums come to the store: where rows would have to cross a network.
+    Summed,
 }
 
 /// So many spans are answered as one, as each statement costs more than the rows of a leaf.
@@ -30,6 +45,8 @@ pub struct Scope {
     pub order: Order,
     /// The parts; one that begins and ends nowhere is the whole table.
     pub spans: Vec<Span>,
+    /// How rows become digests.
+    pub method: Method,
     /// Stop at the first end of a super-leaf behind so many rows (in the order of keys only); 0: read to the end.
     pub limit: u64,
 }
@@ -37,7 +54,7 @@ pub struct Scope {
 impl Scope {
     /// A whole table.
     pub fn whole(table: &str, order: Order) -> Self {
-        Scope { table: table.to_owned(), order, spans: vec![Span::default()], limit: 0 }
+        Scope { table: table.to_owned(), order, spans: vec![Span::default()], method: Method::Read, limit: 0 }
     }
 }
 
@@ -77,7 +94,7 @@ pub enum Answer {
     Nodes {
         /// Of which table.
         scope: usize,
-        /// Of which span.
+        /// Of which span; of sums, the first of as many as there are nodes.
         span: usize,
         /// In order; the last one ends with the span, unless a limit was reached.
         nodes: Vec<Node>,

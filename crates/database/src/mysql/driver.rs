@@ -1,5 +1,6 @@
 //! A connection to MySQL or MariaDB. Converts values exactly and sorts errors; knows nothing of synchronisation.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -60,6 +61,12 @@ impl Address {
             Some(socket) => format!("{} at {}", self.database, socket.display()),
             None => format!("{} at {}:{}", self.database, self.host, self.port),
         }
+    }
+
+    /// Whether it is on another machine, as far as its name tells.
+    pub fn is_far(&self) -> bool {
+        let is_loopback = || self.host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        self.socket.is_none() && !self.host.is_empty() && !self.host.eq_ignore_ascii_case("localhost") && !is_loopback()
     }
 
     fn options(&self, ssl: Option<SslOpts>) -> OptsBuilder {
@@ -239,4 +246,21 @@ fn date(column: &Column, (y, mo, d): (u16, u8, u8), (h, mi, s, us): (u8, u8, u8,
 fn time(column: &Column, negative: bool, (days, h, mi, s, us): (u32, u8, u8, u8, u32)) -> String {
     let sign = if negative { "-" } else { "" };
     format!("{sign}{:02}:{mi:02}:{s:02}{}", days * 24 + u32::from(h), fraction(column, us))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_on_another_machine() {
+        let at = |host: &str, socket: Option<&str>| {
+            Address { host: host.to_owned(), socket: socket.map(PathBuf::from), ..Address::default() }.is_far()
+        };
+        for near in ["", "localhost", "LOCALHOST", "127.0.0.1", "127.1.2.3", "::1"] {
+            assert!(!at(near, None), "{near}");
+        }
+        assert!(!at("db.example.org", Some("/run/mysqld/mysqld.sock")));
+        assert!(at("db.example.org", None) && at("10.0.0.7", None) && at("2001:db8::1", None));
+    }
 }
