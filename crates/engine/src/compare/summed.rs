@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use sync_core::digest::{Node, Span, supers};
+use sync_core::digest::{Node, Span};
 use sync_store::{Answer, Method, Question, Scope};
 
 use super::ask::{Questions, Stores, mixed};
@@ -24,7 +24,7 @@ pub(super) fn differing(
         return Ok(());
     }
     let leaves = ends(stores, &asked)?;
-    let parts: Vec<Vec<Range<usize>>> = asked.scopes.iter().zip(&leaves).map(|(s, l)| by_supers(s, l)).collect();
+    let parts: Vec<Vec<Range<usize>>> = leaves.iter().map(|leaves| parts(leaves)).collect();
     let whole = |(leaves, parts): (&Vec<Node>, &Vec<Range<usize>>)| parts.iter().map(|p| span(leaves, p)).collect();
     let spans = leaves.iter().zip(&parts).map(whole).collect();
     let nodes = sums(stores, works, &asked, spans, traffic, Some(watch))?;
@@ -58,16 +58,12 @@ fn ends(stores: &mut Stores, asked: &Asked) -> Result<Vec<Vec<Node>>> {
     Ok(leaves)
 }
 
-/// Which leaves make up each super-leaf.
-fn by_supers(scope: &Scope, leaves: &[Node]) -> Vec<Range<usize>> {
-    let (mut from, mut parts) = (0, Vec::new());
-    for node in supers(leaves, scope.order) {
-        let length =
-            leaves[from..].iter().position(|leaf| leaf.end == node.end).map_or(leaves.len() - from, |at| at + 1);
-        parts.push(from..from + length);
-        from += length;
-    }
-    parts
+/// Leaves that are summed as one at first. Super-leaves would be too large: where differences are spread each holds one, and
+/// everything would be summed twice.
+const PART: usize = 8;
+
+fn parts(leaves: &[Node]) -> Vec<Range<usize>> {
+    (0..leaves.len()).step_by(PART).map(|from| from..leaves.len().min(from + PART)).collect()
 }
 
 /// What these leaves cover.
@@ -116,5 +112,19 @@ fn sums(
     match asked.scopes.iter().zip(&asked.places).all(is_whole) {
         true => Ok(nodes),
         false => Err(confused()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_cover_all_leaves_in_turn() {
+        let leaves: Vec<Node> = (1..=20u8).map(|n| Node { end: vec![n], ..Node::default() }).collect();
+        let spans: Vec<Span> = parts(&leaves).iter().map(|part| span(&leaves, part)).collect();
+        let ends: Vec<(&[u8], &[u8])> = spans.iter().map(|s| (&s.after[..], &s.upto[..])).collect();
+        assert_eq!(ends, [(&[][..], &[8][..]), (&[8], &[16]), (&[16], &[20])]);
+        assert!(parts(&[]).is_empty());
     }
 }
