@@ -15,6 +15,7 @@ pub mod plan;
 pub mod resolve;
 pub mod row;
 pub mod stamp;
+mod travel;
 pub mod value;
 
 pub use conflict::{Conflict, ConflictKind};

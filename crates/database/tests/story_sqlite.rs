@@ -187,6 +187,12 @@ impl BenchSite for Site {
     }
 
     /// A file has no connection that could be cut; the application takes the lock for a moment instead.
+    fn writer(&mut self) -> Box<dyn FnMut(&str) + Send> {
+        let connection = Connection::open(self.path()).unwrap();
+        connection.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+        Box::new(move |sql| connection.execute_batch(sql).unwrap())
+    }
+
     fn cutter(&mut self) -> Box<dyn FnMut() + Send> {
         let path = self.path();
         Box::new(move || {

@@ -1,10 +1,11 @@
 //! The shapes of a full compare: what is asked of a store about its tables, and what it answers. Plain data.
 
+use serde::{Deserialize, Serialize};
 use sync_core::digest::{Node, Order, RowHash, Span};
 use sync_core::{Position, Source, Value};
 
 /// A question about tables. The answers come as they are found, table by table in the order of the question.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Question {
     /// Reads tables through: the super-leaves of each span, then the rows to look at in any case. The leaves are kept until
     /// the next such question.
@@ -24,7 +25,7 @@ pub enum Question {
 }
 
 /// How rows become digests. Sums of different methods cannot be compared.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Method {
     /// The store reads its rows and hashes them, which costs a database that is near the least.
     #[default]
@@ -37,7 +38,7 @@ pub enum Method {
 pub const TOGETHER: usize = 16;
 
 /// A table, and which parts of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scope {
     /// The table.
     pub table: String,
@@ -59,7 +60,7 @@ impl Scope {
 }
 
 /// Rows of a table that seem to differ.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Candidates {
     /// The table.
     pub table: String,
@@ -74,7 +75,7 @@ pub struct Candidates {
 }
 
 /// An answer. `scope` and `span` are indexes into the question.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Answer {
     /// A table begins, which has about so many rows.
     Begins {
@@ -128,7 +129,7 @@ pub enum Answer {
 }
 
 /// How a row stands, seen in one snapshot.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     /// The hash of its true values; `None` if it is not there.
     pub hash: Option<u128>,
