@@ -115,13 +115,20 @@ fn table(a: &Server, b: &Server, arguments: &Arguments, what: &str, expected: u6
         &format!("Two {} on this machine. The ratio is to mariadb-dump of one side.", servers::version(a)?),
         &["", "seconds", "ratio", "CPU seconds", "found", "exchanges", "bytes", "of the table", "peak MiB"],
     );
-    let dump = median_of(arguments, || dump(a))?;
+    let (mut dumps, mut compares) = (Vec::new(), Vec::new());
+    // In turn, so that a slow moment or a trend of the machine meets both; the first runs warm up.
+    for sample in 0..=arguments.samples {
+        let dumped = dump(a)?;
+        let (master, slave) = (&mut Site::open(&site::local(a))?, &mut Site::open(&site::local(b))?);
+        let compared = compare((a, master), (b, slave))?;
+        if sample > 0 {
+            dumps.push(dumped);
+            compares.push(compared);
+        }
+    }
+    let (dump, ours) = (median_run(&dumps), median_run(&compares));
     print("mariadb-dump > /dev/null (reads one side)", &dump, &dump, "")?;
     let size: u64 = length(a)?;
-    let ours = median_of(arguments, || {
-        let (master, slave) = (&mut Site::open(&site::local(a))?, &mut Site::open(&site::local(b))?);
-        compare((a, master), (b, slave))
-    })?;
     let share = ours.bytes as f64 / size as f64 * 100.0;
     let peak = child_peak(a, b)?;
     let rest = format!("{} | {} | {share:.2} % | {peak}", ours.exchanges, ours.bytes);
@@ -155,8 +162,12 @@ struct Run {
 fn median_of(arguments: &Arguments, mut run: impl FnMut() -> Result<Run>) -> Result<Run> {
     run()?;
     let runs = (0..arguments.samples).map(|_| run()).collect::<Result<Vec<Run>>>()?;
-    let seconds = median(runs.iter().map(|r| r.seconds));
-    Ok(Run { seconds, cpu: median(runs.iter().map(|r| r.cpu)), ..runs[0] })
+    Ok(median_run(&runs))
+}
+
+fn median_run(runs: &[Run]) -> Run {
+    let last = runs.last().copied().unwrap_or_default();
+    Run { seconds: median(runs.iter().map(|r| r.seconds)), cpu: median(runs.iter().map(|r| r.cpu)), ..last }
 }
 
 fn print(name: &str, run: &Run, dump: &Run, rest: &str) -> Result<()> {

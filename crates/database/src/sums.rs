@@ -22,8 +22,8 @@ use crate::sql::Fields;
 const RANGES: usize = 64;
 
 /// How long a statement should take.
-const SHORT: Duration = Duration::from_millis(50);
-const LONG: Duration = Duration::from_millis(200);
+const SHORT: Duration = Duration::from_millis(100);
+const LONG: Duration = Duration::from_millis(500);
 
 /// The expression that hashes a row of a table; `None` if a column has no exact one.
 fn hash(dialect: &dyn Dialect, table: &Table) -> Option<String> {

@@ -165,9 +165,13 @@ pub fn insert_new(
     ids: &[ColumnId],
     given: &[&[Value]],
 ) -> Result<()> {
+    let one = tracked.insert(dialect, &rows(ids.len(), 1), ids);
     for range in powers(given.len(), rows_per_statement(dialect, ids.len())) {
-        let statement = tracked.insert(dialect, &rows(ids.len(), range.len()), ids);
-        sql.execute_owned(&statement, given[range].iter().flat_map(|row| row.iter().cloned()).collect())?;
+        let given = &given[range];
+        if !sql.execute_each(&one, given)? {
+            let statement = tracked.insert(dialect, &rows(ids.len(), given.len()), ids);
+            sql.execute_owned(&statement, given.iter().flat_map(|row| row.iter().cloned()).collect())?;
+        }
     }
     Ok(())
 }
