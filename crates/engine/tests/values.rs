@@ -431,6 +431,19 @@ fn every_value(server: &Server, name: &str, columns: &[Column]) {
     for step in 1..=table.steps() + 1 {
         update_each(&mut pair, &table, step);
     }
+    first_copy(server, &format!("{name}_copied"), &table);
+}
+
+/// The same values in rows that were never marked, as those from before: they are inserted in bulk.
+fn first_copy(server: &Server, name: &str, table: &Table) {
+    let mut pair = Pair::new(server, name, &table.schema());
+    let connection = &mut lax(&pair.a);
+    run(connection, "SET @server_sync_applying = 1");
+    (0..table.steps()).for_each(|step| table.insert(connection, step, step));
+    let init = sync_engine::Options { init: true, ..support::options("lyon") };
+    support::rounds(&mut pair.a, &mut pair.b, &init, std::time::Instant::now());
+    pair.settle();
+    assert_eq!(contents(&pair.b).rows.len(), table.steps());
 }
 
 /// What is hashed as it comes from the wire is what the same values are hashed as.
