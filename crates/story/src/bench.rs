@@ -39,9 +39,6 @@ pub trait BenchSite {
     /// Runs one statement as the application does, on a connection of its own.
     fn app(&mut self, sql: &str);
 
-    /// What runs statements as another client of the application does, also while the store is at work.
-    fn client(&mut self) -> Box<dyn FnMut(&str) + Send>;
-
     /// Runs one statement with triggers off: nothing is marked.
     fn behind(&mut self, sql: &str);
 

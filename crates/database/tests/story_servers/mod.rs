@@ -141,11 +141,6 @@ impl BenchSite for Site {
         self.app.query_drop(sql).unwrap_or_else(|e| panic!("{}: {sql:.300}: {e}", self.card.site_name));
     }
 
-    fn client(&mut self) -> Box<dyn FnMut(&str) + Send> {
-        let mut client = self.server.root_in(&self.database).unwrap();
-        Box::new(move |sql| client.query_drop(sql).unwrap_or_else(|e| panic!("{sql:.300}: {e}")))
-    }
-
     fn behind(&mut self, sql: &str) {
         self.app("SET @server_sync_applying = 1");
         self.app(sql);

@@ -199,7 +199,7 @@ pub fn applications_write_while_a_site_is_filled(bench: &impl Bench) {
     let mut network = Network::unprepared(bench, 2);
     many(&mut network);
     network.prepare();
-    let (mut at_master, mut at_slave) = (network.sites[0].client(), network.sites[1].client());
+    let (mut at_master, mut at_slave) = (network.sites[0].writer(), network.sites[1].writer());
     let write = |n| {
         if n == 1 {
             at_master("UPDATE person SET age=1 WHERE id IN (10, 5900)");
