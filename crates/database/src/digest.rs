@@ -148,6 +148,9 @@ impl Pieces<'_, '_> {
     }
 }
 
+/// Whether a span begins behind a key, and whether it ends with one.
+type Ends = (bool, bool);
+
 /// Reading one table.
 pub(crate) struct Reading<'a> {
     pub sql: &'a mut dyn Sql,
@@ -236,7 +239,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Which ends these spans have, and the parameters for them and then for a key `after`.
-    pub fn bounds(&self, spans: &[Span], after: &[u8]) -> Result<(Vec<(bool, bool)>, Vec<Value>)> {
+    pub fn bounds(&self, spans: &[Span], after: &[u8]) -> Result<(Vec<Ends>, Vec<Value>)> {
         let mut params = Vec::new();
         let ends = spans.iter().flat_map(|span| [span.after.as_slice(), &span.upto]).chain([after]);
         for end in ends.filter(|end| !end.is_empty()) {
