@@ -15,7 +15,9 @@ use crate::identity::{self, Card, Identity};
 use crate::rules::Rules;
 use crate::sql::{Fields, Sql};
 use crate::vigil::Vigil;
-use crate::{apply, backlog, changes, conflicts, counters, digest, drain, parked, rekey, restored, tables, vector};
+use crate::{
+    apply, backlog, changes, conflicts, counters, digest, drain, parked, rekey, restored, scan, tables, vector,
+};
 
 /// The version of the exchange.
 pub const PROTOCOL: u32 = 1;
@@ -28,6 +30,8 @@ pub struct Connections {
     pub reader: Option<Box<dyn Sql>>,
     /// The kind of server.
     pub dialect: Box<dyn Dialect>,
+    /// Whether the database is on another machine.
+    far: bool,
     /// Whether the writer is within a transaction.
     in_transaction: bool,
 }
@@ -52,7 +56,12 @@ impl UpgradeLock {
 impl Connections {
     /// Puts connections together.
     pub fn new(writer: Box<dyn Sql>, reader: Option<Box<dyn Sql>>, dialect: Box<dyn Dialect>) -> Self {
-        Connections { writer, reader, dialect, in_transaction: false }
+        Connections { writer, reader, dialect, far: false, in_transaction: false }
+    }
+
+    /// The same connections, of a database that is on another machine, or is not.
+    pub fn far(self, far: bool) -> Self {
+        Connections { far, ..self }
     }
 
     /// Refuses an account that lacks privileges, and says what to type.
@@ -355,6 +364,7 @@ impl Store for Database {
             clock_micros,
             clock_uncertainty_micros,
             upgrading,
+            far: self.connections.far,
             tables: self.catalog.infos.clone(),
             suspect: drain::suspect(self),
             warnings: self.catalog.warnings.clone(),
@@ -431,7 +441,7 @@ impl Store for Database {
 
     fn scan(&mut self, table: &str, sink: &mut Sink) -> Result<()> {
         self.confirm()?;
-        changes::scan(self, table, sink)
+        scan::scan(self, table, sink)
     }
 
     fn digest(&mut self, question: &Question, answers: &mut Answers) -> Result<()> {

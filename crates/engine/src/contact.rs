@@ -90,7 +90,7 @@ pub(crate) fn compare(
     report: &mut RoundReport,
     watch: &mut dyn Watch,
 ) -> Result<()> {
-    let scopes: Vec<Scope> = tables.iter().map(|t| Scope::whole(t, parties.order(t))).collect();
+    let scopes: Vec<Scope> = tables.iter().map(|t| parties.scope(t)).collect();
     let mut traffic = Traffic::default();
     let found = compare::find(&mut parties.pair(), scopes, &mut traffic, watch)?;
     for found in found {
