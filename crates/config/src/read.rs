@@ -4,6 +4,7 @@
 
 mod consistency;
 mod database;
+mod ssh;
 
 use self::consistency::Here;
 use crate::convert::{self, choice, whole};
@@ -79,7 +80,7 @@ fn read(top: &Section, origin: &Origin) -> Option<Settings> {
     let limits = limits(top);
     let tables = tables(top);
     let prefer_on_first_contact = preference(top);
-    let (excluded_tables, together, trees) = tables?;
+    let Tables { excluded: excluded_tables, together, trees, counters, rekey } = tables?;
     Some(Settings {
         vd: origin.vd.clone(),
         file: origin.file.to_owned(),
@@ -94,6 +95,8 @@ fn read(top: &Section, origin: &Origin) -> Option<Settings> {
         limits: limits?,
         excluded_tables,
         together,
+        counters,
+        rekey,
         trees,
         prefer_on_first_contact: prefer_on_first_contact?,
     })
@@ -189,17 +192,32 @@ fn link(section: &Section, origin: &Origin, slave: Option<Name>, enabled: bool) 
     let period = section.or("period", convert::period, default_period);
     let remote_vd = section.or("remote_vd", convert::name, origin.vd.clone());
     let mail_domain = section.get("mail_domain", convert::domain);
-    let database = remote_database(section, origin, enabled);
-    Some(Link { slave: slave?, period: period?, remote_vd: remote_vd?, mail_domain, database: database? })
+    let (database, ssh) = (remote_database(section, origin, enabled), ways(section, enabled));
+    Some(Link { slave: slave?, period: period?, remote_vd: remote_vd?, mail_domain, database: database?, ssh: ssh? })
 }
 
-fn remote_database(link: &Section, origin: &Origin, enabled: bool) -> Option<crate::Database> {
-    if enabled && !link.has("database") {
-        let message = "is missing: this version reaches the slave's database directly; \
-                       write a section [master.database] below this [[master]]";
-        link.refuse("database", message);
+/// The outer `None` has been noted.
+fn remote_database(link: &Section, origin: &Origin, enabled: bool) -> Option<Option<crate::Database>> {
+    match link.has("database") {
+        true => database::read(&link.section("database")?, origin, enabled).map(Some),
+        false => Some(None),
     }
-    database::read(&link.section("database")?, origin, enabled)
+}
+
+/// How the slave is reached by ssh, which something else than a direct connection needs. The outer `None` has been noted.
+fn ways(link: &Section, enabled: bool) -> Option<Option<crate::Ssh>> {
+    if enabled && !link.has("ssh") && !link.has("database") {
+        link.refuse(
+            "ssh",
+            "is missing: write a section [master.ssh] below this [[master]], \
+             or [master.database] for a direct connection",
+        );
+        return None;
+    }
+    match link.has("ssh") {
+        true => ssh::read(&link.section("ssh")?).map(Some),
+        false => Some(None),
+    }
 }
 
 fn limits(top: &Section) -> Option<Limits> {
@@ -221,7 +239,14 @@ fn limits(top: &Section) -> Option<Limits> {
 }
 
 /// What is said of tables.
-type Tables = (Vec<Pattern>, Vec<TableColumns>, Vec<TableColumns>);
+#[derive(Default)]
+struct Tables {
+    excluded: Vec<Pattern>,
+    together: Vec<TableColumns>,
+    trees: Vec<TableColumns>,
+    counters: Vec<TableColumns>,
+    rekey: Vec<String>,
+}
 
 fn tables(top: &Section) -> Option<Tables> {
     if !top.has("tables") {
@@ -231,7 +256,9 @@ fn tables(top: &Section) -> Option<Tables> {
     let excluded = section.or("exclude", convert::patterns, Vec::new());
     let together = section.or("together", convert::columns, Vec::new());
     let trees = section.or("tree", convert::columns, Vec::new());
-    Some((excluded?, together?, trees?))
+    let counters = section.or("counters", convert::single_columns, Vec::new());
+    let rekey = section.or("rekey", convert::tables, Vec::new());
+    Some(Tables { excluded: excluded?, together: together?, trees: trees?, counters: counters?, rekey: rekey? })
 }
 
 fn preference(top: &Section) -> Option<Preference> {

@@ -1,6 +1,7 @@
 //! What a batch is about to do at one store, as a value: the dry run prints it, the safety halt judges it, the store
 //! carries it out, the tests read it. Deciding only; nothing is written here.
 
+use serde::{Deserialize, Serialize};
 use std::ops::AddAssign;
 
 use crate::conflict::Conflict;
@@ -132,7 +133,7 @@ fn update(local: &Row, outcome: &Row) -> Effect {
 }
 
 /// How many rows were received, and what became of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
     /// Rows that came in.
     pub received: u64,

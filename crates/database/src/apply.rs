@@ -9,13 +9,13 @@ use std::ops::Range;
 use std::thread::sleep;
 
 use sync_core::resolve::Name;
-use sync_core::{Knowledge, Position, Relation, Row, RowId, RowState, SiteId, Source, Value, merge};
+use sync_core::{Author, Knowledge, Position, Relation, Row, RowId, RowState, Source, Value, merge};
 use sync_store::{Applied, Batch, Completed, ConflictEntry, Mode, Result, StoreError, TableHead, Trouble};
 
 use crate::catalog::{CONFLICTS, Catalog};
 use crate::conflicts;
 use crate::database::{Connections, Database, Ended};
-use crate::drain::{drain_pending, publish, save, stamp_one, unknown_table};
+use crate::drain::{author, drain_pending, publish, save, stamp_one, unknown_table};
 use crate::layout::Tracked;
 use crate::marks::Marks;
 use crate::meta::Line;
@@ -23,7 +23,7 @@ use crate::outcome::{Deciding, Group, Incoming, Recorded, record, referenced_bey
 use crate::retry::pause;
 use crate::show::{self, Shown};
 use crate::suspects::{Open, Suspects};
-use crate::{identity, marks, meta, parked, resolve, tables, vector};
+use crate::{bulk, identity, marks, meta, parked, rekey, resolve, tables, vector};
 
 /// With more open rows than this, deciding about them waits for the end of the stream.
 const FEW_OPEN: usize = 256;
@@ -34,6 +34,9 @@ const PATIENCE: u32 = 24;
 /// Applies a batch.
 pub fn apply(db: &mut Database, batch: &Batch, mode: Mode) -> Result<Applied> {
     drain_backlog(db, batch)?;
+    if let Some(applied) = bulk::apply(db, batch, mode) {
+        return Ok(applied);
+    }
     let latest = db.latest_millis()?;
     let mut applied = Applied::default();
     let mut parts: Vec<Range<usize>> = Vec::from([0..batch.changes.len(); 1]);
@@ -145,19 +148,20 @@ impl Work<'_> {
         let site = db.identity.card.site;
         let catalog = &db.catalog;
         db.connections.transaction(|c| {
-            let (_, head) = identity::lock(c.writer.as_mut(), c.dialect.wait_for_update())?;
+            let (source, head) = identity::lock(c.writer.as_mut(), c.dialect.wait_for_update())?;
+            let author = author(site, source);
             let mut groups = Vec::new();
             let mut tables = self.incoming(catalog)?;
             let mut listed = tables.remove(&CONFLICTS).unwrap_or_default();
             for (number, rows) in tables {
                 let tracked = catalog.numbered(number).ok_or_else(|| unknown_table("?"))?;
-                groups.push(self.merge(c, (catalog, tracked), folded(rows), site)?);
+                groups.push(self.merge(c, (catalog, tracked), folded(rows), author)?);
             }
             let entries = conflicts::entries(&groups);
             // Who noticed it tells everybody, the sender too, even if the same entry came in just now.
             listed.extend(conflicts::incoming(&entries).into_iter().map(Incoming::noticed));
             if let (false, Some(tracked)) = (listed.is_empty(), catalog.numbered(CONFLICTS)) {
-                groups.push(self.merge(c, (catalog, tracked), folded(listed), site)?);
+                groups.push(self.merge(c, (catalog, tracked), folded(listed), author)?);
             }
             let applied = summary(&groups, entries);
             if self.mode == Mode::Preview {
@@ -169,8 +173,10 @@ impl Work<'_> {
                 return Ok(Ended::Rollback(Done::Apart(apart)));
             }
             let head = self.record(c, &groups, &shown, head)?;
+            let head = rekey::run(c, catalog, &groups, head, (author, self.latest.saturating_sub(1000)))?;
             let mut open = suspects.open(c, catalog)?;
             open.now.extend(shown.parked().cloned());
+            open.now.extend(groups.iter().flat_map(Group::unfit));
             let parked = settle(c, catalog, open, head)?;
             Ok(Ended::Commit(Done::Applied(with_parked(applied, catalog, &parked))))
         })
@@ -209,7 +215,7 @@ impl Work<'_> {
         c: &mut Connections,
         (catalog, tracked): (&Catalog, &'c Tracked),
         incoming: Vec<Incoming>,
-        site: SiteId,
+        author: Author,
     ) -> Result<Group<'c>> {
         let keys: Vec<Vec<Value>> = incoming.iter().map(|i| i.key.clone()).collect();
         let ids: Vec<RowId> = incoming.iter().map(|i| i.id.clone()).collect();
@@ -222,14 +228,15 @@ impl Work<'_> {
         marks::gather(sql, dialect, catalog)?;
         let mut lines = meta::load(sql, tracked.number(), &ids)?;
         let marks = marks::of_rows(sql, dialect, tracked, &keys)?;
-        let drained = self.drained(&lines, &marks, &current, site);
+        let drained = self.drained(&lines, &marks, &current, author);
         let deciding = Deciding {
             drained: &drained,
+            tracked,
+            dialect,
             remembers: referenced_beyond_key(catalog, tracked),
             whole: self.whole,
-            number: tracked.number(),
             millis: self.latest.saturating_sub(1000),
-            site,
+            author,
         };
         let decide = |i: Incoming| {
             let values = current.remove(&i.id);
@@ -245,10 +252,10 @@ impl Work<'_> {
         lines: &HashMap<RowId, Line>,
         marks: &Marks,
         current: &HashMap<RowId, Vec<Value>>,
-        site: SiteId,
+        author: Author,
     ) -> HashMap<RowId, Option<RowState>> {
         let one = |row: &marks::Marked| {
-            let state = stamp_one(lines, row, current.contains_key(&row.id), site, self.latest);
+            let state = stamp_one(lines, row, current.contains_key(&row.id), author, self.latest);
             (row.id.clone(), state)
         };
         marks.rows.iter().map(one).collect()
@@ -257,7 +264,8 @@ impl Work<'_> {
     /// Writes lines and knowledge; returns the new head.
     fn record(&self, c: &mut Connections, groups: &[Group], shown: &Shown, head: Position) -> Result<Position> {
         let sender = vector::number(c.writer.as_mut(), self.batch.sender)?;
-        let alone = self.is_only_source(c)?;
+        let has_baseline = self.batch.changes.iter().any(|change| change.row.state == RowState::baseline());
+        let alone = has_baseline && is_only_source(c, self.batch.sender)?;
         let mut published = Vec::new();
         let mut taught = Vec::new();
         for group in groups {
@@ -279,21 +287,18 @@ impl Work<'_> {
         }
         Ok(head)
     }
+}
 
-    /// Whether nobody but the sender can ever ask this store for rows of the baseline: then they need no lines.
-    fn is_only_source(&self, c: &mut Connections) -> Result<bool> {
-        if !self.batch.changes.iter().any(|change| change.row.state == RowState::baseline()) {
-            return Ok(false);
-        }
-        let query = "SELECT 1 FROM server_sync_knowledge WHERE store<>? LIMIT 1";
-        let store = Value::Bytes(self.batch.sender.store.0.to_be_bytes().to_vec());
-        Ok(c.writer.first(query, &[store])?.is_none())
-    }
+/// Whether nobody but the sender can ever ask this store for rows of the baseline: then they need no lines.
+pub(crate) fn is_only_source(c: &mut Connections, sender: Source) -> Result<bool> {
+    let query = "SELECT 1 FROM server_sync_knowledge WHERE store<>? LIMIT 1";
+    let store = Value::Bytes(sender.store.0.to_be_bytes().to_vec());
+    Ok(c.writer.first(query, &[store])?.is_none())
 }
 
 /// Opens rows that a constraint is about, and decides about those that cannot wait, unless they are many. Returns the rows
 /// that are now, and were not before, shown otherwise than they are.
-fn settle(c: &mut Connections, catalog: &Catalog, open: Open, head: Position) -> Result<Vec<Name>> {
+pub(crate) fn settle(c: &mut Connections, catalog: &Catalog, open: Open, head: Position) -> Result<Vec<Name>> {
     let undecided = parked::Entry::undecided();
     parked::add(c.writer.as_mut(), &open.later, &undecided)?;
     if open.now.is_empty() {
@@ -309,14 +314,14 @@ fn settle(c: &mut Connections, catalog: &Catalog, open: Open, head: Position) ->
 }
 
 /// From a sender's column numbers to this store's ids.
-struct Translation<'a> {
-    tracked: &'a Tracked,
+pub(crate) struct Translation<'a> {
+    pub tracked: &'a Tracked,
     /// By the sender's number.
-    ids: Vec<u16>,
+    pub ids: Vec<u16>,
 }
 
 impl<'a> Translation<'a> {
-    fn new(head: &TableHead, catalog: &'a Catalog) -> Result<Self> {
+    pub fn new(head: &TableHead, catalog: &'a Catalog) -> Result<Self> {
         let tracked = catalog.named(&head.name).ok_or_else(|| unknown_table(&head.name))?;
         let id = |name: &String| {
             tracked.registered.id(name).ok_or_else(|| {
@@ -326,7 +331,7 @@ impl<'a> Translation<'a> {
         Ok(Translation { tracked, ids: head.columns.iter().map(id).collect::<Result<_>>()? })
     }
 
-    fn row(&self, row: &Row) -> Result<Row> {
+    pub fn row(&self, row: &Row) -> Result<Row> {
         let state = row.state.renumbered(|c| self.ids.get(usize::from(c)).copied());
         let values = row.values.as_ref().map(|v| self.values(v)).transpose()?;
         if state.is_live() && values.is_none() {
@@ -360,7 +365,7 @@ fn summary(groups: &[Group], conflicts: Vec<ConflictEntry>) -> Applied {
     applied
 }
 
-fn with_parked(mut applied: Applied, catalog: &Catalog, parked: &[Name]) -> Applied {
+pub(crate) fn with_parked(mut applied: Applied, catalog: &Catalog, parked: &[Name]) -> Applied {
     for tracked in parked.iter().filter_map(|(number, _)| catalog.numbered(*number)) {
         applied.tables.entry(tracked.table.name.clone()).or_default().parked += 1;
     }

@@ -9,11 +9,13 @@
 //! | `op` | [`Op`](crate::schema::Op) as an integer |
 //! | `at` | when, in whatever form is cheapest for a trigger; read through [`Dialect::mark_micros`] |
 //! | `b0`, `b1`, … | changed columns of an update: bit `i % 32` of `b(i / 32)` for column id `i`; all bits set where the trigger could not tell |
+//! | `delta` | only of a table with counters: what was added ([`crate::counters`]) |
 //! | `k0`, `k1`, … | the key, in columns of the key columns' own types |
 
 use sync_core::Value;
 use sync_store::Result;
 
+use crate::counters::Range;
 use crate::schema::{Column, Registered, Schema, Table, Trigger};
 use crate::sql::Sql;
 
@@ -115,6 +117,15 @@ pub trait Dialect: Send + Sync {
         "?".to_owned()
     }
 
+    /// Whether the database gives the rows of a table, whose key is a single integer, their keys by itself.
+    fn numbers_rows(&self, sql: &mut dyn Sql, table: &Table) -> Result<bool>;
+
+    /// The query for the key that the last INSERT without one was given.
+    fn last_number(&self) -> &'static str;
+
+    /// What a column can hold, if it is one that could merge by adding.
+    fn range(&self, column: &Column) -> Option<Range>;
+
     /// Whether SUBSTR and CHAR_LENGTH take a value of this column apart so that its pieces make the whole again; of use
     /// only where rows come in packets.
     fn cuts(&self, _column: &Column) -> bool {
@@ -133,6 +144,23 @@ pub trait Dialect: Send + Sync {
 
     /// What stands for a value of this column if not `?`, with its parameters: where the value is more than text.
     fn place(&self, _column: &Column, _value: &Value) -> Option<(String, Vec<Value>)> {
+        None
+    }
+
+    /// What the database itself hashes of this column's value, as bytes of which no two values have the same, and none is the
+    /// beginning of another; the same at every server for equal values. NULL only where the server could not tell it.
+    /// `None` if there is nothing that is exact.
+    fn digest_part(&self, _column: &Column) -> Option<String> {
+        None
+    }
+
+    /// Whose server it is: texts are only sure to sort alike, collation for collation, on servers of one maker.
+    fn product(&self) -> &'static str {
+        ""
+    }
+
+    /// A hash of such parts: an unsigned number of 64 bits.
+    fn digest_of(&self, _parts: &[String]) -> Option<String> {
         None
     }
 

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use sync_core::digest::Order;
 use sync_core::{Knowledge, Position, Source};
-use sync_store::{Applied, Batch, Completed, Description, Greeting, Mode, Outline, Since, Store, Streamed};
+use sync_store::{
+    Applied, Batch, Completed, Description, Greeting, Method, Mode, Outline, Scope, Since, Store, Streamed,
+};
 
 use crate::brake::{self, Brake};
 use crate::compare::{Reaches, Stores};
@@ -87,6 +89,11 @@ impl<'a> Parties<'a> {
         order(&self.about.master, &self.about.slave, table)
     }
 
+    /// The whole of a table, for a compare.
+    pub fn scope(&self, table: &str) -> Scope {
+        scope(&self.about.master, &self.about.slave, table)
+    }
+
     pub fn sender(&self, direction: Direction) -> &Description {
         self.about.sender(direction)
     }
@@ -119,6 +126,9 @@ pub fn round_scrubbing(
 ) -> Result<RoundReport> {
     let started = Instant::now();
     let mut report = RoundReport { dry_run: options.dry_run, ..RoundReport::default() };
+    let knowledge = Sides { master: master.knowledge()?, slave: slave.knowledge()? };
+    recall(master, slave, &knowledge.slave)?;
+    recall(slave, master, &knowledge.master)?;
     let left = Sides { master: drain(master, &mut report, watch)?, slave: drain(slave, &mut report, watch)? };
     let about = Sides { master: master.describe()?, slave: slave.describe()? };
     let agreement = handshake::check(&about.master, &about.slave, &options.expected)?;
@@ -131,15 +141,34 @@ pub fn round_scrubbing(
     let horizon = Horizon::new(latest, options.expected.max_clock_difference);
     let mode = if options.dry_run { Mode::Preview } else { Mode::Write };
     let mut parties = Parties { master, slave, agreement, about, horizon, mode, left };
-    exchange(&mut parties, options, scrub, &mut report, watch)?;
+    exchange(&mut parties, &knowledge, options, scrub, &mut report, watch)?;
     report.millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(report)
+}
+
+/// A store with counters that was restored takes a new history before anything is stamped.
+fn recall(store: &mut dyn Store, peer: &mut dyn Store, peer_knows: &Knowledge) -> Result<()> {
+    if let Some(site) = store.forgot(peer_knows)? {
+        let latest = peer.last_heard(site)?;
+        store.leave_history(latest)?;
+    }
+    Ok(())
 }
 
 /// In what order a table's rows can be compared: by key, if both sides sort it alike.
 pub(crate) fn order(master: &Description, slave: &Description, table: &str) -> Order {
     let key = |about: &Description| about.tables.iter().find(|t| t.name == table).map(|t| t.key.clone());
     if key(master) == key(slave) { Order::Keys } else { Order::Buckets }
+}
+
+/// The whole of a table, and how it can be compared: by sums that databases make, where rows would cross a network and both
+/// sides make them alike.
+pub(crate) fn scope(master: &Description, slave: &Description, table: &str) -> Scope {
+    let sums = |about: &Description| about.tables.iter().find(|t| t.name == table).and_then(|t| t.sums.clone());
+    let order = order(master, slave, table);
+    let can = order == Order::Keys && sums(master).is_some() && sums(master) == sums(slave);
+    let method = if can && (master.far || slave.far) { Method::Summed } else { Method::Read };
+    Scope { method, ..Scope::whole(table, order) }
 }
 
 /// Says whether marks were left.
@@ -163,13 +192,13 @@ fn introduce(report: &mut RoundReport, about: &Sides<Description>, agreement: &A
 
 fn exchange(
     parties: &mut Parties,
+    knowledge: &Sides<Knowledge>,
     options: &Options,
     scrub: Option<&mut Scrub>,
     report: &mut RoundReport,
     watch: &mut dyn Watch,
 ) -> Result<()> {
-    let knowledge = Sides { master: parties.master.knowledge()?, slave: parties.slave.knowledge()? };
-    leave_old_histories(parties, &knowledge, options)?;
+    leave_old_histories(parties, knowledge, options)?;
     let pull = greet(parties, Direction::Pull, &knowledge.master)?;
     let push = greet(parties, Direction::Push, &knowledge.slave)?;
     let strangers = pull.is_none() || push.is_none();
@@ -184,7 +213,7 @@ fn exchange(
         watch.event(Event::FirstContact);
         contact::meet(parties, options, &settling, report, watch)?;
     } else {
-        let doubted = doubted(parties, &knowledge);
+        let doubted = doubted(parties, knowledge);
         report.compared = !doubted.is_empty();
         contact::compare(
             parties,

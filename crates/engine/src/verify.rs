@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use sync_config::{Link, Settings};
 use sync_core::Value;
-use sync_store::{Description, Scope};
 
 use crate::compare::{self, Differences, Found, Reaches, Stores, Traffic};
 use crate::error::{Kind, Result};
 use crate::handshake::{self, Expectation};
 use crate::link::open_prepared;
+use crate::remote::Remote;
 use crate::report::{Event, PausedTable, Watch};
 use crate::{open, round};
 
@@ -118,9 +118,9 @@ pub fn verify_link(settings: &Settings, link: &Link, watch: &mut dyn Watch) -> R
     let mut tries = 1;
     loop {
         let mut here = open_prepared(settings)?;
-        let mut there = open::open_remote(link)?;
+        let mut there = Remote::open(link)?;
         let expected = open::options(settings, link).expected;
-        match verify(&mut Stores { master: &mut here, slave: &mut there }, &expected, watch) {
+        match verify(&mut Stores { master: &mut here, slave: there.store() }, &expected, watch) {
             Err(e) if e.retryable && e.kind == Kind::Failure && tries < TRIES => tries += 1,
             other => return other,
         }
@@ -146,16 +146,12 @@ pub fn verify(stores: &mut Stores, expected: &Expectation, watch: &mut dyn Watch
         refused: agreement.refused,
         ..Verification::default()
     };
-    let scopes = agreement.tables.iter().map(|t| scope(&here, &there, t)).collect();
+    let scopes = agreement.tables.iter().map(|t| round::scope(&here, &there, t)).collect();
     for found in compare::find(stores, scopes, &mut result.traffic, watch)? {
         result.tables.push(table(stores, found, &reaches, &mut result.traffic)?);
     }
     result.millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(result)
-}
-
-fn scope(here: &Description, there: &Description, table: &str) -> Scope {
-    Scope::whole(table, round::order(here, there, table))
 }
 
 fn table(stores: &mut Stores, found: Found, reaches: &Reaches, traffic: &mut Traffic) -> Result<Verified> {

@@ -1,9 +1,10 @@
 //! What a store says of itself in the handshake. Plain data.
 
+use serde::{Deserialize, Serialize};
 use sync_core::{Position, SiteId, Source};
 
 /// Who and what a store is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Description {
     /// The site's number.
     pub site: SiteId,
@@ -29,6 +30,9 @@ pub struct Description {
     pub clock_uncertainty_micros: i64,
     /// Whether an upgrade of the application runs there, during which nobody else may write.
     pub upgrading: bool,
+    /// Whether rows cross a network between the database and whoever reads them: then digests should not be made of rows
+    /// that were read ([`crate::Method::Summed`]).
+    pub far: bool,
     /// The tables, sorted by name.
     pub tables: Vec<TableInfo>,
     /// Synchronised tables of which a change is known to have gone unmarked, as the last drain found: they are to be
@@ -39,7 +43,7 @@ pub struct Description {
 }
 
 /// Whom a site lets start rounds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Role {
     /// Nobody: the slave mode is not enabled.
     NotSlave,
@@ -48,14 +52,14 @@ pub enum Role {
 }
 
 /// The slave mode's settings.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlaveSettings {
     /// The names of the masters that may start rounds.
     pub masters: Vec<String>,
 }
 
 /// A table as the handshake compares it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableInfo {
     /// Its name.
     pub name: String,
@@ -65,12 +69,15 @@ pub struct TableInfo {
     pub definition: Vec<String>,
     /// What decides the order of its keys: where it is equal, both sides sort alike.
     pub key: Vec<String>,
+    /// How the database itself makes digests of rows, if it can of all columns: where this is equal, equal rows have equal
+    /// digests.
+    pub sums: Option<String>,
     /// Whether it takes part.
     pub status: TableStatus,
 }
 
 /// Whether a table takes part.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TableStatus {
     /// It does.
     Synchronised,

@@ -14,14 +14,15 @@ pub mod report;
 pub use batch::{Batch, Change, TableHead};
 pub use contents::{Contents, Hash, Piece, PieceSink, Realised, Reason, Skipped, Want};
 pub use description::{Description, Role, SlaveSettings, TableInfo, TableStatus};
-pub use digest::{Answer, Answers, Candidates, Question, Scope, Standing};
+pub use digest::{Answer, Answers, Candidates, Method, Question, Scope, Standing};
 pub use error::{Result, StoreError, Trouble};
 pub use report::{Applied, ConflictEntry, Drained, Mode, Outline, ParkedEntry, ParkedKind, TableOutline};
 
-use sync_core::{Knowledge, Position, Source, Value};
+use serde::{Deserialize, Serialize};
+use sync_core::{Knowledge, Position, SiteId, Source, Value};
 
 /// What the receiver already contains, and who it is: all that a sender needs to know.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Since {
     /// The receiver's own source; rows whose latest change came from it are not echoed.
     pub receiver: Source,
@@ -34,7 +35,7 @@ pub struct Since {
 }
 
 /// What a store makes of a peer's claim to contain it up to a position.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Greeting {
     /// The peer contains everything up to here; what follows is a stream of changes.
     Known(Position),
@@ -58,6 +59,18 @@ pub trait Store: Send {
 
     /// What this store contains of others.
     fn knowledge(&mut self) -> Result<Knowledge>;
+
+    /// Before anything is stamped: whether a peer knows more of this store's history than it does itself. Then it was
+    /// restored, and what is added to its counters now must not go into sums that are greater elsewhere. Gives its site.
+    /// Nothing if there are no counters: then it is early enough to find that out when it is greeted.
+    fn forgot(&mut self, peer: &Knowledge) -> Result<Option<SiteId>>;
+
+    /// When a site last wrote to a table with counters, as far as this store knows, in milliseconds since the Unix epoch.
+    fn last_heard(&mut self, site: SiteId) -> Result<u64>;
+
+    /// Takes a new incarnation after a restore. What was marked until `latest` was made before the backup, and is stamped as
+    /// part of the history that is left, in which it may have been published; what was marked later was made since.
+    fn leave_history(&mut self, latest: u64) -> Result<Source>;
 
     /// Brings capture up to date with the schema, then turns the pending marks into stamped rows; where there are very
     /// many, some are left for [`Store::changes`] ([`Drained::left`]).
@@ -120,7 +133,7 @@ pub trait Store: Send {
 }
 
 /// Which columns of a row are to be stamped anew.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restamp {
     /// The row's key.
     pub key: Vec<Value>,
@@ -129,7 +142,7 @@ pub struct Restamp {
 }
 
 /// How a stream of changes ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Streamed {
     /// Where.
     pub end: Position,
@@ -139,7 +152,7 @@ pub struct Streamed {
 }
 
 /// A stream that was received whole.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Completed {
     /// Who sent it.
     pub sender: Source,

@@ -18,6 +18,7 @@ mod privileges;
 mod schema;
 mod session;
 mod statement;
+mod sums;
 mod triggers;
 
 pub use driver::{Address, Driver, Tls};
@@ -25,6 +26,7 @@ pub use driver::{Address, Driver, Tls};
 use sync_core::Value;
 use sync_store::Result;
 
+use crate::counters::Range;
 use crate::database::Connections;
 use crate::dialect::Dialect;
 use crate::schema::{Column, Kind, Registered, Schema, Table, Trigger};
@@ -111,6 +113,20 @@ impl Dialect for MySql {
             Flavour::MariaDb => " LOCK IN SHARE MODE NOWAIT",
             Flavour::MySql => " FOR SHARE NOWAIT",
         }
+    }
+
+    fn numbers_rows(&self, sql: &mut dyn Sql, table: &Table) -> Result<bool> {
+        let query = "SELECT 1 FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? \
+             AND COLUMN_KEY = 'PRI' AND EXTRA LIKE '%auto_increment%'";
+        Ok(sql.first(query, &[Value::text(&table.name)])?.is_some())
+    }
+
+    fn last_number(&self) -> &'static str {
+        "SELECT LAST_INSERT_ID()"
+    }
+
+    fn range(&self, column: &Column) -> Option<Range> {
+        definition::range(&column.sql_type)
     }
 
     fn equal(&self, column: &Column) -> String {
@@ -215,6 +231,21 @@ impl Dialect for MySql {
         exact::place(column, value)
     }
 
+    fn digest_part(&self, column: &Column) -> Option<String> {
+        sums::part(column)
+    }
+
+    fn product(&self) -> &'static str {
+        match self.flavour {
+            Flavour::MariaDb => "MariaDB",
+            Flavour::MySql => "MySQL",
+        }
+    }
+
+    fn digest_of(&self, parts: &[String]) -> Option<String> {
+        Some(sums::hash(parts))
+    }
+
     fn sorting_value(&self, column: &Column, value: &Value) -> Value {
         let Value::Text(text) = value else { return value.clone() };
         definition::position(&column.sql_type, text).map_or_else(|| value.clone(), Value::unsigned)
@@ -297,7 +328,7 @@ pub fn connect(address: &Address) -> Result<Connections> {
         // knows no such value.
         writer.run("SET innodb_lock_wait_timeout=0")?;
     }
-    Ok(Connections::new(Box::new(writer), Some(Box::new(reader)), Box::new(dialect)))
+    Ok(Connections::new(Box::new(writer), Some(Box::new(reader)), Box::new(dialect)).far(address.is_far()))
 }
 
 #[cfg(test)]
