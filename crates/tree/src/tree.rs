@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use sync_core::{Knowledge, Position, Source, Value};
+use sync_core::{Knowledge, Position, SiteId, Source, Value};
 use sync_database::{Card, Database, identity, sqlite};
 use sync_store::{
     Answers, Applied, Batch, Completed, ConflictEntry, Contents, Description, Drained, Greeting, Hash, Mode, Outline,
@@ -162,6 +162,18 @@ impl Store for Tree {
 
     fn greet(&mut self, peer: Source, claimed: Option<Position>) -> Result<Greeting> {
         self.inner.greet(peer, claimed)
+    }
+
+    fn forgot(&mut self, peer: &Knowledge) -> Result<Option<SiteId>> {
+        self.inner.forgot(peer)
+    }
+
+    fn last_heard(&mut self, site: SiteId) -> Result<u64> {
+        self.inner.last_heard(site)
+    }
+
+    fn leave_history(&mut self, latest: u64) -> Result<Source> {
+        self.inner.leave_history(latest)
     }
 
     fn reincarnate(&mut self) -> Result<Source> {

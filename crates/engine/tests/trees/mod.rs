@@ -1,5 +1,5 @@
 //! Sites with a tree each, on real directories, for end-to-end tests.
-#![allow(dead_code, clippy::unwrap_used)]
+#![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeMap;
 use std::fs;
