@@ -15,6 +15,7 @@ use crate::cells::{self, Cells, Content};
 use crate::index::{ENTRY, Writing};
 use crate::name::{self, Loser};
 use crate::scan::add_copy;
+use crate::source;
 use crate::tree::Tree;
 
 /// Mends all there is to mend; says how many rows were written.
@@ -49,20 +50,32 @@ const LOSSES: &str = "SELECT c.id, c.kind, c.row_key, c.winner, c.loser, c.colum
 fn losses(tree: &mut Tree) -> Result<u64> {
     let mut written = 0;
     loop {
-        let writing = tree.index.begin()?;
-        let page = writing.look().all(LOSSES, [ENTRY], raw)?;
+        let page = tree.index.look().all(LOSSES, [ENTRY], raw)?;
         if page.is_empty() {
             return Ok(written);
         }
-        for raw in page {
-            let id = raw.id.clone();
-            if let Ok(loss) = read(raw) {
+        let due = page.into_iter().map(|raw| judge(tree, raw)).collect::<Result<Vec<_>>>()?;
+        let writing = tree.index.begin()?;
+        for (id, loss) in due {
+            if let Some(loss) = loss {
                 written += u64::from(make_good(&writing, &loss)?);
             }
             writing.run("INSERT OR IGNORE INTO settled (id) VALUES (?)", [id])?;
         }
         writing.commit()?;
     }
+}
+
+/// A loss is made good where the lost content is: at the site that wrote it, or that it came to. Where it is not any more, it
+/// was made good before, and somebody has replaced or deleted it since.
+fn judge(tree: &Tree, raw: Raw) -> Result<(String, Option<Loss>)> {
+    let id = raw.id.clone();
+    let Ok(loss) = read(raw) else { return Ok((id, None)) };
+    let is_here = match loss.value("content").and_then(content) {
+        Some(Content::File { hash, size, .. }) => size == 0 || source::open(tree, hash)?.is_some(),
+        other => other.is_some(),
+    };
+    Ok((id, Some(loss).filter(|_| is_here)))
 }
 
 /// As it is stored.
