@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use sync_core::{Incarnation, Knowledge, Position, Source, StoreId, Value};
+use sync_core::{Incarnation, Knowledge, Position, Purgeable, Registry, Source, StoreId, Value};
 use sync_store::{
-    Answers, Applied, Batch, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline, ParkedEntry,
-    Question, Restamp, Result, Since, Sink, Store, StoreError, TableStatus, Trouble,
+    Answers, Applied, Batch, Burial, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline,
+    ParkedEntry, Question, Restamp, Result, Since, Sink, Store, StoreError, TableStatus, Trouble,
 };
 
 use crate::catalog::Catalog;
@@ -14,7 +14,7 @@ use crate::dialect::Dialect;
 use crate::identity::{self, Card, Identity};
 use crate::sql::{Fields, Sql};
 use crate::vigil::Vigil;
-use crate::{apply, backlog, changes, conflicts, digest, drain, parked, tables, vector};
+use crate::{apply, backlog, bury, changes, conflicts, digest, drain, parked, registry, tables, vector};
 
 /// The version of the exchange.
 pub const PROTOCOL: u32 = 1;
@@ -129,6 +129,8 @@ pub struct Database {
     pub(crate) backlog_from: usize,
     /// What a full compare read last.
     pub(crate) leaves: digest::Leaves,
+    /// The oldest grave that may be purged is as old as this, in milliseconds since the Unix epoch.
+    pub(crate) oldest_grave: u64,
 }
 
 impl Database {
@@ -146,6 +148,7 @@ impl Database {
             backlog,
             backlog_from,
             leaves: digest::Leaves::new(),
+            oldest_grave: 0,
         }
     }
 
@@ -167,6 +170,7 @@ impl Database {
         for statement in connections.dialect.own_tables() {
             connections.writer.run(&statement)?;
         }
+        identity::upgrade(connections.writer.as_mut())?;
         let known = identity::read(connections.writer.as_mut())?;
         let mut catalog = Catalog::default();
         let Connections { writer, dialect, .. } = &mut connections;
@@ -410,6 +414,23 @@ impl Store for Database {
     fn restamp(&mut self, table: &str, rows: &[Restamp], millis: u64) -> Result<()> {
         self.confirm()?;
         drain::restamp(self, table, rows, millis)
+    }
+
+    fn bury(&mut self, table: &str, rows: &[Burial], millis: u64, mode: Mode) -> Result<Applied> {
+        self.confirm()?;
+        bury::bury(self, table, rows, millis, mode)
+    }
+
+    fn registry(&mut self) -> Result<Registry> {
+        registry::read(self.connections.writer.as_mut())
+    }
+
+    fn register(&mut self, registry: &Registry) -> Result<()> {
+        registry::register(self, registry)
+    }
+
+    fn purge(&mut self, graves: &Purgeable, before: u64) -> Result<u64> {
+        registry::purge(self, graves, before)
     }
 
     fn compared(&mut self, tables: &[String]) -> Result<()> {

@@ -9,7 +9,7 @@ use crate::rules::{self, Rules};
 use crate::sql::{Fields, Sql};
 
 /// The version of the stored formats. A store with another one is refused.
-pub const FORMAT: i64 = 2;
+pub const FORMAT: i64 = 3;
 
 /// What a site publishes of its settings in its own database, so that a master can read it there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +51,11 @@ pub fn read(sql: &mut dyn Sql) -> Result<Option<Identity>> {
         Err(e) if e.trouble == Trouble::SchemaChanged => Ok(None),
         Err(e) => Err(e),
     }
+}
+
+/// Raises the format of a store that an earlier version prepared, once our tables are there: format 3 added the registry.
+pub fn upgrade(sql: &mut dyn Sql) -> Result<()> {
+    sql.execute("UPDATE server_sync_store SET format=3 WHERE one=1 AND format=2", &[]).map(drop)
 }
 
 /// Takes the store's lock for this transaction and reads the head. Waits for another writer of metadata.

@@ -6,6 +6,7 @@
 
 mod apply;
 mod backlog;
+mod bury;
 pub mod catalog;
 mod changes;
 mod conflicts;
@@ -24,6 +25,7 @@ mod meta;
 pub mod mysql;
 mod outcome;
 mod parked;
+mod registry;
 mod resolve;
 mod retry;
 pub mod rules;

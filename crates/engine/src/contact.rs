@@ -14,6 +14,7 @@ use sync_store::{Batch, Change, Mode, Restamp, Scope};
 
 use crate::compare::{self, Differences, Reaches, Traffic};
 use crate::error::Result;
+use crate::gone::Gone;
 use crate::report::{Direction, Event, RoundReport, Watch};
 use crate::round::{Options, Parties, Sides};
 use crate::transfer::pump;
@@ -38,11 +39,11 @@ pub(crate) fn meet(
     settling: &Settling,
     report: &mut RoundReport,
     watch: &mut dyn Watch,
-) -> Result<()> {
+) -> Result<Gone> {
     let tables = parties.agreement.tables.clone();
     let empty = (parties.master.is_empty()?, parties.slave.is_empty()?);
     match empty {
-        (true, true) => Ok(()),
+        (true, true) => Ok(Gone::default()),
         // Rows that may need a stamp are not copied as they are.
         (true, false) if settling.acquainted.master => compare(parties, options, &tables, settling, report, watch),
         (false, true) if settling.acquainted.slave => compare(parties, options, &tables, settling, report, watch),
@@ -58,7 +59,7 @@ fn copy(
     tables: &[String],
     report: &mut RoundReport,
     watch: &mut dyn Watch,
-) -> Result<()> {
+) -> Result<Gone> {
     let mode = parties.mode;
     for table in tables {
         let mut rows = 0;
@@ -77,10 +78,10 @@ fn copy(
             },
         )?;
     }
-    Ok(())
+    Ok(Gone::default())
 }
 
-/// Compares these tables and settles what differs.
+/// Compares these tables and settles what differs, but for the rows that are to be deleted: those it returns.
 pub(crate) fn compare(
     parties: &mut Parties,
     options: &Options,
@@ -88,16 +89,18 @@ pub(crate) fn compare(
     settling: &Settling,
     report: &mut RoundReport,
     watch: &mut dyn Watch,
-) -> Result<()> {
+) -> Result<Gone> {
+    let mut gone = Gone::default();
     let scopes: Vec<Scope> = tables.iter().map(|t| Scope::whole(t, parties.order(t))).collect();
     let mut traffic = Traffic::default();
     let found = compare::find(&mut parties.pair(), scopes, &mut traffic, watch)?;
     for found in found {
-        let table = found.table.clone();
+        let (table, rows) = (found.table.clone(), found.rows);
         let mut review = found.review()?;
         let mut counts = [0; 3];
         while let Some(differences) = review.next(&mut parties.pair(), &settling.reaches, &mut traffic)? {
             let differences = settling.wanted(differences);
+            gone.note(&table, rows, &differences)?;
             counts.iter_mut().zip(differences.counts()).for_each(|(sum, count)| *sum += count);
             settle(parties, options, &table, settling, report, &differences)?;
         }
@@ -105,7 +108,7 @@ pub(crate) fn compare(
             note(parties, &table, counts, report, watch);
         }
     }
-    Ok(())
+    Ok(gone)
 }
 
 /// Says what was found that no mark told of: rows that differ, rows that only the master and that only the slave has.

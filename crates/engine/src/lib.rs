@@ -10,6 +10,8 @@ pub mod compare;
 mod contact;
 pub mod daemon;
 pub mod error;
+mod gone;
+pub mod graves;
 pub mod handshake;
 pub mod link;
 pub mod lock;
@@ -26,6 +28,7 @@ pub mod upkeep;
 pub mod verify;
 
 pub use error::{EngineError, Kind, Result};
+pub use graves::Memory;
 pub use link::{Flags, run_link};
 pub use report::{Direction, PausedTable, RoundReport, Watch};
 pub use round::{Options, round, round_scrubbing};

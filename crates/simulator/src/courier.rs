@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use sync_core::{Knowledge, Position, SiteId, Source, Value};
+use sync_core::{Knowledge, Position, Purgeable, Registry, SiteId, Source, Value};
 use sync_store::{
-    Answers, Applied, Batch, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline, ParkedEntry,
-    Question, Restamp, Result, Since, Sink, Store, StoreError, Trouble,
+    Answers, Applied, Batch, Burial, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline,
+    ParkedEntry, Question, Restamp, Result, Since, Sink, Store, StoreError, Trouble,
 };
 
 use crate::application::Application;
@@ -116,6 +116,10 @@ impl Store for Courier<'_> {
         complete(stream: &Completed) -> ();
         rows(table: &str, keys: &[Vec<Value>]) -> (Batch, usize);
         restamp(table: &str, rows: &[Restamp], millis: u64) -> ();
+        bury(table: &str, rows: &[Burial], millis: u64, mode: Mode) -> Applied;
+        registry() -> Registry;
+        register(registry: &Registry) -> ();
+        purge(graves: &Purgeable, before: u64) -> u64;
         compared(tables: &[String]) -> ();
         conflicts() -> Vec<ConflictEntry>;
         parked() -> Vec<ParkedEntry>;

@@ -461,6 +461,7 @@ fn options(slave: usize, manner: Manner) -> Options {
         force: false,
         dry_run: manner == Manner::Dry,
         brake: Brake::default(),
+        graves: sync_engine::Memory::default(),
         prefer_slave: false,
     }
 }
