@@ -97,12 +97,13 @@ fn many(arguments: &Arguments) -> bool {
     let (counts, failed) = &*lock(&total);
     let seconds = began.elapsed().as_secs_f64();
     println!(
-        "{} seeds in {seconds:.1} s ({:.1} a second): {} rounds, {} writes, {} conflicts; {} failed",
+        "{} seeds in {seconds:.1} s ({:.1} a second): {} rounds, {} writes, {} conflicts, {} times graves purged; {} failed",
         arguments.seeds,
         arguments.seeds as f64 / seconds,
         counts.rounds,
         counts.events,
         counts.conflicts,
+        counts.forgetful,
         failed.len()
     );
     let mut seeds: Vec<u64> = failed.iter().map(|(seed, _)| *seed).collect();
@@ -126,6 +127,7 @@ fn work(arguments: &Arguments, next: &AtomicU64, total: &Mutex<(Counts, Vec<(u64
                 total.0.rounds += counts.rounds;
                 total.0.events += counts.events;
                 total.0.conflicts += counts.conflicts;
+                total.0.forgetful += counts.forgetful;
             }
             Err(failure) => {
                 println!("seed {seed}: {}", failure.0.chars().take(400).collect::<String>());

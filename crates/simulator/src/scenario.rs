@@ -22,6 +22,8 @@ pub struct Scenario {
     pub early_ids: bool,
     /// Whether the tables with constraints are there.
     pub constraints: bool,
+    /// How often, in milliseconds, sites tell what they contain; nothing: no grave is ever purged.
+    pub tells: Option<u64>,
     /// What happens.
     pub steps: Vec<Step>,
 }
@@ -125,6 +127,10 @@ pub enum Step {
     Join,
     /// A site leaves for ever, after a last round.
     Retire { site: usize },
+    /// A site is not met for a while, and somebody declares that it left. The application goes on there.
+    Away { site: usize },
+    /// It is met again.
+    Return { site: usize },
     /// Somebody puts a losing value back.
     PutBack { site: usize, pick: u32 },
 }
@@ -152,7 +158,8 @@ impl Scenario {
         let count = maker.rng.usize(15..60);
         let steps = (0..count).map(|_| maker.step(links.len())).collect();
         let early_ids = maker.one_in(2);
-        Scenario { sites, founders, links, skews, before, early_ids, constraints: wishes.constraints, steps }
+        let tells = [None, Some(0), Some(0), Some(2_000)][maker.rng.usize(..4)];
+        Scenario { sites, founders, links, skews, before, early_ids, constraints: wishes.constraints, tells, steps }
     }
 }
 
@@ -265,7 +272,9 @@ impl Maker {
             184 | 185 => Step::Restore { site },
             186..=188 => Step::Upgrade { site },
             189 => Step::Truncate { site, table: self.table() },
-            190..=193 => Step::Join,
+            190 | 191 => Step::Join,
+            192 => Step::Away { site },
+            193 => Step::Return { site },
             194 => Step::Retire { site },
             _ => Step::PutBack { site, pick: self.rng.u32(..) },
         }
