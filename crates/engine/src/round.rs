@@ -179,6 +179,8 @@ fn exchange(
     let strangers = pull.is_none() || push.is_none();
     let registries = Sides { master: parties.master.registry()?, slave: parties.slave.registry()? };
     let behind = graves::behind(parties, &registries, &knowledge, &Sides { master: pull, slave: push });
+    // Before any row moves: whoever has some must be waited for.
+    let registry = graves::gossip(parties, &registries, &knowledge, options)?;
     report.compared = strangers || options.init;
     let (master, slave) = (parties.about.master.source, parties.about.slave.source);
     let reaches = Reaches::of((master, &knowledge.master), (slave, &knowledge.slave)).from((push, pull));
@@ -208,7 +210,6 @@ fn exchange(
         parties.master.compared(&parties.agreement.tables)?;
         parties.slave.compared(&parties.agreement.tables)?;
     }
-    let registry = graves::gossip(parties, &registries, &knowledge, options)?;
     for (direction, start, sender_knows, receiver_knows) in [
         (Direction::Pull, pull, &knowledge.slave, &knowledge.master),
         (Direction::Push, push, &knowledge.master, &knowledge.slave),

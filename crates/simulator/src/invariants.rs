@@ -265,8 +265,9 @@ pub fn knowledge(world: &mut World, a: usize, b: usize) -> Result<()> {
             continue;
         }
         let mine = ours.get(&(*tab, id.clone()));
-        if mine.is_none() && !line.state.is_live() && forgets {
-            // Its grave was here, and is purged.
+        let is_past = |mine: &Line| mine.state.newest() > line.state.deleted;
+        if forgets && !line.state.is_live() && mine.is_none_or(is_past) {
+            // Its grave was here, and is purged; what is here now came later.
             continue;
         }
         let mine = mine.map_or_else(RowState::baseline, |l| l.state.clone());
