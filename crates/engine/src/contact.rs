@@ -174,6 +174,7 @@ struct Work<'a, 'b> {
 impl Work<'_, '_> {
     fn settle(&mut self, differences: &Differences) -> Result<()> {
         self.revive(differences)?;
+        self.renew(differences)?;
         for keys in differences.only_master.chunks(CHUNK) {
             self.send(Direction::Push, keys)?;
         }
@@ -200,6 +201,23 @@ impl Work<'_, '_> {
         let [master, slave] = &differences.unmarked;
         self.parties.master.restamp(self.table, &whole(master), now)?;
         self.parties.slave.restamp(self.table, &whole(slave), now)?;
+        Ok(())
+    }
+
+    /// Rows that the other side does not know, although it may once have deleted them, are written now.
+    fn renew(&mut self, differences: &Differences) -> Result<()> {
+        if self.parties.mode == Mode::Preview {
+            return Ok(());
+        }
+        for (keys, direction) in differences.renewed.iter().zip([Direction::Push, Direction::Pull]) {
+            let (now, mut keys) = (self.now(), &keys[..]);
+            let from = self.parties.stores(direction).0;
+            while !keys.is_empty() {
+                let (batch, done) = from.rows(self.table, keys)?;
+                from.restamp(self.table, &whole(&batch), now)?;
+                keys = rest(keys, done);
+            }
+        }
         Ok(())
     }
 
@@ -266,6 +284,13 @@ fn first(keys: &[Vec<Value>], done: usize) -> &[Vec<Value>] {
 
 fn rest(keys: &[Vec<Value>], done: usize) -> &[Vec<Value>] {
     &keys[done.clamp(1, keys.len())..]
+}
+
+/// All columns of the rows that are there.
+fn whole(batch: &Batch) -> Vec<Restamp> {
+    let columns = batch.heads.first().map(|head| head.columns.clone()).unwrap_or_default();
+    let live = batch.changes.iter().filter(|change| change.row.state.is_live());
+    live.map(|change| Restamp { key: change.key.clone(), columns: columns.clone() }).collect()
 }
 
 /// The time of a write that is older than any.

@@ -4,7 +4,8 @@
 //! A row that only one side has was deleted if the other side contains it by what it knows, and has no line of it: a store
 //! has a line of every row it ever heard of, but for purged graves and rows from before, which both had. After the row's
 //! store was restored from a backup it can be unknown how far the other contains it. Then what is older than the newest
-//! delete that was forgotten is taken for deleted, and listed, so that it can be put back.
+//! delete that was forgotten is taken for deleted, and listed, so that it can be put back. All else is new. Where it is older
+//! than deletes that were forgotten, it is written anew: a third site could still have a grave that it would lose against.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,8 +26,19 @@ pub struct Lost {
     pub tables: BTreeSet<String>,
     /// Whether the sides had met: then the other had the rows from before.
     pub met: bool,
-    /// If this store was restored from a backup: what the two know of others, and the newest delete that was forgotten.
+    /// The newest delete among the graves that the other side has forgotten.
+    pub latest: Stamp,
+    /// If this store was restored from a backup: what the two know of others.
     pub restored: Option<Arc<Restored>>,
+}
+
+/// What becomes of a row that only one store has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It was deleted at the other side.
+    Buried(Burial),
+    /// The other side does not know it: it is written now, so that no grave which is still somewhere wins over it.
+    Renewed,
 }
 
 /// What is known of a store that was restored from a backup.
@@ -36,8 +48,6 @@ pub struct Restored {
     pub knows: Knowledge,
     /// What the other side contains.
     pub other_knows: Knowledge,
-    /// The newest delete among the graves that the other side has forgotten.
-    pub latest: Stamp,
 }
 
 impl Lost {
@@ -46,27 +56,32 @@ impl Lost {
         Some(self).filter(|lost| lost.tables.contains(table))
     }
 
-    /// How a row is to be deleted here, if it was deleted at the other side.
-    pub fn burial(&self, key: &[Value], here: &Standing, there: &Standing) -> Option<Burial> {
+    /// What becomes of a row of this store, if the other side has no line of it; nothing if it is treated like any other.
+    pub fn fate(&self, key: &[Value], here: &Standing, there: &Standing) -> Option<Fate> {
         let is_only_here = here.hash.is_some() && there.hash.is_none() && !here.unmarked;
         if !is_only_here || there.line.is_some() || there.travels {
             return None;
         }
-        let doubtful = match &here.line {
-            None if here.travels => return None,
-            None => Some(false).filter(|_| self.met),
-            Some(_) if !here.travels => Some(false),
-            Some(line) => self.restored.as_ref().filter(|r| r.takes_for_deleted(line)).map(|_| true),
-        }?;
-        Some(Burial { key: key.to_vec(), seq: here.line.as_ref().map(|l| l.seq), doubtful })
+        let bury =
+            |doubtful| Fate::Buried(Burial { key: key.to_vec(), seq: here.line.as_ref().map(|l| l.seq), doubtful });
+        match &here.line {
+            // Its mark says more than is known yet.
+            None if here.travels => None,
+            None if self.met => Some(bury(false)),
+            None => Some(Fate::Renewed),
+            Some(_) if !here.travels => Some(bury(false)),
+            Some(line) if line.newest > self.latest => None,
+            Some(line) if self.restored.as_ref().is_some_and(|r| r.contains(line)) => Some(bury(true)),
+            Some(_) => Some(Fate::Renewed),
+        }
     }
 }
 
 impl Restored {
-    fn takes_for_deleted(&self, line: &Standpoint) -> bool {
+    /// Whether the other side has heard as much of whoever wrote the row last.
+    fn contains(&self, line: &Standpoint) -> bool {
         let seq = |k: &Knowledge, of: Source| k.position(of).unwrap_or_default().seq;
-        let is_contained = line.origin.is_none_or(|of| seq(&self.other_knows, of) >= seq(&self.knows, of));
-        line.newest < self.latest && is_contained
+        line.origin.is_none_or(|of| seq(&self.other_knows, of) >= seq(&self.knows, of))
     }
 }
 

@@ -20,7 +20,8 @@ use crate::round::{Options, Parties, Sides};
 pub struct Memory {
     /// How often a store tells what it contains, if that changed.
     pub tell: Duration,
-    /// How long a grave is kept though nobody needs it: an older backup that is put back then costs a full compare.
+    /// How long a grave is kept though nobody needs it. Much longer than clocks can be off: what is written after a grave is
+    /// forgotten must have a later stamp. The longer, the fewer backups cost a full compare when they are put back.
     pub keep: Duration,
 }
 
@@ -50,7 +51,8 @@ pub(crate) fn behind(
 ) -> Behind {
     let [pull, push] = BOTH.map(|d| lost(parties, registries, knowledge, starts, d));
     let who = [(&pull, &parties.about.master), (&push, &parties.about.slave)];
-    let names = who.iter().filter(|(lost, _)| !lost.tables.is_empty()).map(|(_, side)| side.site_name.clone());
+    let names =
+        who.iter().filter(|(lost, _)| lost.met && !lost.tables.is_empty()).map(|(_, side)| side.site_name.clone());
     Behind { names: names.collect(), lost: Sides { master: pull, slave: push } }
 }
 
@@ -78,20 +80,17 @@ fn lost(
         let never = |k: &Knowledge, of: Source| k.held(of).any(|(t, seq)| t == table && seq == 0);
         never(knows, sender) || never(other_knows, receiver)
     };
-    let tables: BTreeSet<String> =
-        parties.agreement.tables.iter().filter(lacks).filter(|t| !unmet(t)).cloned().collect();
-    if !met || tables.is_empty() {
-        return Lost::default();
-    }
+    let tables = parties.agreement.tables.iter().filter(lacks).filter(|t| !met || !unmet(t)).cloned().collect();
+    let latest = forgetful.forgotten().map(|(_, graves)| graves.latest).max().unwrap_or_default();
     let back = starts.sender(direction).unwrap_or_default().seq;
     let was_longer = |(of, at): (Source, Position)| {
         of.store == receiver.store && of.incarnation < receiver.incarnation && at.seq > back
     };
-    let restored = other_knows.positions().any(was_longer).then(|| {
-        let latest = forgetful.forgotten().map(|(_, graves)| graves.latest).max().unwrap_or_default();
-        Arc::new(Restored { knows: knows.clone(), other_knows: other_knows.clone(), latest })
-    });
-    Lost { tables, met, restored }
+    let restored = other_knows
+        .positions()
+        .any(was_longer)
+        .then(|| Arc::new(Restored { knows: knows.clone(), other_knows: other_knows.clone() }));
+    Lost { tables, met, latest, restored }
 }
 
 impl Behind {

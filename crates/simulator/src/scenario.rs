@@ -265,7 +265,9 @@ impl Maker {
             0..=89 => Step::Write { site, transaction: self.transaction() },
             90..=93 => Step::Begin { site, transaction: self.transaction() },
             94..=163 => self.round(links),
-            164..=173 => Step::Wait([0, 1, 1, 5, 1_000, 60_000, 3_600_000, 86_400_000][self.rng.usize(..8)]),
+            164..=173 => {
+                Step::Wait([0, 1, 1, 5, 1_000, 60_000, 3_600_000, 86_400_000, 86_400_000][self.rng.usize(..9)])
+            }
             174..=177 => Step::Clock { site, by: self.jump() },
             178 | 179 => Step::Reopen { site },
             180..=183 => Step::Backup { site },

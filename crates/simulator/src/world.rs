@@ -42,7 +42,9 @@ pub struct World {
     lost: bool,
     /// The sites that are not met, though they are there.
     away: BTreeSet<usize>,
-    memory: Memory,
+    tells: Option<u64>,
+    /// Whether rows are there from before, which bring back what was deleted where they come too late.
+    old_rows: bool,
 }
 
 /// What a run did, for the summary.
@@ -109,7 +111,8 @@ impl World {
             bug,
             lost: false,
             away: BTreeSet::new(),
-            memory: memory(scenario),
+            tells: scenario.tells,
+            old_rows: !scenario.before.is_empty(),
         })
     }
 
@@ -395,7 +398,7 @@ impl World {
             bug: self.bug,
         };
         let (master, slave) = (conduct(Side::Master), conduct(Side::Slave));
-        let options = options(s, plan.manner, self.memory);
+        let options = options(s, plan.manner, self.memory().map_err(fail)?);
         let [a, b] = self.sites.get_disjoint_mut([m, s]).map_err(|e| fail(Failure::new(e.to_string())))?;
         let (mut a, mut b) = (a.courier(master, &said).map_err(fail)?, b.courier(slave, &said).map_err(fail)?);
         round(&mut a, &mut b, &options, &mut ())
@@ -477,6 +480,21 @@ impl World {
         self.active().map(|s| Ok(s.store()?.describe()?.head)).collect()
     }
 
+    /// When graves are forgotten: not before all sites have met, if what they had before can come back.
+    fn memory(&mut self) -> Result<Memory> {
+        let count = self.sites.len();
+        let mut keep = if self.tells.is_some() { KEEP } else { FOR_EVER };
+        for site in self.sites.iter_mut().filter(|_| self.old_rows) {
+            if site.phase == Phase::Waiting
+                || site.phase == Phase::Active && site.store()?.registry()?.entries().count() < count
+            {
+                keep = FOR_EVER;
+            }
+        }
+        let interval = self.tells.map_or(Memory::default().tell, Duration::from_millis);
+        Ok(Memory { tell: interval, keep })
+    }
+
     /// How many sites purged graves.
     fn forgetful(&mut self) -> Result<u64> {
         let forgets = |s: &mut Site| {
@@ -524,10 +542,7 @@ fn options(slave: usize, manner: Manner, graves: Memory) -> Options {
     }
 }
 
-/// When graves are forgotten: at once, or never within a history.
-fn memory(scenario: &Scenario) -> Memory {
-    match scenario.tells {
-        Some(millis) => Memory { tell: Duration::from_millis(millis), keep: Duration::ZERO },
-        None => Memory { keep: Duration::from_secs(100 * 365 * 86_400), ..Memory::default() },
-    }
-}
+/// Longer than clocks are ever off: a grave that is forgotten must be older than whatever is written after it.
+const KEEP: Duration = Duration::from_secs(6 * 3600);
+/// Longer than any history.
+const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 86_400);

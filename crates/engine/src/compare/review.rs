@@ -10,7 +10,7 @@ use super::ask::{Questions, Stores, mixed};
 use super::join::KeyReader;
 use super::{Found, Keys, SIDES, Traffic, confused};
 use crate::error::Result;
-use crate::gone::Lost;
+use crate::gone::{Fate, Lost};
 
 /// How far the other side contains a store: what else streams will bring.
 #[derive(Clone, Debug)]
@@ -67,6 +67,8 @@ pub struct Differences {
     pub unmarked: [Vec<Vec<Value>>; SIDES],
     /// Rows only at the master, and only at the slave, that were deleted at the other: nobody has their graves any more.
     pub gone: [Vec<Burial>; SIDES],
+    /// Rows only at the master, and only at the slave, that are to be written now.
+    pub renewed: [Vec<Vec<Value>>; SIDES],
     /// Those that differ now, and will not once what was written has been streamed.
     pub on_the_way: Vec<Vec<Value>>,
 }
@@ -89,6 +91,9 @@ impl Differences {
         self.only_slave.extend(other.only_slave);
         self.on_the_way.extend(other.on_the_way);
         for (own, others) in self.gone.iter_mut().zip(other.gone) {
+            own.extend(others);
+        }
+        for (own, others) in self.renewed.iter_mut().zip(other.renewed) {
             own.extend(others);
         }
         for (own, others) in self.unmarked.iter_mut().zip(other.unmarked) {
@@ -185,10 +190,14 @@ fn sorted(keys: Vec<Vec<Value>>, [master, slave]: [Vec<Standing>; SIDES], lost: 
             continue;
         }
         let sides = [(&ours, &theirs), (&theirs, &ours)];
-        let burial = |side: usize| lost[side].and_then(|lost| lost.burial(&key, sides[side].0, sides[side].1));
-        if let Some(side) = (0..SIDES).find(|side| burial(*side).is_some()) {
-            differences.gone[side].extend(burial(side));
-            continue;
+        let fate = |side: usize| lost[side].and_then(|lost| lost.fate(&key, sides[side].0, sides[side].1));
+        match (0..SIDES).find_map(|side| Some((side, fate(side)?))) {
+            Some((side, Fate::Buried(burial))) => {
+                differences.gone[side].push(burial);
+                continue;
+            }
+            Some((side, Fate::Renewed)) => differences.renewed[side].push(key.clone()),
+            None => {}
         }
         if ours.travels || theirs.travels {
             differences.on_the_way.push(key.clone());
