@@ -142,6 +142,8 @@ pub struct Wishes {
     pub sites: Option<usize>,
     /// With the tables that have constraints.
     pub constraints: bool,
+    /// With much that has to do with graves: long pauses, copies put back, sites that are away.
+    pub graves: bool,
 }
 
 impl Scenario {
@@ -150,7 +152,8 @@ impl Scenario {
         let mut rng = Rng::with_seed(seed);
         // Few sites meet more often.
         let sites = wishes.sites.unwrap_or_else(|| [2, 2, 3, 3, 3, 4, 4, 5, 6, 7][rng.usize(..10)]).max(2);
-        let mut maker = Maker { rng, sites, tables: if wishes.constraints { TABLES.len() } else { 2 } };
+        let tables = if wishes.constraints { TABLES.len() } else { 2 };
+        let mut maker = Maker { rng, sites, tables, graves: wishes.graves };
         let founders = if maker.one_in(4) { maker.rng.usize(1..=sites) } else { sites };
         let links = maker.links();
         let skews = (0..sites).map(|_| maker.skew()).collect();
@@ -158,7 +161,7 @@ impl Scenario {
         let count = maker.rng.usize(15..60);
         let steps = (0..count).map(|_| maker.step(links.len())).collect();
         let early_ids = maker.one_in(2);
-        let tells = [None, Some(0), Some(0), Some(2_000)][maker.rng.usize(..4)];
+        let tells = [None, Some(0), Some(0), Some(2_000)][maker.rng.usize(usize::from(wishes.graves)..4)];
         Scenario { sites, founders, links, skews, before, early_ids, constraints: wishes.constraints, tells, steps }
     }
 }
@@ -167,6 +170,7 @@ struct Maker {
     rng: Rng,
     sites: usize,
     tables: usize,
+    graves: bool,
 }
 
 impl Maker {
@@ -261,6 +265,9 @@ impl Maker {
 
     fn step(&mut self, links: usize) -> Step {
         let site = self.rng.usize(..self.sites);
+        if self.graves && self.one_in(6) {
+            return self.grave_step(site);
+        }
         match self.rng.u32(..200) {
             0..=89 => Step::Write { site, transaction: self.transaction() },
             90..=93 => Step::Begin { site, transaction: self.transaction() },
@@ -279,6 +286,16 @@ impl Maker {
             193 => Step::Return { site },
             194 => Step::Retire { site },
             _ => Step::PutBack { site, pick: self.rng.u32(..) },
+        }
+    }
+
+    fn grave_step(&mut self, site: usize) -> Step {
+        match self.rng.u32(..12) {
+            0..=4 => Step::Wait(86_400_000),
+            5 | 6 => Step::Backup { site },
+            7 | 8 => Step::Restore { site },
+            9 => Step::Away { site },
+            _ => Step::Return { site },
         }
     }
 
