@@ -285,10 +285,11 @@ impl World {
 
     /// After a last round with a neighbour; the others are linked with each other instead.
     fn retire(&mut self, site: usize) -> Result<()> {
-        let active = |w: &World, (a, b): (usize, usize)| w.can_meet(a) && w.can_meet(b);
+        let active = |w: &World, (a, b): (usize, usize)| w.is_active(a) && w.is_active(b);
         let own: Vec<(usize, usize)> =
             self.links.iter().copied().filter(|l| (l.0 == site || l.1 == site) && active(self, *l)).collect();
-        let (Some(last), true) = (own.first(), self.sites.iter().all(|s| s.phase != Phase::Waiting)) else {
+        let last = own.iter().find(|(a, b)| self.can_meet(*a) && self.can_meet(*b));
+        let (Some(last), true) = (last, self.sites.iter().all(|s| s.phase != Phase::Waiting)) else {
             return Ok(());
         };
         if self.sites.iter().filter(|s| s.phase == Phase::Active).count() < 3
