@@ -61,7 +61,8 @@ pub(crate) fn note(c: &mut Connections, catalog: &Catalog, entries: &[ConflictEn
     Ok(lines)
 }
 
-fn entry(tracked: &Tracked, key: &[Value], conflict: &Conflict) -> ConflictEntry {
+/// The entry of a conflict of this row.
+pub(crate) fn entry(tracked: &Tracked, key: &[Value], conflict: &Conflict) -> ConflictEntry {
     let columns = match conflict.kind {
         ConflictKind::Cell(id) => vec![tracked.name_of(id).to_owned()],
         // Nothing is kept of a delete, and whoever notices it may have another version of the table.

@@ -159,7 +159,10 @@ impl Scenario {
         let skews = (0..sites).map(|_| maker.skew()).collect();
         let before = maker.before();
         let count = maker.rng.usize(15..60);
-        let steps = (0..count).map(|_| maker.step(links.len())).collect();
+        let mut steps: Vec<Step> = (0..count).map(|_| maker.step(links.len())).collect();
+        if wishes.graves {
+            steps.extend(maker.forgotten(links.len()));
+        }
         let early_ids = maker.one_in(2);
         let tells = [None, Some(0), Some(0), Some(2_000)][maker.rng.usize(usize::from(wishes.graves)..4)];
         Scenario { sites, founders, links, skews, before, early_ids, constraints: wishes.constraints, tells, steps }
@@ -297,6 +300,29 @@ impl Maker {
             9 => Step::Away { site },
             _ => Step::Return { site },
         }
+    }
+
+    /// A site is away, or a copy of it lies somewhere, while rows are deleted elsewhere and their graves forgotten.
+    fn forgotten(&mut self, links: usize) -> Vec<Step> {
+        let (site, other) = (self.rng.usize(..self.sites), self.rng.usize(..self.sites));
+        let [begin, end] = match self.rng.bool() {
+            true => [Step::Backup { site }, Step::Restore { site }],
+            false => [Step::Away { site }, Step::Return { site }],
+        };
+        let operations = (0..2).map(|table| Operation::DeleteMany { table, salt: self.rng.u32(..) }).collect();
+        let transaction = Transaction { operations, rollback: false, late: false };
+        let round = |link| Step::Round {
+            link,
+            manner: Manner::Plain,
+            fault: None,
+            meanwhile: Vec::new(),
+            pieces: None,
+            twice: false,
+        };
+        let rounds = |times| (0..times).flat_map(|_| (0..links).map(round)).collect::<Vec<_>>();
+        let before = [rounds(2), vec![begin, Step::Write { site: other, transaction }], rounds(2)];
+        let after = [vec![Step::Wait(86_400_000)], rounds(4), vec![end]];
+        before.into_iter().chain(after).flatten().collect()
     }
 
     fn jump(&mut self) -> i64 {

@@ -4,6 +4,7 @@ pub mod changes;
 pub mod conflicts;
 pub mod constraints;
 pub mod contact;
+pub mod graves;
 pub mod interruption;
 pub mod keys;
 pub mod restore;
