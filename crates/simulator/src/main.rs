@@ -8,8 +8,9 @@ use std::time::Instant;
 use simulator::tap::lock;
 use simulator::{Bug, Counts, Failure, Scenario, Wishes, run, shrink};
 
-const HELP: &str = "simulator --seeds N [--from S] [--sites K] [--constraints] [--graves] [--jobs J] [--bug NAME]
-simulator --seed S [--trace] [--whole] [--sites K] [--constraints] [--graves] [--bug NAME]
+const HELP: &str =
+    "simulator --seeds N [--from S] [--sites K] [--constraints] [--graves] [--remember] [--jobs J] [--bug NAME]
+simulator --seed S [--trace] [--whole] [--sites K] [--constraints] [--graves] [--remember] [--bug NAME]
 
 --whole tells the history as the seed gives it, not the shortest that fails the same way.
 Bugs: high-water-mark, early-knowledge, newest-unique, tie-without-site.";
@@ -55,6 +56,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
             "--jobs" => arguments.jobs = usize::try_from(number()?).unwrap_or(1).clamp(1, 64),
             "--sites" => arguments.wishes.sites = Some(usize::try_from(number()?).unwrap_or(7).clamp(2, 50)),
             "--constraints" => arguments.wishes.constraints = true,
+            "--remember" => arguments.wishes.remembers = true,
             "--graves" => arguments.wishes.graves = true,
             "--trace" => arguments.trace = true,
             "--whole" => arguments.whole = true,

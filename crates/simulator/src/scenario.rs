@@ -144,6 +144,8 @@ pub struct Wishes {
     pub constraints: bool,
     /// With much that has to do with graves: long pauses, copies put back, sites that are away.
     pub graves: bool,
+    /// The same history, but no grave is ever purged.
+    pub remembers: bool,
 }
 
 impl Scenario {
@@ -165,6 +167,7 @@ impl Scenario {
         }
         let early_ids = maker.one_in(2);
         let tells = [None, Some(0), Some(0), Some(2_000)][maker.rng.usize(usize::from(wishes.graves)..4)];
+        let tells = tells.filter(|_| !wishes.remembers);
         Scenario { sites, founders, links, skews, before, early_ids, constraints: wishes.constraints, tells, steps }
     }
 }

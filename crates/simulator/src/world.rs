@@ -487,7 +487,9 @@ impl World {
         let mut keep = if self.tells.is_some() { KEEP } else { FOR_EVER };
         for site in self.sites.iter_mut().filter(|_| self.old_rows) {
             if site.phase == Phase::Waiting
-                || site.phase == Phase::Active && site.store()?.registry()?.entries().count() < count
+                || site.phase == Phase::Active
+                    && site.store()?.knowledge()?.positions().map(|(of, _)| of.store).collect::<BTreeSet<_>>().len() + 1
+                        < count
             {
                 keep = FOR_EVER;
             }
