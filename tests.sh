@@ -14,6 +14,8 @@ PATH=$PATH:/usr/sbin:/sbin
 missing_packages() {
   command -v mariadbd >/dev/null || echo mariadb-server-core
   command -v mariadb >/dev/null || echo mariadb-client-core
+  command -v sshd >/dev/null || echo openssh-server
+  command -v ssh >/dev/null || echo openssh-client
   command -v cc >/dev/null || printf '%s\n' gcc libc6-dev
   compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || echo libfaketime
   [ -e /usr/share/zoneinfo/Europe/Paris ] || echo tzdata

@@ -4,6 +4,7 @@
 
 mod consistency;
 mod database;
+mod ssh;
 
 use self::consistency::Here;
 use crate::convert::{self, choice, whole};
@@ -189,17 +190,32 @@ fn link(section: &Section, origin: &Origin, slave: Option<Name>, enabled: bool) 
     let period = section.or("period", convert::period, default_period);
     let remote_vd = section.or("remote_vd", convert::name, origin.vd.clone());
     let mail_domain = section.get("mail_domain", convert::domain);
-    let database = remote_database(section, origin, enabled);
-    Some(Link { slave: slave?, period: period?, remote_vd: remote_vd?, mail_domain, database: database? })
+    let (database, ssh) = (remote_database(section, origin, enabled), ways(section, enabled));
+    Some(Link { slave: slave?, period: period?, remote_vd: remote_vd?, mail_domain, database: database?, ssh: ssh? })
 }
 
-fn remote_database(link: &Section, origin: &Origin, enabled: bool) -> Option<crate::Database> {
-    if enabled && !link.has("database") {
-        let message = "is missing: this version reaches the slave's database directly; \
-                       write a section [master.database] below this [[master]]";
-        link.refuse("database", message);
+/// The outer `None` has been noted.
+fn remote_database(link: &Section, origin: &Origin, enabled: bool) -> Option<Option<crate::Database>> {
+    match link.has("database") {
+        true => database::read(&link.section("database")?, origin, enabled).map(Some),
+        false => Some(None),
     }
-    database::read(&link.section("database")?, origin, enabled)
+}
+
+/// How the slave is reached by ssh, which something else than a direct connection needs. The outer `None` has been noted.
+fn ways(link: &Section, enabled: bool) -> Option<Option<crate::Ssh>> {
+    if enabled && !link.has("ssh") && !link.has("database") {
+        link.refuse(
+            "ssh",
+            "is missing: write a section [master.ssh] below this [[master]], \
+             or [master.database] for a direct connection",
+        );
+        return None;
+    }
+    match link.has("ssh") {
+        true => ssh::read(&link.section("ssh")?).map(Some),
+        false => Some(None),
+    }
 }
 
 fn limits(top: &Section) -> Option<Limits> {

@@ -63,8 +63,27 @@ pub struct Link {
     pub remote_vd: Name,
     /// The mail domain at the slave, if mail is synchronised. Checked only as a plain name.
     pub mail_domain: Option<String>,
-    /// The slave's database, reached directly.
-    pub database: Database,
+    /// The slave's database, where it is reached directly; without it, it is reached through the agent.
+    pub database: Option<Database>,
+    /// How the slave's agent is reached. There is at least one of the two.
+    pub ssh: Option<Ssh>,
+}
+
+/// How the agent at a slave is reached. What is not there is left to ssh's own configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ssh {
+    /// A host, or the alias of one in ssh's configuration.
+    pub host: String,
+    /// The account there.
+    pub user: Option<String>,
+    /// The port of its sshd.
+    pub port: Option<u16>,
+    /// The private key; absolute path.
+    pub identity_file: Option<PathBuf>,
+    /// Another configuration of ssh; absolute path.
+    pub config_file: Option<PathBuf>,
+    /// server_sync at the slave: a name that its shell finds, or a path.
+    pub program: String,
 }
 
 /// Which version the application has and must have. Versions of both ends of a link must be equal too.

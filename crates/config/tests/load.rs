@@ -142,6 +142,7 @@ fn the_manual_is_complete() {
             "" => "## The site".to_owned(),
             "master[].database" => "## `[database]` and `[master.database]`".to_owned(),
             "database" => "## `[database]` and `[master.database]`".to_owned(),
+            "master[].ssh" => "## `[master.ssh]`".to_owned(),
             _ => match section.strip_suffix("[]") {
                 Some(list) => format!("## `[[{list}]]`"),
                 None => format!("## `[{section}]`"),

@@ -8,6 +8,7 @@
 mod cells;
 mod wire;
 
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
 pub use cells::{Cells, fold};
@@ -24,7 +25,7 @@ pub fn key_hash(packed: &[u8]) -> u64 {
 }
 
 /// The rows up to a key, from behind the end of the node before.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
     /// The packed key of the last row; empty if there is no end but that of the table.
     pub end: Vec<u8>,
@@ -52,7 +53,7 @@ impl Node {
 }
 
 /// A row as it is compared one by one: packed key, and a part of its hash.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowHash {
     /// The packed key.
     pub key: Vec<u8>,
@@ -147,7 +148,7 @@ pub fn supers(leaves: &[Node], order: Order) -> Vec<Node> {
 }
 
 /// In what order rows come, and so what the ends of nodes are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
     /// By key; both sides sort keys alike.
     Keys,
@@ -166,7 +167,7 @@ impl Order {
 }
 
 /// What lies behind one end, up to another; an empty one is the beginning or the end of the table.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Span {
     /// Not with this key any more.
     pub after: Vec<u8>,

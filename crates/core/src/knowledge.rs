@@ -1,15 +1,16 @@
 //! What a store contains of every store's history, as one vector. Pure; where it is kept is the store's business.
 
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// The lasting identity of a store, drawn at random when it is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct StoreId(pub u128);
 
 /// One unbroken history of a store. A store that was restored from a backup takes a new one, which is above all that it had:
 /// milliseconds since the Unix epoch (44 bits), then random bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Incarnation(pub u64);
 
 const RANDOM_BITS: u32 = 20;
@@ -32,7 +33,7 @@ impl Incarnation {
 }
 
 /// Whose seqs are meant: a store in one of its incarnations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Source {
     /// The store.
     pub store: StoreId,
@@ -48,7 +49,7 @@ impl fmt::Display for Source {
 
 /// A point in a store's history. The token is the random number that the store drew when it committed the
 /// transaction this seq belongs to; a store that does not recognise its own token was restored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// The store's arrival order; 0 is before everything.
     pub seq: u64,
@@ -60,7 +61,7 @@ pub struct Position {
 ///
 /// A table that is paused is *held*: it stays at its own lower seq while the others go on.
 /// Invariant: a held seq is below the source's position.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Knowledge {
     positions: BTreeMap<Source, Position>,
     held: BTreeMap<(Source, String), u64>,

@@ -16,6 +16,7 @@ pub mod registry;
 pub mod resolve;
 pub mod row;
 pub mod stamp;
+mod travel;
 pub mod value;
 
 pub use conflict::{Conflict, ConflictKind};

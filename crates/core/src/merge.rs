@@ -105,7 +105,7 @@ fn same_values(joined: &Row, side: &Row) -> bool {
 }
 
 /// Whether two states show the same and would win the same; a grave's cells are memory, not content.
-fn same_content(joined: &RowState, side: &RowState) -> bool {
+pub(crate) fn same_content(joined: &RowState, side: &RowState) -> bool {
     (joined.inserted, joined.deleted) == (side.inserted, side.deleted)
         && (joined.cells == side.cells || !joined.is_live())
 }

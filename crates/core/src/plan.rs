@@ -1,12 +1,14 @@
 //! What a batch is about to do at one store, as a value: the dry run prints it, the safety halt judges it, the store
 //! carries it out, the tests read it. Deciding only; nothing is written here.
 
+use serde::{Deserialize, Serialize};
 use std::ops::AddAssign;
 
 use crate::conflict::Conflict;
-use crate::merge::{Merged, Relation, merge, merge_whole};
+use crate::merge::{Merged, Relation, join, merge, merge_whole, same_content};
 use crate::row::{ColumnId, Row};
 use crate::stamp::Stamp;
+use crate::value::Value;
 
 /// What happens to the visible row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,12 +61,27 @@ impl Planned {
         }
     }
 
-    /// As [`Planned::new`], for a row that is given away: with nothing to merge it with, its values are not copied.
+    /// As [`Planned::new`], for a row that is given away: where it is what comes of the merge, its values are not copied.
     pub fn taking(local: Option<&Row>, mut incoming: Row) -> Self {
+        if local.is_some_and(|local| supersedes(&incoming, local)) {
+            return Self::replacing(local.unwrap_or(&Row::default()), incoming);
+        }
         let values = if local.is_none() { incoming.values.take() } else { None };
         let mut planned = Self::new(local, &incoming);
         planned.row.values = values.or(planned.row.values);
         planned
+    }
+
+    /// Decides about a row that [`supersedes`] what is here.
+    fn replacing(local: &Row, incoming: Row) -> Self {
+        let relation = if same_content(&incoming.state, &local.state) { Relation::Dominated } else { Relation::Taken };
+        Planned {
+            effect: effect(local, &incoming),
+            saw_more: incoming.state.seen != local.state.seen,
+            row: incoming,
+            relation,
+            conflicts: Vec::new(),
+        }
     }
 
     /// What it amounts to.
@@ -79,6 +96,21 @@ impl Planned {
             parked: 0,
         }
     }
+}
+
+/// Whether an incoming live row was written with knowledge of all that is here, of one lineage: it is what comes of a merge,
+/// as it is, and nothing is lost. Cells that neither wrote must be equal, as a merge keeps those that are here.
+fn supersedes(incoming: &Row, local: &Row) -> bool {
+    let (Some(theirs), Some(ours)) = (&incoming.values, &local.values) else { return false };
+    let agree = |(column, (their, our)): (usize, (&Value, &Value))| {
+        let column = column as ColumnId;
+        incoming.state.cell(column) != local.state.cell(column) || their == our
+    };
+    incoming.state.inserted == local.state.inserted
+        && (incoming.state.is_live(), local.state.is_live()) == (true, true)
+        && join(&local.state, &incoming.state) == incoming.state
+        && theirs.len() == ours.len()
+        && theirs.iter().zip(ours).enumerate().all(agree)
 }
 
 fn effect(local: &Row, outcome: &Row) -> Effect {
@@ -101,7 +133,7 @@ fn update(local: &Row, outcome: &Row) -> Effect {
 }
 
 /// How many rows were received, and what became of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
     /// Rows that came in.
     pub received: u64,

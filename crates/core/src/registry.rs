@@ -8,12 +8,14 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use crate::codec::{self, CodecError};
 use crate::knowledge::{Incarnation, Knowledge, Source, StoreId};
 use crate::stamp::{SiteId, Stamp};
 
 /// What a store told of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
     /// The history that it is in.
     pub incarnation: Incarnation,
@@ -28,7 +30,7 @@ pub struct Told {
 }
 
 /// A store that takes part, or did.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// What it told last.
     pub told: Told,
@@ -44,7 +46,7 @@ impl Entry {
 }
 
 /// The graves of one history that may be gone.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forgotten {
     /// Up to which seq.
     pub seq: u64,
@@ -59,7 +61,7 @@ impl Forgotten {
 }
 
 /// Graves of a store that nobody needs any more.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Purgeable {
     /// Those up to this seq.
     pub upto: u64,
@@ -68,7 +70,7 @@ pub struct Purgeable {
 }
 
 /// All stores that were heard of, and the graves that are forgotten.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registry {
     entries: BTreeMap<StoreId, Entry>,
     forgotten: BTreeMap<Source, Forgotten>,

@@ -1,6 +1,7 @@
 //! The replicated state of one row: its stamps, and its values where they are known. Only the shapes and the local
 //! operations (insert, write, delete); joining two states is in [`mod@crate::merge`].
 
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use crate::stamp::{SiteId, Stamp};
@@ -128,10 +129,12 @@ impl RowState {
 }
 
 /// A row: its state, and its values in column order where this site knows them. A live row always has them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
     /// The stamps.
+    #[serde(with = "crate::travel::state")]
     pub state: RowState,
     /// One value a column, or nothing for a grave whose values were forgotten.
+    #[serde(with = "crate::travel::values")]
     pub values: Option<Vec<Value>>,
 }

@@ -1,11 +1,13 @@
 //! When and where a cell was written: one totally ordered integer. Never reads a clock.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 use thiserror::Error;
 
 /// The number of a site, 1 to 4095, unique in the network. 0 means "no site" and belongs to the baseline only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u64", into = "u64")]
 pub struct SiteId(u16);
 
 /// A site number outside 1..=4095.
@@ -31,6 +33,20 @@ impl SiteId {
     }
 }
 
+impl TryFrom<u64> for SiteId {
+    type Error = BadSite;
+
+    fn try_from(number: u64) -> Result<Self, BadSite> {
+        SiteId::new(number)
+    }
+}
+
+impl From<SiteId> for u64 {
+    fn from(site: SiteId) -> u64 {
+        site.0.into()
+    }
+}
+
 impl fmt::Display for SiteId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -42,7 +58,7 @@ impl fmt::Display for SiteId {
 /// One integer comparison decides which of two writes is the later. Two sites never make the same stamp, because
 /// the site is part of it; one site never stamps the same row twice alike, because every stamp of a row is above
 /// all that the row has seen ([`Stamp::next`]).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Stamp(u64);
 
 const SITE_BITS: u32 = 12;

@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sync_core::{Incarnation, Position, Row, RowId, RowState, Source, Value};
 use sync_store::{
-    Batch, Change, Drained, Greeting, Outline, Result, Since, Sink, StoreError, TableHead, TableOutline, Trouble,
+    Batch, Change, Drained, Greeting, Outline, Result, Since, Sink, StoreError, Streamed, TableHead, TableOutline,
+    Trouble,
 };
 
 use crate::catalog::{CONFLICTS, Catalog};
@@ -128,19 +129,20 @@ fn wanted(tracked: &Tracked, tables: &[String]) -> bool {
 }
 
 /// Streams what changed.
-pub fn stream(db: &mut Database, since: &Since, sink: &mut Sink) -> Result<Position> {
+pub fn stream(db: &mut Database, since: &Since, sink: &mut Sink) -> Result<Streamed> {
     let origin = vector::number(db.connections.writer.as_mut(), since.receiver)?;
     let from = stream_backlog(db, since, origin, sink)?;
     drain_pending(db, &mut Drained::default())?;
-    let (_, head) = identity::lock(db.connections.writer.as_mut(), "")?;
+    // What moves out of the part for held tables later than this moves behind the end.
+    let window = Window::to_head(db, from.seq)?;
+    let mut whole = true;
     for (table, seq) in since.held.iter().filter(|(t, _)| since.tables.contains(t)) {
         let only = db.catalog.named(table).map(Tracked::number);
-        let window = Window { only, upto: since.position, moves: false, drains: true };
-        stream_window(db, since, origin, *seq, &window, sink)?;
+        let window = Window::of_table(db, only, *seq, since.position)?;
+        whole &= stream_window(db, since, origin, &window, sink)?;
     }
-    let window = Window { only: None, upto: head, moves: true, drains: true };
-    stream_window(db, since, origin, from.seq, &window, sink)?;
-    Ok(head)
+    whole &= stream_window(db, since, origin, &window, sink)?;
+    Ok(Streamed { end: window.upto, whole })
 }
 
 /// Streams the backlog as it is drained, after what was published before; returns how far that got. Rows from before that
@@ -149,10 +151,9 @@ fn stream_backlog(db: &mut Database, since: &Since, origin: u16, sink: &mut Sink
     if db.backlog.is_empty() || !published_little(db, since, origin)? {
         return Ok(since.position);
     }
-    let (_, head) = identity::lock(db.connections.writer.as_mut(), "")?;
-    let window = Window { only: None, upto: head, moves: true, drains: false };
-    stream_window(db, since, origin, since.position.seq, &window, sink)?;
-    backlog::stream(db, head, |t| wanted(t, &since.tables), sink)
+    let window = Window { drains: false, ..Window::to_head(db, since.position.seq)? };
+    stream_window(db, since, origin, &window, sink)?;
+    backlog::stream(db, window.upto, |t| wanted(t, &since.tables), sink)
 }
 
 /// Whether little was published that is to be sent: each such row is looked for among all the marks of the backlog.
@@ -166,29 +167,51 @@ fn published_little(db: &mut Database, since: &Since, origin: u16) -> Result<boo
 struct Window {
     /// Only this table.
     only: Option<u16>,
+    /// The seq before it.
+    after: u64,
     /// The last position.
     upto: Position,
+    /// How many lines it had to begin with.
+    lines: u64,
     /// Whether batches move the receiver's knowledge.
     moves: bool,
     /// Whether what is written meanwhile is drained between pages.
     drains: bool,
 }
 
-fn stream_window(
-    db: &mut Database,
-    since: &Since,
-    origin: u16,
-    mut after: u64,
-    window: &Window,
-    sink: &mut Sink,
-) -> Result<()> {
-    let mut first = true;
+impl Window {
+    /// All that is published now.
+    fn to_head(db: &mut Database, after: u64) -> Result<Self> {
+        // In one statement: what moves afterwards is missed.
+        let query = "SELECT (SELECT COUNT(*) FROM server_sync_row WHERE seq>?), seq, token FROM server_sync_store \
+                     WHERE one=1";
+        let row = db.connections.writer.first(query, &[Value::unsigned(after)])?;
+        let mut fields = Fields::of(row.unwrap_or_default());
+        let lines = fields.unsigned()?;
+        let upto = Position { seq: fields.unsigned()?, token: fields.unsigned()? };
+        Ok(Window { only: None, after, upto, lines, moves: true, drains: true })
+    }
+
+    /// What was published of a table up to there.
+    fn of_table(db: &mut Database, only: Option<u16>, after: u64, upto: Position) -> Result<Self> {
+        let query = "SELECT COUNT(*) FROM server_sync_row WHERE seq>? AND seq<=? AND tab=?";
+        let tab = Value::Int(only.unwrap_or_default().into());
+        let row = db.connections.writer.first(query, &[Value::unsigned(after), Value::unsigned(upto.seq), tab])?;
+        let lines = Fields::of(row.unwrap_or_default()).unsigned()?;
+        Ok(Window { only, after, upto, lines, moves: false, drains: true })
+    }
+}
+
+/// Says whether no row was left out.
+fn stream_window(db: &mut Database, since: &Since, origin: u16, window: &Window, sink: &mut Sink) -> Result<bool> {
+    let mut after = window.after;
+    let mut passed = Passed::default();
     while after < window.upto.seq {
-        if !std::mem::take(&mut first) && window.drains {
+        if after > window.after && window.drains {
             // Rows that were written meanwhile move behind the window instead of being left out here.
             drain_pending(db, &mut Drained::default())?;
         }
-        let (mut batch, last) = read_page(db, |page| {
+        let (mut batch, (last, more)) = read_page(db, |page| {
             let catalog = page.catalog;
             let wanted = |line: &Numbered| {
                 line.2.origin != origin && catalog.numbered(line.0).is_some_and(|t| wanted(t, &since.tables))
@@ -196,13 +219,24 @@ fn stream_window(
             page.history(window, after, wanted)
         })?;
         after = last.seq;
+        passed.lines += more.lines;
+        passed.skipped += more.skipped;
         batch.upto = window.moves.then_some(last);
         // Without rows it says how far the stream is; before a backlog that is not needed.
         if !batch.changes.is_empty() || (window.moves && window.drains) {
             sink(batch)?;
         }
     }
-    Ok(())
+    Ok(passed.lines >= window.lines && passed.skipped == 0)
+}
+
+/// What a pass came by.
+#[derive(Clone, Copy, Default)]
+struct Passed {
+    /// Lines, wanted or not.
+    lines: u64,
+    /// Wanted rows that were left out.
+    skipped: u64,
 }
 
 /// One batch being read from one snapshot.
@@ -242,22 +276,30 @@ pub(crate) fn read_page<T>(db: &mut Database, read: impl Fn(&mut Page) -> Result
 
 impl Page<'_> {
     /// Reads the next part of the history; returns where it ends.
-    fn history(&mut self, window: &Window, after: u64, wanted: impl Fn(&Numbered) -> bool) -> Result<Position> {
+    fn history(
+        &mut self,
+        window: &Window,
+        after: u64,
+        wanted: impl Fn(&Numbered) -> bool,
+    ) -> Result<(Position, Passed)> {
         let limits = (PAGE, PAGE_BYTES);
         let (lines, exhausted) = meta::page(self.sql, window.only, after, window.upto.seq, limits)?;
-        let end = lines.last().map(|l| l.2.seq);
+        let seqs: Vec<u64> = lines.iter().map(|l| l.2.seq).collect();
         let mut chosen: Vec<Numbered> = lines.into_iter().filter(wanted).collect();
         let kept = self.fitting(&chosen)?;
         let cut = kept < chosen.len();
         chosen.truncate(kept);
-        let last = if cut { chosen.last().map(|l| l.2.seq) } else { end };
+        let last = if cut { chosen.last().map(|l| l.2.seq) } else { seqs.last().copied() };
         self.add_lines(chosen)?;
-        match last {
+        let lines = seqs.iter().filter(|seq| Some(**seq) <= last).count() as u64;
+        let skipped = kept.saturating_sub(self.batch.changes.len()) as u64;
+        let end = match last {
             Some(seq) if cut || !exhausted => {
-                Ok(Position { seq, token: identity::token_of(self.sql, seq)?.unwrap_or_default() })
+                Position { seq, token: identity::token_of(self.sql, seq)?.unwrap_or_default() }
             }
-            _ => Ok(window.upto),
-        }
+            _ => window.upto,
+        };
+        Ok((end, Passed { lines, skipped }))
     }
 
     /// How many lines, from the first, have rows that fit into a page; at least one.

@@ -6,7 +6,7 @@ use std::time::Instant;
 use sync_core::{Incarnation, Knowledge, Position, Purgeable, Registry, Source, StoreId, Value};
 use sync_store::{
     Answers, Applied, Batch, Burial, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline,
-    ParkedEntry, Question, Restamp, Result, Since, Sink, Store, StoreError, TableStatus, Trouble,
+    ParkedEntry, Question, Restamp, Result, Since, Sink, Store, StoreError, Streamed, TableStatus, Trouble,
 };
 
 use crate::catalog::Catalog;
@@ -382,7 +382,7 @@ impl Store for Database {
         changes::outline(self, since)
     }
 
-    fn changes(&mut self, since: &Since, sink: &mut Sink) -> Result<Position> {
+    fn changes(&mut self, since: &Since, sink: &mut Sink) -> Result<Streamed> {
         self.confirm()?;
         changes::stream(self, since, sink)
     }

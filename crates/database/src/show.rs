@@ -88,19 +88,19 @@ fn with<'a>(group: &'a Group, wanted: Action) -> impl Iterator<Item = &'a Outcom
 /// With `keep` the rows are still whole afterwards.
 fn write_all(c: &mut Connections, group: &mut Group, keep: bool) -> Result<()> {
     let (sql, dialect, tracked) = (c.writer.as_mut(), c.dialect.as_ref(), group.tracked);
-    let updates: Vec<Given> = with(group, Action::Update).map(Outcome::to_show).collect();
+    let changed = changed_columns(group);
+    let updates = rows(group, Action::Update, keep);
     if !updates.is_empty() {
-        let updates: Vec<&[Value]> = updates.iter().map(|row| row.as_ref()).collect();
-        tables::update(sql, dialect, tracked, &updates, &changed_columns(group))?;
+        tables::update(sql, dialect, tracked, updates, &changed)?;
     }
-    tables::insert(sql, dialect, tracked, inserts(group, keep))
+    tables::insert(sql, dialect, tracked, rows(group, Action::Insert, keep))
 }
 
-/// The rows to insert. Where nobody needs them once more they are given away, as a large value is copied often enough
+/// The rows to write. Where nobody needs them once more they are given away, as a large value is copied often enough
 /// on its way to the server.
-fn inserts<'a>(group: &'a mut Group<'_>, keep: bool) -> Vec<Given<'a>> {
-    let outcomes = group.outcomes.iter_mut().filter(|o| action(o) == Action::Insert);
-    let row = |outcome: &'a mut Outcome| match keep {
+fn rows<'a>(group: &'a mut Group<'_>, wanted: Action, keep: bool) -> Vec<Given<'a>> {
+    let outcomes = group.outcomes.iter_mut().filter(|o| action(o) == wanted);
+    let row = |outcome: &'a mut Outcome| match keep || !outcome.shown.is_empty() {
         true => outcome.to_show(),
         false => Given::Owned(outcome.planned.row.values.take().unwrap_or_default()),
     };

@@ -162,22 +162,24 @@ pub fn update(
     sql: &mut dyn Sql,
     dialect: &dyn Dialect,
     tracked: &Tracked,
-    rows: &[&[Value]],
+    rows: Vec<Given>,
     columns: &[ColumnId],
 ) -> Result<()> {
     let columns = tracked.with_automatic(columns);
     if !tracked.found_by_key {
-        return update_each(sql, dialect, tracked, rows, &columns);
+        return update_each(sql, dialect, tracked, &rows, &columns);
     }
     let named = tracked.named_to_update(&columns);
-    let update = |sql: &mut dyn Sql, ids: &[ColumnId]| {
-        let rows = rows.iter().map(|row| Cow::Borrowed(*row)).collect();
+    let update = |sql: &mut dyn Sql, rows: Vec<Given>, ids: &[ColumnId]| {
         write(sql, dialect, tracked, rows, ids, |places| tracked.update(dialect, places, ids, &columns))
     };
-    match update(&mut *sql, &named) {
+    if named == tracked.ids {
+        return update(sql, rows, &named);
+    }
+    match update(&mut *sql, rows.iter().map(|row| Cow::Borrowed(row.as_ref())).collect(), &named) {
         // A CHECK can look at a column that was left out, and a computed default can fail. What was written already is
         // written again.
-        Err(e) if is_of_the_row(&e) && named != tracked.ids => update(sql, &tracked.ids),
+        Err(e) if is_of_the_row(&e) => update(sql, rows, &tracked.ids),
         other => other,
     }
 }
@@ -192,7 +194,7 @@ fn update_each(
     sql: &mut dyn Sql,
     dialect: &dyn Dialect,
     tracked: &Tracked,
-    rows: &[&[Value]],
+    rows: &[Given],
     columns: &[ColumnId],
 ) -> Result<()> {
     rows.iter().try_for_each(|row| {

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use sync_core::SiteId;
 use sync_database::sqlite::connect;
 use sync_database::{Card, Database};
-use sync_store::{Completed, Greeting, Mode, Role, Since, Store, TableStatus};
+use sync_store::{Completed, Greeting, Mode, Role, Since, Store, Streamed, TableStatus};
 
 use sqlite_support::Site;
 
@@ -65,7 +65,7 @@ fn stream(from: &mut Database, to: &mut Database) -> u64 {
     let tables = tables(from);
     let since = Since { receiver, position, held: Vec::new(), tables: tables.clone() };
     let mut received = 0;
-    let end = from
+    let Streamed { end, .. } = from
         .changes(&since, &mut |batch| {
             received += to.apply(&batch, Mode::Write)?.total().received;
             Ok(())

@@ -41,6 +41,18 @@ impl Kind {
             Kind::Interrupted => 130,
         }
     }
+
+    /// The trouble that is told to another site, so that it comes to the same kind there.
+    pub(crate) fn trouble(self) -> Trouble {
+        match self {
+            Kind::NotConfigured => Trouble::NotPrepared,
+            Kind::Authentication => Trouble::Authentication,
+            Kind::Unreachable => Trouble::Unreachable,
+            Kind::Halt => Trouble::Halt,
+            Kind::Configuration => Trouble::Configuration,
+            Kind::Failure | Kind::Locked | Kind::Interrupted => Trouble::Failure,
+        }
+    }
 }
 
 /// Why a round did not happen or did not end.

@@ -2,9 +2,10 @@
 //! the daemon.
 //!
 //! The steps of a round are drain → compare knowledge → exchange → merge → apply → record. The engine works on the
-//! [`sync_store::Store`] interface alone; only [`open`] knows which stores there are. It prints nothing: whoever calls
+//! [`sync_store::Store`] interface alone; only [`open`] knows which stores there are, and [`remote`] the ways to others'. It prints nothing: whoever calls
 //! it passes a [`Watch`] and shows what it is told.
 
+pub mod agent;
 pub mod brake;
 pub mod compare;
 mod contact;
@@ -16,6 +17,7 @@ pub mod handshake;
 pub mod link;
 pub mod lock;
 pub mod open;
+pub mod remote;
 pub mod report;
 pub mod round;
 pub mod schedule;

@@ -9,6 +9,7 @@ use sync_store::Store;
 
 use crate::error::{EngineError, Kind, Result};
 use crate::open;
+use crate::remote::Remote;
 use crate::report::{Event, RoundReport, Watch};
 use crate::round::{Options, round_scrubbing};
 use crate::scrub::{Pace, Scrub};
@@ -48,7 +49,9 @@ pub struct Session<'a> {
 
 struct Stores {
     local: Database,
-    remote: Database,
+    remote: Remote,
+    /// Number and name of the site at the other end.
+    peer: (u16, String),
     notes: Vec<String>,
     used: Instant,
     /// When the application's version was last looked at.
@@ -126,7 +129,7 @@ impl<'a> Session<'a> {
         tries.connected = true;
         let options = self.options(flags);
         let scrub = self.scrub.as_mut();
-        let mut report = round_scrubbing(&mut stores.local, &mut stores.remote, &options, scrub, watch)?;
+        let mut report = round_scrubbing(&mut stores.local, stores.remote.store(), &options, scrub, watch)?;
         report.notes.splice(0..0, std::mem::take(&mut stores.notes));
         stores.used = Instant::now();
         self.stores = Some(stores);
@@ -144,9 +147,11 @@ impl<'a> Session<'a> {
             false => open::prepare(self.settings)?,
         };
         notes.iter().for_each(|note| watch.event(Event::Note(note)));
-        let remote = open::open_remote(self.link)?;
+        let mut remote = Remote::open(self.link)?;
+        let about = remote.store().describe().map_err(|e| EngineError::from(e).at(self.link.slave.as_str()))?;
         let now = Instant::now();
-        Ok(Stores { local, remote, notes, used: now, version: now })
+        let peer = (about.site.number(), about.site_name);
+        Ok(Stores { local, remote, peer, notes, used: now, version: now })
     }
 
     /// Servers close idle connections, and an upgrade of the application changes what must be published.
@@ -189,8 +194,8 @@ impl<'a> Session<'a> {
     }
 
     fn sites(&self) -> Vec<(u16, String)> {
-        let cards = self.stores.iter().flat_map(|s| [s.local.card(), s.remote.card()]);
-        cards.map(|card| (card.site.number(), card.site_name.clone())).collect()
+        let own = |stores: &Stores| (stores.local.card().site.number(), stores.local.card().site_name.clone());
+        self.stores.iter().flat_map(|s| [own(s), s.peer.clone()]).collect()
     }
 }
 

@@ -68,20 +68,6 @@ pub fn prepare(settings: &Settings) -> Result<(Database, Vec<String>)> {
     Ok((database, notes))
 }
 
-/// Opens the database at the other end of a link, which its own site must have prepared.
-pub fn open_remote(link: &Link) -> Result<Database> {
-    let mut connections = connect(&link.database)?;
-    connections.dialect.visit();
-    connections.require_privileges().and_then(|()| Database::open(connections)).map_err(|e| {
-        let not_prepared = e.trouble == Trouble::NotPrepared;
-        let mut error = EngineError::from(e).at(link.slave.as_str());
-        if not_prepared {
-            error.hint = Some(format!("run `server_sync init-site -vd {}` at {}", link.remote_vd, link.slave));
-        }
-        error
-    })
-}
-
 /// Whether the database is a copy of another site's, put here to seed this one. The original itself under changed settings is
 /// not: this site remembers it.
 fn is_copy(settings: &Settings, sql: &mut dyn Sql, card: &Card) -> Result<bool> {

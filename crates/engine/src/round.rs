@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use sync_core::digest::Order;
 use sync_core::{Knowledge, Position, Source};
-use sync_store::{Applied, Batch, Completed, Description, Greeting, Mode, Outline, Since, Store};
+use sync_store::{Applied, Batch, Completed, Description, Greeting, Mode, Outline, Since, Store, Streamed};
 
 use crate::brake::{self, Brake};
 use crate::compare::{Reaches, Stores};
@@ -289,12 +289,12 @@ impl Stream<'_> {
         let since = self.since(parties);
         let head = self.head(parties, report)?;
         let left = parties.left.sender(self.direction);
-        let end = if head.seq == self.start.seq && since.held.is_empty() && !left {
-            head
+        let streamed = if head.seq == self.start.seq && since.held.is_empty() && !left {
+            Streamed { end: head, whole: true }
         } else {
             self.transfer(parties, &since, options, report, watch)?
         };
-        self.complete(parties, end)
+        self.complete(parties, streamed)
     }
 
     fn since(&self, parties: &Parties) -> Since {
@@ -319,7 +319,7 @@ impl Stream<'_> {
         options: &Options,
         report: &mut RoundReport,
         watch: &mut dyn Watch,
-    ) -> Result<Position> {
+    ) -> Result<Streamed> {
         let site = parties.sender(self.direction).site_name.clone();
         let (mode, horizon, direction) = (parties.mode, parties.horizon, self.direction);
         let (from, to) = parties.stores(direction);
@@ -331,7 +331,7 @@ impl Stream<'_> {
         let total = outline.tables.values().map(|t| t.live + t.graves).sum();
         if total == 0 {
             // What moved the sender's head came from the receiver.
-            return Ok(outline.end);
+            return Ok(Streamed { end: outline.end, whole: true });
         }
         self.withhold(parties)?;
         let (from, to) = parties.stores(direction);
@@ -364,7 +364,7 @@ impl Stream<'_> {
     }
 
     /// Records the end of the stream, unless the receiver already knows all that it would learn.
-    fn complete(&self, parties: &mut Parties, end: Position) -> Result<()> {
+    fn complete(&self, parties: &mut Parties, Streamed { end, whole }: Streamed) -> Result<()> {
         if parties.mode == Mode::Preview {
             return Ok(());
         }
@@ -372,7 +372,7 @@ impl Stream<'_> {
         let completed = Completed {
             sender,
             end,
-            knowledge: self.sender_knows.clone(),
+            knowledge: if whole { self.sender_knows.clone() } else { Knowledge::default() },
             sent: parties.agreement.tables.clone(),
             held: parties.agreement.held.iter().map(|t| (t.clone(), self.start.seq)).collect(),
         };

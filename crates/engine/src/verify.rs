@@ -11,6 +11,7 @@ use crate::compare::{self, Differences, Found, Reaches, Stores, Traffic};
 use crate::error::{Kind, Result};
 use crate::handshake::{self, Expectation};
 use crate::link::open_prepared;
+use crate::remote::Remote;
 use crate::report::{Event, PausedTable, Watch};
 use crate::{open, round};
 
@@ -118,9 +119,9 @@ pub fn verify_link(settings: &Settings, link: &Link, watch: &mut dyn Watch) -> R
     let mut tries = 1;
     loop {
         let mut here = open_prepared(settings)?;
-        let mut there = open::open_remote(link)?;
+        let mut there = Remote::open(link)?;
         let expected = open::options(settings, link).expected;
-        match verify(&mut Stores { master: &mut here, slave: &mut there }, &expected, watch) {
+        match verify(&mut Stores { master: &mut here, slave: there.store() }, &expected, watch) {
             Err(e) if e.retryable && e.kind == Kind::Failure && tries < TRIES => tries += 1,
             other => return other,
         }

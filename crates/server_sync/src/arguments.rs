@@ -113,6 +113,8 @@ pub enum Verb {
         #[arg(long)]
         example: bool,
     },
+    /// Serve this site to a master over standard input and output; ssh starts it.
+    Agent,
     /// Show how it works, on two small databases in a temporary folder.
     Demo,
     /// Remove everything of server_sync from this site's database.

@@ -25,6 +25,7 @@ Commands:
   conflicts  Show values that lost against a concurrent change, and put them back
   lock       Run a command, such as an upgrade, while no round runs
   init-site  Prepare this site's database and publish its settings
+  agent      Serve this site to a master over standard input and output; ssh starts it
   demo       Show how it works, on two small databases in a temporary folder
   uninstall  Remove everything of server_sync from this site's database
 

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use sync_core::{Knowledge, Position, Purgeable, Registry, SiteId, Source, Value};
 use sync_store::{
     Answers, Applied, Batch, Burial, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline,
-    ParkedEntry, Question, Restamp, Result, Since, Sink, Store, StoreError, Trouble,
+    ParkedEntry, Question, Restamp, Result, Since, Sink, Store, StoreError, Streamed, Trouble,
 };
 
 use crate::application::Application;
@@ -169,7 +169,7 @@ impl Store for Courier<'_> {
         self.call(|inner| inner.apply(batch, mode))
     }
 
-    fn changes(&mut self, since: &Since, sink: &mut Sink) -> Result<Position> {
+    fn changes(&mut self, since: &Since, sink: &mut Sink) -> Result<Streamed> {
         let mut batches = Vec::new();
         let end = self.call(|inner| inner.changes(since, &mut |batch| collect(&mut batches, batch)));
         self.pass_on(batches, sink)?;

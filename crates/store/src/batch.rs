@@ -1,9 +1,10 @@
 //! Rows on their way from one store to another. Plain data.
 
+use serde::{Deserialize, Serialize};
 use sync_core::{Position, Row, RowState, Source, Value};
 
 /// A table as the sender numbers its columns.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableHead {
     /// The table's name.
     pub name: String,
@@ -12,7 +13,7 @@ pub struct TableHead {
 }
 
 /// One row that changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// Index into [`Batch::heads`].
     pub table: usize,
@@ -31,7 +32,7 @@ impl Change {
 }
 
 /// A piece of a stream, small enough to be applied in one transaction.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Batch {
     /// Who sends it.
     pub sender: Source,

@@ -1,9 +1,10 @@
 //! What a store says of itself in the handshake. Plain data.
 
+use serde::{Deserialize, Serialize};
 use sync_core::{Position, SiteId, Source};
 
 /// Who and what a store is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Description {
     /// The site's number.
     pub site: SiteId,
@@ -39,7 +40,7 @@ pub struct Description {
 }
 
 /// Whom a site lets start rounds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Role {
     /// Nobody: the slave mode is not enabled.
     NotSlave,
@@ -48,14 +49,14 @@ pub enum Role {
 }
 
 /// The slave mode's settings.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlaveSettings {
     /// The names of the masters that may start rounds.
     pub masters: Vec<String>,
 }
 
 /// A table as the handshake compares it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableInfo {
     /// Its name.
     pub name: String,
@@ -70,7 +71,7 @@ pub struct TableInfo {
 }
 
 /// Whether a table takes part.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TableStatus {
     /// It does.
     Synchronised,

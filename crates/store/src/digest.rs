@@ -1,10 +1,11 @@
 //! The shapes of a full compare: what is asked of a store about its tables, and what it answers. Plain data.
 
+use serde::{Deserialize, Serialize};
 use sync_core::digest::{Node, Order, RowHash, Span};
 use sync_core::{Position, Source, Stamp, Value};
 
 /// A question about tables. The answers come as they are found, table by table in the order of the question.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Question {
     /// Reads tables through: the super-leaves of each span, then the rows to look at in any case. The leaves are kept until
     /// the next such question.
@@ -18,7 +19,7 @@ pub enum Question {
 }
 
 /// A table, and which parts of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scope {
     /// The table.
     pub table: String,
@@ -38,7 +39,7 @@ impl Scope {
 }
 
 /// Rows of a table that seem to differ.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Candidates {
     /// The table.
     pub table: String,
@@ -53,7 +54,7 @@ pub struct Candidates {
 }
 
 /// An answer. `scope` and `span` are indexes into the question.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Answer {
     /// A table begins, which has about so many rows.
     Begins {
@@ -107,7 +108,7 @@ pub enum Answer {
 }
 
 /// How a row stands, seen in one snapshot.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     /// The hash of its true values; `None` if it is not there.
     pub hash: Option<u128>,
@@ -120,7 +121,7 @@ pub struct Standing {
 }
 
 /// What the line of a row says of how it came there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standpoint {
     /// Its seq.
     pub seq: u64,

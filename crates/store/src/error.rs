@@ -1,12 +1,13 @@
 //! What can go wrong with a store, sorted by what helps. Messages say what happened, to which thing, and what to do.
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// The result of a store's verb.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// What kind of trouble it is; decides whether to try again, and the exit code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Trouble {
     /// Another transaction was in the way: trying the same again at once helps.
     Contention,
@@ -37,6 +38,7 @@ pub enum Trouble {
 /// An error with what to do about it.
 #[derive(Debug, Error)]
 #[error("{message}{}", hint.as_ref().map(|h| format!("\n  {h}")).unwrap_or_default())]
+#[derive(Serialize, Deserialize)]
 pub struct StoreError {
     /// What kind.
     pub trouble: Trouble,

@@ -16,10 +16,11 @@ pub use digest::{Answer, Answers, Candidates, Question, Scope, Standing, Standpo
 pub use error::{Result, StoreError, Trouble};
 pub use report::{Applied, ConflictEntry, Drained, Mode, Outline, ParkedEntry, ParkedKind, TableOutline};
 
+use serde::{Deserialize, Serialize};
 use sync_core::{Knowledge, Position, Purgeable, Registry, Source, Value};
 
 /// What the receiver already contains, and who it is: all that a sender needs to know.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Since {
     /// The receiver's own source; rows whose latest change came from it are not echoed.
     pub receiver: Source,
@@ -32,7 +33,7 @@ pub struct Since {
 }
 
 /// What a store makes of a peer's claim to contain it up to a position.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Greeting {
     /// The peer contains everything up to here; what follows is a stream of changes.
     Known(Position),
@@ -77,9 +78,9 @@ pub trait Store: Send {
     /// it would.
     fn outline(&mut self, since: &Since) -> Result<Outline>;
 
-    /// Streams the rows that changed, in seq order, in batches of bounded size. Returns the position at which the
-    /// stream ends; it covers every row of `since.tables` up to it.
-    fn changes(&mut self, since: &Since, sink: &mut Sink) -> Result<Position>;
+    /// Streams the rows that changed, in seq order, in batches of bounded size. It covers every row of `since.tables` up to
+    /// the position at which it ends, but those that were written meanwhile: they have a later one.
+    fn changes(&mut self, since: &Since, sink: &mut Sink) -> Result<Streamed>;
 
     /// Merges a batch, shows the outcome and records the sender's position, all in one transaction.
     fn apply(&mut self, batch: &Batch, mode: Mode) -> Result<Applied>;
@@ -132,7 +133,7 @@ pub trait Store: Send {
 }
 
 /// Which columns of a row are to be stamped anew.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restamp {
     /// The row's key.
     pub key: Vec<Value>,
@@ -141,7 +142,7 @@ pub struct Restamp {
 }
 
 /// A row that is to be deleted, because it was elsewhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Burial {
     /// The row's key.
     pub key: Vec<Value>,
@@ -151,14 +152,24 @@ pub struct Burial {
     pub doubtful: bool,
 }
 
+/// How a stream of changes ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Streamed {
+    /// Where.
+    pub end: Position,
+    /// Whether no row was left out. One that was written meanwhile comes with the next stream; until then the receiver lacks
+    /// what third sites wrote in it, and must not believe that it contains what the sender contains of them.
+    pub whole: bool,
+}
+
 /// A stream that was received whole.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Completed {
     /// Who sent it.
     pub sender: Source,
     /// Where it ended.
     pub end: Position,
-    /// What the sender contained when the stream began.
+    /// What the sender contained when the stream began; nothing if it left rows out ([`Streamed::whole`]).
     pub knowledge: Knowledge,
     /// The tables that were sent whole; they are no longer held.
     pub sent: Vec<String>,

@@ -1,11 +1,12 @@
 //! What a store's verbs report. Plain data.
 
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use sync_core::{Position, Stamp, Summary, Value};
 
 /// Whether to write, or only to say what would be written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mode {
     /// Do it.
     Write,
@@ -14,7 +15,7 @@ pub enum Mode {
 }
 
 /// What a drain did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drained {
     /// Marks read and deleted.
     pub marks: u64,
@@ -27,7 +28,7 @@ pub struct Drained {
 }
 
 /// What a batch did, by table.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Applied {
     /// Counts by table.
     pub tables: BTreeMap<String, Summary>,
@@ -53,7 +54,7 @@ impl Applied {
 }
 
 /// Why a row is not shown as the state says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ParkedKind {
     /// Not shown: the row that it refers to is not there.
     Parent,
@@ -95,7 +96,7 @@ impl ParkedKind {
 
 /// A row or value that is part of the state and that a constraint keeps from being shown. It comes back by itself when
 /// the reason goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ParkedEntry {
     /// The table.
     pub table: String,
@@ -110,7 +111,7 @@ pub struct ParkedEntry {
 }
 
 /// How much a stream will bring.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outline {
     /// By table.
     pub tables: BTreeMap<String, TableOutline>,
@@ -119,7 +120,7 @@ pub struct Outline {
 }
 
 /// How much a stream will bring for one table.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableOutline {
     /// Rows inserted or updated.
     pub live: u64,
@@ -130,7 +131,7 @@ pub struct TableOutline {
 }
 
 /// One line of the conflict list.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConflictEntry {
     /// Its id: a hash of table, key, column and losing stamp, alike at every site.
     pub id: String,

@@ -42,6 +42,9 @@ pub trait BenchSite {
     /// The same with triggers off: nothing is marked.
     fn behind(&mut self, sql: &str);
 
+    /// Runs statements as [`BenchSite::app`] does, also while the store is in use.
+    fn writer(&mut self) -> Box<dyn FnMut(&str) + Send>;
+
     /// Rows as text, columns separated by `|`.
     fn rows(&mut self, sql: &str) -> Vec<String>;
 

@@ -3,7 +3,7 @@
 use sync_core::{Knowledge, Position, Purgeable, Registry, Source, Value};
 use sync_store::{
     Answers, Applied, Batch, Burial, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline,
-    ParkedEntry, Question, Restamp, Result, Since, Sink, Store, StoreError, Trouble,
+    ParkedEntry, Question, Restamp, Result, Since, Sink, Store, StoreError, Streamed, Trouble,
 };
 
 /// When a call fails.
@@ -110,7 +110,7 @@ impl Store for Faulty<'_> {
     }
 
     /// Breaks between batches as well as before and after all.
-    fn changes(&mut self, since: &Since, sink: &mut Sink) -> Result<Position> {
+    fn changes(&mut self, since: &Since, sink: &mut Sink) -> Result<Streamed> {
         let (inner, left, broken) = (&mut *self.inner, &mut self.left, &mut self.broken);
         inner.changes(since, &mut |batch| counted(left, broken).and_then(|()| sink(batch)))
     }
@@ -147,7 +147,7 @@ impl Store for Watched<'_> {
         self.inner.apply(batch, mode)
     }
 
-    fn changes(&mut self, since: &Since, sink: &mut Sink) -> Result<Position> {
+    fn changes(&mut self, since: &Since, sink: &mut Sink) -> Result<Streamed> {
         self.inner.changes(since, sink)
     }
 

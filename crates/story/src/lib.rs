@@ -33,7 +33,8 @@ macro_rules! stories {
                 one_conflict_noticed_at_two_sites, rows_lost_in_two_versions,
                 columns_that_merge_as_one;
             keys: composite, binary, text_differing_in_case, updated, swapped_case_at_both_sites, long_text;
-            topology: chain, star, ring, mesh, a_site_that_was_away, a_site_that_joins;
+            topology: chain, star, ring, mesh, a_site_that_was_away, a_site_that_joins,
+                rows_written_while_they_are_passed_on;
             interruption: before_and_after_every_call, in_the_middle_of_many_batches, connections_cut,
                 a_batch_applied_twice, reopened_between_rounds;
             restore: an_old_copy, an_old_copy_that_was_used, told_by_a_third_site, a_copy_from_before_first_contact,

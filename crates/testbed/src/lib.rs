@@ -1,4 +1,4 @@
-//! Real database servers for tests: starts MariaDB and MySQL in temporary folders, fills them, breaks them and
+//! Real servers for tests: starts MariaDB, MySQL and sshd in temporary folders, fills them, breaks them and
 //! compares what they hold. Development only: nothing the product ships depends on this crate, and it never
 //! touches a server that it did not start itself.
 
@@ -11,6 +11,7 @@ mod options;
 mod port;
 mod sakila;
 mod server;
+mod sshd;
 mod tls;
 mod wait;
 
@@ -23,6 +24,7 @@ pub use load::{
 pub use options::Options;
 pub use sakila::{Locations, load_sakila, sakila};
 pub use server::{Account, Flavour, MariaDb, Mysql, Server};
+pub use sshd::{KeyType, Sshd};
 pub use tls::Authority;
 pub use wait::wait_until;
 

@@ -42,7 +42,7 @@ pub(super) fn check_database(section: &Section, link: Option<&Link>, here: Here)
     let (Some(link), Some(own)) = (link, here.database) else {
         return;
     };
-    if same(own, &link.database) {
+    if link.database.as_ref().is_some_and(|theirs| same(own, theirs)) {
         section.refuse("database", "is this site's own database; it must be the slave's");
     }
 }

@@ -79,7 +79,7 @@ fn defaults() {
     assert_eq!(link.period, Period::Every(Duration::from_secs(300)));
     assert_eq!(link.remote_vd.as_str(), "crm");
     assert_eq!(link.mail_domain, None);
-    let mysql = mysql(&link.database);
+    let mysql = mysql(link.database.as_ref().unwrap());
     assert_eq!(mysql.endpoint, Endpoint::Tcp { host: "db.lyon".to_owned(), port: 3306 });
     assert_eq!(mysql.tls.mode, TlsMode::Preferred);
     assert!(mysql.password.is_none());
@@ -125,7 +125,7 @@ slave = "nice"
     let link = &settings.links[0];
     assert_eq!((link.period, link.remote_vd.as_str()), (Period::Continuous, "crm-lyon"));
     assert_eq!(link.mail_domain.as_deref(), Some("example.org"));
-    let remote = mysql(&link.database);
+    let remote = mysql(link.database.as_ref().unwrap());
     assert_eq!(remote.tls.mode, TlsMode::Required, "a certificate to check makes it required");
     assert_eq!(remote.password.as_ref().unwrap().expose_secret(), "hunter2");
     assert_eq!(settings.disabled_links, ["nice".parse().unwrap()]);
@@ -137,7 +137,7 @@ slave = "nice"
 fn both_ends_can_be_sqlite() {
     let text = with("kind = \"mysql\"", "kind = \"sqlite\"\npath = \"/mnt/lyon.db\"")
         .replace("host = \"db.lyon\"\nname = \"crm\"\nuser = \"sync\"\n", "");
-    let Database::Sqlite(Sqlite { path }) = &settings(&text).links[0].database else { panic!() };
+    let Some(Database::Sqlite(Sqlite { path })) = &settings(&text).links[0].database else { panic!() };
     assert_eq!(path, Path::new("/mnt/lyon.db"));
 }
 
@@ -396,7 +396,7 @@ fn one_exact_message_for_each_mistake() {
         (
             "slave = \"lyon\"",
             "slave = \"lyon\"\n[[master]]\nslave = \"nice\"",
-            "crm.toml:10:1: `master[0].database` is missing: this version reaches the slave's database directly; write a section [master.database] below this [[master]]",
+            "crm.toml:10:1: `master[0].ssh` is missing: write a section [master.ssh] below this [[master]], or [master.database] for a direct connection",
         ),
         (
             "kind = \"mysql\"\nhost = \"db.lyon\"\nname = \"crm\"\nuser = \"sync\"",
@@ -429,9 +429,9 @@ crm.toml:4:1: `database.host` is missing: write one of host, socket
 crm.toml:4:1: `database.name` is missing: the name of the database
 crm.toml:4:1: `database.user` is missing: the account at the database server
 crm.toml:6:1: `master[0].slave` is missing: the name of the site at the other end of the link
-crm.toml:6:1: `master[0].database` is missing: this version reaches the slave's database directly; write a section [master.database] below this [[master]]
+crm.toml:6:1: `master[0].ssh` is missing: write a section [master.ssh] below this [[master]], or [master.database] for a direct connection
 crm.toml:7:1: `master[1].slave` is missing: the name of the site at the other end of the link
-crm.toml:7:1: `master[1].database` is missing: this version reaches the slave's database directly; write a section [master.database] below this [[master]]
+crm.toml:7:1: `master[1].ssh` is missing: write a section [master.ssh] below this [[master]], or [master.database] for a direct connection
 crm.toml:8:10: `master[1].period` must be a length of time: \"x\" is not a length of time; write for instance 30s, 5m, 1h, 1h30m, 2d or a number of seconds
 crm.toml:10:14: `limits.batch_rows` must be a whole number from 1 to 100000, not 0"
     );
@@ -543,5 +543,31 @@ fn one_mysql_database_is_not_both_ends() {
         ("name = \"crm\"\nuser = \"sync\"", "port = 3307\nname = \"crm\"\nuser = \"sync\""),
     ] {
         settings(&same.replace(old, new));
+    }
+}
+
+#[test]
+fn ssh_takes_the_place_of_a_direct_connection() {
+    let start = "site = \"geneva\"\nsite_number = 1\n[vd]\nversion = \"6.2\"\n[database]\nkind = \"sqlite\"\npath = \"/a\"\n\
+                 [[master]]\nslave = \"lyon\"\n";
+    let read = |ssh: &str| settings(&format!("{start}[master.ssh]\n{ssh}"));
+    let link = &read("host = \"lyon.example.org\"").links[0];
+    let ssh = link.ssh.clone().unwrap();
+    assert!(link.database.is_none());
+    assert_eq!((ssh.host.as_str(), ssh.program.as_str(), ssh.port), ("lyon.example.org", "server_sync", None));
+    let whole = "host = \"lyon\"\nuser = \"sync\"\nport = 2222\nidentity_file = \"/k\"\nconfig_file = \"/c\"\nprogram = \"/opt/x\"";
+    let ssh = read(whole).links[0].ssh.clone().unwrap();
+    assert_eq!((ssh.user.as_deref(), ssh.port, ssh.program.as_str()), (Some("sync"), Some(2222), "/opt/x"));
+    assert_eq!((ssh.identity_file, ssh.config_file), (Some("/k".into()), Some("/c".into())));
+    for (bad, expected) in [
+        ("", "`master[0].ssh.host` is missing"),
+        ("host = \"-oProxyCommand=x\"", "must be a host name"),
+        ("host = \"a\"\nuser = \"-x\"", "must be the name of an account"),
+        ("host = \"a\"\nprogram = \"-x\"", "must be a program"),
+        ("host = \"a\"\nidentity_file = \"id\"", "must be an absolute path"),
+        ("host = \"a\"\nkey = \"id\"", "is not a known setting"),
+    ] {
+        let problems = refusal(&format!("{start}[master.ssh]\n{bad}"));
+        assert!(problems.contains(expected), "{bad}: {problems}");
     }
 }

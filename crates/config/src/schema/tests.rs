@@ -11,7 +11,7 @@ fn names_of_sections() {
         ["site", "site_number", "vd", "database", "state", "slave", "master", "limits", "tables", "conflicts"]
     );
     assert_eq!(names("state"), ["dir"]);
-    assert_eq!(names("master[]"), ["enabled", "slave", "period", "remote_vd", "mail_domain", "database"]);
+    assert_eq!(names("master[]"), ["enabled", "slave", "period", "remote_vd", "mail_domain", "database", "ssh"]);
     assert_eq!(names("master[].database"), names("database"));
     assert_eq!(names("slave.masters"), [""; 0]);
 }

@@ -182,6 +182,11 @@ impl BenchSite for Site {
         self.open(Database::open(connect(&self.address()).unwrap()).unwrap());
     }
 
+    fn writer(&mut self) -> Box<dyn FnMut(&str) + Send> {
+        let mut connection = self.server.root_in(&self.database).unwrap();
+        Box::new(move |sql| connection.query_drop(sql).unwrap())
+    }
+
     fn cutter(&mut self) -> Box<dyn FnMut() + Send> {
         let mut killer = self.server.root().unwrap();
         let app = self.app.connection_id();

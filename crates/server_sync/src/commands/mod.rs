@@ -1,5 +1,6 @@
 //! One file a command. Each takes the arguments and the output, and gives the exit code or a failure.
 
+mod agent;
 mod check;
 mod conflicts;
 mod daemon;
@@ -63,6 +64,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<u8> {
         Some(Verb::Conflicts { action }) => conflicts::run(&cli, action.as_ref(), output),
         Some(Verb::Lock { command }) => lock::run(&cli, command, output),
         Some(Verb::InitSite { example }) => init_site::run(&cli, *example, output),
+        Some(Verb::Agent) => agent::run(&cli, output),
         Some(Verb::Demo) => demo::run(output),
         Some(Verb::Uninstall { yes }) => uninstall::run(&cli, *yes, output),
     }

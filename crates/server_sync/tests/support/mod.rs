@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use mysql::Conn;
 use mysql::prelude::Queryable;
-use sync_testbed::{Account, DatabaseDump, MariaDb, Server, dump, wait_until};
+use sync_testbed::{Account, DatabaseDump, KeyType, MariaDb, Server, Sshd, dump, wait_until};
 use tempfile::TempDir;
 
 /// How long anything may take on a busy machine.
@@ -248,6 +248,19 @@ pub fn pair_on<'a>(geneva: &'a Server, lyon: &'a Server) -> Pair<'a> {
     fs::write(lyon.settings(), site_settings(&lyon) + "\n[slave]\nenabled = true\nmasters = [\"geneva\"]\n").unwrap();
     geneva.sql("INSERT INTO customers VALUES (1, 'Dupont', 'Genève', '1'), (2, 'Martin', 'Lyon', '2')");
     Pair { geneva, lyon, home }
+}
+
+/// Links the pair by ssh instead: Geneva has a key of this kind, which is restricted to Lyon's agent.
+pub fn pair_by_ssh(sites: &Pair, sshd: &Sshd, kind: KeyType) {
+    let (geneva, lyon) = (&sites.geneva, &sites.lyon);
+    let agent = format!("{} --config-dir {} agent -vd crm", env!("CARGO_BIN_EXE_server_sync"), lyon.config().display());
+    let key = sshd.key("geneva", kind, Some(&agent)).unwrap();
+    let ssh_config = sshd.client_config("lyon", &key).unwrap();
+    let link = format!(
+        "\n[[master]]\nenabled = true\nslave = \"lyon\"\nperiod = \"1s\"\n\n[master.ssh]\nhost = \"lyon\"\nconfig_file = \"{}\"\n",
+        ssh_config.display()
+    );
+    fs::write(geneva.settings(), site_settings(geneva) + &link).unwrap();
 }
 
 /// A site with the application's schema and no settings yet.

@@ -1,5 +1,8 @@
 //! Any connected graph of sites comes to the same, and goes quiet.
 
+use sync_engine::round;
+
+use crate::faulty::Watched;
 use crate::{Bench, BenchSite, Network};
 
 /// Every site writes rows of its own and touches those of all.
@@ -94,4 +97,38 @@ impl<S: BenchSite> Network<S> {
         self.round(0, 1);
         assert!(self.round(0, 1).is_quiet());
     }
+}
+
+/// Rows of a third site that are written again at the one in between while it passes them on: until the next round it has
+/// not passed them on, and whoever asks the third site gets them.
+pub fn rows_written_while_they_are_passed_on(bench: &impl Bench) {
+    let mut network = Network::new(bench, 3);
+    let links = [(0, 1), (0, 2)];
+    network.app(2, "INSERT INTO person (id, name, age) VALUES (1, 'first', 0)");
+    network.finish(&links);
+    const ROWS: usize = 9_000;
+    for block in 0..ROWS / 1000 {
+        let rows: Vec<String> = (0..1000).map(|i| format!("({}, 'of the third')", 100 + block * 1000 + i)).collect();
+        network.app(2, &format!("INSERT INTO person (id, name) VALUES {}", rows.join(", ")));
+    }
+    network.round(0, 2);
+    let mut write = network.sites[0].writer();
+    let options = network.options(1);
+    let (master, slave) = network.two(0, 1);
+    let again = format!("UPDATE person SET age=7 WHERE id > {}", ROWS - 500);
+    let mut watched = Watched::new(slave.store(), move |batch| {
+        if batch == 0 {
+            write(&again);
+        }
+        Ok(())
+    });
+    round(master.store(), &mut watched, &options, &mut ()).unwrap();
+    drop(watched);
+    let count = format!("SELECT COUNT(*) FROM person WHERE id > {}", ROWS - 500);
+    let arrived = network.sites[1].rows(&count);
+    assert_ne!(arrived, network.sites[2].rows(&count), "the rows were all sent before they were written again");
+    network.round(2, 1);
+    assert_eq!(network.sites[1].rows(&count), network.sites[2].rows(&count));
+    network.finish(&links);
+    network.shows("SELECT COUNT(*) FROM person WHERE age=7", &[&format!("{}", 599)]);
 }

@@ -4,7 +4,7 @@
 mod account;
 mod mariadb;
 mod mysql;
-mod supervisor;
+pub(crate) mod supervisor;
 mod template;
 
 use std::os::unix::fs::MetadataExt;

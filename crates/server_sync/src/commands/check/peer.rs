@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use sync_config::Link;
 use sync_database::Database;
 use sync_engine::handshake::{self, Agreement};
+use sync_engine::remote::Remote;
 use sync_engine::{EngineError, open};
 use sync_store::Store;
 
@@ -15,7 +16,7 @@ use super::Report;
 pub(super) fn check(report: &mut Report, link: &Link, own: Option<&RefCell<Database>>) {
     let lang = report.output.lang;
     let subject = format!("link {}", link.slave);
-    let mut remote = match open::open_remote(link) {
+    let mut remote = match reach(link) {
         Ok(remote) => remote,
         Err(e) => return report.error(&subject, e),
     };
@@ -23,13 +24,20 @@ pub(super) fn check(report: &mut Report, link: &Link, own: Option<&RefCell<Datab
     let Some(own) = own else {
         return report.warn(&subject, lang.check_peer_alone(&link.slave), None);
     };
-    match agree(report, link, &mut own.borrow_mut(), &mut remote) {
+    match agree(report, link, &mut own.borrow_mut(), remote.store()) {
         Ok(agreement) => tell(report, &subject, link, &agreement),
         Err(e) => report.error(&subject, e),
     }
 }
 
-fn agree(report: &Report, link: &Link, own: &mut Database, remote: &mut Database) -> Result<Agreement, EngineError> {
+/// An agent answers only when it is asked: what is wrong with its database is heard here and not later.
+fn reach(link: &Link) -> Result<Remote, EngineError> {
+    let mut remote = Remote::open(link)?;
+    remote.store().describe().map_err(|e| EngineError::from(e).at(link.slave.as_str()))?;
+    Ok(remote)
+}
+
+fn agree(report: &Report, link: &Link, own: &mut Database, remote: &mut dyn Store) -> Result<Agreement, EngineError> {
     remote.drain()?;
     let expected = open::options(report.settings, link).expected;
     handshake::check(&own.describe()?, &remote.describe()?, &expected)

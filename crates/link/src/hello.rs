@@ -1,0 +1,153 @@
+//! The first line that either side sends: who it is and what it speaks. Read before anything else is believed. What a
+//! login shell prints before it is noise, and named in the error if nothing else comes.
+
+use std::io::{self, Read, Write};
+
+use crate::error::{Fault, LinkError, Result};
+
+/// The version of frames, messages and their order. Both sides must speak the same.
+pub const PROTOCOL: u32 = 1;
+
+const BEGIN: &str = "server_sync link ";
+
+/// Bytes of noise that are read through.
+const NOISE: usize = 16 << 10;
+
+/// What a side says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hello {
+    /// The protocol.
+    pub protocol: u32,
+    /// The version of server_sync.
+    pub product: String,
+    /// The virtual desktop that this side serves or wants.
+    pub vd: String,
+}
+
+impl Hello {
+    /// Of this program.
+    pub fn of(vd: &str) -> Self {
+        Hello { protocol: PROTOCOL, product: env!("CARGO_PKG_VERSION").to_owned(), vd: vd.to_owned() }
+    }
+
+    fn line(&self) -> String {
+        format!("{BEGIN}{} {} {}\n", self.protocol, self.product, self.vd)
+    }
+
+    fn parse(line: &str) -> Option<Hello> {
+        let mut words = line.strip_prefix(BEGIN)?.splitn(3, ' ');
+        let protocol = words.next()?.parse().ok()?;
+        Some(Hello { protocol, product: words.next()?.to_owned(), vd: words.next()?.to_owned() })
+    }
+
+    /// Sends it.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn send(&self, to: &mut dyn Write) -> Result<()> {
+        to.write_all(self.line().as_bytes())?;
+        Ok(to.flush()?)
+    }
+
+    /// Reads the other side's. Takes not a byte more.
+    ///
+    /// # Errors
+    /// [`Fault::Setup`] if something else came, which is quoted; [`Fault::Unreachable`] if nothing did.
+    pub fn receive(from: &mut dyn Read) -> Result<Hello> {
+        let mut noise = Vec::new();
+        let mut read = 0;
+        while let Some(line) = read_line(from, NOISE - read)? {
+            read += line.len();
+            let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+            match Hello::parse(&text) {
+                Some(hello) => return Ok(hello),
+                None => noise.push(text),
+            }
+            if read >= NOISE {
+                break;
+            }
+        }
+        Err(unheard(&noise))
+    }
+
+    /// Whether both speak the same; product versions are compared by the handshake of a round.
+    ///
+    /// # Errors
+    /// [`Fault::Setup`] naming both.
+    pub fn check(&self, other: &Hello) -> Result<()> {
+        if self.protocol == other.protocol {
+            return Ok(());
+        }
+        let text = format!(
+            "server_sync {} here speaks protocol {}, server_sync {} at the other side speaks {}",
+            self.product, self.protocol, other.product, other.protocol
+        );
+        Err(LinkError::new(Fault::Setup, text).hint("install the same version of server_sync at both sites"))
+    }
+}
+
+fn unheard(noise: &[String]) -> LinkError {
+    match noise.iter().find(|line| !line.is_empty()) {
+        None => LinkError::closed(),
+        Some(line) => {
+            let line: String = line.chars().filter(|c| !c.is_control()).take(200).collect();
+            LinkError::new(Fault::Setup, format!("the other side did not start server_sync; it said: {line}"))
+                .hint("check the command that the key is restricted to, and what the login shell prints")
+        }
+    }
+}
+
+/// A line with its end, or what there is of it; nothing at the end of the stream.
+fn read_line(from: &mut dyn Read, limit: usize) -> Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    let mut byte = [0];
+    while line.len() < limit && line.last() != Some(&b'\n') {
+        match from.read(&mut byte) {
+            Ok(0) => break,
+            Ok(_) => line.push(byte[0]),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+    Ok((!line.is_empty()).then_some(line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(text: &str) -> Result<Hello> {
+        Hello::receive(&mut text.as_bytes())
+    }
+
+    #[test]
+    fn it_arrives_also_after_what_a_login_shell_prints() {
+        let hello = Hello::of("crm");
+        assert_eq!(heard(&hello.line()), Ok(hello.clone()));
+        assert_eq!(heard(&format!("Welcome to lyon!\n\n{}", hello.line())), Ok(hello));
+    }
+
+    #[test]
+    fn not_a_byte_more_is_taken() {
+        let text = format!("{}rest", Hello::of("crm").line());
+        let mut from = text.as_bytes();
+        Hello::receive(&mut from).unwrap();
+        assert_eq!(from, b"rest");
+    }
+
+    #[test]
+    fn something_else_is_quoted() {
+        let error = heard("sh: 1: server_sync: not found\n").unwrap_err();
+        assert_eq!(error.fault, Fault::Setup);
+        assert!(error.message.contains("server_sync: not found"), "{error}");
+        assert_eq!(heard("").unwrap_err(), LinkError::closed());
+        assert_eq!(heard(&"x".repeat(100_000)).unwrap_err().fault, Fault::Setup);
+    }
+
+    #[test]
+    fn another_protocol_is_refused_by_name() {
+        let other = heard("server_sync link 9 4.5.6 crm\n").unwrap();
+        let error = Hello::of("crm").check(&other).unwrap_err();
+        assert!(error.message.contains("4.5.6") && error.message.contains('9'), "{error}");
+    }
+}

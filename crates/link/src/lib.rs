@@ -1,0 +1,17 @@
+//! The link between two sites: frames over a pair of byte streams, several conversations over one of them, the store of
+//! the other side as if it were here, and the ways there (ssh, a child process). Decides nothing about rounds, reads no
+//! settings.
+
+pub mod error;
+pub mod frame;
+pub mod hello;
+mod message;
+pub mod mux;
+pub mod remote;
+pub mod serve;
+pub mod transport;
+
+pub use error::{Fault, LinkError, Result};
+pub use hello::Hello;
+pub use mux::{Channel, Mux};
+pub use remote::RemoteStore;

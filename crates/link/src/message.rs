@@ -1,0 +1,102 @@
+//! What is said on a channel that leads to a store: the fixed set of verbs and their answers. Whatever else comes is
+//! refused; nothing of it is ever executed.
+
+use std::borrow::Cow;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sync_core::{Position, Purgeable, Registry, Source, Value};
+use sync_store::{Batch, Burial, Completed, Mode, Question, Restamp, Since, StoreError};
+
+use crate::error::{Fault, LinkError, Result};
+
+/// A verb of the store with what it needs. The order is part of the protocol.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Request<'a> {
+    /// The stream that is under way is not wanted any more.
+    Stop,
+    Describe,
+    Knowledge,
+    Drain,
+    IsEmpty,
+    Recognises(Position),
+    Greet(Source, Option<Position>),
+    Reincarnate,
+    Outline(Cow<'a, Since>),
+    Changes(Cow<'a, Since>),
+    Apply(Cow<'a, Batch>, Mode),
+    Complete(Cow<'a, Completed>),
+    Scan(Cow<'a, str>),
+    Digest(Cow<'a, Question>),
+    Rows(Cow<'a, str>, Cow<'a, [Vec<Value>]>),
+    Restamp(Cow<'a, str>, Cow<'a, [Restamp]>, u64),
+    Bury(Cow<'a, str>, Cow<'a, [Burial]>, u64, Mode),
+    Registry,
+    Register(Cow<'a, Registry>),
+    Purge(Cow<'a, Purgeable>, u64),
+    Compared(Cow<'a, [String]>),
+    Conflicts,
+    Parked,
+    Restore(Cow<'a, str>),
+}
+
+/// What a message of an answer is; its first byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// One of several, more follow.
+    Item,
+    /// The result, and the end.
+    Done,
+    /// What went wrong, and the end.
+    Failed,
+}
+
+impl Part {
+    const ALL: [Part; 3] = [Part::Item, Part::Done, Part::Failed];
+}
+
+/// Puts something into bytes.
+///
+/// # Errors
+/// [`Fault::Protocol`], which what is sent here never gives.
+pub(crate) fn pack(what: &impl Serialize) -> Result<Vec<u8>> {
+    rmp_serde::to_vec(what).map_err(|e| LinkError::new(Fault::Protocol, format!("a message cannot be written: {e}")))
+}
+
+/// A message of an answer.
+pub(crate) fn answer(part: Part, what: &impl Serialize) -> Result<Vec<u8>> {
+    let mut message = vec![part as u8];
+    rmp_serde::encode::write(&mut message, what)
+        .map_err(|e| LinkError::new(Fault::Protocol, format!("an answer cannot be written: {e}")))?;
+    Ok(message)
+}
+
+/// Reads something from the bytes of a hostile side.
+///
+/// # Errors
+/// [`Fault::Protocol`] for what it is not, and for bytes that are left.
+pub(crate) fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    let refused =
+        |why: String| LinkError::new(Fault::Protocol, format!("the other side sent what cannot be read: {why}"));
+    let mut input = rmp_serde::Deserializer::new(bytes);
+    let value = T::deserialize(&mut input).map_err(|e| refused(e.to_string()))?;
+    match input.get_ref().is_empty() {
+        true => Ok(value),
+        false => Err(refused("bytes are left".to_owned())),
+    }
+}
+
+/// The part that a message of an answer is, and what is in it.
+pub(crate) fn opened(message: &[u8]) -> Result<(Part, &[u8])> {
+    let part = message.first().and_then(|first| Part::ALL.into_iter().find(|p| *p as u8 == *first));
+    let part = part.ok_or_else(|| LinkError::new(Fault::Protocol, "the other side sent an answer of no known kind"))?;
+    Ok((part, &message[1..]))
+}
+
+/// The error that ends a stream which is not wanted any more.
+pub(crate) fn stopped() -> StoreError {
+    StoreError::new(sync_store::Trouble::Failure, "the other side does not want the rest")
+}
+
+#[cfg(test)]
+mod tests;

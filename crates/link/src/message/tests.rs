@@ -1,0 +1,124 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use sync_core::{Incarnation, Row, RowState, SiteId, Stamp, StoreId};
+use sync_store::{Applied, Change, Description, Role, SlaveSettings, TableHead, TableInfo, TableStatus, Trouble};
+
+use super::*;
+
+fn source() -> Source {
+    Source { store: StoreId(u128::MAX - 5), incarnation: Incarnation(u64::MAX) }
+}
+
+fn values() -> impl Strategy<Value = Vec<Value>> {
+    let value = prop_oneof![
+        Just(Value::Null),
+        any::<i64>().prop_map(Value::Int),
+        (i64::MAX as u64 + 1..).prop_map(Value::UInt),
+        any::<u32>().prop_map(Value::Float),
+        any::<u64>().prop_map(Value::Double),
+        ".{0,12}".prop_map(Value::Text),
+        proptest::collection::vec(any::<u8>(), 0..12).prop_map(Value::Bytes),
+    ];
+    proptest::collection::vec(value, 0..6)
+}
+
+fn batch() -> impl Strategy<Value = Batch> {
+    let row = (any::<u64>(), proptest::option::of(values())).prop_map(|(millis, values)| {
+        let site = SiteId::new(7).unwrap();
+        Row { state: RowState::inserted_at(Stamp::at(millis, site)), values }
+    });
+    let change = (values(), row).prop_map(|(key, row)| Change { table: 0, key, row });
+    proptest::collection::vec(change, 0..5).prop_map(|changes| Batch {
+        upto: Some(Position { seq: 9, token: u64::MAX }),
+        heads: vec![TableHead { name: "naïve".into(), columns: vec!["a".into(), "b".into()] }],
+        changes,
+        ..Batch::empty(source())
+    })
+}
+
+proptest! {
+    #[test]
+    fn batches_arrive_exactly(batch in batch()) {
+        let bytes = pack(&Request::Apply(Cow::Borrowed(&batch), Mode::Preview)).unwrap();
+        let Request::Apply(received, mode) = unpack(&bytes).unwrap() else { panic!("another verb") };
+        prop_assert_eq!(received.into_owned(), batch);
+        prop_assert_eq!(mode, Mode::Preview);
+    }
+
+    /// Hostile bytes are read or refused.
+    #[test]
+    fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let _ = unpack::<Request>(&bytes);
+        let _ = unpack::<Description>(&bytes);
+        let _ = unpack::<Batch>(&bytes);
+        let _ = opened(&bytes);
+    }
+
+    /// What is a message but for one byte is read or refused as well.
+    #[test]
+    fn spoilt_messages_never_panic(batch in batch(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        let mut bytes = pack(&Request::Apply(Cow::Borrowed(&batch), Mode::Write)).unwrap();
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        let _ = unpack::<Request>(&bytes);
+    }
+}
+
+#[test]
+fn every_answer_arrives() {
+    let about = Description {
+        site: SiteId::new(4095).unwrap(),
+        site_name: "lyon".into(),
+        vd: "crm".into(),
+        vd_version: "6.2".into(),
+        product_version: "0.1.0".into(),
+        protocol: 3,
+        source: source(),
+        head: Position { seq: 5, token: 6 },
+        role: Role::Slave(SlaveSettings { masters: vec!["geneva".into()] }),
+        clock_micros: -5,
+        clock_uncertainty_micros: 7,
+        upgrading: true,
+        tables: vec![TableInfo {
+            name: "t".into(),
+            fingerprint: "f".into(),
+            definition: vec!["a int".into()],
+            key: vec![],
+            status: TableStatus::Refused("no key".into()),
+        }],
+        suspect: vec!["t".into()],
+        warnings: vec![],
+    };
+    let message = answer(Part::Done, &about).unwrap();
+    let (part, body) = opened(&message).unwrap();
+    let received: Description = unpack(body).unwrap();
+    assert_eq!((part, format!("{received:?}")), (Part::Done, format!("{about:?}")));
+    let error = StoreError::new(Trouble::Halt, "too many").hint("look");
+    let (_, body) = (Part::Failed, pack(&error).unwrap());
+    let received: StoreError = unpack(&body).unwrap();
+    assert_eq!(
+        (received.trouble, received.message, received.hint),
+        (Trouble::Halt, "too many".into(), Some("look".into()))
+    );
+    let applied = Applied { tables: BTreeMap::from([("t".to_owned(), Default::default())]), conflicts: vec![] };
+    assert_eq!(unpack::<Applied>(&pack(&applied).unwrap()).unwrap(), applied);
+}
+
+#[test]
+fn knowledge_arrives_with_tables_that_are_held() {
+    let mut knowledge = sync_core::Knowledge::default();
+    knowledge.advance(source(), Position { seq: 10, token: 3 });
+    knowledge.hold(source(), "t", 4);
+    assert_eq!(unpack::<sync_core::Knowledge>(&pack(&knowledge).unwrap()).unwrap(), knowledge);
+}
+
+#[test]
+fn what_is_left_over_or_no_site_is_refused() {
+    let mut bytes = pack(&Request::Describe).unwrap();
+    bytes.push(0);
+    assert_eq!(unpack::<Request>(&bytes).unwrap_err().fault, Fault::Protocol);
+    for number in [0u64, 4096] {
+        assert!(unpack::<SiteId>(&pack(&number).unwrap()).is_err());
+    }
+}

@@ -1,0 +1,427 @@
+//! Several conversations over one pair of byte streams, so that a large file never delays a small change. Each channel
+//! carries messages of any length, cut into frames that take turns; a sender goes no further than the receiver gave it
+//! credit, so that what waits is bounded on both sides. Knows nothing of what the messages say.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{BufReader, BufWriter, Read, Write};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use crate::error::{Fault, LinkError, Result};
+use crate::frame::{BODY_LIMIT, Frame, Kind, invalid};
+
+/// Bytes that may be on their way on a channel before the receiver has taken them. Part of the protocol.
+pub const WINDOW: u32 = 4 << 20;
+
+/// What a frame counts beside its body, so that nobody can send empty messages without end. Part of the protocol.
+const OVERHEAD: usize = 64;
+
+/// A message is no longer than this.
+pub const MESSAGE_LIMIT: usize = 256 << 20;
+
+/// Channels that the other side may have open, or ask for, at a time.
+const CHANNELS: usize = 64;
+
+/// A link: the end of it that this process has.
+pub struct Mux {
+    shared: Arc<Shared>,
+    writer: Option<JoinHandle<()>>,
+}
+
+/// One conversation.
+pub struct Channel {
+    shared: Arc<Shared>,
+    number: u32,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    /// Something came in, credit too, or the link broke.
+    arrived: Condvar,
+    /// Something is to be written, or was.
+    outgoing: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    channels: BTreeMap<u32, Ends>,
+    /// Frames that need no credit.
+    control: VecDeque<Frame>,
+    /// Channels that the other side opened and nobody accepted yet.
+    opened: VecDeque<(u32, String)>,
+    /// The channel that had the last turn.
+    turn: u32,
+    next: u32,
+    over: bool,
+    broken: Option<LinkError>,
+}
+
+/// What waits on a channel.
+struct Ends {
+    /// A message that is being sent, and how much of it is gone.
+    sending: Option<(Vec<u8>, usize)>,
+    /// Below 0 by [`OVERHEAD`] at most.
+    credit: i64,
+    /// Messages that are here.
+    received: VecDeque<Vec<u8>>,
+    partial: Vec<u8>,
+    /// Bytes that came and for which no new credit was given.
+    owed: u64,
+    /// No more comes in.
+    ended: bool,
+    /// Dropped at this end: what still comes is thrown away.
+    dropped: bool,
+}
+
+/// The credit that a piece takes.
+fn cost(body: usize) -> u64 {
+    (body + OVERHEAD) as u64
+}
+
+/// How many frames a message takes, if none is cut short.
+fn frames(message: usize) -> u64 {
+    message.div_ceil(BODY_LIMIT).max(1) as u64
+}
+
+impl Ends {
+    fn new() -> Self {
+        Ends {
+            sending: None,
+            credit: i64::from(WINDOW),
+            received: VecDeque::new(),
+            partial: Vec::new(),
+            owed: 0,
+            ended: false,
+            dropped: false,
+        }
+    }
+
+    fn may_send(&self) -> bool {
+        self.credit > 0 && self.sending.is_some()
+    }
+
+    /// The next piece of what is to be sent.
+    fn piece(&mut self, channel: u32) -> Option<Frame> {
+        let (message, gone) = self.sending.as_mut()?;
+        let room = usize::try_from(self.credit).unwrap_or(usize::MAX).min(BODY_LIMIT);
+        let end = message.len().min(*gone + room);
+        let body = message[*gone..end].to_vec();
+        *gone = end;
+        let last = end == message.len();
+        self.credit -= cost(body.len()) as i64;
+        if last {
+            self.sending = None;
+        }
+        Some(Frame { kind: Kind::Data, last, channel, body })
+    }
+
+    /// Credit to be given now: a message that is waited for may come in whole; beyond it, as messages are taken.
+    fn due(&mut self, taken: u64) -> u64 {
+        let due = if self.received.is_empty() || self.dropped { self.owed } else { taken.min(self.owed) };
+        self.owed -= due;
+        due
+    }
+}
+
+impl Mux {
+    /// Begins to carry frames. `first` is the number of this side's first channel: the sides take odd and even ones.
+    pub fn start(from: impl Read + Send + 'static, to: impl Write + Send + 'static, first: u32) -> Self {
+        let state = State { next: first, ..State::default() };
+        let shared = Arc::new(Shared { state: Mutex::new(state), arrived: Condvar::new(), outgoing: Condvar::new() });
+        let reads = shared.clone();
+        // Never joined: it ends with the stream, which the other side ends.
+        std::thread::spawn(move || reads.read_all(&mut BufReader::with_capacity(2 * BODY_LIMIT, from)));
+        let writes = shared.clone();
+        let writer = std::thread::spawn(move || writes.write_all(&mut BufWriter::with_capacity(2 * BODY_LIMIT, to)));
+        Mux { shared, writer: Some(writer) }
+    }
+
+    /// Opens a conversation with a service of the other side.
+    ///
+    /// # Errors
+    /// What the link broke of.
+    pub fn open(&self, service: &str) -> Result<Channel> {
+        let mut state = self.shared.lock();
+        state.sound()?;
+        let number = state.next;
+        state.next += 2;
+        state.channels.insert(number, Ends::new());
+        state.control.push_back(Frame { body: service.as_bytes().to_vec(), ..Frame::bare(Kind::Open, number) });
+        self.shared.outgoing.notify_all();
+        Ok(Channel { shared: self.shared.clone(), number })
+    }
+
+    /// Waits for the other side to open a conversation; says with which service. Nothing once the link has ended.
+    ///
+    /// # Errors
+    /// What the link broke of.
+    pub fn accept(&self) -> Result<Option<(Channel, String)>> {
+        let mut state = self.shared.lock();
+        loop {
+            if let Some((number, service)) = state.opened.pop_front() {
+                return Ok(Some((Channel { shared: self.shared.clone(), number }, service)));
+            }
+            match &state.broken {
+                Some(e) if *e == LinkError::closed() => return Ok(None),
+                Some(e) => return Err(e.clone()),
+                None => state = self.shared.wait(&self.shared.arrived, state),
+            }
+        }
+    }
+
+    /// Ends the link with this error: whoever waits on a channel hears of it.
+    pub fn fail(&self, error: LinkError) {
+        self.shared.fail(error);
+    }
+}
+
+impl Drop for Mux {
+    /// What is to be written is written first.
+    fn drop(&mut self) {
+        self.shared.lock().over = true;
+        self.shared.outgoing.notify_all();
+        if let Some(writer) = self.writer.take() {
+            let _ = writer.join();
+        }
+    }
+}
+
+impl Channel {
+    /// Sends a message; returns once there is room for the next one.
+    ///
+    /// # Errors
+    /// What the link broke of; [`Fault::Protocol`] for a message that is too long.
+    pub fn send(&self, message: Vec<u8>) -> Result<()> {
+        if message.len() > MESSAGE_LIMIT {
+            let text = format!("a message of {} bytes is too long for the link", message.len());
+            return Err(LinkError::new(Fault::Protocol, text)
+                .hint("rows of more than 200 MB need a direct connection to the database"));
+        }
+        let mut state = self.shared.lock();
+        loop {
+            state.sound()?;
+            let ends = state.ends(self.number)?;
+            if ends.ended {
+                return Err(LinkError::closed());
+            }
+            if ends.sending.is_none() {
+                ends.sending = Some((message, 0));
+                self.shared.outgoing.notify_all();
+                return Ok(());
+            }
+            state = self.shared.wait(&self.shared.arrived, state);
+        }
+    }
+
+    /// Waits for the next message; nothing once the other side has closed the channel.
+    ///
+    /// # Errors
+    /// What the link broke of.
+    pub fn receive(&self) -> Result<Option<Vec<u8>>> {
+        let mut state = self.shared.lock();
+        loop {
+            if let Some(message) = self.take(&mut state)? {
+                return Ok(Some(message));
+            }
+            if state.ends(self.number)?.ended {
+                return Ok(None);
+            }
+            state.sound()?;
+            state = self.shared.wait(&self.shared.arrived, state);
+        }
+    }
+
+    /// Whether a message, or the end, has come already.
+    pub fn is_readable(&self) -> bool {
+        let mut state = self.shared.lock();
+        state.broken.is_some() || state.ends(self.number).map_or(true, |e| e.ended || !e.received.is_empty())
+    }
+
+    fn take(&self, state: &mut State) -> Result<Option<Vec<u8>>> {
+        let ends = state.ends(self.number)?;
+        let Some(message) = ends.received.pop_front() else { return Ok(None) };
+        let due = ends.due(message.len() as u64 + frames(message.len()) * OVERHEAD as u64);
+        state.grant(self.number, due);
+        self.shared.outgoing.notify_all();
+        Ok(Some(message))
+    }
+}
+
+impl Drop for Channel {
+    /// What was sent goes out first; the other side is told that no more comes.
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        while state.broken.is_none()
+            && state.channels.get(&self.number).is_some_and(|e| e.sending.is_some() && !e.ended)
+        {
+            state = self.shared.wait(&self.shared.arrived, state);
+        }
+        state.control.push_back(Frame::bare(Kind::Close, self.number));
+        let ended = state.channels.get(&self.number).is_none_or(|e| e.ended);
+        if ended {
+            state.channels.remove(&self.number);
+        } else if let Some(ends) = state.channels.get_mut(&self.number) {
+            (ends.dropped, ends.received, ends.partial) = (true, VecDeque::new(), Vec::new());
+            let due = ends.due(0);
+            state.grant(self.number, due);
+        }
+        self.shared.outgoing.notify_all();
+    }
+}
+
+impl State {
+    fn sound(&self) -> Result<()> {
+        match &self.broken {
+            Some(e) => Err(e.clone()),
+            None => Ok(()),
+        }
+    }
+
+    fn ends(&mut self, channel: u32) -> Result<&mut Ends> {
+        self.channels.get_mut(&channel).ok_or_else(LinkError::closed)
+    }
+
+    fn grant(&mut self, channel: u32, bytes: u64) {
+        if bytes > 0 {
+            self.control.push_back(Frame::credit(channel, u32::try_from(bytes).unwrap_or(u32::MAX)));
+        }
+    }
+
+    /// The next frame to write: what needs no credit first, then a piece of whose turn it is.
+    fn next_frame(&mut self) -> Option<Frame> {
+        if let Some(frame) = self.control.pop_front() {
+            return Some(frame);
+        }
+        let ready = |(number, ends): (&u32, &Ends)| ends.may_send().then_some(*number);
+        let after = self.channels.range(self.turn + 1..).find_map(ready);
+        let channel = after.or_else(|| self.channels.iter().find_map(ready))?;
+        self.turn = channel;
+        self.channels.get_mut(&channel)?.piece(channel)
+    }
+
+    /// Takes in a frame; the error is the other side's.
+    fn accept(&mut self, frame: Frame) -> std::io::Result<()> {
+        match frame.kind {
+            Kind::Open => self.accept_open(frame),
+            Kind::Data => self.accept_data(frame),
+            Kind::Credit => {
+                let bytes = frame.credited().ok_or_else(|| invalid("credit without a number"))?;
+                if let Some(ends) = self.channels.get_mut(&frame.channel) {
+                    ends.credit = ends.credit.saturating_add(i64::from(bytes));
+                }
+                Ok(())
+            }
+            Kind::Close => {
+                let dropped = self.channels.get(&frame.channel).is_some_and(|e| e.dropped);
+                match self.channels.get_mut(&frame.channel) {
+                    Some(ends) if !dropped => ends.ended = true,
+                    _ => drop(self.channels.remove(&frame.channel)),
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn accept_open(&mut self, frame: Frame) -> std::io::Result<()> {
+        let service = String::from_utf8(frame.body).map_err(|_| invalid("a service without a proper name"))?;
+        let is_own = frame.channel % 2 == self.next % 2;
+        if is_own || self.channels.contains_key(&frame.channel) {
+            return Err(invalid("a channel that is open already"));
+        }
+        if self.channels.len() >= CHANNELS {
+            return Err(invalid("requests for too many channels"));
+        }
+        self.channels.insert(frame.channel, Ends::new());
+        self.opened.push_back((frame.channel, service));
+        Ok(())
+    }
+
+    fn accept_data(&mut self, frame: Frame) -> std::io::Result<()> {
+        // A channel that was closed here a moment ago.
+        let Some(ends) = self.channels.get_mut(&frame.channel) else { return Ok(()) };
+        ends.owed += cost(frame.body.len());
+        if ends.owed > u64::from(WINDOW) + OVERHEAD as u64 {
+            return Err(invalid("more than it had credit for"));
+        }
+        if !ends.dropped {
+            if ends.partial.len() + frame.body.len() > MESSAGE_LIMIT {
+                return Err(invalid("a message that is longer than messages are"));
+            }
+            ends.partial.extend_from_slice(&frame.body);
+            if frame.last {
+                ends.received.push_back(std::mem::take(&mut ends.partial));
+            }
+        }
+        let due = ends.due(0);
+        self.grant(frame.channel, due);
+        Ok(())
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, condition: &Condvar, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        condition.wait(state).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fail(&self, error: LinkError) {
+        self.lock().broken.get_or_insert(error);
+        self.arrived.notify_all();
+        self.outgoing.notify_all();
+    }
+
+    fn read_all(&self, from: &mut dyn Read) {
+        let error = loop {
+            let accepted = match Frame::read(from) {
+                Ok(Some(frame)) => self.lock().accept(frame),
+                Ok(None) => break LinkError::closed(),
+                Err(e) => Err(e),
+            };
+            match accepted {
+                Ok(()) => {
+                    self.arrived.notify_all();
+                    self.outgoing.notify_all();
+                }
+                Err(e) => break e.into(),
+            }
+        };
+        self.fail(error);
+    }
+
+    fn write_all(&self, to: &mut dyn Write) {
+        while let Some(frame) = self.to_write(to) {
+            if let Err(e) = frame.write(to) {
+                return self.fail(e.into());
+            }
+            self.arrived.notify_all();
+        }
+        let _ = to.flush();
+    }
+
+    /// The next frame, once there is one; nothing when the link is over. Before it waits, what was written is flushed.
+    fn to_write(&self, to: &mut dyn Write) -> Option<Frame> {
+        if let Some(frame) = self.lock().next_frame() {
+            return Some(frame);
+        }
+        if let Err(e) = to.flush() {
+            self.fail(e.into());
+        }
+        let mut state = self.lock();
+        loop {
+            if state.broken.is_some() {
+                return None;
+            }
+            match state.next_frame() {
+                Some(frame) => return Some(frame),
+                None if state.over => return None,
+                None => state = self.wait(&self.outgoing, state),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,191 @@
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Two ends of one link.
+fn link() -> (Mux, Mux) {
+    let (a, b) = UnixStream::pair().unwrap();
+    let start = |s: UnixStream, first| Mux::start(s.try_clone().unwrap(), Closing(s), first);
+    (start(a, 1), start(b, 2))
+}
+
+/// A socket of which the other side sees the end when the writer is done with it, as with a pipe.
+struct Closing(UnixStream);
+
+impl Write for Closing {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        let _ = self.0.shutdown(std::net::Shutdown::Both);
+    }
+}
+
+fn accept(mux: &Mux) -> Channel {
+    mux.accept().unwrap().unwrap().0
+}
+
+#[test]
+fn messages_arrive_whole_and_in_order() {
+    let (a, b) = link();
+    let here = a.open("database").unwrap();
+    let (there, service) = b.accept().unwrap().unwrap();
+    assert_eq!(service, "database");
+    let sizes = [0, 1, BODY_LIMIT, BODY_LIMIT + 1, 3 * WINDOW as usize + 5, 7];
+    let sender = std::thread::spawn(move || {
+        for (i, size) in sizes.iter().enumerate() {
+            here.send(vec![i as u8; *size]).unwrap();
+        }
+        assert_eq!(here.receive().unwrap(), Some(b"thanks".to_vec()));
+        here
+    });
+    for (i, size) in sizes.iter().enumerate() {
+        assert!(there.receive().unwrap() == Some(vec![i as u8; *size]), "message {i}");
+    }
+    there.send(b"thanks".to_vec()).unwrap();
+    drop(sender.join().unwrap());
+    assert_eq!(there.receive().unwrap(), None, "the channel was closed");
+}
+
+#[test]
+fn a_channel_that_nobody_reads_does_not_stop_another() {
+    let (a, b) = link();
+    let (large, small) = (a.open("tree").unwrap(), a.open("database").unwrap());
+    let (large_there, small_there) = (accept(&b), accept(&b));
+    let (done, is_done) = channel();
+    let sender = std::thread::spawn(move || {
+        for _ in 0..4 {
+            large.send(vec![7; WINDOW as usize]).unwrap();
+        }
+        done.send(()).unwrap();
+        large
+    });
+    for i in 0..100u8 {
+        small.send(vec![i]).unwrap();
+        assert_eq!(small_there.receive().unwrap(), Some(vec![i]));
+    }
+    assert!(is_done.try_recv().is_err(), "what nobody takes is not sent without end");
+    for _ in 0..4 {
+        assert_eq!(large_there.receive().unwrap().unwrap().len(), WINDOW as usize);
+    }
+    is_done.recv_timeout(Duration::from_secs(60)).unwrap();
+    drop(sender.join().unwrap());
+}
+
+#[test]
+fn many_small_messages_are_held_back_too() {
+    let (a, b) = link();
+    let here = a.open("x").unwrap();
+    let there = accept(&b);
+    let (done, is_done) = channel();
+    let sender = std::thread::spawn(move || {
+        for _ in 0..3 * WINDOW / 1000 {
+            here.send(vec![1; 1000]).unwrap();
+        }
+        done.send(()).unwrap();
+        here
+    });
+    // What has no credit left waits at the sender: the rest comes only as it is taken.
+    let waiting = |mux: &Mux| mux.shared.lock().channels.values().map(|e| e.received.len()).sum::<usize>();
+    let full = WINDOW as usize / (1000 + OVERHEAD);
+    sync_wait(|| waiting(&b) >= full);
+    assert!(waiting(&b) <= full + 1 && is_done.try_recv().is_err());
+    for _ in 0..3 * WINDOW / 1000 {
+        assert_eq!(there.receive().unwrap().unwrap().len(), 1000);
+    }
+    is_done.recv_timeout(Duration::from_secs(60)).unwrap();
+    drop(sender.join().unwrap());
+}
+
+/// Gives other threads time until something holds; the test runner ends a test that waits for ever.
+fn sync_wait(holds: impl Fn() -> bool) {
+    while !holds() {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn everybody_hears_that_the_link_broke() {
+    let (a, b) = link();
+    let here = a.open("x").unwrap();
+    let there = accept(&b);
+    let waits = std::thread::spawn(move || here.receive().map(|_| ()));
+    let error = LinkError::new(Fault::Unreachable, "pulled out");
+    a.fail(error.clone());
+    assert_eq!(waits.join().unwrap(), Err(error.clone()));
+    assert_eq!(a.open("y").map(|_| ()), Err(error));
+    drop(a);
+    assert!(there.receive().is_err());
+    assert!(b.accept().unwrap().is_none(), "the other side only sees the end");
+}
+
+#[test]
+fn channels_are_forgotten_when_both_sides_closed_them() {
+    let (a, b) = link();
+    for _ in 0..3 * CHANNELS {
+        let here = a.open("x").unwrap();
+        here.send(b"?".to_vec()).unwrap();
+        let there = accept(&b);
+        assert!(there.receive().unwrap().is_some());
+        there.send(vec![0; 2 * WINDOW as usize]).unwrap();
+        drop(here);
+        drop(there);
+    }
+    sync_wait(|| a.shared.lock().channels.is_empty() && b.shared.lock().channels.is_empty());
+}
+
+#[test]
+fn a_message_that_is_too_long_is_refused_by_name() {
+    let (a, _b) = link();
+    let here = a.open("x").unwrap();
+    let error = here.send(vec![0; MESSAGE_LIMIT + 1]).unwrap_err();
+    assert_eq!(error.fault, Fault::Protocol);
+}
+
+fn hostile() -> impl Strategy<Value = Frame> {
+    let kind = proptest::sample::select(vec![Kind::Open, Kind::Data, Kind::Data, Kind::Credit, Kind::Close]);
+    let body = prop_oneof![Just(Vec::new()), proptest::collection::vec(any::<u8>(), 0..20), Just(vec![0; BODY_LIMIT]),];
+    (kind, any::<bool>(), 0..6u32, body).prop_map(|(kind, last, channel, body)| Frame { kind, last, channel, body })
+}
+
+proptest! {
+    /// What a hostile side sends is taken or refused; never more than the window is kept on a channel.
+    #[test]
+    fn hostile_frames_are_bounded(frames in proptest::collection::vec(hostile(), 0..400)) {
+        let mut state = State { next: 2, ..State::default() };
+        for frame in frames {
+            if state.accept(frame).is_err() {
+                break;
+            }
+            for ends in state.channels.values() {
+                let held: usize = ends.received.iter().map(Vec::len).sum();
+                prop_assert!(held <= WINDOW as usize + BODY_LIMIT * 400);
+                prop_assert!(ends.owed <= u64::from(WINDOW) + OVERHEAD as u64);
+            }
+            prop_assert!(state.channels.len() <= CHANNELS);
+        }
+    }
+}
+
+#[test]
+fn more_than_the_credit_is_refused() {
+    let mut state = State { next: 2, ..State::default() };
+    state.accept(Frame { body: b"x".to_vec(), ..Frame::bare(Kind::Open, 1) }).unwrap();
+    let piece = || Frame { last: true, body: vec![0; BODY_LIMIT], ..Frame::bare(Kind::Data, 1) };
+    let pieces = (WINDOW as usize + OVERHEAD) / (BODY_LIMIT + OVERHEAD);
+    for _ in 0..pieces {
+        state.accept(piece()).unwrap();
+    }
+    assert!(state.accept(piece()).is_err());
+}

@@ -1,0 +1,163 @@
+//! The store at the other end of a channel, as a [`Store`] here. Says and hears; decides nothing.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sync_core::{Knowledge, Position, Purgeable, Registry, Source, Value};
+use sync_store::{
+    Answers, Applied, Batch, Burial, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline,
+    ParkedEntry, Question, Restamp, Result, Since, Sink, Store, StoreError, Streamed,
+};
+
+use crate::error::LinkError;
+use crate::message::{Part, Request, opened, pack, unpack};
+use crate::mux::Channel;
+
+/// A store that is reached over a channel.
+pub struct RemoteStore {
+    channel: Channel,
+}
+
+impl RemoteStore {
+    /// The store that the other side serves on this channel.
+    pub fn new(channel: Channel) -> Self {
+        RemoteStore { channel }
+    }
+
+    fn ask(&self, request: &impl Serialize) -> crate::Result<()> {
+        self.channel.send(pack(request)?)
+    }
+
+    fn heard(&self) -> crate::Result<Vec<u8>> {
+        self.channel.receive()?.ok_or_else(LinkError::closed)
+    }
+
+    fn call<T: DeserializeOwned>(&mut self, request: &Request) -> Result<T> {
+        self.stream(request, &mut |(): ()| Ok(()))
+    }
+
+    /// Asks, gives each item to `sink`, and returns the end. If `sink` wants no more, the other side is told so, and what is
+    /// on its way is let pass, so that the channel can be used again.
+    fn stream<I: DeserializeOwned, T: DeserializeOwned>(
+        &mut self,
+        request: &Request,
+        sink: &mut dyn FnMut(I) -> Result<()>,
+    ) -> Result<T> {
+        self.ask(request)?;
+        let mut refused = None;
+        loop {
+            let message = self.heard()?;
+            match (opened(&message)?, &refused) {
+                ((Part::Item, body), None) => {
+                    let item = unpack(body)?;
+                    drop(message);
+                    if let Err(e) = sink(item) {
+                        self.ask(&Request::Stop)?;
+                        refused = Some(e);
+                    }
+                }
+                ((Part::Item, _), Some(_)) => {}
+                ((Part::Done, body), None) => return Ok(unpack(body)?),
+                ((Part::Failed, body), None) => return Err(unpack::<StoreError>(body)?),
+                ((Part::Done | Part::Failed, _), Some(_)) => {
+                    return Err(refused.unwrap_or_else(crate::message::stopped));
+                }
+            }
+        }
+    }
+}
+
+impl Store for RemoteStore {
+    fn describe(&mut self) -> Result<Description> {
+        self.call(&Request::Describe)
+    }
+
+    fn knowledge(&mut self) -> Result<Knowledge> {
+        self.call(&Request::Knowledge)
+    }
+
+    fn drain(&mut self) -> Result<Drained> {
+        self.call(&Request::Drain)
+    }
+
+    fn is_empty(&mut self) -> Result<bool> {
+        self.call(&Request::IsEmpty)
+    }
+
+    fn recognises(&mut self, own: Position) -> Result<bool> {
+        self.call(&Request::Recognises(own))
+    }
+
+    fn greet(&mut self, peer: Source, claimed: Option<Position>) -> Result<Greeting> {
+        self.call(&Request::Greet(peer, claimed))
+    }
+
+    fn reincarnate(&mut self) -> Result<Source> {
+        self.call(&Request::Reincarnate)
+    }
+
+    fn outline(&mut self, since: &Since) -> Result<Outline> {
+        self.call(&Request::Outline(Cow::Borrowed(since)))
+    }
+
+    fn changes(&mut self, since: &Since, sink: &mut Sink) -> Result<Streamed> {
+        self.stream(&Request::Changes(Cow::Borrowed(since)), sink)
+    }
+
+    fn apply(&mut self, batch: &Batch, mode: Mode) -> Result<Applied> {
+        self.call(&Request::Apply(Cow::Borrowed(batch), mode))
+    }
+
+    fn complete(&mut self, stream: &Completed) -> Result<()> {
+        self.call(&Request::Complete(Cow::Borrowed(stream)))
+    }
+
+    fn scan(&mut self, table: &str, sink: &mut Sink) -> Result<()> {
+        self.stream(&Request::Scan(table.into()), sink)
+    }
+
+    fn digest(&mut self, question: &Question, answers: &mut Answers) -> Result<()> {
+        self.stream(&Request::Digest(Cow::Borrowed(question)), answers)
+    }
+
+    fn rows(&mut self, table: &str, keys: &[Vec<Value>]) -> Result<(Batch, usize)> {
+        self.call(&Request::Rows(table.into(), keys.into()))
+    }
+
+    fn bury(&mut self, table: &str, rows: &[Burial], millis: u64, mode: Mode) -> Result<Applied> {
+        self.call(&Request::Bury(table.into(), rows.into(), millis, mode))
+    }
+
+    fn registry(&mut self) -> Result<Registry> {
+        self.call(&Request::Registry)
+    }
+
+    fn register(&mut self, registry: &Registry) -> Result<()> {
+        self.call(&Request::Register(Cow::Borrowed(registry)))
+    }
+
+    fn purge(&mut self, graves: &Purgeable, before: u64) -> Result<u64> {
+        self.call(&Request::Purge(Cow::Borrowed(graves), before))
+    }
+
+    fn restamp(&mut self, table: &str, rows: &[Restamp], millis: u64) -> Result<()> {
+        self.call(&Request::Restamp(table.into(), rows.into(), millis))
+    }
+
+    fn compared(&mut self, tables: &[String]) -> Result<()> {
+        self.call(&Request::Compared(tables.into()))
+    }
+
+    fn conflicts(&mut self) -> Result<Vec<ConflictEntry>> {
+        self.call(&Request::Conflicts)
+    }
+
+    fn parked(&mut self) -> Result<Vec<ParkedEntry>> {
+        self.call(&Request::Parked)
+    }
+
+    fn restore(&mut self, conflict: &str) -> Result<()> {
+        self.call(&Request::Restore(conflict.into()))
+    }
+}

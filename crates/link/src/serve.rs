@@ -1,0 +1,84 @@
+//! A store served to the other end of a channel: a fixed set of verbs, one after the other. The counterpart of
+//! [`crate::remote`].
+
+use serde::Serialize;
+use sync_store::{Batch, Result as StoreResult, Store};
+
+use crate::error::Result;
+use crate::message::{Part, Request, answer, stopped, unpack};
+use crate::mux::Channel;
+
+/// Answers until the other side closes the channel.
+///
+/// # Errors
+/// What the link broke of. What goes wrong with the store is the other side's to hear.
+pub fn serve(channel: &Channel, store: &mut dyn Store) -> Result<()> {
+    while let Some(message) = channel.receive()? {
+        let request = unpack(&message)?;
+        drop(message);
+        Service { channel }.answer(store, request)?;
+    }
+    Ok(())
+}
+
+/// Answers everything with this error until the other side closes the channel: there is no store.
+///
+/// # Errors
+/// As [`serve`].
+pub fn refuse(channel: &Channel, error: &sync_store::StoreError) -> Result<()> {
+    while channel.receive()?.is_some() {
+        channel.send(answer(Part::Failed, error)?)?;
+    }
+    Ok(())
+}
+
+struct Service<'a> {
+    channel: &'a Channel,
+}
+
+impl Service<'_> {
+    fn answer(&self, store: &mut dyn Store, request: Request) -> Result<()> {
+        match request {
+            Request::Stop => Ok(()),
+            Request::Describe => self.end(store.describe()),
+            Request::Knowledge => self.end(store.knowledge()),
+            Request::Drain => self.end(store.drain()),
+            Request::IsEmpty => self.end(store.is_empty()),
+            Request::Recognises(own) => self.end(store.recognises(own)),
+            Request::Greet(peer, claimed) => self.end(store.greet(peer, claimed)),
+            Request::Reincarnate => self.end(store.reincarnate()),
+            Request::Outline(since) => self.end(store.outline(&since)),
+            Request::Changes(since) => self.end(store.changes(&since, &mut |batch: Batch| self.item(&batch))),
+            Request::Apply(batch, mode) => self.end(store.apply(&batch, mode)),
+            Request::Complete(stream) => self.end(store.complete(&stream)),
+            Request::Scan(table) => self.end(store.scan(&table, &mut |batch: Batch| self.item(&batch))),
+            Request::Digest(question) => self.end(store.digest(&question, &mut |answer| self.item(&answer))),
+            Request::Rows(table, keys) => self.end(store.rows(&table, &keys)),
+            Request::Bury(table, rows, millis, mode) => self.end(store.bury(&table, &rows, millis, mode)),
+            Request::Registry => self.end(store.registry()),
+            Request::Register(registry) => self.end(store.register(&registry)),
+            Request::Purge(graves, before) => self.end(store.purge(&graves, before)),
+            Request::Restamp(table, rows, millis) => self.end(store.restamp(&table, &rows, millis)),
+            Request::Compared(tables) => self.end(store.compared(&tables)),
+            Request::Conflicts => self.end(store.conflicts()),
+            Request::Parked => self.end(store.parked()),
+            Request::Restore(conflict) => self.end(store.restore(&conflict)),
+        }
+    }
+
+    /// One of several; refused once the other side says anything, which can only be that it wants no more.
+    fn item(&self, item: &impl Serialize) -> StoreResult<()> {
+        if self.channel.is_readable() {
+            return Err(stopped());
+        }
+        Ok(self.channel.send(answer(Part::Item, item)?)?)
+    }
+
+    fn end(&self, result: StoreResult<impl Serialize>) -> Result<()> {
+        let message = match &result {
+            Ok(value) => answer(Part::Done, value)?,
+            Err(error) => answer(Part::Failed, error)?,
+        };
+        self.channel.send(message)
+    }
+}
