@@ -171,6 +171,23 @@ pub(crate) fn columns(value: &Value) -> Converted<Vec<TableColumns>> {
     })
 }
 
+/// Columns written `table.column`, each by itself.
+pub(crate) fn single_columns(value: &Value) -> Converted<Vec<TableColumns>> {
+    list(value, "a list of columns", |item| {
+        let text = text(item)?;
+        let (table, column) = text.split_once('.').unwrap_or_default();
+        if table.is_empty() || column.is_empty() {
+            return Err(format!("must be like \"table.column\", not {text:?}"));
+        }
+        Ok(TableColumns { table: table.to_owned(), columns: vec![column.to_owned()] })
+    })
+}
+
+/// Names of tables.
+pub(crate) fn tables(value: &Value) -> Converted<Vec<String>> {
+    list(value, "a list of tables", text)
+}
+
 /// A list with every entry converted; the refusal is that of the first bad entry.
 fn list<T>(value: &Value, what: &str, convert: impl Fn(&Value) -> Converted<T>) -> Converted<Vec<T>> {
     let entries = value.as_array().ok_or_else(|| expected(&format!("{what} like [\"a\", \"b\"]"), value))?;

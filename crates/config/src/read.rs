@@ -80,7 +80,7 @@ fn read(top: &Section, origin: &Origin) -> Option<Settings> {
     let limits = limits(top);
     let tables = tables(top);
     let prefer_on_first_contact = preference(top);
-    let (excluded_tables, together, trees) = tables?;
+    let Tables { excluded: excluded_tables, together, trees, counters, rekey } = tables?;
     Some(Settings {
         vd: origin.vd.clone(),
         file: origin.file.to_owned(),
@@ -95,6 +95,8 @@ fn read(top: &Section, origin: &Origin) -> Option<Settings> {
         limits: limits?,
         excluded_tables,
         together,
+        counters,
+        rekey,
         trees,
         prefer_on_first_contact: prefer_on_first_contact?,
     })
@@ -237,7 +239,14 @@ fn limits(top: &Section) -> Option<Limits> {
 }
 
 /// What is said of tables.
-type Tables = (Vec<Pattern>, Vec<TableColumns>, Vec<TableColumns>);
+#[derive(Default)]
+struct Tables {
+    excluded: Vec<Pattern>,
+    together: Vec<TableColumns>,
+    trees: Vec<TableColumns>,
+    counters: Vec<TableColumns>,
+    rekey: Vec<String>,
+}
 
 fn tables(top: &Section) -> Option<Tables> {
     if !top.has("tables") {
@@ -247,7 +256,9 @@ fn tables(top: &Section) -> Option<Tables> {
     let excluded = section.or("exclude", convert::patterns, Vec::new());
     let together = section.or("together", convert::columns, Vec::new());
     let trees = section.or("tree", convert::columns, Vec::new());
-    Some((excluded?, together?, trees?))
+    let counters = section.or("counters", convert::single_columns, Vec::new());
+    let rekey = section.or("rekey", convert::tables, Vec::new());
+    Some(Tables { excluded: excluded?, together: together?, trees: trees?, counters: counters?, rekey: rekey? })
 }
 
 fn preference(top: &Section) -> Option<Preference> {

@@ -84,6 +84,8 @@ pub const SETTINGS: &[Setting] = &[
     entry("limits.max_deleted_rows", Kind::Whole, "10000", "the rows of a table that one round may delete"),
     entry("limits.batch_rows", Kind::Whole, "500", "the rows that are written in one transaction"),
     entry("tables.exclude", Kind::List, "[]", "patterns of the names of tables that are not synchronised"),
+    entry("tables.counters", Kind::List, "[]", "columns that merge by adding: \"table.column\""),
+    entry("tables.rekey", Kind::List, "[]", "tables where the loser of two inserts under one key gets a new key"),
     entry("tables.together", Kind::List, "[]", "columns that merge as one: \"table: column, column\""),
     entry("tables.tree", Kind::List, "[]", "columns that refer to the parent in a tree: \"table: column\""),
     entry("conflicts.prefer_on_first_contact", Kind::Text, "\"master\"", "whose row wins where nothing tells which is newer"),

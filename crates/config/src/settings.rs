@@ -48,6 +48,10 @@ pub struct Settings {
     pub together: Vec<TableColumns>,
     /// Columns that refer to the parent in a tree.
     pub trees: Vec<TableColumns>,
+    /// Columns that merge by adding, each by itself.
+    pub counters: Vec<TableColumns>,
+    /// Tables of which a row that loses against another one with its key gets a new key.
+    pub rekey: Vec<String>,
     /// Whose row wins on first contact of two filled databases, where nothing tells which is newer.
     pub prefer_on_first_contact: Preference,
 }

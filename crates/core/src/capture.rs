@@ -3,16 +3,17 @@
 //! A mark only says that something happened; whether the row is there is read from the table in the same snapshot.
 //! Therefore a mark too many is harmless, and marks of a cascade may be made before the cascade.
 
-use crate::row::{ColumnId, RowState};
-use crate::stamp::{SiteId, Stamp};
+use crate::number::Number;
+use crate::row::{Author, ColumnId, RowState};
+use crate::stamp::Stamp;
 
 /// What happened to a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// The row appeared.
     Insert,
-    /// These columns were written.
-    Update(Vec<ColumnId>),
+    /// These columns were written, and so much was added to those.
+    Update(Vec<ColumnId>, Vec<(ColumnId, Number)>),
     /// The row disappeared, or was about to.
     Delete,
 }
@@ -30,7 +31,7 @@ pub struct Mark {
 ///
 /// `known` is the state so far (`None`: the row was never heard of), `marks` are those of this row in the order in
 /// which they were made, `present` says whether the row is in the table now.
-pub fn stamp(known: Option<&RowState>, marks: &[Mark], present: bool, site: SiteId) -> Option<RowState> {
+pub fn stamp(known: Option<&RowState>, marks: &[Mark], present: bool, author: Author) -> Option<RowState> {
     let first = marks.first()?;
     let born_here = known.is_none() && first.operation == Operation::Insert;
     if born_here && !present {
@@ -42,29 +43,30 @@ pub fn stamp(known: Option<&RowState>, marks: &[Mark], present: bool, site: Site
     let before = state.clone();
     for (i, mark) in marks.iter().enumerate() {
         let stays = present && !marks[i + 1..].iter().any(|m| m.operation == Operation::Insert);
-        apply(&mut state, mark, stays, site);
+        apply(&mut state, mark, stays, author);
     }
-    settle(&mut state, marks.iter().map(|m| m.millis).max().unwrap_or_default(), present, site);
+    settle(&mut state, marks.iter().map(|m| m.millis).max().unwrap_or_default(), present, author);
     (state != before).then_some(state)
 }
 
 /// `stays`: the row is there and no later mark says that it was inserted again, so nothing deleted it.
-fn apply(state: &mut RowState, mark: &Mark, stays: bool, site: SiteId) {
-    let stamp = state.next_stamp(mark.millis, site);
+fn apply(state: &mut RowState, mark: &Mark, stays: bool, author: Author) {
+    let stamp = state.next_stamp(mark.millis, author.site);
     match &mark.operation {
         Operation::Insert => state.insert(stamp),
-        Operation::Update(columns) if !columns.is_empty() && state.is_live() => {
+        Operation::Update(columns, added) if !(columns.is_empty() && added.is_empty()) && state.is_live() => {
             state.write(columns.iter().copied(), stamp);
+            added.iter().for_each(|(column, number)| state.add(*column, *number, author, stamp));
         }
         // A row that is dead already was found gone by an earlier drain, which read only some of its marks.
         Operation::Delete if !stays && (state.is_live() || mark.millis > state.deleted.millis()) => state.delete(stamp),
-        Operation::Update(_) | Operation::Delete => {}
+        Operation::Update(..) | Operation::Delete => {}
     }
 }
 
 /// The table has the last word: triggers can be off, and marks of a cascade can be out of order.
-fn settle(state: &mut RowState, millis: u64, present: bool, site: SiteId) {
-    let stamp: Stamp = state.next_stamp(millis, site);
+fn settle(state: &mut RowState, millis: u64, present: bool, author: Author) {
+    let stamp: Stamp = state.next_stamp(millis, author.site);
     match (state.is_live(), present) {
         (true, false) => state.delete(stamp),
         (false, true) => state.insert(stamp),

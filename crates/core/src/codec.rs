@@ -6,7 +6,9 @@ mod registry;
 use thiserror::Error;
 
 pub(crate) use self::registry::{pack_registry, pack_told, unpack_registry};
-use crate::row::{RowState, Seen};
+use crate::knowledge::Incarnation;
+use crate::number::Number;
+use crate::row::{ColumnId, RowState, Seen, Sum};
 use crate::stamp::Stamp;
 use crate::value::Value;
 
@@ -25,6 +27,8 @@ pub enum CodecError {
 }
 
 const STATE_VERSION: u8 = 1;
+/// A state with sums. States without are written as before there were any.
+const WITH_SUMS: u8 = 2;
 
 /// The type of an integer.
 pub(crate) const INT: u8 = 1;
@@ -33,10 +37,10 @@ pub(crate) const TEXT: u8 = 5;
 /// The type of bytes.
 pub(crate) const BYTES: u8 = 6;
 
-/// Packs a state: version, inserted, deleted, then cells and seen as counted lists.
+/// Packs a state: version, inserted, deleted, then cells, seen and, if there are any, sums as counted lists.
 pub fn pack_state(state: &RowState) -> Vec<u8> {
     let mut out = Vec::with_capacity(24 + state.cells.len() * 10);
-    out.push(STATE_VERSION);
+    out.push(if state.sums.is_empty() { STATE_VERSION } else { WITH_SUMS });
     put_stamp(&mut out, state.inserted);
     put_stamp(&mut out, state.deleted);
     put_varint(&mut out, state.cells.len() as u64);
@@ -46,27 +50,47 @@ pub fn pack_state(state: &RowState) -> Vec<u8> {
     }
     put_varint(&mut out, state.seen.stamps().len() as u64);
     state.seen.stamps().for_each(|s| put_stamp(&mut out, s));
+    if !state.sums.is_empty() {
+        put_sums(&mut out, state);
+    }
     out
+}
+
+fn put_sums(out: &mut Vec<u8>, state: &RowState) {
+    put_varint(out, state.sums.len() as u64);
+    for ((column, history), sum) in &state.sums {
+        put_varint(out, u64::from(*column));
+        out.extend_from_slice(&history.0.to_be_bytes());
+        put_stamp(out, sum.last);
+        let (unscaled, scale) = sum.total.parts();
+        out.push(scale);
+        out.extend_from_slice(&unscaled.to_be_bytes());
+    }
 }
 
 /// Unpacks what [`pack_state`] made.
 pub fn unpack_state(bytes: &[u8]) -> Result<RowState, CodecError> {
     let mut input = Input(bytes);
-    if input.byte()? != STATE_VERSION {
+    let version = input.byte()?;
+    if !matches!(version, STATE_VERSION | WITH_SUMS) {
         return Err(CodecError::Unknown("state version"));
     }
     let (inserted, deleted) = (input.stamp()?, input.stamp()?);
     let mut cells = std::collections::BTreeMap::new();
     for _ in 0..input.varint()? {
-        let column = u16::try_from(input.varint()?).map_err(|_| CodecError::Unknown("column"))?;
-        cells.insert(column, input.stamp()?);
+        cells.insert(input.column()?, input.stamp()?);
     }
     let mut seen = Seen::default();
     for _ in 0..input.varint()? {
         seen.add(input.stamp()?);
     }
+    let mut sums = std::collections::BTreeMap::new();
+    for _ in 0..if version == WITH_SUMS { input.varint()? } else { 0 } {
+        let (column, history) = (input.column()?, Incarnation(u64::from_be_bytes(input.array()?)));
+        sums.insert((column, history), input.sum()?);
+    }
     input.end()?;
-    Ok(RowState { inserted, deleted, cells, seen })
+    Ok(RowState { inserted, deleted, cells, sums, seen })
 }
 
 /// Packs values, each with its type, so that they come back exactly.
@@ -143,6 +167,16 @@ impl<'a> Input<'a> {
 
     pub(crate) fn stamp(&mut self) -> Result<Stamp, CodecError> {
         Ok(Stamp::from_raw(u64::from_be_bytes(self.array()?)))
+    }
+
+    fn column(&mut self) -> Result<ColumnId, CodecError> {
+        u16::try_from(self.varint()?).map_err(|_| CodecError::Unknown("column"))
+    }
+
+    fn sum(&mut self) -> Result<Sum, CodecError> {
+        let (last, scale) = (self.stamp()?, self.byte()?);
+        let total = Number::new(i128::from_be_bytes(self.array()?), scale).ok_or(CodecError::Unknown("number"))?;
+        Ok(Sum { last, total })
     }
 
     pub(crate) fn varint(&mut self) -> Result<u64, CodecError> {

@@ -1,14 +1,18 @@
 //! Joining two states of one row, and noticing what was concurrent. Pure and total: any two rows can be merged.
 //!
-//! State is a join semilattice: `(inserted, cells)` is ordered first by `inserted` (a newer lineage replaces an older
+//! State is a join semilattice: `(inserted, cells, sums)` is ordered first by `inserted` (a newer lineage replaces an older
 //! one whole) and pointwise within one lineage; `deleted` and `seen` are pointwise maxima. Therefore merging is
 //! commutative, associative and idempotent, and order, duplication and topology cannot matter.
+//!
+//! What was added to a counter is never a conflict: everybody's sum is kept, and the value is the winning base with all
+//! of them.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use crate::conflict::{Conflict, ConflictKind};
-use crate::row::{ColumnId, Row, RowState, Seen};
+use crate::knowledge::Incarnation;
+use crate::row::{ColumnId, Row, RowState, Seen, Sum, compare_bases, shifted};
 use crate::stamp::Stamp;
 use crate::value::Value;
 
@@ -66,14 +70,26 @@ pub fn merge_whole(local: &Row, incoming: &Row, stamp: Stamp) -> Merged {
 
 /// The least upper bound of two states.
 pub fn join(a: &RowState, b: &RowState) -> RowState {
-    let cells = match a.inserted.cmp(&b.inserted) {
-        Ordering::Greater => a.cells.clone(),
-        Ordering::Less => b.cells.clone(),
-        Ordering::Equal => join_cells(&a.cells, &b.cells),
+    let (cells, sums) = match a.inserted.cmp(&b.inserted) {
+        Ordering::Greater => (a.cells.clone(), a.sums.clone()),
+        Ordering::Less => (b.cells.clone(), b.sums.clone()),
+        Ordering::Equal => (join_cells(&a.cells, &b.cells), join_sums(&a.sums, &b.sums)),
     };
     let mut seen = a.seen.clone();
     seen.join(&b.seen);
-    RowState { inserted: a.inserted.max(b.inserted), deleted: a.deleted.max(b.deleted), cells, seen }
+    RowState { inserted: a.inserted.max(b.inserted), deleted: a.deleted.max(b.deleted), cells, sums, seen }
+}
+
+type Sums = BTreeMap<(ColumnId, Incarnation), Sum>;
+
+/// Of each sum the later one, whole: it contains the other.
+fn join_sums(a: &Sums, b: &Sums) -> Sums {
+    let mut sums = a.clone();
+    for (of, sum) in b {
+        let entry = sums.entry(*of).or_insert(*sum);
+        *entry = (*entry).max(*sum);
+    }
+    sums
 }
 
 fn join_cells(a: &BTreeMap<ColumnId, Stamp>, b: &BTreeMap<ColumnId, Stamp>) -> BTreeMap<ColumnId, Stamp> {
@@ -107,13 +123,13 @@ fn same_values(joined: &Row, side: &Row) -> bool {
 /// Whether two states show the same and would win the same; a grave's cells are memory, not content.
 pub(crate) fn same_content(joined: &RowState, side: &RowState) -> bool {
     (joined.inserted, joined.deleted) == (side.inserted, side.deleted)
-        && (joined.cells == side.cells || !joined.is_live())
+        && ((&joined.cells, &joined.sums) == (&side.cells, &side.sums) || !joined.is_live())
 }
 
-/// Each column's value from the side whose stamp won. Ties have equal values, with two exceptions. A column that was added
-/// since a grave was made has its default only where the row was live. And a site that was restored, with its clock set back,
-/// or that ran twice, can give one stamp twice: then the greater value wins everywhere. Values from before synchronisation
-/// are told apart by a compare.
+/// Each column's value from the side whose stamp won, with what both sides added. Ties have equal values, with two
+/// exceptions. A column that was added since a grave was made has its default only where the row was live. And a site that was
+/// restored, with its clock set back, or that ran twice, can give one stamp twice: then the greater value wins everywhere.
+/// Values from before synchronisation are told apart by a compare.
 fn join_values(state: &RowState, local: &Row, incoming: &Row) -> Option<Vec<Value>> {
     let holds = |row: &Row| row.values.is_some() && row.state.inserted == state.inserted;
     match (&local.values, &incoming.values) {
@@ -121,23 +137,36 @@ fn join_values(state: &RowState, local: &Row, incoming: &Row) -> Option<Vec<Valu
             let pick = |column: usize| match (ours.get(column), theirs.get(column)) {
                 (Some(our), Some(their)) => {
                     let column = column as ColumnId;
-                    let (our_stamp, their_stamp) = (local.state.cell(column), incoming.state.cell(column));
-                    let takes_ours = match our_stamp.cmp(&their_stamp) {
-                        Ordering::Equal if local.state.is_live() != incoming.state.is_live() => local.state.is_live(),
-                        Ordering::Equal => !our_stamp.is_written() || our >= their,
-                        unequal => unequal == Ordering::Greater,
-                    };
-                    if takes_ours { our.clone() } else { their.clone() }
+                    let (value, side) =
+                        if takes_ours(column, local, incoming) { (our, local) } else { (their, incoming) };
+                    with_sums(value, column, side, state)
                 }
                 // Values that were kept before a column was added do not have it.
                 (our, their) => our.or(their).cloned().unwrap_or_default(),
             };
             Some((0..ours.len().max(theirs.len())).map(pick).collect())
         }
-        (Some(ours), _) if holds(local) => Some(ours.clone()),
-        (_, Some(theirs)) if holds(incoming) => Some(theirs.clone()),
+        (Some(ours), _) if holds(local) => Some(all_with_sums(ours, local, state)),
+        (_, Some(theirs)) if holds(incoming) => Some(all_with_sums(theirs, incoming, state)),
         _ => None,
     }
+}
+
+fn takes_ours(column: ColumnId, local: &Row, incoming: &Row) -> bool {
+    let (our_stamp, their_stamp) = (local.state.cell(column), incoming.state.cell(column));
+    match our_stamp.cmp(&their_stamp) {
+        Ordering::Equal if local.state.is_live() != incoming.state.is_live() => local.state.is_live(),
+        Ordering::Equal => !our_stamp.is_written() || compare_bases((local, column), (incoming, column)).is_ge(),
+        unequal => unequal == Ordering::Greater,
+    }
+}
+
+fn with_sums(value: &Value, column: ColumnId, side: &Row, joined: &RowState) -> Value {
+    if side.state.sums == joined.sums { value.clone() } else { shifted(value, column, &side.state, joined) }
+}
+
+fn all_with_sums(values: &[Value], side: &Row, joined: &RowState) -> Vec<Value> {
+    values.iter().enumerate().map(|(column, value)| with_sums(value, column as ColumnId, side, joined)).collect()
 }
 
 /// What `loser` loses in the outcome without `other` having seen it.
@@ -158,7 +187,7 @@ fn conflicts(outcome: &Row, loser: &Row, other: &Row) -> Vec<Conflict> {
 
 /// The newest stamp of a live row that the other side had not seen.
 fn unseen(row: &RowState, seen: &Seen) -> Option<Stamp> {
-    row.cells.values().copied().chain([row.inserted]).filter(|s| !seen.covers(*s)).max()
+    row.written().filter(|s| !seen.covers(*s)).max()
 }
 
 /// A row from before synchronisation has no stamp that could have been seen. But whoever inserts another one in its place
@@ -198,17 +227,19 @@ fn lost_delete(outcome: &Row, loser: &Row, other: &Row) -> Option<Conflict> {
 
 fn lost_cells(loser: &Row, winner: &Row) -> Vec<Conflict> {
     let (Some(losing), Some(winning)) = (&loser.values, &winner.values) else { return Vec::new() };
-    let lost = |(column, (ours, theirs)): (usize, (&Value, &Value))| {
+    let lost = |column: usize| {
         let column = column as ColumnId;
         let (loser_at, winner_at) = (loser.state.cell(column), winner.state.cell(column));
-        let given_twice = loser_at == winner_at && loser_at.is_written() && ours < theirs;
+        let given_twice =
+            loser_at == winner_at && loser_at.is_written() && compare_bases((loser, column), (winner, column)).is_lt();
         let concurrent = given_twice || loser_at < winner_at && !winner.state.seen.covers(loser_at);
-        let of = |value: &Value| vec![value.clone()];
+        // Of a counter its base: what was added is not lost, and not known alike to all who notice this.
+        let of = |side: &Row| vec![side.base(column)];
         concurrent
-            .then(|| conflict(ConflictKind::Cell(column), (winner_at, of(theirs)), (loser_at, of(ours))))
+            .then(|| conflict(ConflictKind::Cell(column), (winner_at, of(winner)), (loser_at, of(loser))))
             .flatten()
     };
-    losing.iter().zip(winning).enumerate().filter_map(lost).collect()
+    (0..losing.len().min(winning.len())).filter_map(lost).collect()
 }
 
 fn shown(row: &Row) -> Vec<Value> {

@@ -2,8 +2,11 @@
 //! operations (insert, write, delete); joining two states is in [`mod@crate::merge`].
 
 use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
+use crate::knowledge::Incarnation;
+use crate::number::Number;
 use crate::stamp::{SiteId, Stamp};
 use crate::value::Value;
 
@@ -53,10 +56,34 @@ impl FromIterator<Stamp> for Seen {
     }
 }
 
+/// Who writes: a site, in one history of its store. Additions are summed up by history and not by site: a site that was
+/// restored begins a sum of its own, so that what it had added, published and lost is not overwritten by what it adds
+/// now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Author {
+    /// The site.
+    pub site: SiteId,
+    /// The history of its store.
+    pub history: Incarnation,
+}
+
+/// All that one history of a site has added to a counter since the row was inserted. Of two the one with the later
+/// addition contains the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Sum {
+    /// When it last added something.
+    pub last: Stamp,
+    /// All of it.
+    pub total: Number,
+}
+
 /// The stamps of one row.
 ///
 /// Invariants: every stamp in `cells` is above `inserted`; `seen` covers every stamp here. `inserted` is the row's
-/// *lineage*: cells belong to one and never mix with another's.
+/// *lineage*: cells and sums belong to one and never mix with another's.
+///
+/// A column that merges by adding has a *base*, a cell as any other, and `sums`; its value is the base and all sums
+/// together. So the base is never stored: it is what is left of the value without the sums.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RowState {
     /// When the row was inserted; names the lineage. [`Stamp::NEVER`] for a grave whose insert was never heard of.
@@ -65,6 +92,8 @@ pub struct RowState {
     pub deleted: Stamp,
     /// When a column was written after the insert; a column that is not here was last written by the insert.
     pub cells: BTreeMap<ColumnId, Stamp>,
+    /// What was added to a counter since the insert, by who added it.
+    pub sums: BTreeMap<(ColumnId, Incarnation), Sum>,
     /// All that this row has incorporated.
     pub seen: Seen,
 }
@@ -85,9 +114,21 @@ impl RowState {
         self.cells.get(&column).copied().unwrap_or(self.inserted)
     }
 
-    /// The newest insert or cell stamp.
+    /// The newest insert, cell or addition.
     pub fn newest(&self) -> Stamp {
-        self.cells.values().copied().max().unwrap_or_default().max(self.inserted)
+        self.written().max().unwrap_or_default()
+    }
+
+    /// The stamps of the insert, of all cells and of all additions.
+    pub fn written(&self) -> impl Iterator<Item = Stamp> + '_ {
+        let sums = self.sums.values().map(|sum| sum.last);
+        self.cells.values().copied().chain(sums).chain([self.inserted])
+    }
+
+    /// All that was added to a column.
+    pub fn added(&self, column: ColumnId) -> Number {
+        let sums = self.sums.range((column, Incarnation(0))..=(column, Incarnation(u64::MAX)));
+        sums.fold(Number::ZERO, |all, (_, sum)| all.plus(sum.total))
     }
 
     /// Whether the row is there.
@@ -105,6 +146,7 @@ impl RowState {
     pub fn insert(&mut self, stamp: Stamp) {
         self.inserted = stamp;
         self.cells.clear();
+        self.sums.clear();
         self.seen.add(stamp);
     }
 
@@ -114,7 +156,15 @@ impl RowState {
         self.seen.add(stamp);
     }
 
-    /// A local delete. The deleter no longer has the values, so it forgets their stamps as well.
+    /// A local addition to a counter.
+    pub fn add(&mut self, column: ColumnId, number: Number, author: Author, stamp: Stamp) {
+        let sum = self.sums.entry((column, author.history)).or_insert(Sum { last: stamp, total: Number::ZERO });
+        *sum = Sum { last: stamp.max(sum.last), total: sum.total.plus(number) };
+        self.seen.add(stamp);
+    }
+
+    /// A local delete. The deleter no longer has the values, so it forgets their stamps as well; not what was added, which
+    /// is known without them and counts again if the row comes back.
     pub fn delete(&mut self, stamp: Stamp) {
         self.deleted = stamp;
         self.cells.clear();
@@ -124,7 +174,8 @@ impl RowState {
     /// The same state over another column list; `new_id` gives a column's place there, or nothing if it has none.
     pub fn renumbered(&self, new_id: impl Fn(ColumnId) -> Option<ColumnId>) -> Self {
         let cells = self.cells.iter().filter_map(|(c, s)| Some((new_id(*c)?, *s))).collect();
-        RowState { cells, ..self.clone() }
+        let sums = self.sums.iter().filter_map(|((c, who), sum)| Some(((new_id(*c)?, *who), *sum))).collect();
+        RowState { cells, sums, ..self.clone() }
     }
 }
 
@@ -137,4 +188,45 @@ pub struct Row {
     /// One value a column, or nothing for a grave whose values were forgotten.
     #[serde(with = "crate::travel::values")]
     pub values: Option<Vec<Value>>,
+}
+
+impl Row {
+    /// The value of a column; nothing if it is not known.
+    pub fn value(&self, column: ColumnId) -> Option<&Value> {
+        self.values.as_ref()?.get(usize::from(column))
+    }
+
+    /// What a column has without what was added to it: what its cell's stamp is about.
+    pub fn base(&self, column: ColumnId) -> Value {
+        let value = self.value(column).cloned().unwrap_or_default();
+        match Number::of(&value).filter(|_| self.counts(column)) {
+            Some(number) => number.minus(self.state.added(column)).to_value(&value),
+            None => value,
+        }
+    }
+
+    fn counts(&self, column: ColumnId) -> bool {
+        self.state.sums.keys().any(|(c, _)| *c == column)
+    }
+}
+
+/// The order of what two rows have in a column, without what was added to it.
+pub fn compare_bases((a, column): (&Row, ColumnId), (b, other): (&Row, ColumnId)) -> Ordering {
+    if !a.counts(column) && !b.counts(other) {
+        return a.value(column).cmp(&b.value(other));
+    }
+    let (ours, theirs) = (a.base(column), b.base(other));
+    match (Number::of(&ours), Number::of(&theirs)) {
+        (Some(ours), Some(theirs)) => ours.cmp(&theirs),
+        _ => ours.cmp(&theirs),
+    }
+}
+
+/// A value of a column as it is once the sums of `from` have become those of `to`. What is not a number is left alone.
+pub fn shifted(value: &Value, column: ColumnId, from: &RowState, to: &RowState) -> Value {
+    let difference = to.added(column).minus(from.added(column));
+    match Number::of(value).filter(|_| difference != Number::ZERO) {
+        Some(number) => number.plus(difference).to_value(value),
+        None => value.clone(),
+    }
 }

@@ -3,8 +3,8 @@
 
 use proptest::prelude::*;
 use sync_core::codec::{CodecError, pack_state, pack_values, unpack_state, unpack_values};
-use sync_core::row::{RowState, Seen};
-use sync_core::{RowId, SiteId, Stamp, Value, key};
+use sync_core::row::{RowState, Seen, Sum};
+use sync_core::{Incarnation, Number, RowId, SiteId, Stamp, Value, key};
 
 fn config() -> ProptestConfig {
     ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() }
@@ -33,10 +33,15 @@ fn stamp() -> impl Strategy<Value = Stamp> {
 fn state() -> impl Strategy<Value = RowState> {
     let cells = proptest::collection::btree_map(any::<u16>(), stamp(), 0..6);
     let seen = proptest::collection::vec(stamp(), 0..6).prop_map(Seen::from_iter);
-    (stamp(), stamp(), cells, seen).prop_map(|(inserted, deleted, cells, seen)| RowState {
+    let number = (any::<i128>(), 0..=Number::MOST_PLACES).prop_map(|(unscaled, scale)| Number::new(unscaled, scale));
+    let sum = (stamp(), number).prop_map(|(last, total)| Sum { last, total: total.unwrap() });
+    let history = any::<u64>().prop_map(Incarnation);
+    let sums = proptest::collection::btree_map((any::<u16>(), history), sum, 0..4);
+    (stamp(), stamp(), cells, sums, seen).prop_map(|(inserted, deleted, cells, sums, seen)| RowState {
         inserted,
         deleted,
         cells,
+        sums,
         seen,
     })
 }
@@ -141,7 +146,7 @@ fn huge_lengths_are_refused_before_anything_is_allocated() {
 
 #[test]
 fn what_a_later_version_wrote_is_named() {
-    assert_eq!(unpack_state(&[2]), Err(CodecError::Unknown("state version")));
+    assert_eq!(unpack_state(&[3]), Err(CodecError::Unknown("state version")));
     assert_eq!(unpack_values(&[1, 99]), Err(CodecError::Unknown("type of value")));
     assert_eq!(unpack_values(&[1, 5, 1, 0xff]), Err(CodecError::Unknown("text encoding")));
 }

@@ -9,13 +9,13 @@ use std::ops::Range;
 use std::thread::sleep;
 
 use sync_core::resolve::Name;
-use sync_core::{Knowledge, Position, Relation, Row, RowId, RowState, SiteId, Source, Value, merge};
+use sync_core::{Author, Knowledge, Position, Relation, Row, RowId, RowState, Source, Value, merge};
 use sync_store::{Applied, Batch, Completed, ConflictEntry, Mode, Result, StoreError, TableHead, Trouble};
 
 use crate::catalog::{CONFLICTS, Catalog};
 use crate::conflicts;
 use crate::database::{Connections, Database, Ended};
-use crate::drain::{drain_pending, publish, save, stamp_one, unknown_table};
+use crate::drain::{author, drain_pending, publish, save, stamp_one, unknown_table};
 use crate::layout::Tracked;
 use crate::marks::Marks;
 use crate::meta::Line;
@@ -23,7 +23,7 @@ use crate::outcome::{Deciding, Group, Incoming, Recorded, record, referenced_bey
 use crate::retry::pause;
 use crate::show::{self, Shown};
 use crate::suspects::{Open, Suspects};
-use crate::{identity, marks, meta, parked, resolve, tables, vector};
+use crate::{identity, marks, meta, parked, rekey, resolve, tables, vector};
 
 /// With more open rows than this, deciding about them waits for the end of the stream.
 const FEW_OPEN: usize = 256;
@@ -148,19 +148,20 @@ impl Work<'_> {
         let site = db.identity.card.site;
         let catalog = &db.catalog;
         db.connections.transaction(|c| {
-            let (_, head) = identity::lock(c.writer.as_mut(), c.dialect.wait_for_update())?;
+            let (source, head) = identity::lock(c.writer.as_mut(), c.dialect.wait_for_update())?;
+            let author = author(site, source);
             let mut groups = Vec::new();
             let mut tables = self.incoming(catalog)?;
             let mut listed = tables.remove(&CONFLICTS).unwrap_or_default();
             for (number, rows) in tables {
                 let tracked = catalog.numbered(number).ok_or_else(|| unknown_table("?"))?;
-                groups.push(self.merge(c, (catalog, tracked), folded(rows), site)?);
+                groups.push(self.merge(c, (catalog, tracked), folded(rows), author)?);
             }
             let entries = conflicts::entries(&groups);
             // Who noticed it tells everybody, the sender too, even if the same entry came in just now.
             listed.extend(conflicts::incoming(&entries).into_iter().map(Incoming::noticed));
             if let (false, Some(tracked)) = (listed.is_empty(), catalog.numbered(CONFLICTS)) {
-                groups.push(self.merge(c, (catalog, tracked), folded(listed), site)?);
+                groups.push(self.merge(c, (catalog, tracked), folded(listed), author)?);
             }
             let applied = summary(&groups, entries);
             if self.mode == Mode::Preview {
@@ -172,8 +173,10 @@ impl Work<'_> {
                 return Ok(Ended::Rollback(Done::Apart(apart)));
             }
             let head = self.record(c, &groups, &shown, head)?;
+            let head = rekey::run(c, catalog, &groups, head, (author, self.latest.saturating_sub(1000)))?;
             let mut open = suspects.open(c, catalog)?;
             open.now.extend(shown.parked().cloned());
+            open.now.extend(groups.iter().flat_map(Group::unfit));
             let parked = settle(c, catalog, open, head)?;
             Ok(Ended::Commit(Done::Applied(with_parked(applied, catalog, &parked))))
         })
@@ -212,7 +215,7 @@ impl Work<'_> {
         c: &mut Connections,
         (catalog, tracked): (&Catalog, &'c Tracked),
         incoming: Vec<Incoming>,
-        site: SiteId,
+        author: Author,
     ) -> Result<Group<'c>> {
         let keys: Vec<Vec<Value>> = incoming.iter().map(|i| i.key.clone()).collect();
         let ids: Vec<RowId> = incoming.iter().map(|i| i.id.clone()).collect();
@@ -225,14 +228,15 @@ impl Work<'_> {
         marks::gather(sql, dialect, catalog)?;
         let mut lines = meta::load(sql, tracked.number(), &ids)?;
         let marks = marks::of_rows(sql, dialect, tracked, &keys)?;
-        let drained = self.drained(&lines, &marks, &current, site);
+        let drained = self.drained(&lines, &marks, &current, author);
         let deciding = Deciding {
             drained: &drained,
+            tracked,
+            dialect,
             remembers: referenced_beyond_key(catalog, tracked),
             whole: self.whole,
-            number: tracked.number(),
             millis: self.latest.saturating_sub(1000),
-            site,
+            author,
         };
         let decide = |i: Incoming| {
             let values = current.remove(&i.id);
@@ -248,10 +252,10 @@ impl Work<'_> {
         lines: &HashMap<RowId, Line>,
         marks: &Marks,
         current: &HashMap<RowId, Vec<Value>>,
-        site: SiteId,
+        author: Author,
     ) -> HashMap<RowId, Option<RowState>> {
         let one = |row: &marks::Marked| {
-            let state = stamp_one(lines, row, current.contains_key(&row.id), site, self.latest);
+            let state = stamp_one(lines, row, current.contains_key(&row.id), author, self.latest);
             (row.id.clone(), state)
         };
         marks.rows.iter().map(one).collect()

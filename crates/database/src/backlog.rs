@@ -16,7 +16,7 @@ use sync_store::{Batch, Change, Result, Sink, TableHead};
 use crate::changes::outgoing;
 use crate::database::{Connections, Database, Ended};
 use crate::dialect::Dialect;
-use crate::drain::publish_marked;
+use crate::drain::{author, publish_marked};
 use crate::layout::Tracked;
 use crate::marks::{self, Marks};
 use crate::meta::Numbered;
@@ -140,13 +140,13 @@ impl Pass {
         let (latest, site) = (db.latest_millis()?, db.identity.card.site);
         let (catalog, tracked, ids) = (&db.catalog, &self.tracked, marks.ids());
         db.connections.transaction(|c| {
-            let (_, head) = identity::lock(c.writer.as_mut(), c.dialect.wait_for_update())?;
+            let (source, head) = identity::lock(c.writer.as_mut(), c.dialect.wait_for_update())?;
             let deleted =
                 if head == self.at { marks::delete(c.writer.as_mut(), c.dialect.as_ref(), tracked, &ids)? } else { 0 };
             if deleted != ids.len() as u64 {
                 return Ok(Ended::Rollback(None));
             }
-            Ok(Ended::Commit(Some(publish_marked(c, (catalog, tracked), marks, head, (site, latest))?)))
+            Ok(Ended::Commit(Some(publish_marked(c, (catalog, tracked), marks, head, (author(site, source), latest))?)))
         })
     }
 

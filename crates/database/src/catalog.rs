@@ -12,6 +12,7 @@ use crate::layout::Tracked;
 use crate::rules::Rules;
 use crate::schema::{ForeignKey, Op, Registered, Schema, Table};
 use crate::sql::{Fields, Sql};
+use crate::{counters, rekey};
 
 /// The number of the conflict list; the application's tables begin at 1.
 pub const CONFLICTS: u16 = 0;
@@ -139,13 +140,22 @@ struct Renewal<'a> {
 impl Renewal<'_> {
     /// Looks at the whole schema, and renews registrations and triggers; says what it did.
     fn run(sql: &mut dyn Sql, dialect: &dyn Dialect, prepared: bool, rules: &Rules) -> Result<(Catalog, Vec<String>)> {
-        let schema = dialect.read_schema(sql)?;
+        let mut schema = dialect.read_schema(sql)?;
+        let mut refused = counters::mark_counters(dialect, &mut schema, rules);
+        refused.extend(rekey::mark_tables(sql, dialect, &mut schema, rules)?);
         let mut renewal = Renewal { dialect, prepared, schema: &schema, rules, notes: Vec::new() };
         let (tracked, infos) = renewal.tables(sql)?;
         let notes = renewal.notes;
         let constraints = constraints::read(&schema, &tracked, rules);
         Ok((
-            Catalog { seen: None, readings: 0, tracked, infos, constraints, warnings: warnings(&schema, rules) },
+            Catalog {
+                seen: None,
+                readings: 0,
+                tracked,
+                infos,
+                constraints,
+                warnings: warnings(&schema, rules, refused),
+            },
             notes,
         ))
     }
@@ -310,7 +320,7 @@ pub fn matches_pattern(pattern: &str, name: &str) -> bool {
     reachable[name.len()]
 }
 
-fn warnings(schema: &Schema, rules: &Rules) -> Vec<String> {
+fn warnings(schema: &Schema, rules: &Rules, refused: Vec<String>) -> Vec<String> {
     let fragile = schema.tables.iter().filter(|t| !t.transactional && !t.key.is_empty());
     let fragile = fragile.map(|t| {
         format!(
@@ -320,7 +330,10 @@ fn warnings(schema: &Schema, rules: &Rules) -> Vec<String> {
         )
     });
     let unknown = rules.unknown(&schema.tables).into_iter();
-    fragile.chain(unknown.map(|r| format!("[tables] names \"{r}\", which is not in the database"))).collect()
+    fragile
+        .chain(unknown.map(|r| format!("[tables] names \"{r}\", which is not in the database")))
+        .chain(refused)
+        .collect()
 }
 
 fn fingerprint(table: &Table, rules: &Rules) -> (Vec<String>, String) {
@@ -451,7 +464,16 @@ mod tests {
             definition: format!("{name} {sql_type}"),
         };
         let columns = columns.iter().map(column).collect();
-        Table { name: "t".into(), columns, key: vec![0], has_primary: true, uniques: vec![], transactional: true }
+        Table {
+            name: "t".into(),
+            columns,
+            key: vec![0],
+            has_primary: true,
+            uniques: vec![],
+            counters: vec![],
+            rekeys: false,
+            transactional: true,
+        }
     }
 
     fn names(r: &Registration) -> Vec<&str> {

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use sync_core::{ColumnId, Conflict, ConflictKind, Row, RowId, RowState, Stamp, Value, codec, key};
+use sync_core::{Author, ColumnId, Conflict, ConflictKind, Row, RowId, RowState, Stamp, Value, codec, key};
 use sync_store::{ConflictEntry, Result, StoreError, Trouble};
 
 use crate::catalog::{CONFLICTS, Catalog};
@@ -11,7 +11,7 @@ use crate::database::{Connections, Database, Ended};
 use crate::drain::unknown_table;
 use crate::kept::Kept;
 use crate::layout::Tracked;
-use crate::meta::{Line, Numbered};
+use crate::meta::{self, Line, Numbered};
 use crate::outcome::Group;
 use crate::sql::Fields;
 use crate::tables;
@@ -59,6 +59,39 @@ pub(crate) fn note(c: &mut Connections, catalog: &Catalog, entries: &[ConflictEn
         }
     }
     Ok(lines)
+}
+
+/// Of a row that lost its place and was given a new key.
+pub const REKEYED: &str = "rekeyed";
+
+/// Notes that a row which lost was given a new key; returns the line of the entry, to be published. Whoever noticed the
+/// conflict first listed it as lost; this is a later write of the same entry.
+pub(crate) fn rekeyed(
+    c: &mut Connections,
+    catalog: &Catalog,
+    (tracked, old, new): (&Tracked, &[Value], &[Value]),
+    conflict: &Conflict,
+    author: Author,
+) -> Result<Vec<Numbered>> {
+    let Some(list) = catalog.numbered(CONFLICTS) else { return Ok(Vec::new()) };
+    let entry = entry(tracked, old, conflict);
+    note(c, catalog, std::slice::from_ref(&entry))?;
+    let key = vec![Value::text(&entry.id)];
+    let id = RowId::of(&key);
+    let (sql, dialect) = (c.writer.as_mut(), c.dialect.as_ref());
+    let told = [
+        ("kind", Value::text(REKEYED)),
+        ("winning", Value::Bytes(codec::pack_values(new))),
+        ("restored", Value::Int(1)),
+    ];
+    let cells: Vec<(ColumnId, Value)> =
+        told.into_iter().filter_map(|(name, value)| Some((list.registered.id(name)?, value))).collect();
+    tables::update_one(sql, dialect, list, &key, &cells)?;
+    let known = meta::load(sql, CONFLICTS, std::slice::from_ref(&id))?.remove(&id);
+    let mut state = known.map_or_else(|| RowState::inserted_at(entry.winner), |line| line.state);
+    let stamp = state.next_stamp(0, author.site);
+    state.write(cells.into_iter().map(|(id, _)| id), stamp);
+    Ok(vec![(CONFLICTS, id, Line { seq: 0, origin: 0, state, key: Some(key), kept: Kept::Nothing })])
 }
 
 /// The entry of a conflict of this row.
@@ -157,7 +190,7 @@ pub fn list(db: &mut Database) -> Result<Vec<ConflictEntry>> {
     let query = format!("SELECT {COLUMNS} FROM {TABLE} ORDER BY winner DESC, id");
     let rows = db.connections.writer.all(&query, &[])?;
     let mut list = rows.into_iter().map(parse).collect::<Result<Vec<_>>>()?;
-    for entry in list.iter_mut().filter(|e| e.column.is_none()) {
+    for entry in list.iter_mut().filter(|e| e.column.is_none() && e.kind != REKEYED) {
         if let (true, Some(tracked)) = (entry.columns.is_empty(), db.catalog.named(&entry.table)) {
             entry.columns = column_names(tracked);
         }

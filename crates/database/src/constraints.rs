@@ -223,6 +223,8 @@ mod tests {
             key: Vec::new(),
             has_primary: true,
             uniques: Vec::new(),
+            counters: Vec::new(),
+            rekeys: false,
             transactional: true,
         };
         let key = |child: &str, parent: &str| ForeignKey {

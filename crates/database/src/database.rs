@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use sync_core::{Incarnation, Knowledge, Position, Purgeable, Registry, Source, StoreId, Value};
+use sync_core::{Incarnation, Knowledge, Position, Purgeable, Registry, SiteId, Source, StoreId, Value};
 use sync_store::{
     Answers, Applied, Batch, Burial, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline,
     ParkedEntry, Question, Restamp, Result, Since, Sink, Store, StoreError, Streamed, TableStatus, Trouble,
@@ -12,9 +12,13 @@ use sync_store::{
 use crate::catalog::Catalog;
 use crate::dialect::Dialect;
 use crate::identity::{self, Card, Identity};
+use crate::rules::Rules;
 use crate::sql::{Fields, Sql};
 use crate::vigil::Vigil;
-use crate::{apply, backlog, bury, changes, conflicts, digest, drain, parked, registry, tables, vector};
+use crate::{
+    apply, backlog, bury, changes, conflicts, counters, digest, drain, parked, registry, rekey, restored, tables,
+    vector,
+};
 
 /// The version of the exchange.
 pub const PROTOCOL: u32 = 1;
@@ -62,6 +66,22 @@ impl Connections {
             return Ok(());
         }
         Err(StoreError::new(Trouble::Privilege, "the database account lacks privileges").hint(missing.join("\n  ")))
+    }
+
+    /// Refuses rules that the tables do not allow. (What a later ALTER TABLE takes the ground from is a warning, and lets
+    /// that table wait.)
+    fn require_rules(&mut self, rules: &Rules) -> Result<()> {
+        if rules.counters.is_empty() && rules.rekey.is_empty() {
+            return Ok(());
+        }
+        let mut schema = self.dialect.read_schema(self.writer.as_mut())?;
+        let mut refused = counters::mark_counters(self.dialect.as_ref(), &mut schema, rules);
+        refused.extend(rekey::mark_tables(self.writer.as_mut(), self.dialect.as_ref(), &mut schema, rules)?);
+        if refused.is_empty() {
+            return Ok(());
+        }
+        Err(StoreError::new(Trouble::Configuration, refused.join("\n  "))
+            .hint("a counter is an integer or DECIMAL column, NOT NULL, that no key and no other rule names; rekey wants tables with an automatic key"))
     }
 
     /// Runs `work` on the reader within one snapshot. With a single connection the writer's transaction, if one is
@@ -172,6 +192,9 @@ impl Database {
         }
         identity::upgrade(connections.writer.as_mut())?;
         let known = identity::read(connections.writer.as_mut())?;
+        if known.as_ref().is_none_or(|known| known.card.rules != card.rules) {
+            connections.require_rules(&card.rules)?;
+        }
         let mut catalog = Catalog::default();
         let Connections { writer, dialect, .. } = &mut connections;
         let notes = catalog.refresh(writer.as_mut(), dialect.as_ref(), &card.rules, known.is_some())?;
@@ -346,6 +369,22 @@ impl Store for Database {
 
     fn knowledge(&mut self) -> Result<Knowledge> {
         vector::read(self.connections.writer.as_mut())
+    }
+
+    fn forgot(&mut self, peer: &Knowledge) -> Result<Option<SiteId>> {
+        let claimed = peer.position(self.identity.source);
+        match claimed.filter(|_| !self.identity.card.rules.counters.is_empty()) {
+            Some(own) if !changes::recognises(self, own)? => Ok(Some(self.identity.card.site)),
+            _ => Ok(None),
+        }
+    }
+
+    fn last_heard(&mut self, site: SiteId) -> Result<u64> {
+        restored::last_heard(self, site)
+    }
+
+    fn leave_history(&mut self, latest: u64) -> Result<Source> {
+        restored::leave_history(self, latest)
     }
 
     fn drain(&mut self) -> Result<Drained> {

@@ -9,11 +9,13 @@
 //! | `op` | [`Op`](crate::schema::Op) as an integer |
 //! | `at` | when, in whatever form is cheapest for a trigger; read through [`Dialect::mark_micros`] |
 //! | `b0`, `b1`, … | changed columns of an update: bit `i % 32` of `b(i / 32)` for column id `i`; all bits set where the trigger could not tell |
+//! | `delta` | only of a table with counters: what was added ([`crate::counters`]) |
 //! | `k0`, `k1`, … | the key, in columns of the key columns' own types |
 
 use sync_core::Value;
 use sync_store::Result;
 
+use crate::counters::Range;
 use crate::schema::{Column, Registered, Schema, Table, Trigger};
 use crate::sql::Sql;
 
@@ -114,6 +116,15 @@ pub trait Dialect: Send + Sync {
     fn key_place(&self, _column: &Column) -> String {
         "?".to_owned()
     }
+
+    /// Whether the database gives the rows of a table, whose key is a single integer, their keys by itself.
+    fn numbers_rows(&self, sql: &mut dyn Sql, table: &Table) -> Result<bool>;
+
+    /// The query for the key that the last INSERT without one was given.
+    fn last_number(&self) -> &'static str;
+
+    /// What a column can hold, if it is one that could merge by adding.
+    fn range(&self, column: &Column) -> Option<Range>;
 
     /// Whether SUBSTR and CHAR_LENGTH take a value of this column apart so that its pieces make the whole again; of use
     /// only where rows come in packets.

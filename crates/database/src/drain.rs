@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sync_core::capture::{Mark, Operation, stamp};
 use sync_core::resolve::Name;
-use sync_core::{Position, RowId, RowState, SiteId, Stamp, Value};
+use sync_core::{Author, Position, RowId, RowState, SiteId, Source, Stamp, Value};
 use sync_store::{Drained, Restamp, Result, StoreError, Trouble};
 
 use crate::catalog::Catalog;
@@ -148,12 +148,17 @@ fn drain_page(db: &mut Database, number: u16) -> Result<(usize, usize)> {
     let site = db.identity.card.site;
     db.connections.transaction(|c| {
         // The lock before the snapshot: what another drain deleted must not be read again.
-        let (_, head) = identity::lock(c.writer.as_mut(), c.dialect.wait_for_update())?;
+        let (source, head) = identity::lock(c.writer.as_mut(), c.dialect.wait_for_update())?;
         let marks = c.snapshot(|sql, dialect| marks::oldest(sql, dialect, tracked, PAGE))?;
-        let (_, stamped) = publish_marked(c, (catalog, tracked), &marks, head, (site, latest))?;
+        let (_, stamped) = publish_marked(c, (catalog, tracked), &marks, head, (author(site, source), latest))?;
         marks::delete(c.writer.as_mut(), c.dialect.as_ref(), tracked, &marks.ids())?;
         Ok(Ended::Commit((marks.count(), stamped.len())))
     })
+}
+
+/// Who writes in this store now.
+pub(crate) fn author(site: SiteId, source: Source) -> Author {
+    Author { site, history: source.incarnation }
 }
 
 /// Stamps marked rows and publishes them behind this head; returns the new head and their lines. The marks stay.
@@ -162,10 +167,10 @@ pub(crate) fn publish_marked(
     (catalog, tracked): (&Catalog, &Tracked),
     marks: &Marks,
     head: Position,
-    (site, latest): (SiteId, u64),
+    (author, latest): (Author, u64),
 ) -> Result<(Position, Vec<Numbered>)> {
     let known = meta::load(c.writer.as_mut(), tracked.number(), &marks.row_ids())?;
-    let mut lines = stamp_rows(tracked, marks, &known, site, latest);
+    let mut lines = stamp_rows(tracked, marks, &known, author, latest);
     let gone: Vec<&[Value]> = marks.rows.iter().filter(|row| !row.present).map(|row| row.key.as_slice()).collect();
     let mut suspect = suspects::forgotten(c, catalog, tracked, &gone)?;
     suspect.extend(suspects::unfounded(c, catalog, tracked, &marks.rows)?);
@@ -181,12 +186,12 @@ fn stamp_rows(
     tracked: &Tracked,
     marks: &Marks,
     lines: &HashMap<RowId, Line>,
-    site: SiteId,
+    author: Author,
     latest: u64,
 ) -> Vec<Numbered> {
     let one = |row: &Marked| {
         let known = lines.get(&row.id);
-        let line = match stamp_one(lines, row, row.present, site, latest) {
+        let line = match stamp_one(lines, row, row.present, author, latest) {
             Some(state) => {
                 let kept = known.map(|l| l.kept_under(&state)).unwrap_or_default();
                 Line { kept, ..own_line(state, &row.key) }
@@ -204,12 +209,12 @@ pub(crate) fn stamp_one(
     lines: &HashMap<RowId, Line>,
     row: &Marked,
     present: bool,
-    site: SiteId,
+    author: Author,
     latest: u64,
 ) -> Option<RowState> {
     let mut marks = row.marks.clone();
     marks.iter_mut().for_each(|m| m.millis = m.millis.min(latest));
-    stamp(lines.get(&row.id).map(|l| &l.state), &marks, present, site)
+    stamp(lines.get(&row.id).map(|l| &l.state), &marks, present, author)
 }
 
 /// Marks that say nothing new (a cascade that was announced and did not happen): the row is published once more, because
@@ -256,8 +261,8 @@ pub fn restamp(db: &mut Database, table: &str, rows: &[Restamp], millis: u64) ->
     for chunk in rows.chunks(500) {
         retry::contention(|| {
             db.connections.transaction(|c| {
-                let (_, head) = identity::lock(c.writer.as_mut(), c.dialect.wait_for_update())?;
-                let mut lines = restamped(c, tracked, chunk, millis, site)?;
+                let (source, head) = identity::lock(c.writer.as_mut(), c.dialect.wait_for_update())?;
+                let mut lines = restamped(c, tracked, chunk, millis, author(site, source))?;
                 publish(c, head, &mut lines)?;
                 Ok(Ended::Commit(()))
             })
@@ -271,7 +276,7 @@ fn restamped(
     tracked: &Tracked,
     rows: &[Restamp],
     millis: u64,
-    site: SiteId,
+    author: Author,
 ) -> Result<Vec<Numbered>> {
     let ids: Vec<RowId> = rows.iter().map(|r| RowId::of(&r.key)).collect();
     let mut lines = meta::load(c.writer.as_mut(), tracked.number(), &ids)?;
@@ -282,12 +287,12 @@ fn restamped(
         if !state.is_live() {
             // Deleted since it was compared, which needs no decision; or put back without a mark.
             let mark = Mark { operation: Operation::Insert, millis };
-            let state = stamp(Some(&state), &[mark], true, site).filter(|_| revived.contains(&id))?;
+            let state = stamp(Some(&state), &[mark], true, author).filter(|_| revived.contains(&id))?;
             return Some((tracked.number(), id, own_line(state, &row.key)));
         }
         let named = row.columns.iter().filter_map(|name| tracked.registered.id(name)).collect();
         for id in tracked.with_companions(named) {
-            state.write([id], Stamp::next(millis, state.cell(id), site));
+            state.write([id], Stamp::next(millis, state.cell(id), author.site));
         }
         let kept = known.map(|l| l.kept).unwrap_or_default();
         Some((tracked.number(), id, Line { kept, ..own_line(state, &row.key) }))

@@ -9,7 +9,7 @@ use crate::rules::{self, Rules};
 use crate::sql::{Fields, Sql};
 
 /// The version of the stored formats. A store with another one is refused.
-pub const FORMAT: i64 = 3;
+pub const FORMAT: i64 = 4;
 
 /// What a site publishes of its settings in its own database, so that a master can read it there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,20 +42,46 @@ pub struct Identity {
 }
 
 const COLUMNS: &str = "format, store, incarnation, site, site_name, vd, vd_version, product_version, slave, masters, \
-     excluded, together, trees, seq, token";
+     excluded, together, trees, counters, rekey, seq, token";
 
 /// Reads the identity; `None` if the database was never prepared.
 pub fn read(sql: &mut dyn Sql) -> Result<Option<Identity>> {
     match sql.first(&format!("SELECT {COLUMNS} FROM server_sync_store WHERE one=1"), &[]) {
         Ok(row) => row.map(parse).transpose(),
+        Err(e) if e.trouble == Trouble::SchemaChanged => match format_of(sql)? {
+            Some(format) if format != FORMAT => Err(other_format(format)),
+            _ => Ok(None),
+        },
+        Err(e) => Err(e),
+    }
+}
+
+/// The format of a store, whatever columns it has; nothing if there is none.
+fn format_of(sql: &mut dyn Sql) -> Result<Option<i64>> {
+    match sql.first("SELECT format FROM server_sync_store WHERE one=1", &[]) {
+        Ok(row) => row.map(|row| Fields::of(row).int()).transpose(),
         Err(e) if e.trouble == Trouble::SchemaChanged => Ok(None),
         Err(e) => Err(e),
     }
 }
 
-/// Raises the format of a store that an earlier version prepared, once our tables are there: format 3 added the registry.
+/// The columns that format 2 did not have. They may be NULL. Format 4 added the registry, which is a table of its own.
+const ADDED: [&str; 2] = ["counters", "rekey"];
+
+/// Brings a store of formats 2 and 3 to this one, once our tables are there. Harmless to repeat after a crash at any point.
 pub fn upgrade(sql: &mut dyn Sql) -> Result<()> {
-    sql.execute("UPDATE server_sync_store SET format=3 WHERE one=1 AND format=2", &[]).map(drop)
+    if !matches!(format_of(sql)?, Some(2 | 3)) {
+        return Ok(());
+    }
+    for column in ADDED {
+        match sql.first(&format!("SELECT {column} FROM server_sync_store LIMIT 1"), &[]) {
+            Err(e) if e.trouble == Trouble::SchemaChanged => {
+                sql.run(&format!("ALTER TABLE server_sync_store ADD COLUMN {column} TEXT"))?;
+            }
+            other => drop(other?),
+        }
+    }
+    sql.execute("UPDATE server_sync_store SET format=? WHERE one=1", &[Value::Int(FORMAT)]).map(drop)
 }
 
 /// Takes the store's lock for this transaction and reads the head. Waits for another writer of metadata.
@@ -95,7 +121,7 @@ const TOKENS_KEPT: u64 = 1_000_000;
 
 /// Writes the first identity of a store.
 pub fn create(sql: &mut dyn Sql, source: Source, card: &Card) -> Result<()> {
-    let statement = format!("INSERT INTO server_sync_store (one, {COLUMNS}) VALUES (1{})", ",?".repeat(15));
+    let statement = format!("INSERT INTO server_sync_store (one, {COLUMNS}) VALUES (1{})", ",?".repeat(17));
     let mut params = vec![
         Value::Int(FORMAT),
         Value::Bytes(source.store.0.to_be_bytes().to_vec()),
@@ -109,7 +135,7 @@ pub fn create(sql: &mut dyn Sql, source: Source, card: &Card) -> Result<()> {
 /// Publishes changed settings.
 pub fn publish(sql: &mut dyn Sql, card: &Card) -> Result<()> {
     let statement = "UPDATE server_sync_store SET site=?, site_name=?, vd=?, vd_version=?, product_version=?, slave=?, \
-         masters=?, excluded=?, together=?, trees=? WHERE one=1";
+         masters=?, excluded=?, together=?, trees=?, counters=?, rekey=? WHERE one=1";
     sql.execute(statement, &card_params(card)).map(drop)
 }
 
@@ -124,7 +150,7 @@ pub fn set_incarnation(sql: &mut dyn Sql, incarnation: Incarnation) -> Result<()
     sql.execute("UPDATE server_sync_store SET incarnation=? WHERE one=1", &[Value::unsigned(incarnation.0)]).map(drop)
 }
 
-fn card_params(card: &Card) -> [Value; 10] {
+fn card_params(card: &Card) -> [Value; 12] {
     let masters = match &card.role {
         Role::NotSlave => None,
         Role::Slave(s) => Some(s.masters.join("\n")),
@@ -140,6 +166,8 @@ fn card_params(card: &Card) -> [Value; 10] {
         Value::text(card.rules.excluded.join("\n")),
         Value::text(rules::written(&card.rules.together)),
         Value::text(rules::written(&card.rules.trees)),
+        Value::text(rules::written(&card.rules.counters)),
+        Value::text(card.rules.rekey.join("\n")),
     ]
 }
 
@@ -156,8 +184,10 @@ fn parse(row: Vec<Value>) -> Result<Identity> {
     let (slave, masters, excluded) = (fields.int()?, lines(&fields.text()?), lines(&fields.text()?));
     let role = if slave == 1 { Role::Slave(SlaveSettings { masters }) } else { Role::NotSlave };
     let (together, trees) = (rules::read(&fields.text()?), rules::read(&fields.text()?));
+    let (counters, rekey) = (rules::read(&fields.text()?), lines(&fields.text()?));
     let head = Position { seq: fields.unsigned()?, token: fields.unsigned()? };
-    let card = Card { site, site_name, vd, vd_version, role, rules: Rules { excluded, together, trees } };
+    let card =
+        Card { site, site_name, vd, vd_version, role, rules: Rules { excluded, together, trees, counters, rekey } };
     Ok(Identity { source, card, product_version, head })
 }
 

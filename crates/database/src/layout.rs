@@ -31,6 +31,8 @@ pub struct Tracked {
     pub found_by_key: bool,
     /// Columns that merge as one.
     together: Vec<Vec<ColumnId>>,
+    /// Columns that merge by adding.
+    pub counters: Vec<ColumnId>,
     /// What an upsert of some columns must name besides them; `None`: it must name all columns.
     required: Option<Vec<ColumnId>>,
     /// The columns that the server may set by itself when a row is updated, unless it is told their value.
@@ -62,6 +64,7 @@ impl Tracked {
             places.any(|at| table.columns.get(*at).is_some_and(|key| key.name == c.name))
         };
         let delicate = which(&|c| exact::is_delicate(c) && !is_looked_up(c));
+        let counters = table.counter_columns().filter_map(|c| registered.id(&c.name)).collect();
         let found_by_key = table.has_primary || table.uniques.is_empty();
         let together = Vec::new();
         Tracked {
@@ -73,6 +76,7 @@ impl Tracked {
             bulky,
             found_by_key,
             together,
+            counters,
             required,
             automatic,
             unlabelled,
@@ -121,7 +125,8 @@ impl Tracked {
         cells.iter().any(|(id, value)| self.unlabelled.contains(id) && is_empty_text(value))
     }
 
-    fn column(&self, id: ColumnId) -> Option<&Column> {
+    /// A column that exists.
+    pub fn column(&self, id: ColumnId) -> Option<&Column> {
         self.table.stored_columns().find(|c| c.name == self.name_of(id))
     }
 
@@ -416,8 +421,11 @@ impl Tracked {
         format!("SELECT m.id FROM {table} m WHERE m.op={}", Op::Unknown as u8)
     }
 
+    /// The words of changed-column bits, and where there are counters what was added.
     fn bits(&self, prefix: &str) -> String {
-        (0..self.registered.bit_columns()).map(|i| format!("{prefix}b{i}")).collect::<Vec<_>>().join(", ")
+        let words = (0..self.registered.bit_columns()).map(|i| format!("{prefix}b{i}"));
+        let delta = (!self.counters.is_empty()).then(|| format!("{prefix}delta"));
+        words.chain(delta).collect::<Vec<_>>().join(", ")
     }
 
     fn mark_keys(&self, prefix: &str) -> Vec<String> {

@@ -12,7 +12,7 @@ use crate::catalog::Catalog;
 use crate::dialect::Dialect;
 use crate::layout::{Tracked, powers};
 use crate::sql::{Fields, Sql};
-use crate::tables;
+use crate::{counters, tables};
 
 /// The marks of some rows of one table.
 #[derive(Debug, Default)]
@@ -146,7 +146,7 @@ pub fn delete(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, ids: 
 }
 
 /// Puts marks together by row. Each comes as: id, operation, microseconds, whether its row is there, the words of
-/// changed-column bits, the key.
+/// changed-column bits, where there are counters what was added, the key.
 pub struct Reader<'a> {
     tracked: &'a Tracked,
     /// If given, the rows whose marks are taken.
@@ -173,7 +173,8 @@ impl<'a> Reader<'a> {
 
     /// Whether there are marks already of the row that a mark is about.
     pub fn has_row_of(&self, mark: &[Value]) -> bool {
-        let key = mark.get(4 + self.tracked.registered.bit_columns()..).unwrap_or_default();
+        let before = 4 + self.tracked.registered.bit_columns() + usize::from(!self.tracked.counters.is_empty());
+        let key = mark.get(before..).unwrap_or_default();
         self.at.contains_key(&RowId::of(key))
     }
 
@@ -185,12 +186,13 @@ impl<'a> Reader<'a> {
         let millis = u64::try_from(fields.int()? / 1000).unwrap_or_default();
         let present = fields.int()? == 1;
         let bits = (0..self.tracked.registered.bit_columns()).map(|_| fields.unsigned()).collect::<Result<Vec<_>>>()?;
+        let delta = if self.tracked.counters.is_empty() { String::new() } else { fields.text()? };
         let key = fields.rest();
         let id = RowId::of(&key);
         if self.wanted.as_ref().is_some_and(|wanted| !wanted.contains(&id)) {
             return Ok(());
         }
-        let mark = Mark { operation: self.operation(op, &bits)?, millis };
+        let mark = Mark { operation: self.operation(op, &bits, &delta)?, millis };
         let rows = &mut self.marks.rows;
         let at = *self.at.entry(id.clone()).or_insert_with(|| {
             rows.push(Marked { id, key, marks: Vec::new(), ids: Vec::new(), present });
@@ -201,10 +203,15 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn operation(&self, op: i64, bits: &[u64]) -> Result<Operation> {
+    fn operation(&self, op: i64, bits: &[u64], delta: &str) -> Result<Operation> {
         match op {
             1 => Ok(Operation::Insert),
-            2 => Ok(Operation::Update(self.tracked.columns_of(bits))),
+            2 => {
+                let added = counters::added(delta, &self.tracked.counters);
+                let mut columns = self.tracked.columns_of(bits);
+                columns.retain(|id| !added.iter().any(|(counter, _)| counter == id));
+                Ok(Operation::Update(columns, added))
+            }
             3 => Ok(Operation::Delete),
             other => Err(StoreError::new(
                 Trouble::Corrupt,

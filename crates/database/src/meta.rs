@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use sync_core::row::shifted;
 use sync_core::{ColumnId, RowId, RowState, Value, codec, key};
 use sync_store::Result;
 
@@ -46,12 +47,14 @@ impl Line {
         matches!(self.kept, Kept::Row(_)) && self.state.is_live()
     }
 
-    /// What is still to be kept if the row's state becomes this one: a cell that was written anew is what the table has.
+    /// What is still to be kept if the row's state becomes this one: a cell that was written anew is what the table has,
+    /// and what was added to a counter is added to its true value, too.
     pub fn kept_under(&self, state: &RowState) -> Kept {
         let is_same = |id: &ColumnId| self.state.inserted == state.inserted && self.state.cell(*id) == state.cell(*id);
         match &self.kept {
             Kept::Cells(cells) if state.is_live() => {
-                Kept::cells(cells.iter().filter(|(id, _)| is_same(id)).map(|(id, v)| (*id, v.clone())).collect())
+                let now = |(id, value): (&ColumnId, &Value)| (*id, shifted(value, *id, &self.state, state));
+                Kept::cells(cells.iter().filter(|(id, _)| is_same(id)).map(now).collect())
             }
             Kept::Row(_) if self.is_parked() && state.is_live() && self.state.inserted == state.inserted => {
                 self.kept.clone()

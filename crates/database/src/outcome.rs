@@ -6,13 +6,15 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sync_core::merge::join;
 use sync_core::resolve::Name;
-use sync_core::{ColumnId, Planned, Relation, Row, RowId, RowState, SiteId, Value};
+use sync_core::{Author, ColumnId, Planned, Relation, Row, RowId, RowState, Value};
 use sync_store::Result;
 
 use crate::catalog::Catalog;
+use crate::dialect::Dialect;
 use crate::kept::{self, Kept};
 use crate::layout::Tracked;
 use crate::meta::Line;
+use crate::{counters, rekey};
 
 /// A row that came in, over this store's column ids.
 pub(crate) struct Incoming {
@@ -47,6 +49,10 @@ pub(crate) struct Outcome {
     pub noticed: bool,
     /// Cells that the table shows with other values than the state has, as it shows them.
     pub shown: BTreeMap<ColumnId, Value>,
+    /// Whether a counter is among them: its sum does not fit.
+    pub is_unfit: bool,
+    /// The row here that lost its place to another one, if this site gives it a new key.
+    pub loser: Option<Row>,
     /// The values before, where others may refer to them.
     pub before: Option<Vec<Value>>,
 }
@@ -83,6 +89,13 @@ pub(crate) struct Group<'a> {
     pub marks: Vec<u64>,
 }
 
+impl Group<'_> {
+    /// The rows with counters whose sums do not fit.
+    pub fn unfit(&self) -> impl Iterator<Item = Name> + '_ {
+        self.outcomes.iter().filter(|o| o.is_unfit).map(|o| (self.tracked.number(), o.id.clone()))
+    }
+}
+
 /// Whether rows of other tables refer to columns of this one that can change.
 pub(crate) fn referenced_beyond_key(catalog: &Catalog, tracked: &Tracked) -> bool {
     let is_key = |name: &String| tracked.table.key_columns().any(|c| c.name == *name);
@@ -99,10 +112,11 @@ pub(crate) struct Deciding<'a> {
     pub remembers: bool,
     /// The rows whose cells do not go together.
     pub whole: &'a HashSet<Name>,
-    pub number: u16,
+    pub tracked: &'a Tracked,
+    pub dialect: &'a dyn Dialect,
     /// When and where such a row is written.
     pub millis: u64,
-    pub site: SiteId,
+    pub author: Author,
 }
 
 impl Deciding<'_> {
@@ -122,14 +136,30 @@ impl Deciding<'_> {
             |id: &ColumnId, new: &RowState| local.as_ref().is_some_and(|l| l.state.cell(*id) == new.cell(*id));
         let planned = self.planned(&id, local.as_ref(), row);
         let is_shown = |id: &ColumnId| planned.row.state.is_live() && unchanged(id, &planned.row.state);
-        let shown = hidden.into_iter().filter(|(id, _)| is_shown(id)).collect();
-        Ok(Outcome { id, key, planned, present, line, drained: marked.is_some(), noticed, shown, before })
+        // What is added to a counter writes it without writing its cell.
+        let is_same = |id: &ColumnId| local.as_ref().is_some_and(|l| l.value(*id) == planned.row.value(*id));
+        let mut shown: BTreeMap<ColumnId, Value> =
+            hidden.into_iter().filter(|(id, _)| is_shown(id) && is_same(id)).collect();
+        let unfit = self.unfit(&planned.row);
+        let is_unfit = !unfit.is_empty();
+        shown.extend(unfit);
+        let loser = local.as_ref().and_then(|local| rekey::loser(self.tracked, local, &planned, self.author));
+        let drained = marked.is_some();
+        Ok(Outcome { id, key, planned, present, line, drained, noticed, shown, is_unfit, loser, before })
+    }
+
+    /// The counters that cannot be shown as they are, with what is shown instead.
+    fn unfit(&self, row: &Row) -> BTreeMap<ColumnId, Value> {
+        match &row.values {
+            Some(values) if row.state.is_live() => counters::unfit(self.dialect, self.tracked, &row.state, values),
+            _ => BTreeMap::new(),
+        }
     }
 
     fn planned(&self, id: &RowId, local: Option<&Row>, row: Row) -> Planned {
         match local {
-            Some(local) if self.whole.contains(&(self.number, id.clone())) => {
-                let stamp = join(&local.state, &row.state).next_stamp(self.millis, self.site);
+            Some(local) if self.whole.contains(&(self.tracked.number(), id.clone())) => {
+                let stamp = join(&local.state, &row.state).next_stamp(self.millis, self.author.site);
                 Planned::whole(local, &row, stamp)
             }
             _ => Planned::taking(local, row),

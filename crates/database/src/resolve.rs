@@ -2,10 +2,10 @@
 //! ([`crate::world`]), lets [`mod@sync_core::resolve`] decide, writes what it says. Never captured, never part of the
 //! state: what is set aside is kept with the row's line, listed in `server_sync_parked`, and comes back by itself.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use sync_core::resolve::{Name, Reason, Verdict, resolve};
-use sync_core::{ColumnId, Position, RowId, Stamp, Value, key};
+use sync_core::{ColumnId, Number, Position, RowId, Stamp, Value, key};
 use sync_store::{ParkedKind, Result, StoreError, Trouble};
 
 use crate::catalog::Catalog;
@@ -18,7 +18,7 @@ use crate::parked::{self, Entry};
 use crate::retry::pause;
 use crate::tables;
 use crate::world::World;
-use crate::{identity, show};
+use crate::{counters, identity, show};
 
 /// How often it is tried to decide about some open rows while the application holds or writes some of them.
 const TRIES: u32 = 8;
@@ -115,7 +115,7 @@ impl<'a> Plan<'a> {
         };
         let mut plan = Plan { world, verdicts, wanted: Vec::new(), entries: Vec::new(), blocked };
         plan.wanted = plan.wanted_rows(c)?;
-        plan.entries = (0..plan.verdicts.len()).map(|row| plan.entry(row)).collect();
+        plan.entries = (0..plan.verdicts.len()).map(|row| plan.entry(c, row)).collect();
         Ok(Some(plan))
     }
 
@@ -129,12 +129,29 @@ impl<'a> Plan<'a> {
             for id in nulled.iter().flat_map(|place| &references[*place].nullable) {
                 kept::set(&mut values, *id, Value::Null);
             }
+            values = self.fitted(c, row, values);
             for (place, _) in yielded {
                 self.give_way(c, row, *place, &mut values, &mut texts)?;
             }
             wanted[row] = Some(values);
         }
         Ok(wanted)
+    }
+
+    /// With the nearest value that fits where a counter's sum does not.
+    fn fitted(&self, c: &Connections, row: usize, mut values: Vec<Value>) -> Vec<Value> {
+        for (id, value) in self.unfit(c, row) {
+            kept::set(&mut values, id, value);
+        }
+        values
+    }
+
+    fn unfit(&self, c: &Connections, row: usize) -> BTreeMap<ColumnId, Value> {
+        let known = &self.world.rows[row];
+        let (Some(tracked), Some(truth), Some(line)) = (self.world.tracked(row), &known.truth, &known.line) else {
+            return BTreeMap::new();
+        };
+        counters::unfit(c.dialect.as_ref(), tracked, &line.state, truth)
     }
 
     /// By claim and name, so that texts are given out alike everywhere.
@@ -188,7 +205,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Why a row is not shown as the state says.
-    fn entry(&self, row: usize) -> Option<Entry> {
+    fn entry(&self, c: &Connections, row: usize) -> Option<Entry> {
         let known = &self.world.rows[row];
         let (kind, columns, other) = match &self.verdicts[row] {
             Verdict::Gone => return None,
@@ -207,11 +224,23 @@ impl<'a> Plan<'a> {
                 (None, Some(place)) => {
                     (ParkedKind::Reference, self.reference(row, *place), self.world.told_parent(row, *place))
                 }
-                (None, None) => return None,
+                (None, None) => match self.sums(c, row) {
+                    sums if sums.is_empty() => return None,
+                    sums => (ParkedKind::Counter, sums, None),
+                },
             },
         };
         let other = other.map(|other| (self.world.rows[other].name.0, self.world.rows[other].key.clone()));
         Some(Entry { kind, detail: columns, other })
+    }
+
+    /// The counters whose sums do not fit, with those.
+    fn sums(&self, c: &Connections, row: usize) -> String {
+        let sum = |id: ColumnId| {
+            let number = self.world.rows[row].truth.as_ref()?.get(usize::from(id)).and_then(Number::of)?;
+            Some(format!("{} = {}", self.world.tracked(row)?.name_of(id), number.text(0)))
+        };
+        self.unfit(c, row).into_keys().filter_map(sum).collect::<Vec<_>>().join(", ")
     }
 
     fn unique(&self, row: usize, place: usize) -> String {

@@ -1,4 +1,5 @@
-//! What a site's settings say of tables: which are left out, which columns merge as one, which references form a tree.
+//! What a site's settings say of tables: which are left out, which columns merge as one or by adding, which references form
+//! a tree.
 //! Published in the database, because whoever drains it must follow the same rules. Shapes only.
 
 use std::fmt;
@@ -13,6 +14,10 @@ pub struct Rules {
     pub excluded: Vec<String>,
     /// Columns that merge as one cell: whoever writes one of them writes all.
     pub together: Vec<Columns>,
+    /// Columns that merge by adding.
+    pub counters: Vec<Columns>,
+    /// Tables of which a row that loses against another one with its key is inserted again under a new key.
+    pub rekey: Vec<String>,
     /// Columns that refer to a row of the same table as its parent in a tree: they must not form a cycle.
     pub trees: Vec<Columns>,
 }
@@ -57,7 +62,9 @@ impl Rules {
             let own = rules.iter().filter(|r| r.table == table.name);
             own.map(|r| format!("{what} ({})", r.columns.join(", "))).collect()
         };
-        let mut lines = [of("together", &self.together), of("tree", &self.trees)].concat();
+        let counters: Vec<String> = table.counter_columns().map(|c| format!("counter ({})", c.name)).collect();
+        let rekey = if table.rekeys { vec!["rekey".to_owned()] } else { Vec::new() };
+        let mut lines = [of("together", &self.together), of("tree", &self.trees), counters, rekey].concat();
         lines.sort_unstable();
         lines
     }

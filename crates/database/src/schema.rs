@@ -35,6 +35,10 @@ pub struct Table {
     pub has_primary: bool,
     /// Other unique keys, as indexes into `columns`.
     pub uniques: Vec<Vec<usize>>,
+    /// Indexes into `columns` of those that merge by adding, as the settings say; empty where a schema was only read.
+    pub counters: Vec<usize>,
+    /// Whether a row that loses against another one of its key gets a new key, as the settings say.
+    pub rekeys: bool,
     /// Whether marks are atomic with the rows: false for MyISAM, Aria and the like.
     pub transactional: bool,
 }
@@ -43,6 +47,11 @@ impl Table {
     /// The key's columns.
     pub fn key_columns(&self) -> impl Iterator<Item = &Column> {
         self.key.iter().map(|i| &self.columns[*i])
+    }
+
+    /// The columns that merge by adding.
+    pub fn counter_columns(&self) -> impl Iterator<Item = &Column> {
+        self.counters.iter().map(|i| &self.columns[*i])
     }
 
     /// The columns that are synchronised: all but generated ones.

@@ -1,13 +1,19 @@
 //! A copy of another site's database becomes this site's own store. It keeps what the original knew of others, and knows of
 //! the original all that was copied, so that afterwards only what is newer is exchanged. Never touches the original.
 
-use sync_core::{Position, Source, Value};
+use sync_core::capture::stamp;
+use sync_core::{Author, Position, RowState, Source, Stamp, Value};
 use sync_store::{Result, StoreError, Trouble};
 
 use crate::catalog::Catalog;
 use crate::database::{Connections, Database, Ended, new_source};
+use crate::drain::{author, save};
 use crate::identity::{self, Card, Identity};
-use crate::{marks, vector};
+use crate::kept::Kept;
+use crate::layout::Tracked;
+use crate::marks::{self, Marked};
+use crate::meta::{self, Line, Numbered};
+use crate::vector;
 
 /// Takes a copy over for the site of this card, then prepares it as [`Database::prepare`] does. Harmless to repeat after a
 /// crash at any point.
@@ -46,7 +52,7 @@ pub fn adopt(mut connections: Connections, card: &Card) -> Result<(Database, Vec
 
 fn take_over(c: &mut Connections, catalog: &Catalog, known: &Identity, card: &Card) -> Result<()> {
     let (_, head) = identity::lock(c.writer.as_mut(), c.dialect.wait_for_update())?;
-    forget_marks(c, catalog)?;
+    forget_marks(c, catalog, known)?;
     remember_original(c, known.source, head)?;
     let source = new_source(c)?;
     identity::replace(c.writer.as_mut(), source)?;
@@ -54,13 +60,53 @@ fn take_over(c: &mut Connections, catalog: &Catalog, known: &Identity, card: &Ca
 }
 
 /// What the original had not stamped yet is its own write, and comes from there.
-fn forget_marks(c: &mut Connections, catalog: &Catalog) -> Result<()> {
+fn forget_marks(c: &mut Connections, catalog: &Catalog, known: &Identity) -> Result<()> {
     marks::gather(c.writer.as_mut(), c.dialect.as_ref(), catalog)?;
     for tracked in &catalog.tracked {
+        if !tracked.counters.is_empty() {
+            while count_additions(c, tracked, known)? > 0 {}
+        }
         let table = c.dialect.quote(&tracked.registered.mark_table());
         c.writer.execute(&format!("DELETE FROM {table}"), &[])?;
     }
     Ok(())
+}
+
+/// Marks that are read at a time.
+const PAGE: usize = 2_000;
+
+/// What the original had added and not stamped yet is in the values that were copied, so the states must say so, too: as what
+/// the original added, which counts once when it comes from there. Says how many marks were read, and deletes them.
+fn count_additions(c: &mut Connections, tracked: &Tracked, known: &Identity) -> Result<usize> {
+    let original = author(known.card.site, known.source);
+    let (sql, dialect) = (c.writer.as_mut(), c.dialect.as_ref());
+    let marks = marks::oldest(sql, dialect, tracked, PAGE)?;
+    let lines = meta::load(sql, tracked.number(), &marks.row_ids())?;
+    let counted = marks.rows.iter().filter_map(|row| {
+        let line = counted(lines.get(&row.id), row, original, known.head.seq)?;
+        Some((tracked.number(), row.id.clone(), line))
+    });
+    let counted: Vec<Numbered> = counted.collect();
+    marks::delete(sql, dialect, tracked, &marks.ids())?;
+    save(c, &counted)?;
+    Ok(marks.count())
+}
+
+/// The line of a row with what was added to it, if it is still the row that it was.
+fn counted(line: Option<&Line>, row: &Marked, original: Author, seq: u64) -> Option<Line> {
+    let old = line.map_or_else(RowState::baseline, |line| line.state.clone());
+    let new = stamp(line.map(|line| &line.state), &row.marks, row.present, original)?;
+    if new.inserted != old.inserted || new.sums == old.sums {
+        return None;
+    }
+    let mut state = RowState { sums: new.sums, ..old };
+    let last: Vec<Stamp> = state.sums.values().map(|sum| sum.last).collect();
+    last.into_iter().for_each(|stamp| state.seen.add(stamp));
+    let key = Some(row.key.clone());
+    Some(match line {
+        Some(line) => Line { kept: line.kept_under(&state), state, key, ..line.clone() },
+        None => Line { seq, origin: 0, state, key, kept: Kept::Nothing },
+    })
 }
 
 /// The original's own changes are somebody else's now. It contains what was copied, and so do others as far as they told

@@ -198,7 +198,7 @@ pub(crate) fn unfounded(
 fn concerns(operation: &Operation, reference: &Reference) -> bool {
     match operation {
         Operation::Insert => true,
-        Operation::Update(columns) => reference.columns.iter().any(|id| columns.contains(id)),
+        Operation::Update(columns, _) => reference.columns.iter().any(|id| columns.contains(id)),
         Operation::Delete => false,
     }
 }

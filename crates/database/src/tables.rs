@@ -157,6 +157,20 @@ pub fn insert(sql: &mut dyn Sql, dialect: &dyn Dialect, tracked: &Tracked, rows:
     write(sql, dialect, tracked, rows, &tracked.ids, |places| tracked.insert(dialect, places, &tracked.ids))
 }
 
+/// Inserts one row over these columns, which are not its key: the database gives it one.
+pub fn insert_numbered(
+    sql: &mut dyn Sql,
+    dialect: &dyn Dialect,
+    tracked: &Tracked,
+    row: &[Value],
+    ids: &[ColumnId],
+) -> Result<()> {
+    let (places, params) = one_row(dialect, tracked, row.into(), ids);
+    let statement = tracked.insert(dialect, &places, ids);
+    let lenient = tracked.needs_leniency(row);
+    sql.execute(&if lenient { dialect.lenient(&statement) } else { statement }, &params).map(drop)
+}
+
 /// Sets these columns of rows that exist.
 pub fn update(
     sql: &mut dyn Sql,

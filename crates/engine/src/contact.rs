@@ -9,6 +9,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use sync_core::row::compare_bases;
 use sync_core::{ColumnId, Row, RowState, Value};
 use sync_store::{Batch, Change, Mode, Restamp, Scope};
 
@@ -323,7 +324,7 @@ fn unwritten(batch: &Batch) -> Vec<Restamp> {
     batch.changes.iter().filter_map(one).collect()
 }
 
-/// The columns in which rows of two batches differ and for which `counts` says yes, given both states with the column's
+/// The columns in which rows of two batches differ, what was added to counters left aside, and for which `counts` says yes, given both states with the column's
 /// number in each.
 fn differing(
     batch: &Batch,
@@ -337,8 +338,8 @@ fn differing(
         .collect();
     let one = |change: &Change| {
         let (ours, theirs) = (&change.row, *rows.get(&change.key)?);
-        let (our_values, their_values) = (ours.values.as_ref()?, theirs.values.as_ref()?);
-        let differ = |(i, j): &(usize, usize)| our_values.get(*i) != their_values.get(*j);
+        ours.values.as_ref().and(theirs.values.as_ref())?;
+        let differ = |(i, j): &(usize, usize)| compare_bases((ours, *i as ColumnId), (theirs, *j as ColumnId)).is_ne();
         let decides = |(i, j): &(usize, usize)| counts((&ours.state, *i as ColumnId), (&theirs.state, *j as ColumnId));
         let columns: Vec<String> =
             pairs.iter().filter(|pair| differ(pair) && decides(pair)).map(|(i, _)| head.columns[*i].clone()).collect();

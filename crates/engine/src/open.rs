@@ -101,6 +101,8 @@ fn rules(settings: &Settings) -> Rules {
         excluded: settings.excluded_tables.iter().map(ToString::to_string).collect(),
         together: columns(&settings.together),
         trees: columns(&settings.trees),
+        counters: columns(&settings.counters),
+        rekey: settings.rekey.clone(),
     }
 }
 
@@ -150,7 +152,8 @@ fn recognise(settings: &Settings, database: &mut Database) -> Result<()> {
         && source == database.source()
         && !database.recognises(head)?
     {
-        database.reincarnate()?;
+        // What was marked before that was written is of the backup, or of what came after it and is lost.
+        database.leave_history(State::saved_at(&settings.state_dir()))?;
     }
     Ok(())
 }

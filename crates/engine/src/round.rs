@@ -123,6 +123,9 @@ pub fn round_scrubbing(
 ) -> Result<RoundReport> {
     let started = Instant::now();
     let mut report = RoundReport { dry_run: options.dry_run, ..RoundReport::default() };
+    let knowledge = Sides { master: master.knowledge()?, slave: slave.knowledge()? };
+    recall(master, slave, &knowledge.slave)?;
+    recall(slave, master, &knowledge.master)?;
     let left = Sides { master: drain(master, &mut report, watch)?, slave: drain(slave, &mut report, watch)? };
     let about = Sides { master: master.describe()?, slave: slave.describe()? };
     let agreement = handshake::check(&about.master, &about.slave, &options.expected)?;
@@ -135,9 +138,18 @@ pub fn round_scrubbing(
     let horizon = Horizon::new(latest, options.expected.max_clock_difference);
     let mode = if options.dry_run { Mode::Preview } else { Mode::Write };
     let mut parties = Parties { master, slave, agreement, about, horizon, mode, left };
-    exchange(&mut parties, options, scrub, &mut report, watch)?;
+    exchange(&mut parties, &knowledge, options, scrub, &mut report, watch)?;
     report.millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(report)
+}
+
+/// A store with counters that was restored takes a new history before anything is stamped.
+fn recall(store: &mut dyn Store, peer: &mut dyn Store, peer_knows: &Knowledge) -> Result<()> {
+    if let Some(site) = store.forgot(peer_knows)? {
+        let latest = peer.last_heard(site)?;
+        store.leave_history(latest)?;
+    }
+    Ok(())
 }
 
 /// In what order a table's rows can be compared: by key, if both sides sort it alike.
@@ -167,20 +179,20 @@ fn introduce(report: &mut RoundReport, about: &Sides<Description>, agreement: &A
 
 fn exchange(
     parties: &mut Parties,
+    knowledge: &Sides<Knowledge>,
     options: &Options,
     scrub: Option<&mut Scrub>,
     report: &mut RoundReport,
     watch: &mut dyn Watch,
 ) -> Result<()> {
-    let knowledge = Sides { master: parties.master.knowledge()?, slave: parties.slave.knowledge()? };
-    leave_old_histories(parties, &knowledge, options)?;
+    leave_old_histories(parties, knowledge, options)?;
     let pull = greet(parties, Direction::Pull, &knowledge.master)?;
     let push = greet(parties, Direction::Push, &knowledge.slave)?;
     let strangers = pull.is_none() || push.is_none();
     let registries = Sides { master: parties.master.registry()?, slave: parties.slave.registry()? };
-    let behind = graves::behind(parties, &registries, &knowledge, &Sides { master: pull, slave: push });
+    let behind = graves::behind(parties, &registries, knowledge, &Sides { master: pull, slave: push });
     // Before any row moves: whoever has some must be waited for.
-    let registry = graves::gossip(parties, &registries, &knowledge, options)?;
+    let registry = graves::gossip(parties, &registries, knowledge, options)?;
     report.compared = strangers || options.init;
     let (master, slave) = (parties.about.master.source, parties.about.slave.source);
     let reaches = Reaches::of((master, &knowledge.master), (slave, &knowledge.slave)).from((push, pull));
@@ -195,7 +207,7 @@ fn exchange(
         watch.event(Event::FirstContact);
         gone.add(contact::meet(parties, options, &settling, report, watch)?);
     } else {
-        let doubted = doubted(parties, &knowledge);
+        let doubted = doubted(parties, knowledge);
         let others: Vec<String> = behind.tables().filter(|t| !doubted.contains(t)).cloned().collect();
         report.compared = !doubted.is_empty() || !others.is_empty();
         let unheard = Settling { strangers: true, all: true, ..settling.clone() };
@@ -217,7 +229,7 @@ fn exchange(
         let stream = Stream { direction, start: start.unwrap_or_default(), sender_knows, receiver_knows };
         stream.run(parties, options, report, watch)?;
     }
-    graves::purge(parties, &registry, &knowledge, options)
+    graves::purge(parties, &registry, knowledge, options)
 }
 
 /// A store that goes on in a history which it left behind takes a new one, unless it runs twice.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 use sync_core::{Incarnation, Position, Source, StoreId};
@@ -82,6 +83,13 @@ impl State {
     pub fn load(dir: &Path) -> Self {
         let text = fs::read_to_string(path(dir)).unwrap_or_default();
         serde_json::from_str(&text).unwrap_or_default()
+    }
+
+    /// When it was last written, in milliseconds since the Unix epoch; 0 if that cannot be told.
+    pub fn saved_at(dir: &Path) -> u64 {
+        let modified = fs::metadata(path(dir)).and_then(|m| m.modified()).ok();
+        let age = modified.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        age.and_then(|age| u64::try_from(age.as_millis()).ok()).unwrap_or_default()
     }
 
     /// Writes it, whole or not at all.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use sync_core::{Position, Purgeable, Registry, Source, Value};
+use sync_core::{Knowledge, Position, Purgeable, Registry, SiteId, Source, Value};
 use sync_store::{Batch, Burial, Completed, Mode, Question, Restamp, Since, StoreError};
 
 use crate::error::{Fault, LinkError, Result};
@@ -38,6 +38,9 @@ pub(crate) enum Request<'a> {
     Conflicts,
     Parked,
     Restore(Cow<'a, str>),
+    Forgot(Cow<'a, Knowledge>),
+    LastHeard(SiteId),
+    LeaveHistory(u64),
 }
 
 /// What a message of an answer is; its first byte.

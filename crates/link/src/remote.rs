@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sync_core::{Knowledge, Position, Purgeable, Registry, Source, Value};
+use sync_core::{Knowledge, Position, Purgeable, Registry, SiteId, Source, Value};
 use sync_store::{
     Answers, Applied, Batch, Burial, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline,
     ParkedEntry, Question, Restamp, Result, Since, Sink, Store, StoreError, Streamed,
@@ -75,6 +75,18 @@ impl Store for RemoteStore {
 
     fn knowledge(&mut self) -> Result<Knowledge> {
         self.call(&Request::Knowledge)
+    }
+
+    fn forgot(&mut self, peer: &Knowledge) -> Result<Option<SiteId>> {
+        self.call(&Request::Forgot(Cow::Borrowed(peer)))
+    }
+
+    fn last_heard(&mut self, site: SiteId) -> Result<u64> {
+        self.call(&Request::LastHeard(site))
+    }
+
+    fn leave_history(&mut self, latest: u64) -> Result<Source> {
+        self.call(&Request::LeaveHistory(latest))
     }
 
     fn drain(&mut self) -> Result<Drained> {

@@ -63,6 +63,9 @@ impl Service<'_> {
             Request::Conflicts => self.end(store.conflicts()),
             Request::Parked => self.end(store.parked()),
             Request::Restore(conflict) => self.end(store.restore(&conflict)),
+            Request::Forgot(peer) => self.end(store.forgot(&peer)),
+            Request::LastHeard(site) => self.end(store.last_heard(site)),
+            Request::LeaveHistory(latest) => self.end(store.leave_history(latest)),
         }
     }
 

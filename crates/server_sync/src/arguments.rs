@@ -112,6 +112,14 @@ pub enum Verb {
         /// Print a complete example of the settings instead.
         #[arg(long)]
         example: bool,
+
+        /// Instead give this site's server numbers of its own for automatic keys, among at most so many sites.
+        #[arg(long, value_name = "SITES", num_args = 0..=1, conflicts_with = "example")]
+        set_auto_increment: Option<Option<u64>>,
+
+        /// Only say what would be set.
+        #[arg(long, requires = "set_auto_increment")]
+        dry_run: bool,
     },
     /// Serve this site to a master over standard input and output; ssh starts it.
     Agent,

@@ -39,6 +39,11 @@ const FRENCH: &[(&str, &str)] = &[
     ("lock/command", "La commande et ses arguments."),
     ("init-site", "Préparer la base de ce site et publier ses réglages."),
     ("init-site/example", "Afficher à la place un exemple complet des réglages."),
+    (
+        "init-site/set_auto_increment",
+        "Donner plutôt au serveur de ce site ses propres numéros pour les clés automatiques, parmi au plus tant de sites.",
+    ),
+    ("init-site/dry_run", "Dire seulement ce qui serait réglé."),
     ("agent", "Servir ce site à un maître par l'entrée et la sortie standard ; ssh le lance."),
     ("demo", "Montrer comment cela marche, sur deux petites bases dans un dossier temporaire."),
     ("uninstall", "Retirer de la base de ce site tout ce qui est à server_sync."),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 use sync_core::{Stamp, Summary, Value};
+use sync_engine::numbering::{Plan, Steps};
 use sync_engine::verify::{Difference, Example, Verification, Verified};
 use sync_engine::{EngineError, PausedTable, RoundReport};
 use sync_store::{Applied, ConflictEntry, ParkedEntry};
@@ -230,6 +231,24 @@ pub fn prepared(settings: &sync_config::Settings, vd_version: &str) -> Json {
         "site": settings.site.as_str(),
         "site_number": settings.site_number,
         "masters": settings.masters.iter().map(|n| n.as_str()).collect::<Vec<_>>(),
+    })
+}
+
+/// How the server numbers automatic keys; nothing of a database that cannot be told.
+pub fn numbering(settings: &sync_config::Settings, plan: Option<&Plan>, dry_run: bool) -> Json {
+    let steps = |s: Steps| json!({ "increment": s.increment, "offset": s.offset });
+    json!({
+        "message_type": "auto_increment",
+        "time": now(),
+        "vd": settings.vd.as_str(),
+        "site": settings.site.as_str(),
+        "applies": plan.is_some(),
+        "dry_run": dry_run,
+        "before": plan.map(|p| steps(p.before)),
+        "wanted": plan.map(|p| steps(p.wanted)),
+        "statements": plan.map(|p| &p.statements),
+        "lasts": plan.map(|p| p.lasts),
+        "configuration": plan.filter(|p| !p.lasts).map(|p| p.wanted.lines()),
     })
 }
 

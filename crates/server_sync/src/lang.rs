@@ -46,6 +46,7 @@ impl Lang {
             ParkedKind::Value => self.parked_value(detail),
             ParkedKind::Reference => self.parked_reference(detail),
             ParkedKind::Stays => self.parked_stays(),
+            ParkedKind::Counter => self.parked_counter(detail),
             ParkedKind::Blocked => self.parked_blocked(detail),
             ParkedKind::Undecided => self.parked_undecided(),
         }

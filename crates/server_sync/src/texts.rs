@@ -210,6 +210,10 @@ texts! {
         "deleted at one site, but shown as long as another row refers to it"
         "supprimée sur un site, mais affichée tant qu'une autre ligne la désigne"
     }
+    parked_counter(sums) {
+        "shown with the nearest value that fits, because the sum of what all sites added does not: {sums}; add or take away at any site until it does, or widen the column everywhere"
+        "affichée avec la valeur possible la plus proche, car la somme des ajouts de tous les sites ne tient pas : {sums} ; ajoutez ou retirez sur un site jusqu'à ce qu'elle tienne, ou élargissez la colonne partout"
+    }
     parked_blocked(message) {
         "not shown, because the database refuses it: {message}"
         "pas affichée, car la base la refuse : {message}"
@@ -250,6 +254,11 @@ texts! {
         "Both sites inserted a row under this key. The later one holds; the other was set aside whole."
         "Les deux sites ont inséré une ligne sous cette clé. La dernière est en vigueur ; l'autre est mise de côté en entier."
     }
+    explain_rekeyed(table, old, new) {
+        "Two sites inserted a row under the key {old} of {table}. Nothing is lost: the earlier one has the key {new} now, and what its site had refer to it followed."
+        "Deux sites ont inséré une ligne sous la clé {old} de {table}. Rien n'est perdu : la première a maintenant la clé {new}, et ce qui la désignait sur son site l'a suivie."
+    }
+    conflict_rekeyed(new) { "(has the key {new} now)" "(a maintenant la clé {new})" }
     explain_update_lost() {
         "One site deleted the row while the other still wrote to it. The delete was later; the row was set aside whole."
         "Un site a supprimé la ligne pendant que l'autre l'écrivait encore. La suppression est la dernière ; la ligne est mise de côté en entier."
@@ -275,6 +284,31 @@ texts! {
     site_prepared(vd, site, number, tables) {
         "{vd}: {site} (number {number}) is prepared; synchronised tables: {tables}"
         "{vd} : {site} (numéro {number}) est préparé ; tables synchronisées : {tables}"
+    }
+    numbering_set(increment, offset) {
+        "automatic keys: every {increment}th from {offset}, this site's own"
+        "clés automatiques : de {increment} en {increment} à partir de {offset}, propres à ce site"
+    }
+    numbering_already(increment, offset) {
+        "automatic keys: every {increment}th from {offset} already, this site's own"
+        "clés automatiques : déjà de {increment} en {increment} à partir de {offset}, propres à ce site"
+    }
+    numbering_would(statements) { "would run: {statements}" "exécuterait : {statements}" }
+    numbering_connections() {
+        "Connections that are open keep what they have: restart the application, or its pool of connections."
+        "Les connexions ouvertes gardent leur réglage : redémarrez l'application, ou sa réserve de connexions."
+    }
+    numbering_file() {
+        "MariaDB forgets this when it is restarted, unless its configuration file says so, too:"
+        "MariaDB l'oublie à son redémarrage, sauf si son fichier de configuration le dit aussi :"
+    }
+    numbering_everywhere(increment) {
+        "At every other site: server_sync init-site --set-auto-increment {increment}, the same number everywhere."
+        "Sur chaque autre site : server_sync init-site --set-auto-increment {increment}, le même nombre partout."
+    }
+    numbering_sqlite() {
+        "SQLite has no such setting: two sites can choose the same key. tables.rekey keeps both rows, or let the application choose keys at random."
+        "SQLite n'a pas ce réglage : deux sites peuvent choisir la même clé. tables.rekey garde les deux lignes ; ou bien l'application choisit des clés au hasard."
     }
     uninstall_question(vd, site) {
         "Everything of server_sync in the database of {vd} at {site} will be removed: its history, its conflict list, its triggers.\nThe application's data stays. Type {vd} to go on:"
@@ -352,9 +386,9 @@ texts! {
         "automatic keys ({tables} tables): increment {increment}, offset {offset}: two sites can choose the same key for different rows"
         "clés automatiques ({tables} tables) : pas {increment}, départ {offset} : deux sites peuvent choisir la même clé pour des lignes différentes"
     }
-    check_numbering_hint(step, site) {
-        "in the server's settings at this site: auto_increment_increment = {step}, auto_increment_offset = {site} (the same step at every site)"
-        "dans les réglages du serveur de ce site : auto_increment_increment = {step}, auto_increment_offset = {site} (le même pas à tous les sites)"
+    check_numbering_hint(step, site, vd) {
+        "in the server's settings at this site: auto_increment_increment = {step}, auto_increment_offset = {site} (the same step at every site)\nor let this set it: server_sync init-site --set-auto-increment {step} -vd {vd}"
+        "dans les réglages du serveur de ce site : auto_increment_increment = {step}, auto_increment_offset = {site} (le même pas à tous les sites)\nou laissez faire : server_sync init-site --set-auto-increment {step} -vd {vd}"
     }
     check_store(site, number) {
         "store: prepared for {site} (number {number})"

@@ -62,6 +62,7 @@ Commandes :
   conflicts  Montrer les valeurs qui ont perdu contre une modification simultanée, et les remettre.
   lock       Exécuter une commande, telle une mise à niveau, pendant qu'aucune synchronisation ne tourne.
   init-site  Préparer la base de ce site et publier ses réglages.
+  agent      Servir ce site à un maître par l'entrée et la sortie standard ; ssh le lance.
   demo       Montrer comment cela marche, sur deux petites bases dans un dossier temporaire.
   uninstall  Retirer de la base de ce site tout ce qui est à server_sync.
 
@@ -290,7 +291,7 @@ fn versions() {
 exit 0
 server_sync 0.1.0
 protocol 1
-format 2
+format 3
 
 "#]]
     );

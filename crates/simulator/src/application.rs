@@ -70,8 +70,12 @@ pub struct Application {
     words: Words,
     /// What it did, in order.
     pub log: Vec<Event>,
+    /// What it added to the tally and was told that is committed: the row, how much.
+    pub added: Vec<(i64, i64)>,
     /// A transaction that is not committed yet: the rows before it, and whether it will be rolled back.
     open: Option<(Rows, bool)>,
+    /// What that added to the tally.
+    adding: Option<(i64, i64)>,
     ids: Option<i64>,
     spoken: Vec<String>,
 }
@@ -85,7 +89,7 @@ impl Application {
         let tables = schema::tables(constraints);
         let connection = connect(path, clock)?;
         connection.execute_batch("PRAGMA journal_mode=WAL")?;
-        let create: Vec<String> = tables.iter().map(Table::create).collect();
+        let create: Vec<String> = tables.iter().map(Table::create).chain([schema::TALLY.to_owned()]).collect();
         connection.execute_batch(&create.join(";"))?;
         Ok(Application {
             connection,
@@ -94,7 +98,9 @@ impl Application {
             versions: vec![0; tables.len()],
             words: Words::new(site),
             log: Vec::new(),
+            added: Vec::new(),
             open: None,
+            adding: None,
             ids: early_ids.then_some(0),
             spoken: Vec::new(),
         })
@@ -219,6 +225,7 @@ impl Application {
             self.connection.execute_batch("ROLLBACK")?;
             return Ok(Ended::Nothing);
         }
+        self.adding = self.add(&before)?;
         self.number_marks(&marks, transaction.late)?;
         self.open = Some((before, transaction.rollback));
         Ok(Ended::Committed)
@@ -233,6 +240,7 @@ impl Application {
         }
         let after = self.rows()?;
         self.connection.execute_batch("COMMIT")?;
+        self.added.extend(self.adding.take());
         self.note(&before, &after);
         Ok(Ended::Committed)
     }
@@ -250,6 +258,26 @@ impl Application {
             changed += self.connection.execute(statement, [])?;
         }
         Ok(changed > 0)
+    }
+
+    /// Adds something to the tally, once that is captured. Each number is another, so that a sum tells what is in it.
+    fn add(&mut self, rows: &Rows) -> Result<Option<(i64, i64)>> {
+        let triggers = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type='trigger' AND tbl_name='tally')";
+        if !self.connection.prepare_cached(triggers)?.query_row([], |r| r.get(0))? {
+            return Ok(None);
+        }
+        let (count, size) = (self.added.len() as i64, rows.iter().map(BTreeMap::len).sum::<usize>() as i64);
+        let (row, number) = (1 + (count + size) % 2, 1 + (count * 7 + size * 3) % 50);
+        let statement = format!("UPDATE tally SET n = n + {number} WHERE id = {row}");
+        self.connection.execute(&statement, [])?;
+        self.spoken.push(statement);
+        Ok(Some((row, number)))
+    }
+
+    /// The tally.
+    pub fn tally(&self) -> Result<BTreeMap<i64, i64>> {
+        let mut statement = self.connection.prepare_cached("SELECT id, n FROM tally")?;
+        Ok(statement.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?.collect::<rusqlite::Result<_>>()?)
     }
 
     /// Deletes all rows of a table with triggers off.

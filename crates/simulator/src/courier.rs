@@ -108,6 +108,9 @@ macro_rules! passed_on {
 
 impl Store for Courier<'_> {
     passed_on! {
+        forgot(peer: &Knowledge) -> Option<SiteId>;
+        last_heard(site: SiteId) -> u64;
+        leave_history(latest: u64) -> Source;
         is_empty() -> bool;
         recognises(own: Position) -> bool;
         greet(peer: Source, claimed: Option<Position>) -> Greeting;

@@ -8,7 +8,7 @@ use std::hash::{Hash, Hasher};
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use sync_core::merge::join;
-use sync_core::{ColumnId, RowId, RowState, Stamp, Value, codec};
+use sync_core::{ColumnId, RowId, RowState, Stamp, Sum, Value, codec};
 use sync_database::kept::Kept;
 use sync_store::{ConflictEntry, Store};
 
@@ -21,8 +21,8 @@ use crate::site::{Phase, Site};
 use crate::tap::lock;
 use crate::world::World;
 
-/// A line as far as all sites must agree on it: when the row was inserted, deleted, and its cells written.
-type Content = (Stamp, Stamp, Option<BTreeMap<ColumnId, Stamp>>);
+/// A line as far as all sites must agree on it: when the row was inserted, deleted, its cells written, and what was added.
+type Content = (Stamp, Stamp, Option<(BTreeMap<ColumnId, Stamp>, BTreeSet<(ColumnId, Sum)>)>);
 
 /// Rows that went without a mark: table and key.
 type Fragile = BTreeSet<(usize, String)>;
@@ -54,6 +54,7 @@ pub fn check(world: &mut World) -> Result<()> {
         said.retain(|row, content| content.2.is_some() || !purged.contains(row));
         Ok(said)
     })?;
+    tally(world)?;
     let active: Vec<usize> = (0..world.sites.len()).filter(|i| world.sites[*i].phase == Phase::Active).collect();
     for a in &active {
         for b in active.iter().filter(|b| *b != a) {
@@ -62,6 +63,30 @@ pub fn check(world: &mut World) -> Result<()> {
     }
     let lost = !world.fragile().is_empty();
     world.active().try_for_each(|site| sound(site, lost))
+}
+
+/// The tally is what it was in the beginning and all that was added to it, once each. A site whose database was put back may
+/// have lost what it had not published; nobody else may.
+fn tally(world: &mut World) -> Result<()> {
+    same(world, "tallies differ", |site| lock(&site.application).tally())?;
+    let Some(shown) = world.active().next().map(|site| lock(&site.application).tally()).transpose()? else {
+        return Ok(());
+    };
+    for (row, shown) in shown {
+        let (mut least, mut most) = (1000, 1000);
+        for site in &world.sites {
+            let application = lock(&site.application);
+            let all: i64 = application.added.iter().take(site.added).filter(|(id, _)| *id == row).map(|(_, n)| n).sum();
+            let is_sure = site.forks.is_empty() && (site.phase == Phase::Active || !world.restored);
+            most += all;
+            least += if is_sure { all } else { 0 };
+        }
+        if !(least..=most).contains(&shown) {
+            let what = format!("row {row} is {shown}, not from {least} to {most}");
+            return Err(Failure::new(format!("the tally is not the sum of what was added: {what}")));
+        }
+    }
+    Ok(())
 }
 
 /// Rows that are gone without a mark although their line, which says that they are there, may be the newest: nobody else
@@ -209,7 +234,9 @@ fn lines(connection: &Connection) -> Result<Lines> {
 }
 
 fn content(state: &RowState) -> Content {
-    (state.inserted, state.deleted, state.is_live().then(|| state.cells.clone()))
+    // Histories have random numbers, which a seed must not depend on.
+    let sums = || state.sums.iter().map(|((column, _), sum)| (*column, *sum)).collect();
+    (state.inserted, state.deleted, state.is_live().then(|| (state.cells.clone(), sums())))
 }
 
 /// All lines that say something: a row from before that was never written has none, or one that says so.
@@ -275,6 +302,7 @@ pub fn knowledge(world: &mut World, a: usize, b: usize) -> Result<()> {
         if !theirs.is_live() {
             // What a grave remembers of its cells is published when it comes back.
             theirs.cells.clear();
+            theirs.sums.clear();
         }
         if content(&join(&mine, &theirs)) != content(&mine) {
             let what = format!("of {b} at {a}, {table} {}: {mine:?} does not contain {:?}", name(id), line.state);

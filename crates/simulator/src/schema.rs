@@ -133,6 +133,12 @@ pub const TABLES: [Table; 6] = [
     },
 ];
 
+/// A table beside the others, whose rows are there from the beginning and only ever added to.
+pub const TALLY: &str = "CREATE TABLE tally (id INTEGER PRIMARY KEY, n INTEGER NOT NULL); \
+     INSERT INTO tally VALUES (1, 1000), (2, 1000)";
+/// Its counter.
+pub const COUNTER: &str = "tally: n";
+
 /// The tables of a scenario.
 pub fn tables(constraints: bool) -> &'static [Table] {
     if constraints { &TABLES } else { &TABLES[..PLAIN] }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sync_core::SiteId;
 use sync_database::sqlite::{Options, SqliteDialect, SqliteDriver};
-use sync_database::{Card, Connections, Database};
+use sync_database::{Card, Connections, Database, Rules};
 use sync_store::{Role, SlaveSettings};
 
 use crate::application::Application;
@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::courier::{Conduct, Courier, Secrets};
 use crate::failure::{Failure, Result};
 use crate::scenario::{Scenario, Transaction};
+use crate::schema::COUNTER;
 use crate::tap::{Tap, Tapped, lock};
 
 /// The virtual desktop's name.
@@ -63,6 +64,8 @@ pub struct Site {
     pub forks: Vec<(usize, usize)>,
     /// So many events are from before synchronisation began here.
     pub before: usize,
+    /// So many additions to the tally are from when it took part.
+    pub added: usize,
 }
 
 impl Site {
@@ -78,7 +81,7 @@ impl Site {
             vd: VD.to_owned(),
             vd_version: "1".to_owned(),
             role: Role::Slave(SlaveSettings { masters: (0..scenario.sites).map(name).collect() }),
-            rules: sync_database::Rules::default(),
+            rules: rules(),
         };
         Ok(Site {
             index,
@@ -97,6 +100,7 @@ impl Site {
             logged: 0,
             forks: Vec::new(),
             before: usize::MAX,
+            added: usize::MAX,
         })
     }
 
@@ -172,6 +176,11 @@ impl Site {
     pub fn write(&mut self, transaction: &Transaction) -> Result<crate::application::Ended> {
         lock(&self.application).run(transaction)
     }
+}
+
+/// What the settings of all sites say of tables.
+fn rules() -> Rules {
+    Rules { counters: COUNTER.parse().into_iter().collect(), ..Rules::default() }
 }
 
 /// The name of a site.

@@ -300,6 +300,8 @@ impl World {
         let neighbour = if last.0 == site { last.1 } else { last.0 };
         self.declare_retired(site, neighbour)?;
         self.sites[site].phase = Phase::Retired;
+        let added = lock(&self.sites[site].application).added.len();
+        self.sites[site].added = added;
         self.links.retain(|(a, b)| *a != site && *b != site);
         let mut neighbours: Vec<usize> = own.iter().map(|(a, b)| if *a == site { *b } else { *a }).collect();
         neighbours.sort_unstable();

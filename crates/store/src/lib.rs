@@ -17,7 +17,7 @@ pub use error::{Result, StoreError, Trouble};
 pub use report::{Applied, ConflictEntry, Drained, Mode, Outline, ParkedEntry, ParkedKind, TableOutline};
 
 use serde::{Deserialize, Serialize};
-use sync_core::{Knowledge, Position, Purgeable, Registry, Source, Value};
+use sync_core::{Knowledge, Position, Purgeable, Registry, SiteId, Source, Value};
 
 /// What the receiver already contains, and who it is: all that a sender needs to know.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -57,6 +57,18 @@ pub trait Store: Send {
 
     /// What this store contains of others.
     fn knowledge(&mut self) -> Result<Knowledge>;
+
+    /// Before anything is stamped: whether a peer knows more of this store's history than it does itself. Then it was
+    /// restored, and what is added to its counters now must not go into sums that are greater elsewhere. Gives its site.
+    /// Nothing if there are no counters: then it is early enough to find that out when it is greeted.
+    fn forgot(&mut self, peer: &Knowledge) -> Result<Option<SiteId>>;
+
+    /// When a site last wrote to a table with counters, as far as this store knows, in milliseconds since the Unix epoch.
+    fn last_heard(&mut self, site: SiteId) -> Result<u64>;
+
+    /// Takes a new incarnation after a restore. What was marked until `latest` was made before the backup, and is stamped as
+    /// part of the history that is left, in which it may have been published; what was marked later was made since.
+    fn leave_history(&mut self, latest: u64) -> Result<Source>;
 
     /// Brings capture up to date with the schema, then turns the pending marks into stamped rows; where there are very
     /// many, some are left for [`Store::changes`] ([`Drained::left`]).

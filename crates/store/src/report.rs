@@ -66,6 +66,8 @@ pub enum ParkedKind {
     Reference,
     /// Shown although it was deleted: a row that refers to it forbids that.
     Stays,
+    /// Shown with the nearest value that fits instead of a counter's sum.
+    Counter,
     /// Not shown: the database refuses it.
     Blocked,
     /// To be decided at the end of the round.
@@ -73,12 +75,13 @@ pub enum ParkedKind {
 }
 
 impl ParkedKind {
-    const ALL: [(ParkedKind, &'static str); 7] = [
+    const ALL: [(ParkedKind, &'static str); 8] = [
         (ParkedKind::Parent, "parent"),
         (ParkedKind::Unique, "unique"),
         (ParkedKind::Value, "value"),
         (ParkedKind::Reference, "reference"),
         (ParkedKind::Stays, "stays"),
+        (ParkedKind::Counter, "counter"),
         (ParkedKind::Blocked, "blocked"),
         (ParkedKind::Undecided, "undecided"),
     ];

@@ -1,6 +1,6 @@
 //! Stores that break on purpose, and one that watches what goes through it.
 
-use sync_core::{Knowledge, Position, Purgeable, Registry, Source, Value};
+use sync_core::{Knowledge, Position, Purgeable, Registry, SiteId, Source, Value};
 use sync_store::{
     Answers, Applied, Batch, Burial, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline,
     ParkedEntry, Question, Restamp, Result, Since, Sink, Store, StoreError, Streamed, Trouble,
@@ -80,6 +80,9 @@ macro_rules! all_but_apply_passed_on {
         passed_on! {
             describe() -> Description;
             knowledge() -> Knowledge;
+            forgot(peer: &Knowledge) -> Option<SiteId>;
+            last_heard(site: SiteId) -> u64;
+            leave_history(latest: u64) -> Source;
             drain() -> Drained;
             is_empty() -> bool;
             recognises(own: Position) -> bool;

@@ -13,7 +13,7 @@ pub mod stories;
 
 pub use bench::{Bench, BenchSite};
 pub use network::{Network, VD, names};
-pub use schema::{EXCLUDED, Speech, TOGETHER, TREES, schema};
+pub use schema::{COUNTERS, EXCLUDED, REKEY, Speech, TOGETHER, TREES, schema};
 
 /// Makes a `#[test]` of every story. The argument is an expression of type `Option<impl Bench>`, evaluated in each;
 /// `None` skips the story (the bench says why).
@@ -32,6 +32,12 @@ macro_rules! stories {
                 two_equal_inserts, restoring_a_cell, restoring_a_row, restoring_a_delete, an_overwrite_is_no_conflict,
                 one_conflict_noticed_at_two_sites, rows_lost_in_two_versions,
                 columns_that_merge_as_one;
+            counters: additions_of_all_sites_count, many_additions_in_one_round, a_value_that_is_set_is_a_difference,
+                rows_from_before_count, an_addition_against_a_delete_counts, inserted_again_it_begins_anew, a_changed_key_begins_anew, replaced_and_upserted,
+                additions_made_behind_our_back, a_sum_that_does_not_fit, a_restored_site_adds_again, a_backup_with_marks_counts_once, a_copy_adds_for_itself,
+                what_a_conflict_restores_is_a_difference;
+            rekeying: both_rows_stay_with_what_refers_to_them, a_third_site_notices_first, many_rows_at_three_sites,
+                a_key_that_was_replaced_on_purpose, without_the_option_one_row_wins_whole;
             keys: composite, binary, text_differing_in_case, updated, swapped_case_at_both_sites, long_text;
             topology: chain, star, ring, mesh, a_site_that_was_away, a_site_that_joins,
                 rows_written_while_they_are_passed_on;

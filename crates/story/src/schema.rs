@@ -4,6 +4,10 @@
 pub const EXCLUDED: [&str; 1] = ["local_*"];
 /// Columns that merge as one.
 pub const TOGETHER: [&str; 1] = ["price: amount, currency"];
+/// Columns that merge by adding.
+pub const COUNTERS: [&str; 2] = ["stock: quantity", "stock: total"];
+/// Tables in which a row that loses against another one of its key gets a new key.
+pub const REKEY: [&str; 1] = ["ticket"];
 /// Columns that refer to the parent in a tree.
 pub const TREES: [&str; 1] = ["folder: parent"];
 
@@ -16,6 +20,8 @@ pub struct Speech {
     pub blob: &'static str,
     /// Sixteen bytes.
     pub binary: &'static str,
+    /// A key that the database gives by itself.
+    pub numbered: &'static str,
     /// Put after the type of a text that is compared without regard to case.
     pub no_case: &'static str,
     /// An expression for a text of so many characters, all `x`; the number is put for `{n}`.
@@ -28,6 +34,7 @@ impl Speech {
         text: "MEDIUMTEXT",
         blob: "LONGBLOB",
         binary: "BINARY(16)",
+        numbered: "BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY",
         no_case: "COLLATE utf8mb4_unicode_ci",
         repeat: "REPEAT('x', {n})",
     };
@@ -36,6 +43,7 @@ impl Speech {
         text: "TEXT",
         blob: "BLOB",
         binary: "BLOB",
+        numbered: "INTEGER PRIMARY KEY",
         no_case: "COLLATE NOCASE",
         repeat: "printf('%.*c', {n}, 'x')",
     };
@@ -48,7 +56,7 @@ impl Speech {
 
 /// The statements that make the schema, one by one.
 pub fn schema(speech: &Speech) -> Vec<String> {
-    let Speech { text, blob, binary, no_case, .. } = speech;
+    let Speech { text, blob, binary, numbered, no_case, .. } = speech;
     vec![
         format!(
             "CREATE TABLE person (id BIGINT NOT NULL PRIMARY KEY, name VARCHAR(100), email VARCHAR(100) UNIQUE, age INT, note {text})"
@@ -73,6 +81,15 @@ pub fn schema(speech: &Speech) -> Vec<String> {
             .to_owned(),
         format!("CREATE TABLE label (id BIGINT NOT NULL PRIMARY KEY, code VARCHAR(20) {no_case} NOT NULL UNIQUE)"),
         "CREATE TABLE price (id BIGINT NOT NULL PRIMARY KEY, amount INT, currency VARCHAR(3), note VARCHAR(50))"
+            .to_owned(),
+        "CREATE TABLE stock (id BIGINT NOT NULL PRIMARY KEY, name VARCHAR(50), quantity INT NOT NULL, \
+         total BIGINT NOT NULL)"
+            .to_owned(),
+        format!(
+            "CREATE TABLE ticket (id {numbered}, title VARCHAR(50), above BIGINT, FOREIGN KEY (above) REFERENCES ticket (id))"
+        ),
+        "CREATE TABLE reply (id VARCHAR(20) NOT NULL PRIMARY KEY, ticket BIGINT NOT NULL, \
+         FOREIGN KEY (ticket) REFERENCES ticket (id))"
             .to_owned(),
         "CREATE TABLE folder (id BIGINT NOT NULL PRIMARY KEY, parent BIGINT, name VARCHAR(50), \
          FOREIGN KEY (parent) REFERENCES folder (id))"

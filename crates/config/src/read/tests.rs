@@ -97,7 +97,7 @@ database = { kind = "mysql", socket = "/run/my.sock", name = "crm", user = "sync
 state.dir = "/srv/state"
 slave = { enabled = true, masters = ["paris", "rome"] }
 limits = { max_clock_difference = 60, max_deleted_share = 1, max_deleted_rows = 0, batch_rows = 1 }
-tables.exclude = ["cache_*"]
+tables = { exclude = ["cache_*"], counters = ["stock.quantity"], rekey = ["customer"] }
 conflicts.prefer_on_first_contact = "slave"
 [[master]]
 slave = "lyon"
@@ -121,6 +121,9 @@ slave = "nice"
     assert_eq!(settings.limits.max_clock_difference, Duration::from_secs(60));
     assert_eq!((settings.limits.max_deleted_share, settings.limits.max_deleted_rows), (1.0, 0));
     assert!(!settings.synchronises("cache_x"));
+    let [counter] = settings.counters.as_slice() else { panic!("one counter") };
+    assert_eq!((counter.table.as_str(), counter.columns.as_slice()), ("stock", &["quantity".to_owned()][..]));
+    assert_eq!(settings.rekey, ["customer"]);
     assert_eq!(settings.prefer_on_first_contact, Preference::Slave);
     let link = &settings.links[0];
     assert_eq!((link.period, link.remote_vd.as_str()), (Period::Continuous, "crm-lyon"));
@@ -298,6 +301,11 @@ fn one_exact_message_for_each_mistake() {
             "[slave]",
             "[tables]\nexclude = [\"\"]\n[slave]",
             "crm.toml:9:11: `tables.exclude` must be a list of patterns; number 1 must not be empty",
+        ),
+        (
+            "[slave]",
+            "[tables]\ncounters = [\"stock.quantity\", \"stock\"]\n[slave]",
+            "crm.toml:9:12: `tables.counters` must be a list of columns; number 2 must be like \"table.column\", not \"stock\"",
         ),
         (
             "host = \"db.lyon\"",

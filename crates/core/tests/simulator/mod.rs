@@ -7,11 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use sync_core::capture::{Mark, Operation, stamp};
 use sync_core::{
-    ColumnId, Conflict, ConflictKind, Effect, Planned, Relation, Row, RowState, Seen, SiteId, Stamp, Value,
+    Author, ColumnId, Conflict, ConflictKind, Effect, Incarnation, Number, Planned, Relation, Row, RowState, Seen,
+    SiteId, Stamp, Value,
 };
 
 /// Columns that are written; the key is not among them.
 pub const COLUMNS: ColumnId = 3;
+/// The column after them, which merges by adding.
+pub const COUNTER: ColumnId = COLUMNS;
 /// Keys 0 and 1 are there before synchronisation begins; the others are not.
 pub const KEYS: u8 = 4;
 const FROM_BEFORE: u8 = 2;
@@ -36,6 +39,10 @@ pub enum What {
     Insert,
     /// Write a column, or insert.
     Update(ColumnId),
+    /// Add to the counter, or insert.
+    Add(i64),
+    /// Write the counter so that nobody knows what was added, or insert.
+    Set,
     /// Delete, if the row is there.
     Delete,
 }
@@ -46,6 +53,8 @@ pub fn step(sites: usize, lineages: bool) -> impl Strategy<Value = Step> {
     let what = prop_oneof![
         insert => Just(What::Insert),
         6 => (0..COLUMNS).prop_map(What::Update),
+        4 => (-9..9i64).prop_map(What::Add),
+        1 => Just(What::Set),
         2 => Just(What::Delete),
     ];
     prop_oneof![
@@ -67,6 +76,15 @@ pub enum Did {
     Cell(ColumnId),
     /// Deleted the row.
     Delete,
+}
+
+/// What a drain found about the counter of a row.
+#[derive(Clone, Debug)]
+pub enum Counted {
+    /// So much was added.
+    Added(Number),
+    /// Its base was given, with this stamp.
+    Based(Stamp, Number),
 }
 
 /// A write that was stamped.
@@ -112,6 +130,8 @@ pub struct World {
     now: i64,
     values: i64,
     pub events: Vec<Event>,
+    /// What was written of counters, by key and lineage.
+    pub counted: Vec<(u8, Stamp, Counted)>,
     pub messages: Vec<(u8, Row)>,
     deleted_once: BTreeSet<(usize, u8)>,
 }
@@ -120,8 +140,8 @@ impl World {
     /// Sites whose clocks differ by these milliseconds, filled alike.
     pub fn new(skews: &[i64], lineages: bool) -> Self {
         let sites = skews.iter().enumerate().map(|(i, skew)| Site::new(i, *skew)).collect();
-        let (events, messages, deleted_once) = (Vec::new(), Vec::new(), BTreeSet::new());
-        World { sites, lineages, now: 1_000, values: 100, events, messages, deleted_once }
+        let (events, counted, messages, deleted_once) = (Vec::new(), Vec::new(), Vec::new(), BTreeSet::new());
+        World { sites, lineages, now: 1_000, values: 100, events, counted, messages, deleted_once }
     }
 
     pub fn run(&mut self, steps: &[Step]) {
@@ -151,8 +171,8 @@ impl World {
     fn write(&mut self, at: usize, key: u8, what: What, after: u8) {
         self.now += i64::from(after);
         let millis = u64::try_from(self.now + self.sites[at].skew).unwrap();
-        let values: Vec<Value> = (0..COLUMNS).map(|c| Value::Int(self.values + i64::from(c))).collect();
-        self.values += i64::from(COLUMNS);
+        let values: Vec<Value> = (0..=COUNTER).map(|c| Value::Int(self.values + i64::from(c))).collect();
+        self.values += i64::from(COUNTER) + 1;
         let may_insert = self.lineages || at == 0 && !self.sites[at].lines.contains_key(&key) && key >= FROM_BEFORE;
         let site = &mut self.sites[at];
         let marks = site.pending.entry(key).or_default();
@@ -160,7 +180,16 @@ impl World {
         match (what, site.table.get_mut(&key)) {
             (What::Update(column), Some(row)) => {
                 row[usize::from(column)] = values[usize::from(column)].clone();
-                mark(Operation::Update(vec![column]));
+                mark(Operation::Update(vec![column], Vec::new()));
+            }
+            (What::Add(n), Some(row)) => {
+                let Value::Int(before) = row[usize::from(COUNTER)] else { panic!("a counter is a number") };
+                row[usize::from(COUNTER)] = Value::Int(before + n);
+                mark(Operation::Update(Vec::new(), vec![(COUNTER, Number::new(n.into(), 0).unwrap())]));
+            }
+            (What::Set, Some(row)) => {
+                row[usize::from(COUNTER)] = values[usize::from(COUNTER)].clone();
+                mark(Operation::Update(vec![COUNTER], Vec::new()));
             }
             (What::Delete, Some(_)) => {
                 site.table.remove(&key);
@@ -171,7 +200,9 @@ impl World {
                 mark(Operation::Delete);
                 mark(Operation::Insert);
             }
-            (What::Insert | What::Update(_), None) if may_insert && !self.deleted_once.contains(&(at, key)) => {
+            (What::Insert | What::Update(_) | What::Add(_) | What::Set, None)
+                if may_insert && !self.deleted_once.contains(&(at, key)) =>
+            {
                 if !self.lineages {
                     self.deleted_once.insert((at, key));
                 }
@@ -190,8 +221,9 @@ impl World {
             let values = site.table.get(&key);
             let known = site.lines.get(&key).map(|l| &l.state);
             let before = known.cloned().unwrap_or_else(|| site.unheard(key));
-            let Some(state) = stamp(known, &marks, values.is_some(), site.id) else { continue };
+            let Some(state) = stamp(known, &marks, values.is_some(), site.author()) else { continue };
             self.events.extend(events(key, &before, &state, values));
+            self.counted.extend(counted(&before, &state, values).into_iter().map(|c| (key, state.inserted, c)));
             let site = &mut self.sites[at];
             site.head += 1;
             site.lines.insert(key, Line { seq: site.head, origin: None, state, kept: None });
@@ -277,7 +309,7 @@ impl World {
 
 impl Site {
     fn new(index: usize, skew: i64) -> Self {
-        let values = |key: u8| (0..COLUMNS).map(|c| Value::Int(i64::from(key) * 10 + i64::from(c))).collect();
+        let values = |key: u8| (0..=COUNTER).map(|c| Value::Int(i64::from(key) * 10 + i64::from(c))).collect();
         Site {
             id: SiteId::new(index as u64 + 1).unwrap(),
             skew,
@@ -288,6 +320,10 @@ impl Site {
             knows: BTreeMap::new(),
             noticed: Vec::new(),
         }
+    }
+
+    fn author(&self) -> Author {
+        Author { site: self.id, history: Incarnation(self.id.number().into()) }
     }
 
     fn unheard(&self, key: u8) -> RowState {
@@ -334,10 +370,22 @@ fn events(key: u8, before: &RowState, after: &RowState, values: Option<&Vec<Valu
     events
 }
 
+/// What the drain of one row found about its counter.
+fn counted(before: &RowState, after: &RowState, values: Option<&Vec<Value>>) -> Vec<Counted> {
+    let begins = after.inserted != before.inserted;
+    let added = if begins { after.added(COUNTER) } else { after.added(COUNTER).minus(before.added(COUNTER)) };
+    let mut all = vec![Counted::Added(added)];
+    if let Some(values) = values.filter(|_| begins || after.cell(COUNTER) != before.cell(COUNTER)) {
+        let value = Number::of(&values[usize::from(COUNTER)]).unwrap();
+        all.push(Counted::Based(after.cell(COUNTER), value.minus(after.added(COUNTER))));
+    }
+    all
+}
+
 /// What must hold of every single merge.
 fn judge(local: Option<&Row>, incoming: &Row, planned: &Planned) {
     let local = local.cloned().unwrap_or_default();
-    let content = |s: &RowState| (s.inserted, s.deleted, s.is_live().then(|| s.cells.clone()));
+    let content = |s: &RowState| (s.inserted, s.deleted, s.is_live().then(|| (s.cells.clone(), s.sums.clone())));
     let outcome = content(&planned.row.state);
     match planned.relation {
         Relation::Dominated => {

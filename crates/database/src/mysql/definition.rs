@@ -1,6 +1,7 @@
 //! Column types: as they are declared, and in the one form in which MariaDB's and MySQL's are compared. Text only.
 
 use super::Flavour;
+use crate::counters::Range;
 use crate::schema::Kind;
 
 /// A type as `information_schema` gives it, taken apart.
@@ -95,6 +96,28 @@ pub(super) fn with_collation(definition: &str, sql_type: &str) -> String {
 pub(super) fn decimal(sql_type: &str) -> Option<&str> {
     let is_decimal = sql_type.get(..8).is_some_and(|word| word.eq_ignore_ascii_case("decimal("));
     sql_type.find(')').filter(|_| is_decimal).map(|end| &sql_type[..=end])
+}
+
+/// What a column of this type can hold, if it could merge by adding.
+pub(super) fn range(sql_type: &str) -> Option<Range> {
+    let lower = sql_type.to_ascii_lowercase();
+    let unsigned = lower.contains("unsigned");
+    let base: String = lower.chars().take_while(char::is_ascii_alphanumeric).collect();
+    let bits = match base.as_str() {
+        // Zeros in front would have to be told from a decimal's.
+        _ if lower.contains("zerofill") => return None,
+        "tinyint" => 8,
+        "smallint" => 16,
+        "mediumint" => 24,
+        "int" => 32,
+        "bigint" => 64,
+        "decimal" => {
+            let (digits, places) = decimal(&lower)?.strip_prefix("decimal(")?.strip_suffix(')')?.split_once(',')?;
+            return Range::decimal(digits.trim().parse().ok()?, places.trim().parse().ok()?, unsigned);
+        }
+        _ => return None,
+    };
+    Range::integer(bits, unsigned)
 }
 
 /// The condition that two values given as `?` are equal in a column of this type, as [`Type::sql`] writes it.

@@ -12,11 +12,23 @@ pub(super) const NOW: &str = "UTC_TIMESTAMP(6)";
 /// All bits of a word.
 pub(super) const ALL: &str = "4294967295";
 
+/// What was added to counters: room for some fifty. If it is not enough, the mark is made without ([`super::late`]).
+const DELTA: &str = "varbinary(4000)";
+
 /// The beginning of an INSERT of marks with so many words and key columns.
 pub(super) fn into(registered: &Registered, words: usize, keys: usize) -> String {
+    into_with(registered, words, "", keys)
+}
+
+/// The same of marks that say what was added; their values have that behind the words.
+pub(super) fn into_counting(registered: &Registered, words: usize, keys: usize) -> String {
+    into_with(registered, words, ", delta", keys)
+}
+
+fn into_with(registered: &Registered, words: usize, delta: &str, keys: usize) -> String {
     let words: String = (0..words).map(|i| format!(", b{i}")).collect();
     let keys: String = (0..keys).map(|i| format!(", k{i}")).collect();
-    format!("INSERT INTO {} (id, op, at{words}{keys})", quote(&registered.mark_table()))
+    format!("INSERT INTO {} (id, op, at{words}{delta}{keys})", quote(&registered.mark_table()))
 }
 
 /// The values that go with [`into`], without parentheses.
@@ -28,8 +40,9 @@ pub(super) fn values(op: Op, words: &[String], keys: &[String]) -> String {
 /// The columns a mark table should have after `id`, `op` and `at`, each with its type.
 pub(super) fn columns(table: &Table, registered: &Registered) -> Vec<(String, String)> {
     let words = (0..registered.bit_columns()).map(|i| (format!("b{i}"), WORD.to_owned()));
+    let delta = (!table.counters.is_empty()).then(|| ("delta".to_owned(), DELTA.to_owned()));
     let keys = table.key_columns().enumerate().map(|(i, c)| (format!("k{i}"), key_type(c)));
-    words.chain(keys).collect()
+    words.chain(delta).chain(keys).collect()
 }
 
 /// The type of the changed-column bits.

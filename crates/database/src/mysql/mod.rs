@@ -25,6 +25,7 @@ pub use driver::{Address, Driver, Tls};
 use sync_core::Value;
 use sync_store::Result;
 
+use crate::counters::Range;
 use crate::database::Connections;
 use crate::dialect::Dialect;
 use crate::schema::{Column, Kind, Registered, Schema, Table, Trigger};
@@ -111,6 +112,20 @@ impl Dialect for MySql {
             Flavour::MariaDb => " LOCK IN SHARE MODE NOWAIT",
             Flavour::MySql => " FOR SHARE NOWAIT",
         }
+    }
+
+    fn numbers_rows(&self, sql: &mut dyn Sql, table: &Table) -> Result<bool> {
+        let query = "SELECT 1 FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? \
+             AND COLUMN_KEY = 'PRI' AND EXTRA LIKE '%auto_increment%'";
+        Ok(sql.first(query, &[Value::text(&table.name)])?.is_some())
+    }
+
+    fn last_number(&self) -> &'static str {
+        "SELECT LAST_INSERT_ID()"
+    }
+
+    fn range(&self, column: &Column) -> Option<Range> {
+        definition::range(&column.sql_type)
     }
 
     fn equal(&self, column: &Column) -> String {

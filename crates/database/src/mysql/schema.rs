@@ -176,7 +176,7 @@ fn table(name: String, mut columns: Vec<Column>, indexes: &[Index], transactiona
         let column = &mut columns[*place];
         column.definition = definition::with_collation(&column.definition, &column.sql_type);
     }
-    Table { name, columns, key, has_primary, uniques, transactional }
+    Table { name, columns, key, has_primary, uniques, counters: Vec::new(), rekeys: false, transactional }
 }
 
 /// The unique key that serves where there is no primary key: without NULLs and prefixes; of several the shortest, then

@@ -94,8 +94,21 @@ impl Text<'_> {
     }
 
     fn written(&self, words: &[String]) -> String {
-        let values = mark::values(Op::Update, words, &self.key("NEW"));
-        format!("{} VALUES ({values})", mark::into(self.registered, words.len(), self.table.key.len()))
+        let into = if self.table.counters.is_empty() { mark::into } else { mark::into_counting };
+        let told: Vec<String> = words.iter().cloned().chain(self.delta(words)).collect();
+        let values = mark::values(Op::Update, &told, &self.key("NEW"));
+        format!("{} VALUES ({values})", into(self.registered, words.len(), self.table.key.len()))
+    }
+
+    /// The counters that changed, each with its value before and after ([`crate::counters`]); nothing without counters.
+    fn delta(&self, words: &[String]) -> Option<String> {
+        let one = |column: &Column| {
+            let id = usize::from(self.registered.id(&column.name)?);
+            let (word, bit, name) = (words.get(id / BITS)?, 1u64 << (id % BITS), quote(&column.name));
+            Some(format!("IF({word} & {bit}, CONCAT('{id} ', OLD.{name}, ' ', NEW.{name}), NULL)"))
+        };
+        let told: Vec<String> = self.table.counter_columns().filter_map(one).collect();
+        (!self.table.counters.is_empty()).then(|| format!("CONCAT_WS(',', {})", told.join(", ")))
     }
 
     fn update(&self) -> String {

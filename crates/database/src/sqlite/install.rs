@@ -25,7 +25,7 @@ pub(super) fn install(sql: &mut dyn Sql, table: &Table, registered: &Registered)
         // Read again: nobody can change it now.
         let wanted = plan(sql, table, registered)?;
         let before = present(sql, &table.name)?;
-        let renewed = renew_marks(sql, registered)?;
+        let renewed = renew_marks(sql, table, registered)?;
         for trigger in before.iter().filter(|t| t.is_ours()) {
             sql.run(&format!("DROP TRIGGER main.{}", quote(&trigger.name)))?;
         }
@@ -151,7 +151,7 @@ fn is_done(sql: &mut dyn Sql, table: &Table, registered: &Registered, wanted: &[
     // The newest fires first, and that must be ours.
     let first = present.iter().position(Present::is_ours).unwrap_or(0);
     let behind = present[first..].iter().any(|t| !t.is_ours() && t.can_skip());
-    Ok(same && !behind && missing(&mark_columns(sql, registered)?, registered).is_empty())
+    Ok(same && !behind && missing(&mark_columns(sql, registered)?, table, registered).is_empty())
 }
 
 fn note(table: &Table, had_triggers: bool, had_marks: bool) -> String {
@@ -173,19 +173,21 @@ fn mark_columns(sql: &mut dyn Sql, registered: &Registered) -> Result<BTreeSet<S
 }
 
 /// The columns that the marks still need.
-fn missing(there: &BTreeSet<String>, registered: &Registered) -> Vec<String> {
+fn missing(there: &BTreeSet<String>, table: &Table, registered: &Registered) -> Vec<String> {
     let bits = (0..registered.bit_columns()).map(|i| format!("b{i} INTEGER NOT NULL DEFAULT 0"));
     // Without a type, so that a key is kept exactly as its row has it.
     let keys = (0..registered.key.len()).map(|i| format!("k{i}"));
     let name = |definition: &String| definition.split(' ').next().unwrap_or_default().to_owned();
-    bits.chain(keys).filter(|d| !there.contains(&name(d))).collect()
+    let delta = (!table.counters.is_empty()).then(|| "delta".to_owned());
+    bits.chain(delta).chain(keys).filter(|d| !there.contains(&name(d))).collect()
 }
 
 /// Creates the mark table, or adds the columns it lacks; says whether it was there. The ids are those of the rows:
 /// the next is above all that are left, which is all that their order is needed for, and `sqlite_sequence` is spared.
-fn renew_marks(sql: &mut dyn Sql, registered: &Registered) -> Result<bool> {
+fn renew_marks(sql: &mut dyn Sql, table: &Table, registered: &Registered) -> Result<bool> {
     let there = mark_columns(sql, registered)?;
-    let (table, missing) = (quote(&registered.mark_table()), missing(&there, registered));
+    let missing = missing(&there, table, registered);
+    let table = quote(&registered.mark_table());
     if there.is_empty() {
         sql.run(&format!(
             "CREATE TABLE {table} (id INTEGER PRIMARY KEY, op INTEGER, at REAL, {})",

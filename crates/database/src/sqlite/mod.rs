@@ -22,10 +22,12 @@ mod triggers;
 
 pub use driver::{Options, SqliteDriver, open};
 
+use sync_core::Value;
 use sync_store::Result;
 
+use crate::counters::Range;
 use crate::dialect::Dialect;
-use crate::schema::{Column, Registered, Schema, Table, Trigger};
+use crate::schema::{Column, Kind, Registered, Schema, Table, Trigger};
 use crate::sql::{Fields, Sql};
 
 /// How SQLite says things.
@@ -52,6 +54,22 @@ impl Dialect for SqliteDialect {
 
     fn wait_for_update(&self) -> &'static str {
         ""
+    }
+
+    /// `INTEGER PRIMARY KEY`, and nothing else, is the rowid.
+    fn numbers_rows(&self, sql: &mut dyn Sql, table: &Table) -> Result<bool> {
+        let query = "SELECT wr FROM pragma_table_list WHERE schema='main' AND name=?";
+        let without_rowid = Fields::of(sql.first(query, &[Value::text(&table.name)])?.unwrap_or_default()).int()? == 1;
+        Ok(!without_rowid && table.key_columns().all(|c| c.sql_type == "INTEGER"))
+    }
+
+    fn last_number(&self) -> &'static str {
+        "SELECT last_insert_rowid()"
+    }
+
+    /// There is no exact DECIMAL.
+    fn range(&self, column: &Column) -> Option<Range> {
+        Range::integer(64, false).filter(|_| column.kind == Kind::Integer)
     }
 
     fn equal(&self, column: &Column) -> String {

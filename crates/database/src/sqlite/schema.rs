@@ -106,6 +106,8 @@ fn table(sql: &mut dyn Sql, found: &Listed) -> Result<Table> {
         key,
         has_primary: !primary.is_empty(),
         uniques: others.into_iter().collect(),
+        counters: Vec::new(),
+        rekeys: false,
         transactional: true,
     })
 }

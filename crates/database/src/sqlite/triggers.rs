@@ -90,9 +90,11 @@ impl Plan<'_> {
 
     fn update(&self) -> Wanted {
         let words = 0..self.registered.bit_columns();
-        let names: Vec<String> = words.clone().map(|i| format!("b{i}")).collect();
-        let values: Vec<String> = words.map(|i| format!("{} AS b{i}", self.word(i))).collect();
-        let mut conditions = vec![format!("({}) <> 0", names.join(" | ")), format!("NOT {}", self.key_changed())];
+        let bits: Vec<String> = words.clone().map(|i| format!("b{i}")).collect();
+        let (delta, told) = (self.delta(), (!self.table.counters.is_empty()).then(|| "delta".to_owned()));
+        let names: Vec<String> = bits.iter().cloned().chain(told).collect();
+        let values: Vec<String> = words.map(|i| format!("{} AS b{i}", self.word(i))).chain(delta).collect();
+        let mut conditions = vec![format!("({}) <> 0", bits.join(" | ")), format!("NOT {}", self.key_changed())];
         conditions.extend(self.not_null("NEW"));
         // LIMIT keeps the bits from being computed twice.
         let statement = format!(
@@ -107,6 +109,20 @@ impl Plan<'_> {
             conditions.join(" AND "),
         );
         self.wanted("update", "AFTER UPDATE", "", &[statement])
+    }
+
+    /// The counters that changed, each with its value before and after ([`crate::counters`]); nothing without counters. A value
+    /// that is no integer cannot be added to.
+    fn delta(&self) -> Option<String> {
+        let one = |column: &Column| {
+            let (id, name) = (self.registered.id(&column.name)?, quote(&column.name));
+            let counts = format!("typeof(OLD.{name}) = 'integer' AND typeof(NEW.{name}) = 'integer'");
+            let told = format!("'{id} ' || OLD.{name} || ' ' || NEW.{name} || ','");
+            let case = format!("CASE WHEN {} AND {counts} THEN {told} ELSE '' END", changed(column));
+            Some(tolerant(&case, &["OLD", "NEW"], &[&column.name]))
+        };
+        let told: Vec<String> = self.table.counter_columns().filter_map(one).collect();
+        (!told.is_empty()).then(|| format!("{} AS delta", told.join(" || ")))
     }
 
     /// INSERT of one mark with the key of OLD or NEW.

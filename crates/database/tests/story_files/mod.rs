@@ -10,7 +10,7 @@ use sync_database::Rules;
 use sync_database::sqlite::connect;
 use sync_database::{Card, Database};
 use sync_store::{Role, SlaveSettings, Store};
-use sync_story::{Bench, BenchSite, EXCLUDED, Speech, TOGETHER, TREES, VD, names, schema};
+use sync_story::{Bench, BenchSite, COUNTERS, EXCLUDED, REKEY, Speech, TOGETHER, TREES, VD, names, schema};
 use tempfile::TempDir;
 
 /// Sites in files.
@@ -49,6 +49,8 @@ impl Site {
                 excluded: EXCLUDED.map(str::to_owned).to_vec(),
                 together: TOGETHER.map(|c| c.parse().unwrap()).to_vec(),
                 trees: TREES.map(|c| c.parse().unwrap()).to_vec(),
+                counters: COUNTERS.map(|c| c.parse().unwrap()).to_vec(),
+                rekey: REKEY.map(str::to_owned).to_vec(),
             },
         };
         let mut site = Site { folder: tempfile::tempdir().unwrap(), card, app: None, store: None };

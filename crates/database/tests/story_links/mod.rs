@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sync_core::{Knowledge, Position, Purgeable, Registry, Source, Value};
+use sync_core::{Knowledge, Position, Purgeable, Registry, SiteId, Source, Value};
 use sync_link::serve::serve;
 use sync_link::{Mux, RemoteStore};
 use sync_store::{
@@ -154,6 +154,9 @@ impl<S: BenchSite + Send> Store for Shared<S> {
     passed_on! {
         describe() -> Description;
         knowledge() -> Knowledge;
+        forgot(peer: &Knowledge) -> Option<SiteId>;
+        last_heard(site: SiteId) -> u64;
+        leave_history(latest: u64) -> Source;
         drain() -> Drained;
         is_empty() -> bool;
         recognises(own: Position) -> bool;

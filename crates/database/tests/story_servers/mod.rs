@@ -11,7 +11,7 @@ use sync_database::Rules;
 use sync_database::mysql::{Address, Tls, connect};
 use sync_database::{Card, Database};
 use sync_store::{Role, SlaveSettings, Store};
-use sync_story::{Bench, BenchSite, EXCLUDED, Speech, TOGETHER, TREES, VD, names, schema};
+use sync_story::{Bench, BenchSite, COUNTERS, EXCLUDED, REKEY, Speech, TOGETHER, TREES, VD, names, schema};
 use sync_testbed::Server;
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -87,6 +87,8 @@ impl Site {
                 excluded: EXCLUDED.map(str::to_owned).to_vec(),
                 together: TOGETHER.map(|c| c.parse().unwrap()).to_vec(),
                 trees: TREES.map(|c| c.parse().unwrap()).to_vec(),
+                counters: COUNTERS.map(|c| c.parse().unwrap()).to_vec(),
+                rekey: REKEY.map(str::to_owned).to_vec(),
             },
         };
         Site { server, database, card, app, store: None, backlog_from }

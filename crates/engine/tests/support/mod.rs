@@ -17,7 +17,7 @@ use mysql::prelude::Queryable;
 use sync_core::codec::unpack_state;
 use sync_core::{RowId, SiteId, Value};
 use sync_database::mysql::{Address, Tls, connect};
-use sync_database::{Card, Database};
+use sync_database::{Card, Database, Rules};
 use sync_engine::brake::Brake;
 use sync_engine::handshake::Expectation;
 use sync_engine::{Options, RoundReport, round};
@@ -33,17 +33,32 @@ pub struct Site<'a> {
     number: u64,
     /// With more marks than this, a table is drained while it streams.
     backlog_from: Option<usize>,
+    rules: Rules,
 }
 
 impl<'a> Site<'a> {
     /// Prepares a database that is there.
     pub fn prepare(server: &'a Server, database: &str, name: &'static str, number: u64) -> Self {
-        Self::new(server, database, name, number, open(server, database, name, number))
+        Self::with_rules(server, database, name, number, Rules::default())
+    }
+
+    /// The same, whose settings say something of tables.
+    pub fn with_rules(server: &'a Server, database: &str, name: &'static str, number: u64, rules: Rules) -> Self {
+        let store = open_with(server, database, name, number, &rules).unwrap();
+        Site { rules, ..Self::new(server, database, name, number, store) }
     }
 
     /// A site whose store is open.
     pub fn new(server: &'a Server, database: &str, name: &'static str, number: u64, store: Database) -> Self {
-        Site { name, server, database: database.to_owned(), store, number, backlog_from: None }
+        let (database, rules) = (database.to_owned(), Rules::default());
+        Site { name, server, database, store, number, backlog_from: None, rules }
+    }
+
+    /// Changes what the settings say of tables; refused if the tables do not allow it.
+    pub fn set_rules(&mut self, rules: Rules) -> sync_store::Result<()> {
+        self.store = open_with(self.server, &self.database, self.name, self.number, &rules)?;
+        self.rules = rules;
+        Ok(())
     }
 
     /// The same site, which drains tables while they stream from more marks on than this.
@@ -57,7 +72,7 @@ impl<'a> Site<'a> {
 
     /// Opens new connections.
     pub fn reopen(&mut self) {
-        let store = open(self.server, &self.database, self.name, self.number);
+        let store = open_with(self.server, &self.database, self.name, self.number, &self.rules).unwrap();
         self.store = match self.backlog_from {
             Some(marks) => store.with_backlog_from(marks),
             None => store,
@@ -108,12 +123,12 @@ pub fn address(server: &Server, database: &str) -> Address {
     }
 }
 
-fn open(server: &Server, database: &str, name: &str, number: u64) -> Database {
-    try_open(server, database, name, number).unwrap()
-}
-
 /// Prepares a database, beside an application that may be in the way.
 pub fn try_open(server: &Server, database: &str, name: &str, number: u64) -> sync_store::Result<Database> {
+    open_with(server, database, name, number, &Rules::default())
+}
+
+fn open_with(server: &Server, database: &str, name: &str, number: u64, rules: &Rules) -> sync_store::Result<Database> {
     let card = Card {
         site: SiteId::new(number).unwrap(),
         site_name: name.to_owned(),
@@ -122,7 +137,7 @@ pub fn try_open(server: &Server, database: &str, name: &str, number: u64) -> syn
         role: Role::Slave(SlaveSettings {
             masters: ["geneva", "lyon", "bern", "basel", "turin"].map(str::to_owned).to_vec(),
         }),
-        rules: sync_database::Rules::default(),
+        rules: rules.clone(),
     };
     Ok(Database::prepare(connect(&address(server, database))?, &card)?.0)
 }

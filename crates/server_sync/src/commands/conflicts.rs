@@ -97,6 +97,9 @@ impl View<'_> {
         let id: String = entry.id.chars().take(SHORT).collect();
         let line =
             Line::new().plain(self.indent).add(Style::Yellow, id).plain("  ").add(Style::Bold, self.title(entry));
+        if is_rekeyed(entry) {
+            return self.output.say(line.plain(" ").plain(self.lang().conflict_rekeyed(show::key(&entry.winning))));
+        }
         self.output.say(match entry.restored {
             true => line.plain(" ").plain(self.lang().conflict_restored()),
             false => line,
@@ -130,6 +133,11 @@ impl View<'_> {
         self.output.object(&json::conflict(self.vd, &entry, &self.sites));
         self.brief(&entry);
         self.output.say("");
+        if is_rekeyed(&entry) {
+            let (old, new) = (show::key(&entry.key), show::key(&entry.winning));
+            self.output.say(self.lang().explain_rekeyed(&entry.table, old, new));
+            return Ok(0);
+        }
         for (i, column) in entry.columns.iter().enumerate() {
             self.column(column, entry.winning.get(i), entry.losing.get(i));
         }
@@ -184,6 +192,11 @@ impl View<'_> {
             n => Err(Failure::new(Kind::Failure, self.lang().conflict_ambiguous(id, n)).hint(hint)),
         }
     }
+}
+
+/// Whether the row that lost was given a new key: nothing was set aside.
+fn is_rekeyed(entry: &ConflictEntry) -> bool {
+    entry.kind == sync_database::REKEYED
 }
 
 /// What a side of a conflict did, in a few words.

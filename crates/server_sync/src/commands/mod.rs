@@ -7,6 +7,7 @@ mod daemon;
 mod demo;
 mod init_site;
 mod lock;
+mod numbering;
 mod round;
 mod status;
 mod uninstall;
@@ -63,7 +64,10 @@ fn dispatch(cli: Cli, output: &Output) -> Result<u8> {
         Some(Verb::Verify) => verify::run(&cli, output),
         Some(Verb::Conflicts { action }) => conflicts::run(&cli, action.as_ref(), output),
         Some(Verb::Lock { command }) => lock::run(&cli, command, output),
-        Some(Verb::InitSite { example }) => init_site::run(&cli, *example, output),
+        Some(Verb::InitSite { set_auto_increment: Some(sites), dry_run, .. }) => {
+            numbering::run(&cli, *sites, *dry_run, output)
+        }
+        Some(Verb::InitSite { example, .. }) => init_site::run(&cli, *example, output),
         Some(Verb::Agent) => agent::run(&cli, output),
         Some(Verb::Demo) => demo::run(output),
         Some(Verb::Uninstall { yes }) => uninstall::run(&cli, *yes, output),

@@ -19,6 +19,7 @@ fn work(network: &mut Network<impl BenchSite>, turn: u32) {
         network.app(at, &format!("UPDATE person SET name='turn {turn} at {site}' WHERE id=1"));
         network.app(at, &format!("UPDATE person SET age={turn} WHERE id={}", 2 + site));
         network.app(at, &format!("DELETE FROM person WHERE id={}", id.saturating_sub(20)));
+        network.app(at, &format!("UPDATE stock SET quantity = quantity + {} WHERE id=1", 1 + site));
     }
 }
 
@@ -26,6 +27,7 @@ fn work(network: &mut Network<impl BenchSite>, turn: u32) {
 pub fn before_and_after_every_call(bench: &impl Bench) {
     let mut network = Network::new(bench, 2);
     network.app(0, "INSERT INTO person (id, name) VALUES (1, 'one'), (2, 'two'), (3, 'three')");
+    network.app(0, "INSERT INTO stock (id, quantity, total) VALUES (1, 0, 0)");
     network.round(0, 1);
     let mut turn = 0;
     for (at_slave, when) in [(false, When::Before), (false, When::After), (true, When::Before), (true, When::After)] {
@@ -43,6 +45,7 @@ pub fn before_and_after_every_call(bench: &impl Bench) {
         assert!(calls > 5, "a round is more than {calls} calls");
     }
     network.finish(&PAIR);
+    network.shows("SELECT quantity FROM stock", &[&(3 * turn).to_string()]);
 }
 
 /// Whether the round came as far as the call that breaks.

@@ -17,6 +17,8 @@ fn table(name: &str, columns: &[&str], key: usize) -> Table {
         key: (0..key).collect(),
         has_primary: true,
         uniques: vec![],
+        counters: vec![],
+        rekeys: false,
         transactional: true,
     }
 }

@@ -93,7 +93,7 @@ fn numbers(report: &mut Report, numbering: Numbering) {
     report.warn(
         "numbering",
         lang.check_numbering_alike(tables, increment, offset),
-        Some(lang.check_numbering_hint(step, site)),
+        Some(lang.check_numbering_hint(step, site, &report.settings.vd)),
     );
 }
 
