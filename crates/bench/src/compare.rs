@@ -1,5 +1,6 @@
 //! The full compare of two servers, beside what others take: `mariadb-dump` that only reads one side, and pt-table-sync,
-//! which compares both. Rows differ without a mark, so nothing but a compare finds them.
+//! which compares both. Rows differ without a mark, so nothing but a compare finds them. Then the same with the other side on
+//! another machine, as far as the program knows: what that takes from the network.
 
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -12,6 +13,7 @@ use sync_testbed::Server;
 use crate::Result;
 use crate::arguments::Arguments;
 use crate::process::{Cpu, own_peak_mib};
+use crate::proxy::Proxy;
 use crate::report::{self, median};
 use crate::servers::{self, DATABASE, set_durable};
 use crate::site::{self, Site, expectation};
@@ -45,8 +47,44 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     Site::prepare(&site::local(&a), site::MASTER)?;
     Site::prepare(&site::local(&b), site::SLAVE)?;
     table(&a, &b, arguments, "no differences", 0)?;
+    let proxy = Proxy::to(b.port())?;
+    let equal = over_network(&a, &b, arguments, &proxy, 0)?;
     let differing = differ(&a, &b, rows)?;
-    table(&a, &b, arguments, &format!("{differing} of them differ, spread"), differing)
+    table(&a, &b, arguments, &format!("{differing} of them differ, spread"), differing)?;
+    let different = over_network(&a, &b, arguments, &proxy, differing)?;
+    report::table(
+        &format!("The same over a direct connection: 2 x {rows} rows"),
+        "Bytes are those that pass the network to the far server, both ways.",
+        &["", "seconds", "CPU seconds", "found", "bytes", "of the table"],
+    );
+    let size: u64 = length(&a)?;
+    for (what, runs) in [("equal", equal), ("0.1 % differ", different)] {
+        for (how, run) in ["rows are read", "sums are asked for"].iter().zip(runs) {
+            let (share, found) = (run.bytes as f64 / size as f64 * 100.0, run.found);
+            let (seconds, cpu) = (format!("{:.2}", run.seconds), format!("{:.2}", run.cpu));
+            let name = format!("{what}: {how}");
+            let cells = [&name, &seconds, &cpu, &found.to_string(), &run.bytes.to_string(), &format!("{share:.2} %")];
+            report::row(&cells.map(String::as_str));
+        }
+    }
+    Ok(())
+}
+
+/// Verifies by reading the far side's rows, then by sums that the databases make.
+fn over_network(a: &Server, b: &Server, arguments: &Arguments, proxy: &Proxy, expected: u64) -> Result<[Run; 2]> {
+    let run = |far: bool| {
+        median_of(arguments, || {
+            let (master, slave) = (site::local(a), site::remote(proxy.port()));
+            let before = proxy.bytes();
+            let run = compare((a, &mut Site::open(&master)?), (b, &mut Site::open_far(&slave, far)?))?;
+            Ok(Run { bytes: proxy.bytes() - before, ..run })
+        })
+    };
+    let runs = [run(false)?, run(true)?];
+    match runs.iter().find(|run| run.found != expected) {
+        Some(run) => Err(format!("{expected} rows differ, and {} were found", run.found).into()),
+        None => Ok(runs),
+    }
 }
 
 /// Creates the table and fills it.
@@ -77,10 +115,20 @@ fn table(a: &Server, b: &Server, arguments: &Arguments, what: &str, expected: u6
         &format!("Two {} on this machine. The ratio is to mariadb-dump of one side.", servers::version(a)?),
         &["", "seconds", "ratio", "CPU seconds", "found", "exchanges", "bytes", "of the table", "peak MiB"],
     );
-    let dump = median_of(arguments, || dump(a))?;
+    let (mut dumps, mut compares) = (Vec::new(), Vec::new());
+    // In turn, so that a slow moment or a trend of the machine meets both; the first runs warm up.
+    for sample in 0..=arguments.samples {
+        let dumped = dump(a)?;
+        let (master, slave) = (&mut Site::open(&site::local(a))?, &mut Site::open(&site::local(b))?);
+        let compared = compare((a, master), (b, slave))?;
+        if sample > 0 {
+            dumps.push(dumped);
+            compares.push(compared);
+        }
+    }
+    let (dump, ours) = (median_run(&dumps), median_run(&compares));
     print("mariadb-dump > /dev/null (reads one side)", &dump, &dump, "")?;
     let size: u64 = length(a)?;
-    let ours = median_of(arguments, || compare(a, b))?;
     let share = ours.bytes as f64 / size as f64 * 100.0;
     let peak = child_peak(a, b)?;
     let rest = format!("{} | {} | {share:.2} % | {peak}", ours.exchanges, ours.bytes);
@@ -114,8 +162,12 @@ struct Run {
 fn median_of(arguments: &Arguments, mut run: impl FnMut() -> Result<Run>) -> Result<Run> {
     run()?;
     let runs = (0..arguments.samples).map(|_| run()).collect::<Result<Vec<Run>>>()?;
-    let seconds = median(runs.iter().map(|r| r.seconds));
-    Ok(Run { seconds, cpu: median(runs.iter().map(|r| r.cpu)), ..runs[0] })
+    Ok(median_run(&runs))
+}
+
+fn median_run(runs: &[Run]) -> Run {
+    let last = runs.last().copied().unwrap_or_default();
+    Run { seconds: median(runs.iter().map(|r| r.seconds)), cpu: median(runs.iter().map(|r| r.cpu)), ..last }
 }
 
 fn print(name: &str, run: &Run, dump: &Run, rest: &str) -> Result<()> {
@@ -133,11 +185,10 @@ fn length(server: &Server) -> Result<u64> {
     Ok(server.root_in(DATABASE)?.query_first(query)?.unwrap_or(1))
 }
 
-fn compare(a: &Server, b: &Server) -> Result<Run> {
-    let (mut master, mut slave) = (Site::open(&site::local(a))?, Site::open(&site::local(b))?);
+fn compare((a, master): (&Server, &mut Site), (b, slave): (&Server, &mut Site)) -> Result<Run> {
     let cpu = Cpu::of(&[a, b], true)?;
     let started = Instant::now();
-    let found = verified(&mut master, &mut slave)?;
+    let found = verified(master, slave)?;
     let seconds = started.elapsed().as_secs_f64();
     let differences = found.tables.iter().map(|t| t.differences()).sum();
     let (exchanges, bytes) = (found.traffic.exchanges, found.traffic.bytes);

@@ -27,27 +27,27 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     fill(&a, rows)?;
     report::table(
         &format!("First copy of {rows} rows x 10 columns into an empty site"),
-        &format!("Two {} on this machine.", servers::version(&a)?),
+        &format!("Two {} on this machine. The ratio is the median of those of runs in turn.", servers::version(&a)?),
         &["", "seconds", "ratio", "CPU seconds of the servers and ours"],
     );
-    let dump = medians(arguments, || piped(&a, &b))?;
-    print("mariadb-dump piped into mariadb", dump, dump);
-    let ours = medians(arguments, || copied(&a, &b, rows))?;
-    print("server_sync, first round", ours, dump);
+    let (mut dumps, mut copies) = (Vec::new(), Vec::new());
+    // In turn, so that a slow moment or a trend of the machine meets both.
+    for _ in 0..arguments.samples {
+        dumps.push(piped(&a, &b)?);
+        copies.push(copied(&a, &b, rows)?);
+    }
+    let ratio = median(copies.iter().zip(&dumps).map(|(ours, dump)| ours.0 / dump.0));
+    print("mariadb-dump piped into mariadb", &dumps, 1.0);
+    print("server_sync, first round", &copies, ratio);
     Ok(())
 }
 
 /// Seconds, and processor seconds.
 type Run = (f64, f64);
 
-fn print(name: &str, run: Run, dump: Run) {
-    let ratio = run.0 / dump.0;
-    report::row(&[name, &format!("{:.2}", run.0), &format!("{ratio:.2}"), &format!("{:.2}", run.1)]);
-}
-
-fn medians(arguments: &Arguments, mut run: impl FnMut() -> Result<Run>) -> Result<Run> {
-    let runs = (0..arguments.samples).map(|_| run()).collect::<Result<Vec<Run>>>()?;
-    Ok((median(runs.iter().map(|r| r.0)), median(runs.iter().map(|r| r.1))))
+fn print(name: &str, runs: &[Run], ratio: f64) {
+    let (seconds, cpu) = (median(runs.iter().map(|r| r.0)), median(runs.iter().map(|r| r.1)));
+    report::row(&[name, &format!("{seconds:.2}"), &format!("{ratio:.2}"), &format!("{cpu:.2}")]);
 }
 
 fn empty(server: &Server) -> Result<()> {

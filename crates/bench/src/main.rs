@@ -12,6 +12,7 @@ mod copy;
 mod idle;
 mod memory;
 mod process;
+mod proxy;
 mod replication;
 mod report;
 mod servers;

@@ -56,6 +56,12 @@ impl Site {
         Ok(Site { store: Database::prepare(connections, &card)?.0, times })
     }
 
+    /// Opens a database that is prepared, and is taken for one on another machine or for one on this.
+    pub fn open_far(address: &Address, far: bool) -> Result<Self> {
+        let (connections, times) = connections(address)?;
+        Ok(Site { store: Database::open(connections.far(far))?, times })
+    }
+
     /// Opens a database that is prepared.
     pub fn open(address: &Address) -> Result<Self> {
         let (connections, times) = connections(address)?;

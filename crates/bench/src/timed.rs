@@ -48,6 +48,13 @@ impl Sql for Timed {
         result
     }
 
+    fn execute_each(&mut self, sql: &str, rows: &[&[Value]]) -> Result<bool> {
+        let start = Instant::now();
+        let result = self.inner.execute_each(sql, rows);
+        self.note(sql, start);
+        result
+    }
+
     fn query(&mut self, sql: &str, params: &[Value], each: &mut EachRow) -> Result<()> {
         let start = Instant::now();
         let result = self.inner.query(sql, params, each);

@@ -23,7 +23,7 @@ use crate::outcome::{Deciding, Group, Incoming, Recorded, record, referenced_bey
 use crate::retry::pause;
 use crate::show::{self, Shown};
 use crate::suspects::{Open, Suspects};
-use crate::{identity, marks, meta, parked, rekey, resolve, tables, vector};
+use crate::{bulk, identity, marks, meta, parked, rekey, resolve, tables, vector};
 
 /// With more open rows than this, deciding about them waits for the end of the stream.
 const FEW_OPEN: usize = 256;
@@ -34,6 +34,9 @@ const PATIENCE: u32 = 24;
 /// Applies a batch.
 pub fn apply(db: &mut Database, batch: &Batch, mode: Mode) -> Result<Applied> {
     drain_backlog(db, batch)?;
+    if let Some(applied) = bulk::apply(db, batch, mode) {
+        return Ok(applied);
+    }
     let latest = db.latest_millis()?;
     let mut applied = Applied::default();
     let mut parts: Vec<Range<usize>> = Vec::from([0..batch.changes.len(); 1]);
@@ -264,7 +267,8 @@ impl Work<'_> {
     /// Writes lines and knowledge; returns the new head.
     fn record(&self, c: &mut Connections, groups: &[Group], shown: &Shown, head: Position) -> Result<Position> {
         let sender = if self.is_own { 0 } else { vector::number(c.writer.as_mut(), self.batch.sender)? };
-        let alone = self.is_only_source(c)?;
+        let has_baseline = self.batch.changes.iter().any(|change| change.row.state == RowState::baseline());
+        let alone = has_baseline && is_only_source(c, self.batch.sender)?;
         let mut published = Vec::new();
         let mut taught = Vec::new();
         for group in groups {
@@ -286,21 +290,18 @@ impl Work<'_> {
         }
         Ok(head)
     }
+}
 
-    /// Whether nobody but the sender can ever ask this store for rows of the baseline: then they need no lines.
-    fn is_only_source(&self, c: &mut Connections) -> Result<bool> {
-        if !self.batch.changes.iter().any(|change| change.row.state == RowState::baseline()) {
-            return Ok(false);
-        }
-        let query = "SELECT 1 FROM server_sync_knowledge WHERE store<>? LIMIT 1";
-        let store = Value::Bytes(self.batch.sender.store.0.to_be_bytes().to_vec());
-        Ok(c.writer.first(query, &[store])?.is_none())
-    }
+/// Whether nobody but the sender can ever ask this store for rows of the baseline: then they need no lines.
+pub(crate) fn is_only_source(c: &mut Connections, sender: Source) -> Result<bool> {
+    let query = "SELECT 1 FROM server_sync_knowledge WHERE store<>? LIMIT 1";
+    let store = Value::Bytes(sender.store.0.to_be_bytes().to_vec());
+    Ok(c.writer.first(query, &[store])?.is_none())
 }
 
 /// Opens rows that a constraint is about, and decides about those that cannot wait, unless they are many. Returns the rows
 /// that are now, and were not before, shown otherwise than they are.
-fn settle(c: &mut Connections, catalog: &Catalog, open: Open, head: Position) -> Result<Vec<Name>> {
+pub(crate) fn settle(c: &mut Connections, catalog: &Catalog, open: Open, head: Position) -> Result<Vec<Name>> {
     let undecided = parked::Entry::undecided();
     parked::add(c.writer.as_mut(), &open.later, &undecided)?;
     if open.now.is_empty() {
@@ -316,14 +317,14 @@ fn settle(c: &mut Connections, catalog: &Catalog, open: Open, head: Position) ->
 }
 
 /// From a sender's column numbers to this store's ids.
-struct Translation<'a> {
-    tracked: &'a Tracked,
+pub(crate) struct Translation<'a> {
+    pub tracked: &'a Tracked,
     /// By the sender's number.
-    ids: Vec<u16>,
+    pub ids: Vec<u16>,
 }
 
 impl<'a> Translation<'a> {
-    fn new(head: &TableHead, catalog: &'a Catalog) -> Result<Self> {
+    pub fn new(head: &TableHead, catalog: &'a Catalog) -> Result<Self> {
         let tracked = catalog.named(&head.name).ok_or_else(|| unknown_table(&head.name))?;
         let id = |name: &String| {
             tracked.registered.id(name).ok_or_else(|| {
@@ -333,7 +334,7 @@ impl<'a> Translation<'a> {
         Ok(Translation { tracked, ids: head.columns.iter().map(id).collect::<Result<_>>()? })
     }
 
-    fn row(&self, row: &Row) -> Result<Row> {
+    pub fn row(&self, row: &Row) -> Result<Row> {
         let state = row.state.renumbered(|c| self.ids.get(usize::from(c)).copied());
         let values = row.values.as_ref().map(|v| self.values(v)).transpose()?;
         if state.is_live() && values.is_none() {
@@ -367,7 +368,7 @@ fn summary(groups: &[Group], conflicts: Vec<ConflictEntry>) -> Applied {
     applied
 }
 
-fn with_parked(mut applied: Applied, catalog: &Catalog, parked: &[Name]) -> Applied {
+pub(crate) fn with_parked(mut applied: Applied, catalog: &Catalog, parked: &[Name]) -> Applied {
     for tracked in parked.iter().filter_map(|(number, _)| catalog.numbered(*number)) {
         applied.tables.entry(tracked.table.name.clone()).or_default().parked += 1;
     }

@@ -12,7 +12,7 @@ use crate::layout::Tracked;
 use crate::rules::Rules;
 use crate::schema::{ForeignKey, Op, Registered, Schema, Table};
 use crate::sql::{Fields, Sql};
-use crate::{counters, rekey};
+use crate::{counters, rekey, sums};
 
 /// The number of the conflict list; the application's tables begin at 1.
 pub const CONFLICTS: u16 = 0;
@@ -173,7 +173,8 @@ impl Renewal<'_> {
                 found.push(self.register(sql, table, &known)?);
             }
             let key = table.key_columns().map(|c| c.definition.clone()).collect();
-            infos.push(TableInfo { name: table.name.clone(), fingerprint, definition, key, status });
+            let sums = sums::method(self.dialect, table);
+            infos.push(TableInfo { name: table.name.clone(), fingerprint, definition, key, sums, status });
         }
         let all: Vec<(&Table, &Registered)> = found.iter().map(|f| (f.table, &f.registration.registered)).collect();
         self.notes.extend(self.dialect.install(sql, self.schema, &all)?);

@@ -1,4 +1,4 @@
-//! Reading what others should get: the stream of changes, whole tables, single rows. Writes nothing but drains.
+//! Reading what others should get: the stream of changes, single rows (whole tables: [`crate::scan`]). Writes nothing but drains.
 //!
 //! Every page is read in one short snapshot, values together with their stamps. A row with a pending mark is left
 //! out: its value is newer than its stamp, and the mark will give it a later seq. Therefore a stream never sends a
@@ -25,7 +25,7 @@ use crate::tables::{self, PAGE_BYTES};
 use crate::{backlog, identity, marks, vector};
 
 /// Rows in one batch at most.
-const PAGE: usize = 1024;
+pub(crate) const PAGE: usize = 1024;
 
 /// Whether a position is part of this store's history.
 pub fn recognises(db: &mut Database, own: Position) -> Result<bool> {
@@ -244,7 +244,7 @@ pub(crate) struct Page<'a> {
     pub sql: &'a mut dyn Sql,
     pub dialect: &'a dyn Dialect,
     catalog: &'a Catalog,
-    batch: Batch,
+    pub batch: Batch,
     /// The numbers of the tables with pending marks.
     pub marked: Vec<u16>,
 }
@@ -340,15 +340,25 @@ impl Page<'_> {
         Ok(())
     }
 
+    /// The number of a table within the batch.
+    pub fn head(&mut self, tracked: &Tracked) -> usize {
+        self.batch.head(&TableHead { name: tracked.table.name.clone(), columns: tracked.names() })
+    }
+
+    /// Those of the rows with these keys that have a pending mark.
+    pub fn pending(&mut self, tracked: &Tracked, keys: &[Vec<Value>]) -> Result<HashSet<RowId>> {
+        if !self.marked.contains(&tracked.number()) {
+            return Ok(HashSet::new());
+        }
+        let marks = marks::of_rows(self.sql, self.dialect, tracked, keys)?;
+        Ok(marks.rows.into_iter().map(|r| r.id).collect())
+    }
+
     /// Adds the rows with these keys, except those with a pending mark and those nobody ever heard of.
     fn add_rows(&mut self, tracked: &Tracked, keys: &[Vec<Value>], mut lines: HashMap<RowId, Line>) -> Result<()> {
-        let pending: HashSet<RowId> = if self.marked.contains(&tracked.number()) {
-            marks::of_rows(self.sql, self.dialect, tracked, keys)?.rows.into_iter().map(|r| r.id).collect()
-        } else {
-            HashSet::new()
-        };
+        let pending = self.pending(tracked, keys)?;
         let mut values = tables::read_still(self.sql, self.dialect, tracked, keys, false)?;
-        let table = self.batch.head(&TableHead { name: tracked.table.name.clone(), columns: tracked.names() });
+        let table = self.head(tracked);
         for key in keys {
             let id = RowId::of(key);
             if pending.contains(&id) {
@@ -385,26 +395,9 @@ pub(crate) fn outgoing(tracked: &Tracked, line: Option<Line>, values: Option<Vec
     Some(Row { state: line.state.renumbered(place), values: values.map(|v| tracked.gather(v)) })
 }
 
-/// Streams a whole table.
-pub fn scan(db: &mut Database, table: &str, sink: &mut Sink) -> Result<()> {
-    let tracked = db.catalog.named(table).ok_or_else(|| unknown_table(table))?.clone();
-    let mut after: Option<Vec<Value>> = None;
-    loop {
-        drain_pending(db, &mut Drained::default())?;
-        let (batch, last) = read_page(db, |page| {
-            let keys = tables::keys_after(page.sql, page.dialect, &tracked, after.as_deref(), PAGE)?;
-            let piece = page.add_fitting(&tracked, keys)?;
-            Ok(piece.into_iter().next_back())
-        })?;
-        let Some(last) = last else { return Ok(()) };
-        after = Some(last);
-        sink(batch)?;
-    }
-}
-
 impl Page<'_> {
     /// Adds the rows with the first of these keys, as many as fit; returns those.
-    fn add_fitting(&mut self, tracked: &Tracked, keys: Vec<Vec<Value>>) -> Result<Vec<Vec<Value>>> {
+    pub fn add_fitting(&mut self, tracked: &Tracked, keys: Vec<Vec<Value>>) -> Result<Vec<Vec<Value>>> {
         let pieces = tables::pieces(self.sql, self.dialect, tracked, keys)?;
         let piece = pieces.into_iter().next().unwrap_or_default();
         let ids: Vec<RowId> = piece.iter().map(|k| RowId::of(k)).collect();

@@ -16,7 +16,7 @@ use crate::rules::Rules;
 use crate::sql::{Fields, Sql};
 use crate::vigil::Vigil;
 use crate::{
-    apply, backlog, bury, changes, conflicts, counters, digest, drain, parked, registry, rekey, restored, tables,
+    apply, backlog, bury, changes, conflicts, counters, digest, drain, parked, registry, rekey, restored, scan, tables,
     vector,
 };
 
@@ -31,6 +31,8 @@ pub struct Connections {
     pub reader: Option<Box<dyn Sql>>,
     /// The kind of server.
     pub dialect: Box<dyn Dialect>,
+    /// Whether the database is on another machine.
+    far: bool,
     /// Whether the writer is within a transaction.
     in_transaction: bool,
 }
@@ -55,7 +57,12 @@ impl UpgradeLock {
 impl Connections {
     /// Puts connections together.
     pub fn new(writer: Box<dyn Sql>, reader: Option<Box<dyn Sql>>, dialect: Box<dyn Dialect>) -> Self {
-        Connections { writer, reader, dialect, in_transaction: false }
+        Connections { writer, reader, dialect, far: false, in_transaction: false }
+    }
+
+    /// The same connections, of a database that is on another machine, or is not.
+    pub fn far(self, far: bool) -> Self {
+        Connections { far, ..self }
     }
 
     /// Refuses an account that lacks privileges, and says what to type.
@@ -361,6 +368,7 @@ impl Store for Database {
             clock_micros,
             clock_uncertainty_micros,
             upgrading,
+            far: self.connections.far,
             tables: self.catalog.infos.clone(),
             suspect: drain::suspect(self),
             warnings: self.catalog.warnings.clone(),
@@ -437,7 +445,7 @@ impl Store for Database {
 
     fn scan(&mut self, table: &str, sink: &mut Sink) -> Result<()> {
         self.confirm()?;
-        changes::scan(self, table, sink)
+        scan::scan(self, table, sink)
     }
 
     fn digest(&mut self, question: &Question, answers: &mut Answers) -> Result<()> {

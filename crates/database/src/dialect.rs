@@ -147,6 +147,23 @@ pub trait Dialect: Send + Sync {
         None
     }
 
+    /// What the database itself hashes of this column's value, as bytes of which no two values have the same, and none is the
+    /// beginning of another; the same at every server for equal values. NULL only where the server could not tell it.
+    /// `None` if there is nothing that is exact.
+    fn digest_part(&self, _column: &Column) -> Option<String> {
+        None
+    }
+
+    /// Whose server it is: texts are only sure to sort alike, collation for collation, on servers of one maker.
+    fn product(&self) -> &'static str {
+        ""
+    }
+
+    /// A hash of such parts: an unsigned number of 64 bits.
+    fn digest_of(&self, _parts: &[String]) -> Option<String> {
+        None
+    }
+
     /// A value of this key column as it is compared in the order that ORDER BY gives.
     fn sorting_value(&self, _column: &Column, value: &Value) -> Value {
         value.clone()

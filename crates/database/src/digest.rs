@@ -4,12 +4,13 @@
 //! What is hashed is the application's row as it is; rows whose true values are in their lines are named besides
 //! ([`Answer::Aside`]).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use sync_core::digest::{Buckets, Cells, Cutter, Node, Order, RowHash, Span, bucket, fold, supers};
 use sync_core::resolve::Name;
 use sync_core::{RowId, Source, Value, key};
-use sync_store::{Answer, Answers, Candidates, Question, Result, Scope, Standing, Standpoint};
+use sync_store::digest::TOGETHER;
+use sync_store::{Answer, Answers, Candidates, Method, Question, Result, Scope, Standing, Standpoint};
 
 use crate::changes::{Page, read_page};
 use crate::database::Database;
@@ -18,7 +19,7 @@ use crate::drain::unknown_table;
 use crate::layout::Tracked;
 use crate::meta::{self, Line};
 use crate::sql::{Fields, Sql};
-use crate::{marks, parked, tables, vector};
+use crate::{parked, sums, tables, vector};
 
 /// Rows read by one statement: about a tenth of a second.
 const PAGE: usize = 50_000;
@@ -47,6 +48,8 @@ pub fn answer(db: &mut Database, question: &Question, answers: &mut Answers) -> 
         }
         Question::Leaves(scopes) => each(scopes, |i, scope| leaves(db, i, scope, answers)),
         Question::Rows(scopes) => each(scopes, |i, scope| rows(db, i, scope, answers)),
+        Question::Ends(scopes) => each(scopes, |i, scope| sums::ends(db, i, scope, answers)),
+        Question::Sums(scopes) => each(scopes, |i, scope| sums::sums(db, i, scope, answers)),
         Question::Standings(all) => each(all, |scope, candidates| {
             let standings = standings(db, candidates)?;
             answers(Answer::Standings { scope, standings })
@@ -106,19 +109,23 @@ fn within<'a>(leaves: &'a [Node], places: &HashMap<&[u8], usize>, span: &Span) -
 }
 
 fn rows(db: &mut Database, scope: usize, wanted: &Scope, answers: &mut Answers) -> Result<()> {
-    let mut reading = Reading::new(db, wanted)?;
-    match wanted.order {
-        Order::Keys => each(&wanted.spans, |span, bounds| {
-            let mut pieces = Pieces { scope, span, rows: Vec::new(), answers: &mut *answers };
-            reading.each(bounds, |key, hash| pieces.add(key, hash).map(|()| true))?;
-            pieces.finish()
-        }),
-        Order::Buckets => reading.bucket_rows(scope, answers),
+    if wanted.order == Order::Buckets {
+        return Reading::new(db, wanted)?.bucket_rows(scope, answers);
     }
+    each(&wanted.spans.chunks(TOGETHER).collect::<Vec<_>>(), |i, spans| {
+        let mut pieces = Pieces { scope, span: i * TOGETHER, rows: Vec::new(), answers: &mut *answers };
+        match wanted.method {
+            Method::Summed => sums::rows(db, wanted, spans, &mut pieces)?,
+            Method::Read => {
+                Reading::new(db, wanted)?.each(spans, |key, hash| pieces.add(key, fold(hash)).map(|()| true))?;
+            }
+        }
+        pieces.finish()
+    })
 }
 
 /// Rows on their way out, in pieces.
-struct Pieces<'a, 'b> {
+pub(crate) struct Pieces<'a, 'b> {
     scope: usize,
     span: usize,
     rows: Vec<RowHash>,
@@ -126,8 +133,8 @@ struct Pieces<'a, 'b> {
 }
 
 impl Pieces<'_, '_> {
-    fn add(&mut self, key: &[u8], hash: u128) -> Result<()> {
-        self.rows.push(RowHash { key: key.to_vec(), hash: fold(hash) });
+    pub fn add(&mut self, key: &[u8], hash: u64) -> Result<()> {
+        self.rows.push(RowHash { key: key.to_vec(), hash });
         if self.rows.len() < PIECE { Ok(()) } else { self.send(false) }
     }
 
@@ -141,36 +148,43 @@ impl Pieces<'_, '_> {
     }
 }
 
+/// Whether a span begins behind a key, and whether it ends with one.
+type Ends = (bool, bool);
+
 /// Reading one table.
-struct Reading<'a> {
-    sql: &'a mut dyn Sql,
-    dialect: &'a dyn Dialect,
-    tracked: &'a Tracked,
-    scope: &'a Scope,
-    cells: Cells,
+pub(crate) struct Reading<'a> {
+    pub sql: &'a mut dyn Sql,
+    pub dialect: &'a dyn Dialect,
+    pub tracked: &'a Tracked,
+    pub scope: &'a Scope,
+    /// What is read of each row, as it stands in a SELECT.
+    pub columns: String,
+    pub cells: Cells,
 }
 
 impl<'a> Reading<'a> {
-    fn new(db: &'a mut Database, scope: &'a Scope) -> Result<Self> {
+    pub fn new(db: &'a mut Database, scope: &'a Scope) -> Result<Self> {
         let tracked = db.catalog.named(&scope.table).ok_or_else(|| unknown_table(&scope.table))?;
         let c = &mut db.connections;
         let sql = c.reader.as_mut().unwrap_or(&mut c.writer).as_mut();
-        Ok(Reading { sql, dialect: c.dialect.as_ref(), tracked, scope, cells: cells(tracked) })
+        let dialect = c.dialect.as_ref();
+        let columns = tracked.columns(dialect, &by_name(tracked));
+        Ok(Reading { sql, dialect, tracked, scope, columns, cells: cells(tracked) })
     }
 
-    fn about(&mut self) -> Result<u64> {
+    pub fn about(&mut self) -> Result<u64> {
         let table = &self.tracked.table.name;
         let row = self.sql.first(&self.dialect.count_roughly(table), &[])?;
         Fields::of(row.unwrap_or_default()).unsigned()
     }
 
-    fn leaves(&mut self, span: &Span, mut read: impl FnMut(u64) -> Result<()>) -> Result<Vec<Node>> {
+    pub fn leaves(&mut self, span: &Span, mut read: impl FnMut(u64) -> Result<()>) -> Result<Vec<Node>> {
         match self.scope.order {
             Order::Keys => self.cut(span, read),
             Order::Buckets => {
                 let mut buckets = Buckets::default();
                 let mut count = Count::default();
-                self.each(&Span::default(), |key, hash| {
+                self.each(&[], |key, hash| {
                     buckets.add(key, hash);
                     count.one(&mut read).map(|()| true)
                 })?;
@@ -185,7 +199,7 @@ impl<'a> Reading<'a> {
         let mut cutter = Cutter::default();
         let mut count = Count::default();
         let limit = self.scope.limit;
-        let whole = self.each(span, |key, hash| {
+        let whole = self.each(std::slice::from_ref(span), |key, hash| {
             let ends_super = cutter.add(key, hash);
             count.one(&mut read)?;
             Ok(!(ends_super && limit > 0 && count.total >= limit))
@@ -194,13 +208,13 @@ impl<'a> Reading<'a> {
         Ok(cutter.finish(whole.then_some(span.upto.as_slice())))
     }
 
-    /// Calls `row` with the key and the hash of each row of a span, in key order, until it says no. Says whether it never
-    /// did.
-    fn each(&mut self, span: &Span, mut row: impl FnMut(&[u8], u128) -> Result<bool>) -> Result<bool> {
+    /// Calls `row` with the key and the hash of each row of these spans (none: of the table), in key order, until it says no.
+    /// Says whether it never did.
+    fn each(&mut self, spans: &[Span], mut row: impl FnMut(&[u8], u128) -> Result<bool>) -> Result<bool> {
         let page = if self.scope.limit > 0 { SHORT_PAGE } else { PAGE };
-        let (mut key, mut after) = (Vec::new(), span.after.clone());
+        let (mut key, mut after) = (Vec::new(), Vec::new());
         loop {
-            let (statement, params) = self.statement(&after, &span.upto, page)?;
+            let (statement, params) = self.statement(spans, &after, page)?;
             let (mut found, mut goes_on) = (0, true);
             self.sql.digest(&statement, &params, &mut self.cells, &mut |cells| {
                 found += 1;
@@ -217,19 +231,27 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn statement(&self, after: &[u8], upto: &[u8], limit: usize) -> Result<(String, Vec<Value>)> {
+    /// The rows of these spans that are behind the key `after`.
+    pub fn statement(&self, spans: &[Span], after: &[u8], limit: usize) -> Result<(String, Vec<Value>)> {
+        let (bounds, params) = self.bounds(spans, after)?;
+        let statement = self.tracked.select_spans(self.dialect, &self.columns, &bounds, !after.is_empty(), limit);
+        Ok((statement, params))
+    }
+
+    /// Which ends these spans have, and the parameters for them and then for a key `after`.
+    pub fn bounds(&self, spans: &[Span], after: &[u8]) -> Result<(Vec<Ends>, Vec<Value>)> {
         let mut params = Vec::new();
-        for end in [after, upto].into_iter().filter(|end| !end.is_empty()) {
+        let ends = spans.iter().flat_map(|span| [span.after.as_slice(), &span.upto]).chain([after]);
+        for end in ends.filter(|end| !end.is_empty()) {
             params.extend(self.tracked.following_params(self.dialect, &key::unpack(end)?));
         }
-        let bounds = (!after.is_empty(), !upto.is_empty());
-        Ok((self.tracked.select_range(self.dialect, &by_name(self.tracked), bounds, limit), params))
+        Ok((spans.iter().map(|s| (!s.after.is_empty(), !s.upto.is_empty())).collect(), params))
     }
 
     fn bucket_rows(&mut self, scope: usize, answers: &mut Answers) -> Result<()> {
         let spans = &self.scope.spans;
         let mut waiting: Vec<Vec<RowHash>> = vec![Vec::new(); spans.len()];
-        self.each(&Span::default(), |key, hash| {
+        self.each(&[], |key, hash| {
             let number = bucket(key);
             // Spans are in order, and disjoint.
             let span = spans.partition_point(|s| !s.upto.is_empty() && s.upto.as_slice() < &number[..]);
@@ -247,7 +269,7 @@ impl<'a> Reading<'a> {
     }
 
     /// The rows that the table does not show as they are.
-    fn aside(&mut self) -> Result<Vec<RowHash>> {
+    pub fn aside(&mut self) -> Result<Vec<RowHash>> {
         let mut lines = Vec::new();
         meta::set_aside(self.sql, self.tracked.number(), &mut |id, line| {
             lines.push((id, line));
@@ -349,11 +371,7 @@ fn page_standings(
 ) -> Result<()> {
     let ids: Vec<RowId> = keys.iter().map(|k| RowId::of(k)).collect();
     let lines = meta::load(page.sql, tracked.number(), &ids)?;
-    let pending: HashSet<RowId> = if page.marked.contains(&tracked.number()) {
-        marks::of_rows(page.sql, page.dialect, tracked, keys)?.rows.into_iter().map(|r| r.id).collect()
-    } else {
-        HashSet::new()
-    };
+    let pending = page.pending(tracked, keys)?;
     let mut shown = tables::read_still(page.sql, page.dialect, tracked, keys, false)?;
     // Rows that stay although they were deleted, because others refer to them, are not there.
     let dead = |id: &&RowId| shown.contains_key(id) && lines.get(id).is_some_and(|l| !l.state.is_live());

@@ -115,9 +115,24 @@ impl Tracked {
         self
     }
 
+    /// A row as it came from [`Tracked::select_rows`], in the order of `ids`.
+    pub fn received_in_order(&self, dialect: &dyn Dialect, row: Vec<Value>) -> Vec<Value> {
+        if self.delicate.is_empty() { row } else { self.gather(self.received(dialect, row)) }
+    }
+
     /// Whether a row, given over all registered ids, holds a value that a strict server keeps but does not take.
     pub fn needs_leniency(&self, row: &[Value]) -> bool {
-        self.unlabelled.iter().any(|id| row.get(usize::from(*id)).is_some_and(is_empty_text))
+        self.holds_unlabelled(&|id| row.get(usize::from(id)))
+    }
+
+    fn holds_unlabelled<'a>(&self, value: &dyn Fn(ColumnId) -> Option<&'a Value>) -> bool {
+        self.unlabelled.iter().any(|id| value(*id).is_some_and(is_empty_text))
+    }
+
+    /// Whether a row can only be written by itself: a value needs leniency, or something else than `?` to stand for it.
+    pub fn is_special<'a>(&self, dialect: &dyn Dialect, value: &dyn Fn(ColumnId) -> Option<&'a Value>) -> bool {
+        let is_placed = |id: &ColumnId| value(*id).is_some_and(|v| self.place(dialect, *id, v).is_some());
+        self.holds_unlabelled(value) || self.delicate.iter().any(is_placed)
     }
 
     /// The same of some cells.
@@ -138,12 +153,6 @@ impl Tracked {
         dialect.place(self.column(id)?, value)
     }
 
-    /// Whether something else than `?` stands for a value of this row, given over all registered ids.
-    pub fn needs_places(&self, dialect: &dyn Dialect, row: &[Value]) -> bool {
-        let is_special = |id: &ColumnId| Some(self.place(dialect, *id, row.get(usize::from(*id))?).is_some());
-        self.delicate.iter().any(|id| is_special(id) == Some(true))
-    }
-
     /// A row as it came from [`Tracked::select`], over all registered ids.
     pub fn received(&self, dialect: &dyn Dialect, row: Vec<Value>) -> Vec<Value> {
         let mut all = self.spread(row);
@@ -161,6 +170,10 @@ impl Tracked {
 
     fn selected(&self, dialect: &dyn Dialect, id: ColumnId) -> String {
         self.reading(dialect, id).unwrap_or_else(|| dialect.quote(self.name_of(id)))
+    }
+
+    fn all_selected(&self, dialect: &dyn Dialect) -> String {
+        self.ids.iter().map(|id| self.selected(dialect, *id)).collect::<Vec<_>>().join(", ")
     }
 
     /// The number.
@@ -216,7 +229,8 @@ impl Tracked {
         self.table.key_columns().map(|c| dialect.quote(&c.name))
     }
 
-    fn columns(&self, dialect: &dyn Dialect, ids: &[ColumnId]) -> String {
+    /// These columns as they are, for a list.
+    pub fn columns(&self, dialect: &dyn Dialect, ids: &[ColumnId]) -> String {
         ids.iter().map(|id| dialect.quote(self.name_of(*id))).collect::<Vec<_>>().join(", ")
     }
 
@@ -236,8 +250,7 @@ impl Tracked {
         let table = dialect.by_key(&self.table);
         let lock = if lock { dialect.for_update() } else { "" };
         let condition = self.key_in(dialect, count);
-        let columns: Vec<String> = self.ids.iter().map(|id| self.selected(dialect, *id)).collect();
-        format!("SELECT {} FROM {table} WHERE {condition}{lock}", columns.join(", "))
+        format!("SELECT {} FROM {table} WHERE {condition}{lock}", self.all_selected(dialect))
     }
 
     /// The columns whose values can be large, and be read in pieces.
@@ -301,23 +314,48 @@ impl Tracked {
         format!("SELECT {list} FROM {table} {condition} ORDER BY {list} LIMIT {limit}")
     }
 
-    /// SELECT of these columns of up to `limit` rows in key order; the bounds say whether only those behind a key, and
-    /// whether only those up to a key.
-    pub fn select_range(
+    /// SELECT of up to `limit` rows in key order, of what is `wanted` of them, within any of these bounds; each says whether
+    /// only those behind a key, and whether only those up to a key. With `on` only those behind a further key.
+    pub fn select_spans(
         &self,
         dialect: &dyn Dialect,
-        ids: &[ColumnId],
-        (after, upto): (bool, bool),
+        wanted: &str,
+        bounds: &[(bool, bool)],
+        on: bool,
         limit: usize,
     ) -> String {
         let keys: Vec<String> = self.key_names(dialect).collect();
         let places = self.places(dialect, keys.clone());
-        let conditions: Vec<String> =
-            [after.then(|| following(&places)), upto.then(|| leading_to(&places))].into_iter().flatten().collect();
+        let within = |bounds: &(bool, bool)| within(&places, *bounds);
+        let spans = bounds.iter().map(within).collect::<Option<Vec<_>>>().filter(|spans| !spans.is_empty());
+        let spans = spans.map(|spans| format!("({})", spans.join(" OR ")));
+        let conditions: Vec<String> = [spans, on.then(|| following(&places))].into_iter().flatten().collect();
         let condition =
             if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
-        let (columns, table) = (self.columns(dialect, ids), dialect.by_key(&self.table));
-        format!("SELECT {columns} FROM {table}{condition} ORDER BY {} LIMIT {limit}", keys.join(", "))
+        let table = dialect.by_key(&self.table);
+        format!("SELECT {wanted} FROM {table}{condition} ORDER BY {} LIMIT {limit}", keys.join(", "))
+    }
+
+    /// SELECT of the place of each of these bounds, and how many rows are within, and the sum of `what` of them.
+    pub fn select_sums(&self, dialect: &dyn Dialect, what: &str, bounds: &[(bool, bool)]) -> String {
+        let places = self.places(dialect, self.key_names(dialect).collect());
+        let table = dialect.by_key(&self.table);
+        let one = |(place, bounds): (usize, &(bool, bool))| {
+            let condition = within(&places, *bounds).map(|c| format!(" WHERE {c}")).unwrap_or_default();
+            format!("SELECT {place}, COUNT(*), COALESCE(SUM({what}), 0) FROM {table}{condition}")
+        };
+        bounds.iter().enumerate().map(one).collect::<Vec<_>>().join(" UNION ALL ")
+    }
+
+    /// The same as [`Tracked::select_spans`], of whole rows.
+    pub fn select_rows(&self, dialect: &dyn Dialect, after: bool, limit: usize) -> String {
+        self.select_spans(dialect, &self.all_selected(dialect), &[], after, limit)
+    }
+
+    /// SELECT of the byte length of the same rows together.
+    pub fn select_rows_length(&self, dialect: &dyn Dialect, after: bool, limit: usize) -> String {
+        let rows = self.select_spans(dialect, &format!("{} AS n", self.length(dialect)), &[], after, limit);
+        format!("SELECT SUM(n) FROM ({rows}) AS rows_of_a_page")
     }
 
     /// The parameters that [`Tracked::select_keys`] wants for the key to follow.
@@ -534,6 +572,13 @@ fn following(keys: &[(String, String)]) -> String {
             format!("({first} >= {place} AND ({first} > {place} OR {}))", following(rest))
         }
     }
+}
+
+/// The rows within bounds; nothing if there are none.
+fn within(keys: &[(String, String)], (after, upto): (bool, bool)) -> Option<String> {
+    let ends = [after.then(|| following(keys)), upto.then(|| leading_to(keys))];
+    let ends: Vec<String> = ends.into_iter().flatten().collect();
+    (!ends.is_empty()).then(|| format!("({})", ends.join(" AND ")))
 }
 
 /// The rows up to a key, with that one: `a <= ?`, or `a <= ? AND (a < ? OR b <= ?)`.

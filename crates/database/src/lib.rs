@@ -6,6 +6,7 @@
 
 mod apply;
 mod backlog;
+mod bulk;
 mod bury;
 pub mod catalog;
 mod changes;
@@ -32,12 +33,14 @@ mod resolve;
 mod restored;
 mod retry;
 pub mod rules;
+mod scan;
 pub mod schema;
 pub mod seed;
 mod show;
 mod spool;
 pub mod sql;
 pub mod sqlite;
+mod sums;
 mod suspects;
 mod tables;
 mod vector;

@@ -86,6 +86,12 @@ pub fn load(sql: &mut dyn Sql, tab: u16, ids: &[RowId]) -> Result<HashMap<RowId,
     Ok(lines)
 }
 
+/// Whether a table has lines.
+pub fn has_any(sql: &mut dyn Sql, tab: u16) -> Result<bool> {
+    let found = sql.first("SELECT 1 FROM server_sync_row WHERE tab=? LIMIT 1", &[Value::Int(tab.into())])?;
+    Ok(found.is_some())
+}
+
 /// The lines of a table that hold the true values of live rows, because the table cannot show them.
 pub fn set_aside(sql: &mut dyn Sql, tab: u16, each: &mut dyn FnMut(RowId, Line) -> Result<()>) -> Result<()> {
     let parked = "SELECT id FROM server_sync_parked WHERE tab=?";

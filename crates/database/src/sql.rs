@@ -24,6 +24,12 @@ pub trait Sql: Send {
         self.execute(sql, &params)
     }
 
+    /// Runs a statement once for each of these lists of parameters, all in one exchange, where the server has a way of its own
+    /// for that and they are fit for it; `false` if not, and nothing was done.
+    fn execute_each(&mut self, _sql: &str, _rows: &[&[Value]]) -> Result<bool> {
+        Ok(false)
+    }
+
     /// Runs a query and streams its rows; never holds the whole result. After an error of `each` the connection is
     /// still usable.
     fn query(&mut self, sql: &str, params: &[Value], each: &mut EachRow) -> Result<()>;

@@ -59,6 +59,19 @@ impl Suspects {
         suspects
     }
 
+    /// Of rows that are inserted, each with its values over all registered ids.
+    pub fn of_inserted(catalog: &Catalog, number: u16, rows: &[(RowId, Option<Vec<Value>>)]) -> Self {
+        let references = catalog.constraints.get(&number).map(|c| c.references.as_slice()).unwrap_or_default();
+        let referring = |(place, reference): (usize, &Reference)| {
+            let one = |(id, values): &(RowId, Option<Vec<Value>>)| {
+                Some((id.clone(), not_null(values.as_ref()?, &reference.columns)?))
+            };
+            (number, place, rows.iter().filter_map(one).collect::<Vec<_>>())
+        };
+        let referring = references.iter().enumerate().map(referring);
+        Suspects { referring: referring.filter(|(_, _, rows)| !rows.is_empty()).collect(), released: Vec::new() }
+    }
+
     /// Those of them that are left open now that it is written: rows whose parent is not there, and rows that went while
     /// others refer to them.
     pub fn open(&self, c: &mut Connections, catalog: &Catalog) -> Result<Open> {

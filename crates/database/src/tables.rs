@@ -171,6 +171,25 @@ pub fn insert_numbered(
     sql.execute(&if lenient { dialect.lenient(&statement) } else { statement }, &params).map(drop)
 }
 
+/// Inserts rows that are given over these columns, none of which has a special value ([`Tracked::is_special`]).
+pub fn insert_new(
+    sql: &mut dyn Sql,
+    dialect: &dyn Dialect,
+    tracked: &Tracked,
+    ids: &[ColumnId],
+    given: &[&[Value]],
+) -> Result<()> {
+    let one = tracked.insert(dialect, &rows(ids.len(), 1), ids);
+    for range in powers(given.len(), rows_per_statement(dialect, ids.len())) {
+        let given = &given[range];
+        if !sql.execute_each(&one, given)? {
+            let statement = tracked.insert(dialect, &rows(ids.len(), given.len()), ids);
+            sql.execute_owned(&statement, given.iter().flat_map(|row| row.iter().cloned()).collect())?;
+        }
+    }
+    Ok(())
+}
+
 /// Sets these columns of rows that exist.
 pub fn update(
     sql: &mut dyn Sql,
@@ -274,7 +293,7 @@ fn write(
         rows.for_each(|row| gather(&mut params, row, ids));
         params
     };
-    let is_special = |row: &Given| tracked.needs_leniency(row) || tracked.needs_places(dialect, row);
+    let is_special = |row: &Given| tracked.is_special(dialect, &|id| row.get(usize::from(id)));
     let (special, plain): (Vec<Given>, Vec<Given>) = given.into_iter().partition(is_special);
     for row in special {
         let lenient = tracked.needs_leniency(&row);

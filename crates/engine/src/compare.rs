@@ -8,6 +8,7 @@ mod ask;
 mod join;
 mod review;
 mod slice;
+mod summed;
 mod traffic;
 
 use std::collections::HashSet;
@@ -19,7 +20,8 @@ use join::Join;
 pub(crate) use join::Keys;
 pub use review::{Differences, Reach, Reaches, Review};
 use sync_core::digest::{Node, Order, RowHash, Span, differing};
-use sync_store::{Answer, Question, Scope};
+use sync_store::digest::TOGETHER;
+use sync_store::{Answer, Method, Question, Scope};
 pub use traffic::Traffic;
 
 use crate::error::{EngineError, Kind, Result};
@@ -72,7 +74,8 @@ pub fn find(
     read_through(stores, &mut works, traffic, watch)?;
     slice::align(stores, &mut works, traffic)?;
     let spans = works.iter().map(Work::differing).collect();
-    let spans = leaves(stores, &works, spans, traffic)?;
+    let mut spans = leaves(stores, &works, spans, traffic)?;
+    summed::differing(stores, &mut works, &mut spans, traffic, watch)?;
     rows(stores, &mut works, spans, traffic)?;
     works.into_iter().map(Work::found).collect()
 }
@@ -122,29 +125,36 @@ impl Work {
     }
 }
 
-fn scopes(works: &[Work]) -> Vec<Scope> {
-    works.iter().map(|w| w.scope.clone()).collect()
+/// How far each table was read.
+struct Progress(Vec<(u64, u64)>);
+
+impl Progress {
+    fn begins(&mut self, place: usize, about: u64) -> Result<()> {
+        at(&mut self.0, place)?.1 += about;
+        Ok(())
+    }
+
+    fn read(&mut self, place: usize, name: &str, rows: u64, watch: &mut dyn Watch) -> Result<()> {
+        let (done, total) = at(&mut self.0, place)?;
+        *done += rows;
+        let (rows, total) = (*done, (*total).max(*done));
+        watch.event(Event::Table { name, rows, total });
+        Ok(())
+    }
 }
 
 fn read_through(stores: &mut Stores, works: &mut [Work], traffic: &mut Traffic, watch: &mut dyn Watch) -> Result<()> {
-    let questions = Questions::alike(Question::Supers(scopes(works)));
-    let mut progress = vec![(0, 0); works.len()];
-    traffic.ask(&questions.slave);
-    mixed(stores, &questions, |side, answer| {
-        traffic.hear(side, &answer);
+    let asked = Asked::by(works, Method::Read);
+    let mut progress = Progress(vec![(0, 0); works.len()]);
+    asked.mixed(stores, Question::Supers, traffic, |side, answer| {
         match answer {
-            Answer::Begins { scope, about } => {
-                let (_, total) = at(&mut progress, scope)?;
-                *total += about;
-            }
+            Answer::Begins { scope, about } => progress.begins(asked.place(scope)?, about)?,
             Answer::Read { scope, rows } => {
-                let (done, total) = at(&mut progress, scope)?;
-                *done += rows;
-                let (rows, total) = (*done, (*total).max(*done));
-                watch.event(Event::Table { name: &works[scope].scope.table, rows, total });
+                let place = asked.place(scope)?;
+                progress.read(place, &works[place].scope.table, rows, watch)?;
             }
-            Answer::Nodes { scope, nodes, .. } => at(works, scope)?.nodes[side as usize].extend(nodes),
-            Answer::Aside { scope, rows } => at(works, scope)?.aside[side as usize].extend(rows),
+            Answer::Nodes { scope, nodes, .. } => at(works, asked.place(scope)?)?.nodes[side as usize].extend(nodes),
+            Answer::Aside { scope, rows } => at(works, asked.place(scope)?)?.aside[side as usize].extend(rows),
             _ => return Err(confused()),
         }
         Ok(())
@@ -180,6 +190,18 @@ struct Asked {
 }
 
 impl Asked {
+    /// All whose rows become digests so.
+    fn by(works: &[Work], method: Method) -> Self {
+        let wanted = works.iter().enumerate().filter(|(_, work)| work.scope.method == method);
+        let (places, scopes) = wanted.map(|(i, work)| (i, work.scope.clone())).unzip();
+        Asked { places, scopes }
+    }
+
+    /// Which of all a scope is.
+    fn place(&self, scope: usize) -> Result<usize> {
+        self.places.get(scope).copied().ok_or_else(confused)
+    }
+
     fn new(works: &[Work], spans: Vec<Vec<Span>>) -> Self {
         let (places, scopes) = spans
             .into_iter()
@@ -222,7 +244,7 @@ fn rows(stores: &mut Stores, works: &mut [Work], spans: Vec<Vec<Span>>, traffic:
             let work = at(works, asked.places[i])?;
             match scope.order {
                 Order::Keys => {
-                    (0..scope.spans.len()).try_for_each(|_| work.join(answers, 1, traffic))?;
+                    scope.spans.chunks(TOGETHER).try_for_each(|_| work.join(answers, 1, traffic))?;
                 }
                 Order::Buckets => work.join(answers, scope.spans.len(), traffic)?,
             }
@@ -232,12 +254,12 @@ fn rows(stores: &mut Stores, works: &mut [Work], spans: Vec<Vec<Span>>, traffic:
 }
 
 impl Work {
-    /// Joins what both sides have of so many spans.
-    fn join(&mut self, answers: [&Receiver<Answer>; SIDES], spans: usize, traffic: &mut Traffic) -> Result<()> {
+    /// Joins what both sides have of the spans that come in so many answers.
+    fn join(&mut self, answers: [&Receiver<Answer>; SIDES], ends: usize, traffic: &mut Traffic) -> Result<()> {
         let mut join = Join::default();
         for side in [Side::Master, Side::Slave] {
             let aside: HashSet<&[u8]> = self.aside[side as usize].iter().map(|r| r.key.as_slice()).collect();
-            let mut left = spans;
+            let mut left = ends;
             while left > 0 {
                 let answer = answers[side as usize].recv().map_err(|_| confused())?;
                 traffic.hear(side, &answer);

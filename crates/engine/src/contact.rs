@@ -92,7 +92,7 @@ pub(crate) fn compare(
     watch: &mut dyn Watch,
 ) -> Result<Gone> {
     let mut gone = Gone::default();
-    let scopes: Vec<Scope> = tables.iter().map(|t| Scope::whole(t, parties.order(t))).collect();
+    let scopes: Vec<Scope> = tables.iter().map(|t| parties.scope(t)).collect();
     let mut traffic = Traffic::default();
     let found = compare::find(&mut parties.pair(), scopes, &mut traffic, watch)?;
     for found in found {

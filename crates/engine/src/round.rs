@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use sync_core::digest::Order;
 use sync_core::{Knowledge, Position, Source};
-use sync_store::{Applied, Batch, Completed, Description, Greeting, Mode, Outline, Since, Store, Streamed};
+use sync_store::{
+    Applied, Batch, Completed, Description, Greeting, Method, Mode, Outline, Scope, Since, Store, Streamed,
+};
 
 use crate::brake::{self, Brake};
 use crate::compare::{Reaches, Stores};
@@ -91,6 +93,11 @@ impl<'a> Parties<'a> {
         order(&self.about.master, &self.about.slave, table)
     }
 
+    /// The whole of a table, for a compare.
+    pub fn scope(&self, table: &str) -> Scope {
+        scope(&self.about.master, &self.about.slave, table)
+    }
+
     pub fn sender(&self, direction: Direction) -> &Description {
         self.about.sender(direction)
     }
@@ -156,6 +163,16 @@ fn recall(store: &mut dyn Store, peer: &mut dyn Store, peer_knows: &Knowledge) -
 pub(crate) fn order(master: &Description, slave: &Description, table: &str) -> Order {
     let key = |about: &Description| about.tables.iter().find(|t| t.name == table).map(|t| t.key.clone());
     if key(master) == key(slave) { Order::Keys } else { Order::Buckets }
+}
+
+/// The whole of a table, and how it can be compared: by sums that databases make, where rows would cross a network and both
+/// sides make them alike.
+pub(crate) fn scope(master: &Description, slave: &Description, table: &str) -> Scope {
+    let sums = |about: &Description| about.tables.iter().find(|t| t.name == table).and_then(|t| t.sums.clone());
+    let order = order(master, slave, table);
+    let can = order == Order::Keys && sums(master).is_some() && sums(master) == sums(slave);
+    let method = if can && (master.far || slave.far) { Method::Summed } else { Method::Read };
+    Scope { method, ..Scope::whole(table, order) }
 }
 
 /// Says whether marks were left.

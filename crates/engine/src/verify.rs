@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use sync_config::{Link, Settings};
 use sync_core::Value;
-use sync_store::{Description, Scope};
 
 use crate::compare::{self, Differences, Found, Reaches, Stores, Traffic};
 use crate::error::{Kind, Result};
@@ -147,16 +146,12 @@ pub fn verify(stores: &mut Stores, expected: &Expectation, watch: &mut dyn Watch
         refused: agreement.refused,
         ..Verification::default()
     };
-    let scopes = agreement.tables.iter().map(|t| scope(&here, &there, t)).collect();
+    let scopes = agreement.tables.iter().map(|t| round::scope(&here, &there, t)).collect();
     for found in compare::find(stores, scopes, &mut result.traffic, watch)? {
         result.tables.push(table(stores, found, &reaches, &mut result.traffic)?);
     }
     result.millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(result)
-}
-
-fn scope(here: &Description, there: &Description, table: &str) -> Scope {
-    Scope::whole(table, round::order(here, there, table))
 }
 
 fn table(stores: &mut Stores, found: Found, reaches: &Reaches, traffic: &mut Traffic) -> Result<Verified> {

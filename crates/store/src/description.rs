@@ -30,6 +30,9 @@ pub struct Description {
     pub clock_uncertainty_micros: i64,
     /// Whether an upgrade of the application runs there, during which nobody else may write.
     pub upgrading: bool,
+    /// Whether rows cross a network between the database and whoever reads them: then digests should not be made of rows
+    /// that were read ([`crate::Method::Summed`]).
+    pub far: bool,
     /// The tables, sorted by name.
     pub tables: Vec<TableInfo>,
     /// Synchronised tables of which a change is known to have gone unmarked, as the last drain found: they are to be
@@ -66,6 +69,9 @@ pub struct TableInfo {
     pub definition: Vec<String>,
     /// What decides the order of its keys: where it is equal, both sides sort alike.
     pub key: Vec<String>,
+    /// How the database itself makes digests of rows, if it can of all columns: where this is equal, equal rows have equal
+    /// digests.
+    pub sums: Option<String>,
     /// Whether it takes part.
     pub status: TableStatus,
 }

@@ -12,11 +12,30 @@ pub enum Question {
     Supers(Vec<Scope>),
     /// The leaves of spans that begin and end where super-leaves do.
     Leaves(Vec<Scope>),
-    /// The rows of spans that begin and end where leaves do: keys and hashes.
+    /// The rows of spans that begin and end where leaves do: keys and hashes. In the order of keys, [`TOGETHER`] spans are
+    /// answered as one; in that of buckets, each by itself.
     Rows(Vec<Scope>),
     /// How single rows stand now.
     Standings(Vec<Candidates>),
+    /// Where the leaves of whole tables end, by their keys alone; sums are left open. Asked of the side that is near, so
+    /// that the other can be asked for [`Question::Sums`] between these ends.
+    Ends(Vec<Scope>),
+    /// One node for each span, summed by the database itself; then the rows to look at in any case.
+    Sums(Vec<Scope>),
 }
+
+/// How rows become digests. Sums of different methods cannot be compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Method {
+    /// The store reads its rows and hashes them, which costs a database that is near the least.
+    #[default]
+    Read,
+    /// The database hashes and sums its rows, and only sums come to the store: where rows would have to cross a network.
+    Summed,
+}
+
+/// So many spans are answered as one, as each statement costs more than the rows of a leaf.
+pub const TOGETHER: usize = 16;
 
 /// A table, and which parts of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +46,8 @@ pub struct Scope {
     pub order: Order,
     /// The parts; one that begins and ends nowhere is the whole table.
     pub spans: Vec<Span>,
+    /// How rows become digests.
+    pub method: Method,
     /// Stop at the first end of a super-leaf behind so many rows (in the order of keys only); 0: read to the end.
     pub limit: u64,
 }
@@ -34,7 +55,7 @@ pub struct Scope {
 impl Scope {
     /// A whole table.
     pub fn whole(table: &str, order: Order) -> Self {
-        Scope { table: table.to_owned(), order, spans: vec![Span::default()], limit: 0 }
+        Scope { table: table.to_owned(), order, spans: vec![Span::default()], method: Method::Read, limit: 0 }
     }
 }
 
@@ -74,7 +95,7 @@ pub enum Answer {
     Nodes {
         /// Of which table.
         scope: usize,
-        /// Of which span.
+        /// Of which span; of sums, the first of as many as there are nodes.
         span: usize,
         /// In order; the last one ends with the span, unless a limit was reached.
         nodes: Vec<Node>,
@@ -87,15 +108,15 @@ pub enum Answer {
         /// The rows.
         rows: Vec<RowHash>,
     },
-    /// Rows of a span.
+    /// Rows of a span, or of several that are answered as one.
     Rows {
         /// Of which table.
         scope: usize,
-        /// Of which span.
+        /// Of which span; the first of several.
         span: usize,
         /// In any order.
         rows: Vec<RowHash>,
-        /// Whether these are the last ones of the span.
+        /// Whether these are the last ones.
         last: bool,
     },
     /// How the candidates stand, in their order.

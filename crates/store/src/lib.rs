@@ -12,7 +12,7 @@ pub mod report;
 
 pub use batch::{Batch, Change, TableHead};
 pub use description::{Description, Role, SlaveSettings, TableInfo, TableStatus};
-pub use digest::{Answer, Answers, Candidates, Question, Scope, Standing, Standpoint};
+pub use digest::{Answer, Answers, Candidates, Method, Question, Scope, Standing, Standpoint};
 pub use error::{Result, StoreError, Trouble};
 pub use report::{Applied, ConflictEntry, Drained, Mode, Outline, ParkedEntry, ParkedKind, TableOutline};
 

@@ -39,7 +39,7 @@ pub trait BenchSite {
     /// Runs one statement as the application does, on a connection of its own.
     fn app(&mut self, sql: &str);
 
-    /// The same with triggers off: nothing is marked.
+    /// Runs one statement with triggers off: nothing is marked.
     fn behind(&mut self, sql: &str);
 
     /// Runs statements as [`BenchSite::app`] does, also while the store is in use.

@@ -23,7 +23,8 @@ macro_rules! stories {
         $crate::stories! { @ $bench;
             contact: empty_master_is_filled, empty_slave_is_filled, two_empty_sites, equal_sites_move_nothing,
                 overlapping_sites_are_united, the_slave_can_be_preferred, written_cells_beat_cells_from_before,
-                an_insert_beats_a_row_from_before, filled_sites_meet_far_from_home, a_delete_counts_on_first_contact, init_compares_again;
+                an_insert_beats_a_row_from_before, filled_sites_meet_far_from_home, a_delete_counts_on_first_contact, init_compares_again,
+                applications_write_while_a_site_is_filled, filling_that_breaks_off_goes_on, rows_come_before_their_parents;
             changes: inserts_updates_and_deletes_go_both_ways, nulls, a_row_deleted_and_inserted_again, a_replaced_row,
                 a_row_that_came_and_went, many_changes_of_one_row, cascades_travel,
                 marks_that_say_nothing;

@@ -1,5 +1,6 @@
 //! A connection to MySQL or MariaDB. Converts values exactly and sorts errors; knows nothing of synchronisation.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use sync_core::digest::Cells;
 use sync_store::Result;
 
 use super::{cells, errors};
-use crate::sql::{EachCells, EachRow, Sql};
+use crate::sql::{EachCells, EachRow, Fields, Sql};
 
 /// Whether the connection is encrypted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,6 +63,12 @@ impl Address {
         }
     }
 
+    /// Whether it is on another machine, as far as its name tells.
+    pub fn is_far(&self) -> bool {
+        let is_loopback = || self.host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        self.socket.is_none() && !self.host.is_empty() && !self.host.eq_ignore_ascii_case("localhost") && !is_loopback()
+    }
+
     fn options(&self, ssl: Option<SslOpts>) -> OptsBuilder {
         OptsBuilder::new()
             .ip_or_hostname(Some(self.host.clone()))
@@ -107,6 +114,8 @@ const LARGEST_PACKET: usize = 1 << 30;
 pub struct Driver {
     conn: Conn,
     place: String,
+    /// Whether the server runs a statement for many rows in one exchange; asked when it matters first.
+    in_bulk: Option<bool>,
 }
 
 impl Driver {
@@ -119,7 +128,18 @@ impl Driver {
             other => other,
         };
         let conn = conn.map_err(|e| errors::connecting(&e, address))?;
-        Ok(Driver { conn, place })
+        Ok(Driver { conn, place, in_bulk: None })
+    }
+
+    /// MariaDB has a command for it; with MySQL each row would be an exchange.
+    fn runs_in_bulk(&mut self) -> Result<bool> {
+        if let Some(known) = self.in_bulk {
+            return Ok(known);
+        }
+        let version = (self as &mut dyn Sql).first("SELECT VERSION()", &[])?.unwrap_or_default();
+        let known = Fields::of(version).text()?.contains("MariaDB");
+        self.in_bulk = Some(known);
+        Ok(known)
     }
 
     /// Whether the connection is encrypted.
@@ -138,6 +158,15 @@ impl Sql for Driver {
         let place = &self.place;
         let result = self.conn.exec_iter(sql, to_params(params)).map_err(|e| errors::classify(&e, place))?;
         Ok(result.affected_rows())
+    }
+
+    fn execute_each(&mut self, sql: &str, rows: &[&[Value]]) -> Result<bool> {
+        if !is_fit_for_bulk(rows) || !self.runs_in_bulk()? {
+            return Ok(false);
+        }
+        let params = rows.iter().map(|row| to_params(row.to_vec()));
+        self.conn.exec_batch(sql, params).map_err(|e| errors::classify(&e, &self.place))?;
+        Ok(true)
     }
 
     fn query(&mut self, sql: &str, params: &[Value], each: &mut EachRow) -> Result<()> {
@@ -169,6 +198,33 @@ impl Sql for Driver {
 
     fn run(&mut self, sql: &str) -> Result<()> {
         self.conn.query_drop(sql).map_err(|e| errors::classify(&e, &self.place))
+    }
+}
+
+/// What is sent in bulk is one packet, which the smallest server takes; larger values are sent in pieces otherwise.
+const BULK: usize = 1 << 20;
+
+/// In bulk all values of a parameter have one type.
+fn is_fit_for_bulk(rows: &[&[Value]]) -> bool {
+    let width = rows.first().map_or(0, |row| row.len());
+    let weight: usize = rows.iter().flat_map(|row| row.iter()).map(Value::weight).sum();
+    let of_one_type = |at: usize| {
+        let mut types = rows.iter().filter_map(|row| wire_type(row.get(at)?));
+        let first = types.next();
+        types.all(|t| Some(t) == first)
+    };
+    width > 0 && weight <= BULK && rows.iter().all(|row| row.len() == width) && (0..width).all(of_one_type)
+}
+
+/// The type that a value is sent as; NULL goes with any.
+fn wire_type(value: &Value) -> Option<u8> {
+    match value {
+        Value::Null => None,
+        Value::Int(_) => Some(1),
+        Value::UInt(_) => Some(2),
+        Value::Float(_) => Some(3),
+        Value::Double(_) => Some(4),
+        Value::Text(_) | Value::Bytes(_) => Some(5),
     }
 }
 
@@ -239,4 +295,32 @@ fn date(column: &Column, (y, mo, d): (u16, u8, u8), (h, mi, s, us): (u8, u8, u8,
 fn time(column: &Column, negative: bool, (days, h, mi, s, us): (u32, u8, u8, u8, u32)) -> String {
     let sign = if negative { "-" } else { "" };
     format!("{sign}{:02}:{mi:02}:{s:02}{}", days * 24 + u32::from(h), fraction(column, us))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bulk_is_for_rows_of_one_shape() {
+        let (one, null) = ([Value::Int(1), Value::text("a")], [Value::Null, Value::Bytes(vec![1])]);
+        assert!(is_fit_for_bulk(&[&one, &null]));
+        for other in [Value::UInt(u64::MAX), Value::double(1.0), Value::text("1")] {
+            assert!(!is_fit_for_bulk(&[&one, &[other, Value::Null]]));
+        }
+        let large = [Value::Int(1), Value::Bytes(vec![0; BULK])];
+        assert!(!is_fit_for_bulk(&[&large]) && !is_fit_for_bulk(&[]) && !is_fit_for_bulk(&[&one, &one[..1]]));
+    }
+
+    #[test]
+    fn what_is_on_another_machine() {
+        let at = |host: &str, socket: Option<&str>| {
+            Address { host: host.to_owned(), socket: socket.map(PathBuf::from), ..Address::default() }.is_far()
+        };
+        for near in ["", "localhost", "LOCALHOST", "127.0.0.1", "127.1.2.3", "::1"] {
+            assert!(!at(near, None), "{near}");
+        }
+        assert!(!at("db.example.org", Some("/run/mysqld/mysqld.sock")));
+        assert!(at("db.example.org", None) && at("10.0.0.7", None) && at("2001:db8::1", None));
+    }
 }

@@ -18,6 +18,7 @@ mod privileges;
 mod schema;
 mod session;
 mod statement;
+mod sums;
 mod triggers;
 
 pub use driver::{Address, Driver, Tls};
@@ -230,6 +231,21 @@ impl Dialect for MySql {
         exact::place(column, value)
     }
 
+    fn digest_part(&self, column: &Column) -> Option<String> {
+        sums::part(column)
+    }
+
+    fn product(&self) -> &'static str {
+        match self.flavour {
+            Flavour::MariaDb => "MariaDB",
+            Flavour::MySql => "MySQL",
+        }
+    }
+
+    fn digest_of(&self, parts: &[String]) -> Option<String> {
+        Some(sums::hash(parts))
+    }
+
     fn sorting_value(&self, column: &Column, value: &Value) -> Value {
         let Value::Text(text) = value else { return value.clone() };
         definition::position(&column.sql_type, text).map_or_else(|| value.clone(), Value::unsigned)
@@ -312,7 +328,7 @@ pub fn connect(address: &Address) -> Result<Connections> {
         // knows no such value.
         writer.run("SET innodb_lock_wait_timeout=0")?;
     }
-    Ok(Connections::new(Box::new(writer), Some(Box::new(reader)), Box::new(dialect)))
+    Ok(Connections::new(Box::new(writer), Some(Box::new(reader)), Box::new(dialect)).far(address.is_far()))
 }
 
 #[cfg(test)]

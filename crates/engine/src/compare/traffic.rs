@@ -19,9 +19,11 @@ impl Traffic {
     pub(super) fn ask(&mut self, question: &Question) {
         self.exchanges += 1;
         self.bytes += match question {
-            Question::Supers(scopes) | Question::Leaves(scopes) | Question::Rows(scopes) => {
-                scopes.iter().map(size).sum::<usize>()
-            }
+            Question::Supers(scopes)
+            | Question::Leaves(scopes)
+            | Question::Rows(scopes)
+            | Question::Ends(scopes)
+            | Question::Sums(scopes) => scopes.iter().map(size).sum::<usize>(),
             Question::Standings(all) => {
                 all.iter().map(|c| c.table.len() + c.keys.iter().map(|k| key::pack(k).len() + 1).sum::<usize>()).sum()
             }

@@ -10,6 +10,7 @@ fn table(name: &str, definition: &[&str]) -> TableInfo {
         fingerprint: definition.join("\n"),
         definition,
         key: Vec::new(),
+        sums: None,
         status: TableStatus::Synchronised,
     }
 }
@@ -28,6 +29,7 @@ pub(crate) fn site(number: u64, name: &str) -> Description {
         clock_micros: 1_700_000_000_000_000,
         clock_uncertainty_micros: 500,
         upgrading: false,
+        far: false,
         tables: vec![table("deals", &["id int not null", "key (id)"])],
         suspect: Vec::new(),
         warnings: Vec::new(),

@@ -66,6 +66,12 @@ impl<'a> Site<'a> {
         Site { backlog_from: Some(marks), store: self.store.with_backlog_from(marks), ..self }
     }
 
+    /// Opens connections that say that the database is on another machine.
+    pub fn far(&mut self) {
+        let connections = connect(&address(self.server, &self.database)).unwrap();
+        self.store = Database::open(connections.far(true)).unwrap();
+    }
+
     pub fn number(&self) -> u16 {
         self.number as u16
     }

@@ -80,11 +80,13 @@ fn every_answer_arrives() {
         clock_micros: -5,
         clock_uncertainty_micros: 7,
         upgrading: true,
+        far: true,
         tables: vec![TableInfo {
             name: "t".into(),
             fingerprint: "f".into(),
             definition: vec!["a int".into()],
             key: vec![],
+            sums: Some("s".into()),
             status: TableStatus::Refused("no key".into()),
         }],
         suspect: vec!["t".into()],

@@ -1,7 +1,11 @@
 //! First contact: sites that have no common history.
 
+use sync_engine::error::EngineError;
+use sync_engine::{RoundReport, round};
+
 use super::PAIR;
 use super::conflicts::losing;
+use crate::faulty::{Watched, lost};
 use crate::{Bench, BenchSite, Network};
 
 fn fill(network: &mut Network<impl BenchSite>, site: usize) {
@@ -166,4 +170,88 @@ pub fn filled_sites_meet_far_from_home(bench: &impl Bench) {
     network.assert_same();
     let conflict = network.only_conflict(0);
     assert_eq!((conflict.kind.as_str(), conflict.column.as_deref()), ("cell", Some("name")));
+}
+
+/// Enough rows from before for several batches.
+fn many(network: &mut Network<impl BenchSite>) {
+    for block in 0..6 {
+        let rows: Vec<String> = (1..=1000).map(|i| format!("({}, 'from before')", block * 1000 + i)).collect();
+        network.app(0, &format!("INSERT INTO person (id, name) VALUES {}", rows.join(", ")));
+    }
+}
+
+/// The first site fills the second, while `before` is called with the number of each batch.
+fn fill_watched(
+    network: &mut Network<impl BenchSite>,
+    before: impl FnMut(u32) -> sync_store::Result<()> + Send,
+) -> Result<RoundReport, EngineError> {
+    let options = network.options(1);
+    let (master, slave) = network.two(0, 1);
+    let mut watched = Watched::new(slave.store(), before);
+    let result = round(master.store(), &mut watched, &options, &mut ());
+    assert!(watched.batches > 1, "there are several batches");
+    result
+}
+
+/// What the applications write at both sites while the first copy runs is kept: rows that have been copied, rows that are
+/// still to come, and rows that came and went under keys that are still to come.
+pub fn applications_write_while_a_site_is_filled(bench: &impl Bench) {
+    let mut network = Network::unprepared(bench, 2);
+    many(&mut network);
+    network.prepare();
+    let (mut at_master, mut at_slave) = (network.sites[0].writer(), network.sites[1].writer());
+    let write = |n| {
+        if n == 1 {
+            at_master("UPDATE person SET age=1 WHERE id IN (10, 5900)");
+            at_master("DELETE FROM person WHERE id IN (20, 5910)");
+            at_slave("UPDATE person SET age=2 WHERE id=30");
+            at_slave("DELETE FROM person WHERE id=40");
+            at_slave("INSERT INTO person (id, name) VALUES (5800, 'mine'), (5810, 'mine')");
+            at_slave("DELETE FROM person WHERE id=5810");
+        }
+        Ok(())
+    };
+    fill_watched(&mut network, write).unwrap();
+    network.finish(&PAIR);
+    network.shows("SELECT id, age FROM person WHERE age IS NOT NULL ORDER BY id", &["10|1", "30|2", "5900|1"]);
+    network.shows("SELECT id FROM person WHERE id IN (20, 40, 5910)", &[]);
+    // The row that went was never that of the other site.
+    let names = ["5800|mine", "5810|from before"];
+    network.shows("SELECT id, name FROM person WHERE id IN (5800, 5810) ORDER BY id", &names);
+    network.shows("SELECT COUNT(*) FROM person", &["5997"]);
+}
+
+/// What has been copied stays, the rest follows.
+pub fn filling_that_breaks_off_goes_on(bench: &impl Bench) {
+    let mut network = Network::unprepared(bench, 2);
+    many(&mut network);
+    network.prepare();
+    assert!(fill_watched(&mut network, |n| if n == 2 { Err(lost()) } else { Ok(()) }).is_err());
+    let copied = network.rows(1, "SELECT COUNT(*) FROM person")[0].parse::<u64>().unwrap();
+    assert!(0 < copied && copied < 6000, "{copied} were copied");
+    let report = network.round(0, 1);
+    assert_eq!(copied + report.pushed.total().inserted, 6000, "no row comes twice");
+    network.finish(&PAIR);
+    network.shows("SELECT COUNT(*) FROM person", &["6000"]);
+    assert_eq!(network.conflicts(0), []);
+}
+
+/// Each row refers to one that is copied later, in another batch for some.
+pub fn rows_come_before_their_parents(bench: &impl Bench) {
+    let mut network = Network::unprepared(bench, 2);
+    for block in 0..3 {
+        let ids = (1..=500).map(|i| block * 500 + i);
+        let rows: Vec<String> = ids.map(|id| format!("({id})")).collect();
+        for table in ["node", "folder"] {
+            network.app(0, &format!("INSERT INTO {table} (id) VALUES {}", rows.join(", ")));
+        }
+    }
+    network.app(0, "UPDATE node SET parent=id+1 WHERE id<1500");
+    network.app(0, "UPDATE folder SET parent=id+1 WHERE id % 100<>0");
+    network.prepare();
+    fill_watched(&mut network, |_| Ok(())).unwrap();
+    assert_eq!(network.sites[1].parked(), 0);
+    network.finish(&PAIR);
+    network.shows("SELECT COUNT(*), COUNT(parent) FROM node", &["1500|1499"]);
+    network.shows("SELECT COUNT(*), COUNT(parent) FROM folder", &["1500|1485"]);
 }
