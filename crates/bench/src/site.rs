@@ -93,7 +93,14 @@ pub fn expectation() -> Expectation {
 /// A round.
 pub fn sync(master: &mut Site, slave: &mut Site) -> Result<RoundReport> {
     let expected = expectation();
-    let options =
-        Options { expected, init: false, force: true, dry_run: false, brake: Brake::default(), prefer_slave: false };
+    let options = Options {
+        expected,
+        init: false,
+        force: true,
+        dry_run: false,
+        brake: Brake::default(),
+        graves: sync_engine::Memory::default(),
+        prefer_slave: false,
+    };
     Ok(round(&mut master.store as &mut dyn Store, &mut slave.store, &options, &mut ())?)
 }

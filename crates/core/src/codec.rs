@@ -1,8 +1,11 @@
 //! The stored form of states and values: short, versioned, and safe to read from hostile input. Lengths are checked
 //! before anything is allocated; nothing here panics.
 
+mod registry;
+
 use thiserror::Error;
 
+pub(crate) use self::registry::{pack_registry, pack_told, unpack_registry};
 use crate::knowledge::Incarnation;
 use crate::number::Number;
 use crate::row::{ColumnId, RowState, Seen, Sum};
@@ -110,7 +113,7 @@ pub fn unpack_values(bytes: &[u8]) -> Result<Vec<Value>, CodecError> {
     Ok(values)
 }
 
-fn put_stamp(out: &mut Vec<u8>, stamp: Stamp) {
+pub(crate) fn put_stamp(out: &mut Vec<u8>, stamp: Stamp) {
     out.extend_from_slice(&stamp.raw().to_be_bytes());
 }
 
@@ -158,11 +161,11 @@ impl<'a> Input<'a> {
         self.take(N)?.try_into().map_err(|_| CodecError::Short)
     }
 
-    fn byte(&mut self) -> Result<u8, CodecError> {
+    pub(crate) fn byte(&mut self) -> Result<u8, CodecError> {
         Ok(self.array::<1>()?[0])
     }
 
-    fn stamp(&mut self) -> Result<Stamp, CodecError> {
+    pub(crate) fn stamp(&mut self) -> Result<Stamp, CodecError> {
         Ok(Stamp::from_raw(u64::from_be_bytes(self.array()?)))
     }
 
@@ -206,7 +209,7 @@ impl<'a> Input<'a> {
         })
     }
 
-    fn text(&mut self) -> Result<String, CodecError> {
+    pub(crate) fn text(&mut self) -> Result<String, CodecError> {
         let bytes = self.counted()?.to_vec();
         String::from_utf8(bytes).map_err(|_| CodecError::Unknown("text encoding"))
     }

@@ -94,6 +94,17 @@ impl Knowledge {
         self.positions.iter().map(|(s, p)| (*s, *p))
     }
 
+    /// All tables that are held: for which source, and at which seq.
+    pub fn all_held(&self) -> impl Iterator<Item = (Source, &str, u64)> {
+        self.held.iter().map(|((source, table), seq)| (*source, table.as_str(), *seq))
+    }
+
+    /// Whether it reaches everywhere as far as another one, whatever tables are held; `own` is contained anyway.
+    pub fn covers(&self, other: &Knowledge, own: Source) -> bool {
+        let reaches = |(source, to): (Source, Position)| self.position(source).unwrap_or_default().seq >= to.seq;
+        other.positions().filter(|(source, _)| *source != own).all(reaches)
+    }
+
     /// Whether nothing was ever received.
     pub fn is_empty(&self) -> bool {
         self.positions.is_empty()

@@ -45,7 +45,8 @@ pub fn apply(db: &mut Database, batch: &Batch, mode: Mode) -> Result<Applied> {
     while let Some(part) = parts.pop() {
         // The parts before this one are committed: only the last moves the knowledge.
         let upto = batch.upto.filter(|_| parts.is_empty());
-        let work = Work { batch, part: part.clone(), upto, mode, latest, may_park: attempt > 0, whole: &whole };
+        let is_own = batch.sender == db.identity.source;
+        let work = Work { batch, part: part.clone(), upto, mode, latest, may_park: attempt > 0, whole: &whole, is_own };
         match work.run(db) {
             Ok(Done::Applied(done)) => {
                 applied.add(done);
@@ -109,6 +110,8 @@ struct Work<'a> {
     may_park: bool,
     /// The rows whose cells do not go together.
     whole: &'a HashSet<Name>,
+    /// Whether these are writes of this store itself.
+    is_own: bool,
 }
 
 /// What became of a part of a batch.
@@ -203,7 +206,7 @@ impl Work<'_> {
         for change in &self.batch.changes[self.part.clone()] {
             let map = maps.get(change.table).ok_or_else(|| corrupt("a row names a table that is not in the batch"))?;
             let row = map.row(&change.row)?;
-            let incoming = Incoming { id: RowId::of(&change.key), key: change.key.clone(), row, noticed: false };
+            let incoming = Incoming { id: RowId::of(&change.key), key: change.key.clone(), row, noticed: self.is_own };
             tables.entry(map.tracked.number()).or_default().push(incoming);
         }
         Ok(tables)
@@ -263,7 +266,7 @@ impl Work<'_> {
 
     /// Writes lines and knowledge; returns the new head.
     fn record(&self, c: &mut Connections, groups: &[Group], shown: &Shown, head: Position) -> Result<Position> {
-        let sender = vector::number(c.writer.as_mut(), self.batch.sender)?;
+        let sender = if self.is_own { 0 } else { vector::number(c.writer.as_mut(), self.batch.sender)? };
         let has_baseline = self.batch.changes.iter().any(|change| change.row.state == RowState::baseline());
         let alone = has_baseline && is_only_source(c, self.batch.sender)?;
         let mut published = Vec::new();

@@ -94,7 +94,8 @@ pub(crate) fn rekeyed(
     Ok(vec![(CONFLICTS, id, Line { seq: 0, origin: 0, state, key: Some(key), kept: Kept::Nothing })])
 }
 
-fn entry(tracked: &Tracked, key: &[Value], conflict: &Conflict) -> ConflictEntry {
+/// The entry of a conflict of this row.
+pub(crate) fn entry(tracked: &Tracked, key: &[Value], conflict: &Conflict) -> ConflictEntry {
     let columns = match conflict.kind {
         ConflictKind::Cell(id) => vec![tracked.name_of(id).to_owned()],
         // Nothing is kept of a delete, and whoever notices it may have another version of the table.

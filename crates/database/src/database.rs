@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use sync_core::{Incarnation, Knowledge, Position, SiteId, Source, StoreId, Value};
+use sync_core::{Incarnation, Knowledge, Position, Purgeable, Registry, SiteId, Source, StoreId, Value};
 use sync_store::{
-    Answers, Applied, Batch, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline, ParkedEntry,
-    Question, Restamp, Result, Since, Sink, Store, StoreError, Streamed, TableStatus, Trouble,
+    Answers, Applied, Batch, Burial, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline,
+    ParkedEntry, Question, Restamp, Result, Since, Sink, Store, StoreError, Streamed, TableStatus, Trouble,
 };
 
 use crate::catalog::Catalog;
@@ -16,7 +16,8 @@ use crate::rules::Rules;
 use crate::sql::{Fields, Sql};
 use crate::vigil::Vigil;
 use crate::{
-    apply, backlog, changes, conflicts, counters, digest, drain, parked, rekey, restored, scan, tables, vector,
+    apply, backlog, bury, changes, conflicts, counters, digest, drain, parked, registry, rekey, restored, scan, tables,
+    vector,
 };
 
 /// The version of the exchange.
@@ -155,6 +156,8 @@ pub struct Database {
     pub(crate) backlog_from: usize,
     /// What a full compare read last.
     pub(crate) leaves: digest::Leaves,
+    /// The oldest grave that may be purged is as old as this, in milliseconds since the Unix epoch.
+    pub(crate) oldest_grave: u64,
 }
 
 impl Database {
@@ -172,6 +175,7 @@ impl Database {
             backlog,
             backlog_from,
             leaves: digest::Leaves::new(),
+            oldest_grave: 0,
         }
     }
 
@@ -457,6 +461,23 @@ impl Store for Database {
     fn restamp(&mut self, table: &str, rows: &[Restamp], millis: u64) -> Result<()> {
         self.confirm()?;
         drain::restamp(self, table, rows, millis)
+    }
+
+    fn bury(&mut self, table: &str, rows: &[Burial], millis: u64, mode: Mode) -> Result<Applied> {
+        self.confirm()?;
+        bury::bury(self, table, rows, millis, mode)
+    }
+
+    fn registry(&mut self) -> Result<Registry> {
+        registry::read(self.connections.writer.as_mut())
+    }
+
+    fn register(&mut self, registry: &Registry) -> Result<()> {
+        registry::register(self, registry)
+    }
+
+    fn purge(&mut self, graves: &Purgeable, before: u64) -> Result<u64> {
+        registry::purge(self, graves, before)
     }
 
     fn compared(&mut self, tables: &[String]) -> Result<()> {

@@ -8,9 +8,9 @@ use std::collections::HashMap;
 
 use sync_core::digest::{Buckets, Cells, Cutter, Node, Order, RowHash, Span, bucket, fold, supers};
 use sync_core::resolve::Name;
-use sync_core::{RowId, Value, key};
+use sync_core::{RowId, Source, Value, key};
 use sync_store::digest::TOGETHER;
-use sync_store::{Answer, Answers, Candidates, Method, Question, Result, Scope, Standing};
+use sync_store::{Answer, Answers, Candidates, Method, Question, Result, Scope, Standing, Standpoint};
 
 use crate::changes::{Page, read_page};
 use crate::database::Database;
@@ -344,11 +344,12 @@ fn truth(line: Option<&Line>, shown: Option<Vec<Value>>) -> Option<Vec<Value>> {
 fn standings(db: &mut Database, candidates: &Candidates) -> Result<Vec<Standing>> {
     let peer = vector::number(db.connections.writer.as_mut(), candidates.peer)?;
     let tracked = db.catalog.named(&candidates.table).ok_or_else(|| unknown_table(&candidates.table))?.clone();
+    let sources = vector::sources(db.connections.writer.as_mut())?;
     let since = candidates.held.unwrap_or(candidates.position.seq);
     let (_, found) = read_page(db, |page| {
         let mut found = HashMap::new();
         for keys in tables::pieces(page.sql, page.dialect, &tracked, candidates.keys.clone())? {
-            page_standings(page, &tracked, &keys, (peer, since), &mut found)?;
+            page_standings(page, &tracked, &keys, (peer, since), &sources, &mut found)?;
         }
         Ok(found)
     })?;
@@ -356,11 +357,16 @@ fn standings(db: &mut Database, candidates: &Candidates) -> Result<Vec<Standing>
     Ok(candidates.keys.iter().map(standing).collect())
 }
 
+fn standpoint(line: &Line, sources: &HashMap<u16, Source>) -> Standpoint {
+    Standpoint { seq: line.seq, origin: sources.get(&line.origin).copied(), newest: line.state.newest() }
+}
+
 fn page_standings(
     page: &mut Page,
     tracked: &Tracked,
     keys: &[Vec<Value>],
     (peer, since): (u16, u64),
+    sources: &HashMap<u16, Source>,
     found: &mut HashMap<RowId, Standing>,
 ) -> Result<()> {
     let ids: Vec<RowId> = keys.iter().map(|k| RowId::of(k)).collect();
@@ -380,6 +386,7 @@ fn page_standings(
         let standing = Standing {
             hash: truth(line, values).map(|values| hash_of(&mut cells, tracked, &values)),
             travels: is_pending || line.is_some_and(|l| l.seq > since && l.origin != peer),
+            line: line.map(|l| standpoint(l, sources)),
             unmarked: !is_pending && is_there && line.is_some_and(|l| !l.state.is_live()),
         };
         found.insert(id, standing);

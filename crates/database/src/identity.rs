@@ -9,7 +9,7 @@ use crate::rules::{self, Rules};
 use crate::sql::{Fields, Sql};
 
 /// The version of the stored formats. A store with another one is refused.
-pub const FORMAT: i64 = 3;
+pub const FORMAT: i64 = 4;
 
 /// What a site publishes of its settings in its own database, so that a master can read it there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,12 +65,12 @@ fn format_of(sql: &mut dyn Sql) -> Result<Option<i64>> {
     }
 }
 
-/// The columns that the format before did not have. They may be NULL.
+/// The columns that format 2 did not have. They may be NULL. Format 4 added the registry, which is a table of its own.
 const ADDED: [&str; 2] = ["counters", "rekey"];
 
-/// Brings a store of the format before to this one. Harmless to repeat after a crash at any point.
+/// Brings a store of formats 2 and 3 to this one, once our tables are there. Harmless to repeat after a crash at any point.
 pub fn upgrade(sql: &mut dyn Sql) -> Result<()> {
-    if format_of(sql)? != Some(FORMAT - 1) {
+    if !matches!(format_of(sql)?, Some(2 | 3)) {
         return Ok(());
     }
     for column in ADDED {

@@ -7,6 +7,7 @@
 mod apply;
 mod backlog;
 mod bulk;
+mod bury;
 pub mod catalog;
 mod changes;
 mod conflicts;
@@ -26,6 +27,7 @@ mod meta;
 pub mod mysql;
 mod outcome;
 mod parked;
+mod registry;
 mod rekey;
 mod resolve;
 mod restored;

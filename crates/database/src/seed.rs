@@ -19,6 +19,10 @@ use crate::vector;
 /// crash at any point.
 pub fn adopt(mut connections: Connections, card: &Card) -> Result<(Database, Vec<String>)> {
     connections.require_privileges()?;
+    identity::upgrade(connections.writer.as_mut()).map_err(|e| match e.trouble {
+        Trouble::SchemaChanged => identity::not_prepared(),
+        _ => e,
+    })?;
     let known = identity::read(connections.writer.as_mut())?.ok_or_else(identity::not_prepared)?;
     if known.card.vd != card.vd {
         return Err(StoreError::new(

@@ -1,6 +1,8 @@
 //! Where knowledge is kept: `server_sync_knowledge` (what this store contains of others), `server_sync_acknowledged`
 //! (what others said they contain of this one) and `server_sync_source` (short numbers for origins).
 
+use std::collections::HashMap;
+
 use sync_core::{Incarnation, Knowledge, Position, Source, Value};
 use sync_store::{Result, StoreError, Trouble};
 
@@ -78,6 +80,18 @@ pub fn number(sql: &mut dyn Sql, source: Source) -> Result<u16> {
     let params = [Value::Int(number.into()), store, incarnation];
     sql.execute("INSERT INTO server_sync_source (number, store, incarnation) VALUES (?,?,?)", &params)?;
     Ok(number)
+}
+
+/// The sources by their short numbers.
+pub fn sources(sql: &mut dyn Sql) -> Result<HashMap<u16, Source>> {
+    let rows = sql.all("SELECT number, store, incarnation FROM server_sync_source", &[])?;
+    let one = |row| {
+        let mut fields = Fields::of(row);
+        let number = fields.unsigned()? as u16;
+        let store = store_id(&fields.bytes()?)?;
+        Ok((number, Source { store, incarnation: Incarnation(fields.unsigned()?) }))
+    };
+    rows.into_iter().map(one).collect()
 }
 
 /// Remembers that `peer` contains this store's history up to `seq` of incarnation `own`.

@@ -16,7 +16,8 @@ use std::sync::mpsc::Receiver;
 
 pub use ask::Stores;
 use ask::{Questions, mixed, paired};
-use join::{Join, Keys};
+use join::Join;
+pub(crate) use join::Keys;
 pub use review::{Differences, Reach, Reaches, Review};
 use sync_core::digest::{Node, Order, RowHash, Span, differing};
 use sync_store::digest::TOGETHER;

@@ -15,6 +15,7 @@ use sync_store::{Batch, Change, Mode, Restamp, Scope};
 
 use crate::compare::{self, Differences, Reaches, Traffic};
 use crate::error::Result;
+use crate::gone::Gone;
 use crate::report::{Direction, Event, RoundReport, Watch};
 use crate::round::{Options, Parties, Sides};
 use crate::transfer::pump;
@@ -39,11 +40,11 @@ pub(crate) fn meet(
     settling: &Settling,
     report: &mut RoundReport,
     watch: &mut dyn Watch,
-) -> Result<()> {
+) -> Result<Gone> {
     let tables = parties.agreement.tables.clone();
     let empty = (parties.master.is_empty()?, parties.slave.is_empty()?);
     match empty {
-        (true, true) => Ok(()),
+        (true, true) => Ok(Gone::default()),
         // Rows that may need a stamp are not copied as they are.
         (true, false) if settling.acquainted.master => compare(parties, options, &tables, settling, report, watch),
         (false, true) if settling.acquainted.slave => compare(parties, options, &tables, settling, report, watch),
@@ -59,7 +60,7 @@ fn copy(
     tables: &[String],
     report: &mut RoundReport,
     watch: &mut dyn Watch,
-) -> Result<()> {
+) -> Result<Gone> {
     let mode = parties.mode;
     for table in tables {
         let mut rows = 0;
@@ -78,10 +79,10 @@ fn copy(
             },
         )?;
     }
-    Ok(())
+    Ok(Gone::default())
 }
 
-/// Compares these tables and settles what differs.
+/// Compares these tables and settles what differs, but for the rows that are to be deleted: those it returns.
 pub(crate) fn compare(
     parties: &mut Parties,
     options: &Options,
@@ -89,16 +90,18 @@ pub(crate) fn compare(
     settling: &Settling,
     report: &mut RoundReport,
     watch: &mut dyn Watch,
-) -> Result<()> {
+) -> Result<Gone> {
+    let mut gone = Gone::default();
     let scopes: Vec<Scope> = tables.iter().map(|t| parties.scope(t)).collect();
     let mut traffic = Traffic::default();
     let found = compare::find(&mut parties.pair(), scopes, &mut traffic, watch)?;
     for found in found {
-        let table = found.table.clone();
+        let (table, rows) = (found.table.clone(), found.rows);
         let mut review = found.review()?;
         let mut counts = [0; 3];
         while let Some(differences) = review.next(&mut parties.pair(), &settling.reaches, &mut traffic)? {
             let differences = settling.wanted(differences);
+            gone.note(&table, rows, &differences)?;
             counts.iter_mut().zip(differences.counts()).for_each(|(sum, count)| *sum += count);
             settle(parties, options, &table, settling, report, &differences)?;
         }
@@ -106,7 +109,7 @@ pub(crate) fn compare(
             note(parties, &table, counts, report, watch);
         }
     }
-    Ok(())
+    Ok(gone)
 }
 
 /// Says what was found that no mark told of: rows that differ, rows that only the master and that only the slave has.
@@ -172,6 +175,7 @@ struct Work<'a, 'b> {
 impl Work<'_, '_> {
     fn settle(&mut self, differences: &Differences) -> Result<()> {
         self.revive(differences)?;
+        self.renew(differences)?;
         for keys in differences.only_master.chunks(CHUNK) {
             self.send(Direction::Push, keys)?;
         }
@@ -198,6 +202,23 @@ impl Work<'_, '_> {
         let [master, slave] = &differences.unmarked;
         self.parties.master.restamp(self.table, &whole(master), now)?;
         self.parties.slave.restamp(self.table, &whole(slave), now)?;
+        Ok(())
+    }
+
+    /// Rows that the other side does not know, although it may once have deleted them, are written now.
+    fn renew(&mut self, differences: &Differences) -> Result<()> {
+        if self.parties.mode == Mode::Preview {
+            return Ok(());
+        }
+        for (keys, direction) in differences.renewed.iter().zip([Direction::Push, Direction::Pull]) {
+            let (now, mut keys) = (self.now(), &keys[..]);
+            let from = self.parties.stores(direction).0;
+            while !keys.is_empty() {
+                let (batch, done) = from.rows(self.table, keys)?;
+                from.restamp(self.table, &whole(&batch), now)?;
+                keys = rest(keys, done);
+            }
+        }
         Ok(())
     }
 
@@ -264,6 +285,13 @@ fn first(keys: &[Vec<Value>], done: usize) -> &[Vec<Value>] {
 
 fn rest(keys: &[Vec<Value>], done: usize) -> &[Vec<Value>] {
     &keys[done.clamp(1, keys.len())..]
+}
+
+/// All columns of the rows that are there.
+fn whole(batch: &Batch) -> Vec<Restamp> {
+    let columns = batch.heads.first().map(|head| head.columns.clone()).unwrap_or_default();
+    let live = batch.changes.iter().filter(|change| change.row.state.is_live());
+    live.map(|change| Restamp { key: change.key.clone(), columns: columns.clone() }).collect()
 }
 
 /// The time of a write that is older than any.

@@ -12,6 +12,8 @@ mod contact;
 pub mod daemon;
 pub mod documents;
 pub mod error;
+mod gone;
+pub mod graves;
 pub mod handshake;
 pub mod link;
 pub mod lock;
@@ -31,6 +33,7 @@ pub mod verify;
 
 pub use documents::{DocumentsReport, round_documents};
 pub use error::{EngineError, Kind, Result};
+pub use graves::Memory;
 pub use link::{Flags, run_link};
 pub use report::{Direction, PausedTable, RoundReport, Watch};
 pub use round::{Options, round, round_scrubbing};

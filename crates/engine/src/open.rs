@@ -172,6 +172,7 @@ pub fn options(settings: &Settings, link: &Link) -> Options {
         force: false,
         dry_run: false,
         brake: Brake { share: limits.max_deleted_share, rows: limits.max_deleted_rows, ..Brake::default() },
+        graves: crate::graves::Memory::default(),
         prefer_slave: settings.prefer_on_first_contact == config::Preference::Slave,
     }
 }

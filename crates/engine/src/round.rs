@@ -12,6 +12,8 @@ use crate::brake::{self, Brake};
 use crate::compare::{Reaches, Stores};
 use crate::contact::{self, Settling};
 use crate::error::{EngineError, Kind, Result};
+use crate::gone::Gone;
+use crate::graves::{self, Memory};
 use crate::handshake::{self, Agreement, Expectation};
 use crate::report::{Direction, Event, RoundReport, Watch};
 use crate::scrub::Scrub;
@@ -31,6 +33,8 @@ pub struct Options {
     pub dry_run: bool,
     /// How much may be deleted.
     pub brake: Brake,
+    /// When graves are forgotten.
+    pub graves: Memory,
     /// On first contact the slave's cell wins where nothing tells which is newer; the master's otherwise.
     pub prefer_slave: bool,
 }
@@ -56,7 +60,7 @@ pub(crate) struct Sides<T> {
 }
 
 impl<T> Sides<T> {
-    fn sender(&self, direction: Direction) -> &T {
+    pub fn sender(&self, direction: Direction) -> &T {
         match direction {
             Direction::Pull => &self.slave,
             Direction::Push => &self.master,
@@ -202,30 +206,34 @@ fn exchange(
     let pull = greet(parties, Direction::Pull, &knowledge.master)?;
     let push = greet(parties, Direction::Push, &knowledge.slave)?;
     let strangers = pull.is_none() || push.is_none();
+    let registries = Sides { master: parties.master.registry()?, slave: parties.slave.registry()? };
+    let behind = graves::behind(parties, &registries, knowledge, &Sides { master: pull, slave: push });
+    // Before any row moves: whoever has some must be waited for.
+    let registry = graves::gossip(parties, &registries, knowledge, options)?;
     report.compared = strangers || options.init;
     let (master, slave) = (parties.about.master.source, parties.about.slave.source);
     let reaches = Reaches::of((master, &knowledge.master), (slave, &knowledge.slave)).from((push, pull));
+    let reaches = behind.judged(reaches);
     let knows_another = |k: &Knowledge, peer: Source| k.positions().any(|(source, _)| source.store != peer.store);
     let acquainted =
         Sides { master: knows_another(&knowledge.master, slave), slave: knows_another(&knowledge.slave, master) };
     let settling = Settling { strangers, all: strangers || options.init, reaches, acquainted };
+    behind.tell(report, watch);
+    let mut gone = Gone::default();
     if strangers || options.init {
         watch.event(Event::FirstContact);
-        contact::meet(parties, options, &settling, report, watch)?;
+        gone.add(contact::meet(parties, options, &settling, report, watch)?);
     } else {
         let doubted = doubted(parties, knowledge);
-        report.compared = !doubted.is_empty();
-        contact::compare(
-            parties,
-            options,
-            &doubted,
-            &Settling { strangers: true, all: true, ..settling.clone() },
-            report,
-            watch,
-        )?;
-        if let Some(scrub) = scrub {
-            scrub.run(parties, options, &settling, report, watch)?;
-        }
+        let others: Vec<String> = behind.tables().filter(|t| !doubted.contains(t)).cloned().collect();
+        report.compared = !doubted.is_empty() || !others.is_empty();
+        let unheard = Settling { strangers: true, all: true, ..settling.clone() };
+        gone.add(contact::compare(parties, options, &doubted, &unheard, report, watch)?);
+        gone.add(contact::compare(parties, options, &others, &settling, report, watch)?);
+    }
+    gone.bury(parties, options, &settling.reaches, report)?;
+    if let Some(scrub) = scrub.filter(|_| !settling.all) {
+        scrub.run(parties, options, &settling, report, watch)?;
     }
     if report.compared && parties.mode == Mode::Write {
         parties.master.compared(&parties.agreement.tables)?;
@@ -238,7 +246,7 @@ fn exchange(
         let stream = Stream { direction, start: start.unwrap_or_default(), sender_knows, receiver_knows };
         stream.run(parties, options, report, watch)?;
     }
-    Ok(())
+    graves::purge(parties, &registry, knowledge, options)
 }
 
 /// A store that goes on in a history which it left behind takes a new one, unless it runs twice.

@@ -1,6 +1,6 @@
 //! Faithful values: every column type with its extreme values is the same, bit for bit, after an insert, an update of
 //! each column and a trip back; and of a row of which one column changes nothing else is touched.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod support;
 

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use sync_core::{Knowledge, Position, SiteId, Source, Value};
-use sync_store::{Batch, Completed, Mode, Question, Restamp, Since, StoreError};
+use sync_core::{Knowledge, Position, Purgeable, Registry, SiteId, Source, Value};
+use sync_store::{Batch, Burial, Completed, Mode, Question, Restamp, Since, StoreError};
 
 use crate::error::{Fault, LinkError, Result};
 
@@ -30,6 +30,10 @@ pub(crate) enum Request<'a> {
     Digest(Cow<'a, Question>),
     Rows(Cow<'a, str>, Cow<'a, [Vec<Value>]>),
     Restamp(Cow<'a, str>, Cow<'a, [Restamp]>, u64),
+    Bury(Cow<'a, str>, Cow<'a, [Burial]>, u64, Mode),
+    Registry,
+    Register(Cow<'a, Registry>),
+    Purge(Cow<'a, Purgeable>, u64),
     Compared(Cow<'a, [String]>),
     Conflicts,
     Parked,

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sync_core::{Knowledge, Position, SiteId, Source, Value};
+use sync_core::{Knowledge, Position, Purgeable, Registry, SiteId, Source, Value};
 use sync_store::{
-    Answers, Applied, Batch, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline, ParkedEntry,
-    Question, Restamp, Result, Since, Sink, Store, StoreError, Streamed,
+    Answers, Applied, Batch, Burial, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline,
+    ParkedEntry, Question, Restamp, Result, Since, Sink, Store, StoreError, Streamed,
 };
 
 use crate::error::LinkError;
@@ -135,6 +135,22 @@ impl Store for RemoteStore {
 
     fn rows(&mut self, table: &str, keys: &[Vec<Value>]) -> Result<(Batch, usize)> {
         self.call(&Request::Rows(table.into(), keys.into()))
+    }
+
+    fn bury(&mut self, table: &str, rows: &[Burial], millis: u64, mode: Mode) -> Result<Applied> {
+        self.call(&Request::Bury(table.into(), rows.into(), millis, mode))
+    }
+
+    fn registry(&mut self) -> Result<Registry> {
+        self.call(&Request::Registry)
+    }
+
+    fn register(&mut self, registry: &Registry) -> Result<()> {
+        self.call(&Request::Register(Cow::Borrowed(registry)))
+    }
+
+    fn purge(&mut self, graves: &Purgeable, before: u64) -> Result<u64> {
+        self.call(&Request::Purge(Cow::Borrowed(graves), before))
     }
 
     fn restamp(&mut self, table: &str, rows: &[Restamp], millis: u64) -> Result<()> {

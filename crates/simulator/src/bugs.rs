@@ -1,7 +1,7 @@
 //! Planted bugs: mistakes that are easily made and that the simulator must find. They are made around the product, never
 //! in it.
 
-use sync_core::Knowledge;
+use sync_core::{Knowledge, Purgeable, Registry};
 use sync_store::{Batch, Completed, Description, Result, Store, StoreError, Trouble};
 
 use crate::courier::Secrets;
@@ -20,6 +20,10 @@ pub enum Bug {
     NewestUnique,
     /// Stamps do not say at which site they were made.
     TieWithoutSite,
+    /// Graves are purged although somebody may not know of them, and nobody looks whether a side lacks any.
+    HastyPurge,
+    /// Graves are purged with care, but nobody looks whether a side that was restored or away lacks any.
+    NoLookForGraves,
 }
 
 impl Bug {
@@ -30,9 +34,34 @@ impl Bug {
             "early-knowledge" => Some(Bug::EarlyKnowledge),
             "newest-unique" => Some(Bug::NewestUnique),
             "tie-without-site" => Some(Bug::TieWithoutSite),
+            "hasty-purge" => Some(Bug::HastyPurge),
+            "no-look-for-graves" => Some(Bug::NoLookForGraves),
             _ => None,
         }
     }
+
+    /// Whether it hides which graves are forgotten.
+    pub fn hides_graves(self) -> bool {
+        matches!(self, Bug::HastyPurge | Bug::NoLookForGraves)
+    }
+}
+
+/// Without what is forgotten.
+pub fn hide_graves(registry: &Registry) -> Registry {
+    let mut hidden = Registry::default();
+    for (store, entry) in registry.entries() {
+        hidden.tell(store, entry.told.clone(), 0);
+        if entry.is_retired() {
+            hidden.retire(store, entry.retired_at);
+        }
+    }
+    hidden
+}
+
+/// Purges whatever there is, as far as is old enough.
+pub fn purge_all(store: &mut dyn Store, graves: &Purgeable, before: u64) -> Result<u64> {
+    let upto = store.describe()?.head.seq;
+    store.purge(&Purgeable { upto, ..graves.clone() }, before)
 }
 
 fn failed(e: impl Into<Failure>) -> StoreError {

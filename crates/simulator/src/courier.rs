@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use sync_core::{Knowledge, Position, SiteId, Source, Value};
+use sync_core::{Knowledge, Position, Purgeable, Registry, SiteId, Source, Value};
 use sync_store::{
-    Answers, Applied, Batch, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline, ParkedEntry,
-    Question, Restamp, Result, Since, Sink, Store, StoreError, Streamed, Trouble,
+    Answers, Applied, Batch, Burial, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline,
+    ParkedEntry, Question, Restamp, Result, Since, Sink, Store, StoreError, Streamed, Trouble,
 };
 
 use crate::application::Application;
@@ -119,6 +119,8 @@ impl Store for Courier<'_> {
         complete(stream: &Completed) -> ();
         rows(table: &str, keys: &[Vec<Value>]) -> (Batch, usize);
         restamp(table: &str, rows: &[Restamp], millis: u64) -> ();
+        bury(table: &str, rows: &[Burial], millis: u64, mode: Mode) -> Applied;
+        register(registry: &Registry) -> ();
         compared(tables: &[String]) -> ();
         conflicts() -> Vec<ConflictEntry>;
         parked() -> Vec<ParkedEntry>;
@@ -133,6 +135,19 @@ impl Store for Courier<'_> {
             bugs::tell(&self.secrets, self.inner, &description)?;
         }
         Ok(description)
+    }
+
+    fn registry(&mut self) -> Result<Registry> {
+        let registry = self.call(|inner| inner.registry())?;
+        let is_hidden = self.conduct.bug.is_some_and(Bug::hides_graves);
+        Ok(if is_hidden { bugs::hide_graves(&registry) } else { registry })
+    }
+
+    fn purge(&mut self, graves: &Purgeable, before: u64) -> Result<u64> {
+        match self.conduct.bug {
+            Some(Bug::HastyPurge) => self.call(|inner| bugs::purge_all(inner, graves, before)),
+            _ => self.call(|inner| inner.purge(graves, before)),
+        }
     }
 
     fn knowledge(&mut self) -> Result<Knowledge> {

@@ -48,7 +48,12 @@ pub fn check(world: &mut World) -> Result<()> {
         Ok(parked(site)?.into_iter().filter(|p| !fragile.contains(&(p.table, p.key.clone()))).collect::<Vec<_>>())
     })?;
     same(world, "numbers of tables differ", |site| tables(lock(&site.application).connection()))?;
-    same(world, "states differ", |site| contents(site, &fragile))?;
+    let purged = purged(world)?;
+    same(world, "states differ", |site| {
+        let mut said = contents(site, &fragile)?;
+        said.retain(|row, content| content.2.is_some() || !purged.contains(row));
+        Ok(said)
+    })?;
     tally(world)?;
     let active: Vec<usize> = (0..world.sites.len()).filter(|i| world.sites[*i].phase == Phase::Active).collect();
     for a in &active {
@@ -248,6 +253,17 @@ fn contents(site: &mut Site, fragile: &Fragile) -> Result<BTreeMap<(u16, String)
     Ok(said.filter(|(_, c)| *c != content(&RowState::baseline())).collect())
 }
 
+/// Rows of which only some sites have a line: the graves of others are purged.
+fn purged(world: &mut World) -> Result<BTreeSet<(u16, String)>> {
+    let mut counts: BTreeMap<(u16, String), usize> = BTreeMap::new();
+    let mut sites = 0;
+    for site in world.active() {
+        sites += 1;
+        contents(site, &Fragile::new())?.into_keys().for_each(|row| *counts.entry(row).or_default() += 1);
+    }
+    Ok(counts.into_iter().filter(|(_, count)| *count < sites).map(|(row, _)| row).collect())
+}
+
 fn name(id: &RowId) -> String {
     id.key().map_or_else(|_| format!("{:?}", id.as_bytes()), |key| format!("{key:?}"))
 }
@@ -262,6 +278,7 @@ pub fn knowledge(world: &mut World, a: usize, b: usize) -> Result<()> {
         Some(position) if world.sites[b].store()?.recognises(position)? => {}
         _ => return Ok(()),
     }
+    let forgets = world.sites[a].store()?.registry()?.forgotten().next().is_some();
     let fragile = world.fragile();
     let (here, there) = (&world.sites[a], &world.sites[b]);
     let ours = lines(lock(&here.application).connection())?;
@@ -274,7 +291,13 @@ pub fn knowledge(world: &mut World, a: usize, b: usize) -> Result<()> {
         if line.seq > known.table_seq(source, table) || is_unsure {
             continue;
         }
-        let mine = ours.get(&(*tab, id.clone())).map_or_else(RowState::baseline, |l| l.state.clone());
+        let mine = ours.get(&(*tab, id.clone()));
+        let is_past = |mine: &Line| mine.state.newest() > line.state.deleted;
+        if forgets && !line.state.is_live() && mine.is_none_or(is_past) {
+            // Its grave was here, and is purged; what is here now came later.
+            continue;
+        }
+        let mine = mine.map_or_else(RowState::baseline, |l| l.state.clone());
         let mut theirs = line.state.clone();
         if !theirs.is_live() {
             // What a grave remembers of its cells is published when it comes back.

@@ -8,8 +8,9 @@ use std::time::Instant;
 use simulator::tap::lock;
 use simulator::{Bug, Counts, Failure, Scenario, Wishes, run, shrink};
 
-const HELP: &str = "simulator --seeds N [--from S] [--sites K] [--constraints] [--jobs J] [--bug NAME]
-simulator --seed S [--trace] [--whole] [--sites K] [--constraints] [--bug NAME]
+const HELP: &str =
+    "simulator --seeds N [--from S] [--sites K] [--constraints] [--graves] [--remember] [--jobs J] [--bug NAME]
+simulator --seed S [--trace] [--whole] [--sites K] [--constraints] [--graves] [--remember] [--bug NAME]
 
 --whole tells the history as the seed gives it, not the shortest that fails the same way.
 Bugs: high-water-mark, early-knowledge, newest-unique, tie-without-site.";
@@ -55,6 +56,8 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
             "--jobs" => arguments.jobs = usize::try_from(number()?).unwrap_or(1).clamp(1, 64),
             "--sites" => arguments.wishes.sites = Some(usize::try_from(number()?).unwrap_or(7).clamp(2, 50)),
             "--constraints" => arguments.wishes.constraints = true,
+            "--remember" => arguments.wishes.remembers = true,
+            "--graves" => arguments.wishes.graves = true,
             "--trace" => arguments.trace = true,
             "--whole" => arguments.whole = true,
             "--bug" => {
@@ -97,12 +100,13 @@ fn many(arguments: &Arguments) -> bool {
     let (counts, failed) = &*lock(&total);
     let seconds = began.elapsed().as_secs_f64();
     println!(
-        "{} seeds in {seconds:.1} s ({:.1} a second): {} rounds, {} writes, {} conflicts; {} failed",
+        "{} seeds in {seconds:.1} s ({:.1} a second): {} rounds, {} writes, {} conflicts, {} times graves purged; {} failed",
         arguments.seeds,
         arguments.seeds as f64 / seconds,
         counts.rounds,
         counts.events,
         counts.conflicts,
+        counts.forgetful,
         failed.len()
     );
     let mut seeds: Vec<u64> = failed.iter().map(|(seed, _)| *seed).collect();
@@ -126,6 +130,7 @@ fn work(arguments: &Arguments, next: &AtomicU64, total: &Mutex<(Counts, Vec<(u64
                 total.0.rounds += counts.rounds;
                 total.0.events += counts.events;
                 total.0.conflicts += counts.conflicts;
+                total.0.forgetful += counts.forgetful;
             }
             Err(failure) => {
                 println!("seed {seed}: {}", failure.0.chars().take(400).collect::<String>());

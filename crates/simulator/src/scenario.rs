@@ -22,6 +22,8 @@ pub struct Scenario {
     pub early_ids: bool,
     /// Whether the tables with constraints are there.
     pub constraints: bool,
+    /// How often, in milliseconds, sites tell what they contain; nothing: no grave is ever purged.
+    pub tells: Option<u64>,
     /// What happens.
     pub steps: Vec<Step>,
 }
@@ -125,6 +127,10 @@ pub enum Step {
     Join,
     /// A site leaves for ever, after a last round.
     Retire { site: usize },
+    /// A site is not met for a while, and somebody declares that it left. The application goes on there.
+    Away { site: usize },
+    /// It is met again.
+    Return { site: usize },
     /// Somebody puts a losing value back.
     PutBack { site: usize, pick: u32 },
 }
@@ -136,6 +142,10 @@ pub struct Wishes {
     pub sites: Option<usize>,
     /// With the tables that have constraints.
     pub constraints: bool,
+    /// With much that has to do with graves: long pauses, copies put back, sites that are away.
+    pub graves: bool,
+    /// The same history, but no grave is ever purged.
+    pub remembers: bool,
 }
 
 impl Scenario {
@@ -144,15 +154,21 @@ impl Scenario {
         let mut rng = Rng::with_seed(seed);
         // Few sites meet more often.
         let sites = wishes.sites.unwrap_or_else(|| [2, 2, 3, 3, 3, 4, 4, 5, 6, 7][rng.usize(..10)]).max(2);
-        let mut maker = Maker { rng, sites, tables: if wishes.constraints { TABLES.len() } else { 2 } };
+        let tables = if wishes.constraints { TABLES.len() } else { 2 };
+        let mut maker = Maker { rng, sites, tables, graves: wishes.graves };
         let founders = if maker.one_in(4) { maker.rng.usize(1..=sites) } else { sites };
         let links = maker.links();
         let skews = (0..sites).map(|_| maker.skew()).collect();
         let before = maker.before();
         let count = maker.rng.usize(15..60);
-        let steps = (0..count).map(|_| maker.step(links.len())).collect();
+        let mut steps: Vec<Step> = (0..count).map(|_| maker.step(links.len())).collect();
+        if wishes.graves {
+            steps.extend(maker.forgotten(links.len()));
+        }
         let early_ids = maker.one_in(2);
-        Scenario { sites, founders, links, skews, before, early_ids, constraints: wishes.constraints, steps }
+        let tells = [None, Some(0), Some(0), Some(2_000)][maker.rng.usize(usize::from(wishes.graves)..4)];
+        let tells = tells.filter(|_| !wishes.remembers);
+        Scenario { sites, founders, links, skews, before, early_ids, constraints: wishes.constraints, tells, steps }
     }
 }
 
@@ -160,6 +176,7 @@ struct Maker {
     rng: Rng,
     sites: usize,
     tables: usize,
+    graves: bool,
 }
 
 impl Maker {
@@ -254,21 +271,61 @@ impl Maker {
 
     fn step(&mut self, links: usize) -> Step {
         let site = self.rng.usize(..self.sites);
+        if self.graves && self.one_in(6) {
+            return self.grave_step(site);
+        }
         match self.rng.u32(..200) {
             0..=89 => Step::Write { site, transaction: self.transaction() },
             90..=93 => Step::Begin { site, transaction: self.transaction() },
             94..=163 => self.round(links),
-            164..=173 => Step::Wait([0, 1, 1, 5, 1_000, 60_000, 3_600_000, 86_400_000][self.rng.usize(..8)]),
+            164..=173 => {
+                Step::Wait([0, 1, 1, 5, 1_000, 60_000, 3_600_000, 86_400_000, 86_400_000][self.rng.usize(..9)])
+            }
             174..=177 => Step::Clock { site, by: self.jump() },
             178 | 179 => Step::Reopen { site },
             180..=183 => Step::Backup { site },
             184 | 185 => Step::Restore { site },
             186..=188 => Step::Upgrade { site },
             189 => Step::Truncate { site, table: self.table() },
-            190..=193 => Step::Join,
+            190 | 191 => Step::Join,
+            192 => Step::Away { site },
+            193 => Step::Return { site },
             194 => Step::Retire { site },
             _ => Step::PutBack { site, pick: self.rng.u32(..) },
         }
+    }
+
+    fn grave_step(&mut self, site: usize) -> Step {
+        match self.rng.u32(..12) {
+            0..=4 => Step::Wait(86_400_000),
+            5 | 6 => Step::Backup { site },
+            7 | 8 => Step::Restore { site },
+            9 => Step::Away { site },
+            _ => Step::Return { site },
+        }
+    }
+
+    /// A site is away, or a copy of it lies somewhere, while rows are deleted elsewhere and their graves forgotten.
+    fn forgotten(&mut self, links: usize) -> Vec<Step> {
+        let (site, other) = (self.rng.usize(..self.sites), self.rng.usize(..self.sites));
+        let [begin, end] = match self.rng.bool() {
+            true => [Step::Backup { site }, Step::Restore { site }],
+            false => [Step::Away { site }, Step::Return { site }],
+        };
+        let operations = (0..2).map(|table| Operation::DeleteMany { table, salt: self.rng.u32(..) }).collect();
+        let transaction = Transaction { operations, rollback: false, late: false };
+        let round = |link| Step::Round {
+            link,
+            manner: Manner::Plain,
+            fault: None,
+            meanwhile: Vec::new(),
+            pieces: None,
+            twice: false,
+        };
+        let rounds = |times| (0..times).flat_map(|_| (0..links).map(round)).collect::<Vec<_>>();
+        let before = [rounds(2), vec![begin, Step::Write { site: other, transaction }], rounds(2)];
+        let after = [vec![Step::Wait(86_400_000)], rounds(4), vec![end]];
+        before.into_iter().chain(after).flatten().collect()
     }
 
     fn jump(&mut self) -> i64 {

@@ -41,6 +41,8 @@ impl Display for Step {
             Step::Truncate { site, table } => write!(f, "site {site} empties table {table} with triggers off"),
             Step::Join => f.write_str("the next site joins"),
             Step::Retire { site } => write!(f, "site {site} leaves"),
+            Step::Away { site } => write!(f, "site {site} is not met for a while, and said to have left"),
+            Step::Return { site } => write!(f, "site {site} is met again"),
             Step::PutBack { site, .. } => write!(f, "site {site} puts a losing value back"),
         }
     }

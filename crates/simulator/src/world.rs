@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sync_core::{Knowledge, Position};
+use sync_core::{Knowledge, Position, Stamp};
 use sync_engine::brake::Brake;
 use sync_engine::handshake::Expectation;
-use sync_engine::{EngineError, Kind, Options, RoundReport, round};
+use sync_engine::{EngineError, Kind, Memory, Options, RoundReport, round};
 use sync_store::Store;
 use tempfile::TempDir;
 
@@ -40,6 +40,11 @@ pub struct World {
     bug: Option<Bug>,
     /// Whether rows went without a mark, so that only a compare finds them.
     lost: bool,
+    /// The sites that are not met, though they are there.
+    away: BTreeSet<usize>,
+    tells: Option<u64>,
+    /// Whether rows are there from before, which bring back what was deleted where they come too late.
+    old_rows: bool,
 }
 
 /// What a run did, for the summary.
@@ -51,6 +56,8 @@ pub struct Counts {
     pub events: u64,
     /// Conflicts in the list at the end.
     pub conflicts: u64,
+    /// Sites that purged graves.
+    pub forgetful: u64,
     /// What the sites hold at the end, as one number: the same for each run of a seed.
     pub print: u64,
 }
@@ -93,7 +100,20 @@ impl World {
         let site = |i| Site::new(folder.path(), i, scenario, START, bug);
         let sites = (0..scenario.sites).map(site).collect::<Result<Vec<_>>>()?;
         let (links, trace) = (scenario.links.clone(), trace.then(Vec::new));
-        Ok(World { sites, links, trace, restored: false, folder, now: START, steps: 0, bug, lost: false })
+        Ok(World {
+            sites,
+            links,
+            trace,
+            restored: false,
+            folder,
+            now: START,
+            steps: 0,
+            bug,
+            lost: false,
+            away: BTreeSet::new(),
+            tells: scenario.tells,
+            old_rows: !scenario.before.is_empty(),
+        })
     }
 
     fn tell(&mut self, text: impl FnOnce() -> String) {
@@ -116,6 +136,7 @@ impl World {
         invariants::check(self)?;
         counts.conflicts = oracle::judge(self)?;
         counts.events = self.sites.iter().map(|s| lock(&s.application).log.len() as u64).sum();
+        counts.forgetful = self.forgetful()?;
         counts.print = invariants::print(self)?;
         Ok(counts)
     }
@@ -170,12 +191,17 @@ impl World {
                 Some(site) => site.join(),
                 None => Ok(()),
             },
+            Step::Return { site } => {
+                self.away.remove(site);
+                Ok(())
+            }
             Step::Reopen { site }
             | Step::Backup { site }
             | Step::Restore { site }
             | Step::Upgrade { site }
             | Step::Truncate { site, .. }
             | Step::Retire { site }
+            | Step::Away { site }
             | Step::PutBack { site, .. } => {
                 if self.is_active(*site) {
                     self.at_site(*site, step)
@@ -203,6 +229,7 @@ impl World {
                 Ok(())
             }
             Step::Retire { .. } => self.retire(at),
+            Step::Away { .. } => self.leave(at),
             Step::PutBack { pick, .. } => self.put_back(at, *pick),
             _ => Ok(()),
         }
@@ -261,7 +288,8 @@ impl World {
         let active = |w: &World, (a, b): (usize, usize)| w.is_active(a) && w.is_active(b);
         let own: Vec<(usize, usize)> =
             self.links.iter().copied().filter(|l| (l.0 == site || l.1 == site) && active(self, *l)).collect();
-        let (Some(last), true) = (own.first(), self.sites.iter().all(|s| s.phase != Phase::Waiting)) else {
+        let last = own.iter().find(|(a, b)| self.can_meet(*a) && self.can_meet(*b));
+        let (Some(last), true) = (last, self.sites.iter().all(|s| s.phase != Phase::Waiting)) else {
             return Ok(());
         };
         if self.sites.iter().filter(|s| s.phase == Phase::Active).count() < 3
@@ -269,6 +297,8 @@ impl World {
         {
             return Ok(());
         }
+        let neighbour = if last.0 == site { last.1 } else { last.0 };
+        self.declare_retired(site, neighbour)?;
         self.sites[site].phase = Phase::Retired;
         let added = lock(&self.sites[site].application).added.len();
         self.sites[site].added = added;
@@ -281,9 +311,31 @@ impl World {
         Ok(())
     }
 
+    /// Somebody at another site says that this one left.
+    fn leave(&mut self, site: usize) -> Result<()> {
+        let Some(other) = (0..self.sites.len()).find(|i| *i != site && self.can_meet(*i)) else { return Ok(()) };
+        self.away.insert(site);
+        self.declare_retired(site, other)
+    }
+
+    fn declare_retired(&mut self, site: usize, at: usize) -> Result<()> {
+        let store = self.sites[site].store()?.source().store;
+        let now = (self.now / 1000).unsigned_abs();
+        let there = self.sites[at].store()?;
+        let mut registry = there.registry()?;
+        registry.retire(store, now);
+        there.register(&registry)?;
+        self.tell(|| format!("  declared at {at} to have left"));
+        Ok(())
+    }
+
+    fn can_meet(&self, site: usize) -> bool {
+        self.is_active(site) && !self.away.contains(&site)
+    }
+
     /// A round that may fail if something went wrong on purpose, or if a person has to decide.
     fn try_round(&mut self, plan: &Plan) -> Result<()> {
-        if !self.is_active(plan.link.0) || !self.is_active(plan.link.1) {
+        if !self.can_meet(plan.link.0) || !self.can_meet(plan.link.1) {
             return Ok(());
         }
         let outcome = self.round(plan);
@@ -349,7 +401,7 @@ impl World {
             bug: self.bug,
         };
         let (master, slave) = (conduct(Side::Master), conduct(Side::Slave));
-        let options = options(s, plan.manner);
+        let options = options(s, plan.manner, self.memory().map_err(fail)?);
         let [a, b] = self.sites.get_disjoint_mut([m, s]).map_err(|e| fail(Failure::new(e.to_string())))?;
         let (mut a, mut b) = (a.courier(master, &said).map_err(fail)?, b.courier(slave, &said).map_err(fail)?);
         round(&mut a, &mut b, &options, &mut ())
@@ -383,6 +435,7 @@ impl World {
         let ahead = self.sites.iter().map(|s| s.skew).max().unwrap_or_default().max(0);
         self.now += ahead + 60_000;
         self.sites.iter_mut().for_each(|s| s.skew = 0);
+        self.away.clear();
         if self.active().count() < 2 {
             self.sites.iter_mut().filter(|s| s.phase == Phase::Waiting).try_for_each(Site::join)?;
         }
@@ -430,6 +483,32 @@ impl World {
         self.active().map(|s| Ok(s.store()?.describe()?.head)).collect()
     }
 
+    /// When graves are forgotten: not before all sites have met, if what they had before can come back.
+    fn memory(&mut self) -> Result<Memory> {
+        let count = self.sites.len();
+        let mut keep = if self.tells.is_some() { KEEP } else { FOR_EVER };
+        for site in self.sites.iter_mut().filter(|_| self.old_rows) {
+            if site.phase == Phase::Waiting
+                || site.phase == Phase::Active
+                    && site.store()?.knowledge()?.positions().map(|(of, _)| of.store).collect::<BTreeSet<_>>().len() + 1
+                        < count
+            {
+                keep = FOR_EVER;
+            }
+        }
+        let interval = self.tells.map_or(Memory::default().tell, Duration::from_millis);
+        Ok(Memory { tell: interval, keep })
+    }
+
+    /// How many sites purged graves.
+    fn forgetful(&mut self) -> Result<u64> {
+        let forgets = |s: &mut Site| {
+            let store = s.store()?;
+            Ok(u64::from(store.registry()?.forgotten_of(store.source()).latest != Stamp::NEVER))
+        };
+        self.active().map(forgets).sum()
+    }
+
     /// What each site knows.
     pub fn knowledge(&mut self) -> Result<Vec<Knowledge>> {
         self.active().map(|s| Ok(s.store()?.knowledge()?)).collect()
@@ -451,7 +530,7 @@ impl World {
     }
 }
 
-fn options(slave: usize, manner: Manner) -> Options {
+fn options(slave: usize, manner: Manner, graves: Memory) -> Options {
     Options {
         expected: Expectation {
             slave: name(slave),
@@ -463,6 +542,12 @@ fn options(slave: usize, manner: Manner) -> Options {
         force: false,
         dry_run: manner == Manner::Dry,
         brake: Brake::default(),
+        graves,
         prefer_slave: false,
     }
 }
+
+/// Longer than clocks are ever off: a grave that is forgotten must be older than whatever is written after it.
+const KEEP: Duration = Duration::from_secs(6 * 3600);
+/// Longer than any history.
+const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 86_400);

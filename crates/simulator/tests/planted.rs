@@ -41,3 +41,15 @@ fn newest_wins_repair_of_unique_values_while_applying() {
     let short = found(Bug::NewestUnique, Wishes { constraints: true, ..Wishes::default() });
     assert!(short.steps.len() <= 8, "{short:#?}");
 }
+
+#[test]
+fn graves_purged_before_everybody_knows_them() {
+    let short = found(Bug::HastyPurge, Wishes::default());
+    assert!(short.steps.len() <= 8, "{short:#?}");
+}
+
+#[test]
+fn nobody_looks_who_lacks_graves() {
+    let short = found(Bug::NoLookForGraves, Wishes { graves: true, ..Wishes::default() });
+    assert!(short.steps.len() <= 12, "{short:#?}");
+}

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use sync_core::digest::{Node, Order, RowHash, Span};
-use sync_core::{Position, Source, Value};
+use sync_core::{Position, Source, Stamp, Value};
 
 /// A question about tables. The answers come as they are found, table by table in the order of the question.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -137,6 +137,19 @@ pub struct Standing {
     pub travels: bool,
     /// Whether it is there although it was deleted: somebody put it back without its being marked.
     pub unmarked: bool,
+    /// The row's line, if it has one.
+    pub line: Option<Standpoint>,
+}
+
+/// What the line of a row says of how it came there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standpoint {
+    /// Its seq.
+    pub seq: u64,
+    /// Whose change it was, if not this store's own.
+    pub origin: Option<Source>,
+    /// The newest insert or write.
+    pub newest: Stamp,
 }
 
 /// Receives answers as they come. An error ends the question.

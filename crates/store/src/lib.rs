@@ -14,12 +14,12 @@ pub mod report;
 pub use batch::{Batch, Change, TableHead};
 pub use contents::{Contents, Hash, Piece, PieceSink, Realised, Reason, Skipped, Want};
 pub use description::{Description, Role, SlaveSettings, TableInfo, TableStatus};
-pub use digest::{Answer, Answers, Candidates, Method, Question, Scope, Standing};
+pub use digest::{Answer, Answers, Candidates, Method, Question, Scope, Standing, Standpoint};
 pub use error::{Result, StoreError, Trouble};
 pub use report::{Applied, ConflictEntry, Drained, Mode, Outline, ParkedEntry, ParkedKind, TableOutline};
 
 use serde::{Deserialize, Serialize};
-use sync_core::{Knowledge, Position, SiteId, Source, Value};
+use sync_core::{Knowledge, Position, Purgeable, Registry, SiteId, Source, Value};
 
 /// What the receiver already contains, and who it is: all that a sender needs to know.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -118,6 +118,20 @@ pub trait Store: Send {
     /// why, is stamped as inserted then.
     fn restamp(&mut self, table: &str, rows: &[Restamp], millis: u64) -> Result<()>;
 
+    /// Deletes rows as a write of this site at `millis`: the compare found that they were deleted, and that nobody has their
+    /// graves any more. A row that is written meanwhile is merged with that, like any other.
+    fn bury(&mut self, table: &str, rows: &[Burial], millis: u64, mode: Mode) -> Result<Applied>;
+
+    /// Which stores take part as far as is known here, and which graves are forgotten.
+    fn registry(&mut self) -> Result<Registry>;
+
+    /// Takes what another copy of the registry knows better.
+    fn register(&mut self, registry: &Registry) -> Result<()>;
+
+    /// Drops graves that nobody needs any more, if they were made before `before` (milliseconds since the Unix epoch), and
+    /// records which may be gone: so many at a time. Never those of rows that are shown although they were deleted.
+    fn purge(&mut self, graves: &Purgeable, before: u64) -> Result<u64>;
+
     /// These tables were compared and settled: what made them [`Description::suspect`] is done with. What came up since
     /// the last drain stays.
     fn compared(&mut self, tables: &[String]) -> Result<()>;
@@ -139,6 +153,17 @@ pub struct Restamp {
     pub key: Vec<Value>,
     /// Names of the columns.
     pub columns: Vec<String>,
+}
+
+/// A row that is to be deleted, because it was elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Burial {
+    /// The row's key.
+    pub key: Vec<Value>,
+    /// The seq that its line had when that was found out; nothing if it has none.
+    pub seq: Option<u64>,
+    /// Whether it is not quite sure, so that the row is listed and can be put back.
+    pub doubtful: bool,
 }
 
 /// How a stream of changes ended.

@@ -1,9 +1,9 @@
 //! Stores that break on purpose, and one that watches what goes through it.
 
-use sync_core::{Knowledge, Position, SiteId, Source, Value};
+use sync_core::{Knowledge, Position, Purgeable, Registry, SiteId, Source, Value};
 use sync_store::{
-    Answers, Applied, Batch, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline, ParkedEntry,
-    Question, Restamp, Result, Since, Sink, Store, StoreError, Streamed, Trouble,
+    Answers, Applied, Batch, Burial, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline,
+    ParkedEntry, Question, Restamp, Result, Since, Sink, Store, StoreError, Streamed, Trouble,
 };
 
 /// When a call fails.
@@ -93,6 +93,10 @@ macro_rules! all_but_apply_passed_on {
             digest(question: &Question, answers: &mut Answers) -> ();
             rows(table: &str, keys: &[Vec<Value>]) -> (Batch, usize);
             restamp(table: &str, rows: &[Restamp], millis: u64) -> ();
+        bury(table: &str, rows: &[Burial], millis: u64, mode: Mode) -> Applied;
+        registry() -> Registry;
+        register(registry: &Registry) -> ();
+        purge(graves: &Purgeable, before: u64) -> u64;
             compared(tables: &[String]) -> ();
             conflicts() -> Vec<ConflictEntry>;
             parked() -> Vec<ParkedEntry>;

@@ -90,6 +90,7 @@ impl<S: BenchSite> Network<S> {
             force: false,
             dry_run: false,
             brake: Brake::default(),
+            graves: sync_engine::Memory::default(),
             prefer_slave: false,
         }
     }

@@ -1,12 +1,12 @@
 //! Our own tables in the application's database, as MySQL and MariaDB spell them. What each is for is told in
-//! [`crate::meta`], [`crate::identity`], [`crate::catalog`], [`crate::vector`] and [`crate::conflicts`].
+//! [`crate::meta`], [`crate::identity`], [`crate::catalog`], [`crate::vector`], [`crate::registry`] and [`crate::conflicts`].
 
 use crate::conflicts;
 use crate::schema::{Column, Kind, Table};
 
 /// The statements that create our tables, except the mark tables.
 pub(super) fn own_tables() -> Vec<String> {
-    [STORE, TABLE, ROW, SOURCE, KNOWLEDGE, ACKNOWLEDGED, TOKEN, PARKED, CONFLICT]
+    [STORE, TABLE, ROW, SOURCE, KNOWLEDGE, ACKNOWLEDGED, TOKEN, PARKED, REGISTRY, CONFLICT]
         .iter()
         .map(|body| {
             format!("CREATE TABLE IF NOT EXISTS {body} ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin")
@@ -36,6 +36,7 @@ const TOKEN: &str = "server_sync_token (seq BIGINT UNSIGNED PRIMARY KEY, token B
 const PARKED: &str = "server_sync_parked (tab SMALLINT UNSIGNED NOT NULL, id VARBINARY(32) NOT NULL, \
      kind VARCHAR(16) NOT NULL, detail TEXT NOT NULL, other_tab SMALLINT UNSIGNED, other_key LONGBLOB, \
      PRIMARY KEY (tab, id))";
+const REGISTRY: &str = "server_sync_registry (one TINYINT PRIMARY KEY, packed LONGBLOB NOT NULL)";
 const CONFLICT: &str = "server_sync_conflict (id CHAR(32) PRIMARY KEY, table_name VARCHAR(64) NOT NULL, \
      kind VARCHAR(16) NOT NULL, column_name VARCHAR(64) NOT NULL, row_key LONGBLOB NOT NULL, \
      column_names MEDIUMBLOB NOT NULL, winner BIGINT UNSIGNED NOT NULL, loser BIGINT UNSIGNED NOT NULL, \

@@ -1,5 +1,5 @@
 //! Our own tables in the application's database, as SQLite spells them: the same as in [`crate::mysql`]. What each is
-//! for is told in [`crate::meta`], [`crate::identity`], [`crate::catalog`], [`crate::vector`] and [`crate::conflicts`].
+//! for is told in [`crate::meta`], [`crate::identity`], [`crate::catalog`], [`crate::vector`], [`crate::registry`] and [`crate::conflicts`].
 //!
 //! Nothing here needs a newer SQLite than the triggers do (3.15): the application's reads these definitions as well.
 
@@ -8,7 +8,7 @@ use crate::schema::{Column, Kind, Table};
 
 /// The statements that create our tables, except the mark tables.
 pub(super) fn own_tables() -> Vec<String> {
-    let tables = [STORE, TABLE, ROW, SOURCE, KNOWLEDGE, ACKNOWLEDGED, TOKEN, PARKED, CONFLICT];
+    let tables = [STORE, TABLE, ROW, SOURCE, KNOWLEDGE, ACKNOWLEDGED, TOKEN, PARKED, REGISTRY, CONFLICT];
     let tables = tables.iter().map(|body| format!("CREATE TABLE IF NOT EXISTS {body}"));
     tables.chain([format!("CREATE INDEX IF NOT EXISTS {BY_SEQ}")]).collect()
 }
@@ -33,6 +33,7 @@ const ACKNOWLEDGED: &str = "server_sync_acknowledged (store BLOB NOT NULL, incar
 const TOKEN: &str = "server_sync_token (seq INTEGER PRIMARY KEY, token INTEGER NOT NULL)";
 const PARKED: &str = "server_sync_parked (tab INTEGER NOT NULL, id BLOB NOT NULL, kind TEXT NOT NULL, \
      detail TEXT NOT NULL, other_tab INTEGER, other_key BLOB, PRIMARY KEY (tab, id)) WITHOUT ROWID";
+const REGISTRY: &str = "server_sync_registry (one INTEGER PRIMARY KEY, packed BLOB NOT NULL)";
 const CONFLICT: &str = "server_sync_conflict (id TEXT NOT NULL PRIMARY KEY, table_name TEXT NOT NULL, \
      kind TEXT NOT NULL, column_name TEXT NOT NULL, row_key BLOB NOT NULL, column_names BLOB NOT NULL, \
      winner INTEGER NOT NULL, loser INTEGER NOT NULL, winning BLOB NOT NULL, losing BLOB NOT NULL, \

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sync_core::{Knowledge, Position, SiteId, Source, Value};
+use sync_core::{Knowledge, Position, Purgeable, Registry, SiteId, Source, Value};
 use sync_link::serve::serve;
 use sync_link::{Mux, RemoteStore};
 use sync_store::{
-    Answers, Applied, Batch, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline, ParkedEntry,
-    Question, Restamp, Result, Since, Sink, Store, Streamed,
+    Answers, Applied, Batch, Burial, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline,
+    ParkedEntry, Question, Restamp, Result, Since, Sink, Store, Streamed,
 };
 use sync_story::{Bench, BenchSite, Speech};
 
@@ -170,6 +170,10 @@ impl<S: BenchSite + Send> Store for Shared<S> {
         digest(question: &Question, answers: &mut Answers) -> ();
         rows(table: &str, keys: &[Vec<Value>]) -> (Batch, usize);
         restamp(table: &str, rows: &[Restamp], millis: u64) -> ();
+        bury(table: &str, rows: &[Burial], millis: u64, mode: Mode) -> Applied;
+        registry() -> Registry;
+        register(registry: &Registry) -> ();
+        purge(graves: &Purgeable, before: u64) -> u64;
         compared(tables: &[String]) -> ();
         conflicts() -> Vec<ConflictEntry>;
         parked() -> Vec<ParkedEntry>;

@@ -112,7 +112,7 @@ fn read(mut file: impl Read) -> std::io::Result<[Vec<RowHash>; SIDES]> {
 }
 
 /// Keys, each once, in the order in which they were found; on disk, if they are many.
-pub(super) struct Keys {
+pub(crate) struct Keys {
     file: BufWriter<tempfile::SpooledTempFile>,
     count: u64,
     /// A key can turn up in two spans if the sides sort differently against expectation.
@@ -157,7 +157,7 @@ impl Keys {
 }
 
 /// Reads keys back.
-pub(super) struct KeyReader {
+pub(crate) struct KeyReader {
     file: BufReader<tempfile::SpooledTempFile>,
     left: u64,
 }

@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 
 use sync_core::{Knowledge, Position, Source, Value, key};
-use sync_store::{Answer, Candidates, Question, Standing, StoreError};
+use sync_store::{Answer, Burial, Candidates, Question, Standing, StoreError};
 
 use super::ask::{Questions, Stores, mixed};
 use super::join::KeyReader;
-use super::{Found, SIDES, Traffic, confused};
+use super::{Found, Keys, SIDES, Traffic, confused};
 use crate::error::Result;
+use crate::gone::{Fate, Lost};
 
 /// How far the other side contains a store: what else streams will bring.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub struct Reach {
     pub position: Position,
     /// How far, of tables that it holds.
     pub held: BTreeMap<String, u64>,
+    /// Which rows that only this store has were deleted there, although no grave is left to say so.
+    pub lost: Lost,
 }
 
 /// What each side's stream will bring to the other.
@@ -38,6 +41,7 @@ impl Reaches {
             peer,
             position: knows.position(own).unwrap_or_default(),
             held: knows.held(own).map(|(table, seq)| (table.to_owned(), seq)).collect(),
+            lost: Lost::default(),
         };
         Reaches { master: reach(master, slave), slave: reach(slave, master) }
     }
@@ -61,6 +65,10 @@ pub struct Differences {
     pub only_slave: Vec<Vec<Value>>,
     /// Those of the former two that are there although they were deleted.
     pub unmarked: [Vec<Vec<Value>>; SIDES],
+    /// Rows only at the master, and only at the slave, that were deleted at the other: nobody has their graves any more.
+    pub gone: [Vec<Burial>; SIDES],
+    /// Rows only at the master, and only at the slave, that are to be written now.
+    pub renewed: [Vec<Vec<Value>>; SIDES],
     /// Those that differ now, and will not once what was written has been streamed.
     pub on_the_way: Vec<Vec<Value>>,
 }
@@ -82,6 +90,12 @@ impl Differences {
         self.only_master.extend(other.only_master);
         self.only_slave.extend(other.only_slave);
         self.on_the_way.extend(other.on_the_way);
+        for (own, others) in self.gone.iter_mut().zip(other.gone) {
+            own.extend(others);
+        }
+        for (own, others) in self.renewed.iter_mut().zip(other.renewed) {
+            own.extend(others);
+        }
         for (own, others) in self.unmarked.iter_mut().zip(other.unmarked) {
             own.extend(others);
         }
@@ -108,6 +122,14 @@ impl Found {
 }
 
 impl Review {
+    /// Looks again at these rows of a table.
+    ///
+    /// # Errors
+    /// If a temporary file cannot be read.
+    pub(crate) fn of(table: &str, keys: Keys) -> Result<Self> {
+        Ok(Review { table: table.to_owned(), keys: keys.rewound()? })
+    }
+
     /// What still differs of the next rows; `None` at the end.
     ///
     /// # Errors
@@ -125,7 +147,7 @@ impl Review {
         let unpacked: std::result::Result<Vec<Vec<Value>>, _> = packed.iter().map(|k| key::unpack(k)).collect();
         let keys = unpacked.map_err(StoreError::from)?;
         let standings = standings(stores, &self.table, &keys, reaches, traffic)?;
-        Ok(Some(sorted(keys, standings)))
+        Ok(Some(sorted(keys, standings, [&reaches.master.lost, &reaches.slave.lost].map(|lost| lost.of(&self.table)))))
     }
 }
 
@@ -161,11 +183,21 @@ fn standings(
     }
 }
 
-fn sorted(keys: Vec<Vec<Value>>, [master, slave]: [Vec<Standing>; SIDES]) -> Differences {
+fn sorted(keys: Vec<Vec<Value>>, [master, slave]: [Vec<Standing>; SIDES], lost: [Option<&Lost>; SIDES]) -> Differences {
     let mut differences = Differences::default();
     for ((key, ours), theirs) in keys.into_iter().zip(master).zip(slave) {
         if ours.hash == theirs.hash {
             continue;
+        }
+        let sides = [(&ours, &theirs), (&theirs, &ours)];
+        let fate = |side: usize| lost[side].and_then(|lost| lost.fate(&key, sides[side].0, sides[side].1));
+        match (0..SIDES).find_map(|side| Some((side, fate(side)?))) {
+            Some((side, Fate::Buried(burial))) => {
+                differences.gone[side].push(burial);
+                continue;
+            }
+            Some((side, Fate::Renewed)) => differences.renewed[side].push(key.clone()),
+            None => {}
         }
         if ours.travels || theirs.travels {
             differences.on_the_way.push(key.clone());

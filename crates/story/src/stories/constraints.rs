@@ -91,7 +91,7 @@ pub fn a_text_that_is_taken_is_told_apart(bench: &impl Bench) {
 }
 
 /// Both sites deleted or wrote something that a foreign key does not let go together.
-fn parent_against_child<B: Bench>(bench: &B, child: &str) -> Network<B::Site> {
+pub(super) fn parent_against_child<B: Bench>(bench: &B, child: &str) -> Network<B::Site> {
     let mut network = Network::new(bench, 3);
     network.app(0, "INSERT INTO team (id, name) VALUES (1, 'one'), (2, 'two')");
     network.finish(&RING);

@@ -3,12 +3,12 @@
 use super::*;
 
 fn standing(hash: Option<u128>, travels: bool, unmarked: bool) -> Standing {
-    Standing { hash, travels, unmarked }
+    Standing { hash, travels, unmarked, line: None }
 }
 
 /// What one row is sorted under.
 fn names(master: Standing, slave: Standing) -> String {
-    let found = sorted(vec![vec![Value::Int(1)]], [vec![master], vec![slave]]);
+    let found = sorted(vec![vec![Value::Int(1)]], [vec![master], vec![slave]], [None; 2]);
     let lists = [
         ("differing", found.differing),
         ("only master", found.only_master),

@@ -97,6 +97,7 @@ pub fn options(slave: &str) -> Options {
         force: false,
         dry_run: false,
         brake: Brake::default(),
+        graves: sync_engine::Memory::default(),
         prefer_slave: false,
     }
 }

@@ -1,0 +1,155 @@
+//! Rows that were deleted elsewhere while this site was away, and of which nobody has the grave any more: how a compare tells
+//! them from new ones, and how they are deleted here. What makes it look for them is told in [`crate::graves`].
+//!
+//! A row that only one side has was deleted if the other side contains it by what it knows, and has no line of it: a store
+//! has a line of every row it ever heard of, but for purged graves and rows from before, which both had. After the row's
+//! store was restored from a backup it can be unknown how far the other contains it. Then what is older than the newest
+//! delete that was forgotten is taken for deleted, and listed, so that it can be put back. All else is new. Where it is older
+//! than deletes that were forgotten, it is written anew: a third site could still have a grave that it would lose against.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use sync_core::{Knowledge, Source, Stamp, Value, key};
+use sync_store::{Applied, Burial, Standing, Standpoint};
+
+use crate::brake;
+use crate::compare::{Differences, Keys, Reaches, Review, Side, Traffic};
+use crate::error::{EngineError, Kind, Result};
+use crate::report::{Direction, RoundReport};
+use crate::round::{Options, Parties};
+
+/// By what a row that only one store has is told to be deleted.
+#[derive(Clone, Debug, Default)]
+pub struct Lost {
+    /// The tables of which the other side may have forgotten graves that this store does not know.
+    pub tables: BTreeSet<String>,
+    /// Whether the sides had met: then the other had the rows from before.
+    pub met: bool,
+    /// The newest delete among the graves that the other side has forgotten.
+    pub latest: Stamp,
+    /// If this store was restored from a backup: what the two know of others.
+    pub restored: Option<Arc<Restored>>,
+}
+
+/// What becomes of a row that only one store has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It was deleted at the other side.
+    Buried(Burial),
+    /// The other side does not know it: it is written now, so that no grave which is still somewhere wins over it.
+    Renewed,
+}
+
+/// What is known of a store that was restored from a backup.
+#[derive(Clone, Debug)]
+pub struct Restored {
+    /// What it contains.
+    pub knows: Knowledge,
+    /// What the other side contains.
+    pub other_knows: Knowledge,
+}
+
+impl Lost {
+    /// The same, if it has something to say of this table.
+    pub fn of(&self, table: &str) -> Option<&Self> {
+        Some(self).filter(|lost| lost.tables.contains(table))
+    }
+
+    /// What becomes of a row of this store, if the other side has no line of it; nothing if it is treated like any other.
+    pub fn fate(&self, key: &[Value], here: &Standing, there: &Standing) -> Option<Fate> {
+        let is_only_here = here.hash.is_some() && there.hash.is_none() && !here.unmarked;
+        if !is_only_here || there.line.is_some() || there.travels {
+            return None;
+        }
+        let bury =
+            |doubtful| Fate::Buried(Burial { key: key.to_vec(), seq: here.line.as_ref().map(|l| l.seq), doubtful });
+        match &here.line {
+            // Its mark says more than is known yet.
+            None if here.travels => None,
+            None if self.met => Some(bury(false)),
+            None => Some(Fate::Renewed),
+            Some(_) if !here.travels => Some(bury(false)),
+            Some(line) if line.newest > self.latest => None,
+            Some(line) if self.restored.as_ref().is_some_and(|r| r.contains(line)) => Some(bury(true)),
+            Some(_) => Some(Fate::Renewed),
+        }
+    }
+}
+
+impl Restored {
+    /// Whether the other side has heard as much of whoever wrote the row last.
+    fn contains(&self, line: &Standpoint) -> bool {
+        let seq = |k: &Knowledge, of: Source| k.position(of).unwrap_or_default().seq;
+        line.origin.is_none_or(|of| seq(&self.other_knows, of) >= seq(&self.knows, of))
+    }
+}
+
+/// The rows of each table and side that are to be deleted, and how many rows there are.
+#[derive(Default)]
+pub(crate) struct Gone {
+    tables: BTreeMap<(String, usize), (Keys, u64)>,
+}
+
+impl Gone {
+    /// Takes note of those among what was found in a table that has so many rows at each side.
+    pub fn note(&mut self, table: &str, rows: [u64; 2], differences: &Differences) -> Result<()> {
+        for (side, burials) in differences.gone.iter().enumerate().filter(|(_, burials)| !burials.is_empty()) {
+            let (keys, _) =
+                self.tables.entry((table.to_owned(), side)).or_insert_with(|| (Keys::default(), rows[side]));
+            burials.iter().try_for_each(|burial| keys.add(&key::pack(&burial.key)))?;
+        }
+        Ok(())
+    }
+
+    /// Takes others.
+    pub fn add(&mut self, other: Gone) {
+        self.tables.extend(other.tables);
+    }
+
+    /// Deletes them, unless they are so many that a person has to decide. Each is looked at again.
+    pub fn bury(
+        self,
+        parties: &mut Parties,
+        options: &Options,
+        reaches: &Reaches,
+        report: &mut RoundReport,
+    ) -> Result<()> {
+        if !options.force {
+            self.check(parties, options)?;
+        }
+        let mut traffic = Traffic::default();
+        for ((table, side), (keys, _)) in self.tables {
+            let mut review = Review::of(&table, keys)?;
+            while let Some(mut differences) = review.next(&mut parties.pair(), reaches, &mut traffic)? {
+                let applied = bury(parties, &table, side, &std::mem::take(&mut differences.gone[side]))?;
+                let into = if side == Side::Master as usize { &mut report.pulled } else { &mut report.pushed };
+                into.add(applied);
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self, parties: &Parties, options: &Options) -> Result<()> {
+        let excessive =
+            self.tables.iter().find(|(_, (keys, rows))| brake::is_excessive(keys.count(), *rows, &options.brake));
+        let Some(((table, side), (keys, rows))) = excessive else { return Ok(()) };
+        let names = [&parties.about.master.site_name, &parties.about.slave.site_name];
+        let (count, here, there) = (keys.count(), names[*side], names[1 - *side]);
+        Err(EngineError::new(
+            Kind::Halt,
+            format!("{count} of {rows} rows of {table} at {here} were deleted at {there} long ago: that is more than a round may delete"),
+        )
+        .hint("if that is right, run once with -force; if not, restore the rows there first (limits: max_deleted_share, max_deleted_rows)"))
+    }
+}
+
+fn bury(parties: &mut Parties, table: &str, side: usize, rows: &[Burial]) -> Result<Applied> {
+    if rows.is_empty() {
+        return Ok(Applied::default());
+    }
+    let direction = if side == Side::Master as usize { Direction::Pull } else { Direction::Push };
+    let clock = parties.about.master.clock_micros.min(parties.about.slave.clock_micros) / 1000;
+    let (mode, now) = (parties.mode, u64::try_from(clock).unwrap_or_default());
+    Ok(parties.stores(direction).1.bury(table, rows, now, mode)?)
+}
