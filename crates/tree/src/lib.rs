@@ -3,7 +3,7 @@
 //! A tree is a directory and an index. The index is a database of [`sync_database`]: its table `entry` has a row for each
 //! path and is drained, merged and streamed like any other. What is here is about files only: taking in what changed on
 //! the disk ([`Tree::drain`](sync_store::Store::drain), `scan`), settling what merging rows cannot (`settle`), getting
-//! contents (`contents`, `parts`) and making the disk like the rows (`realise`, `place`). Nothing here talks to people,
+//! contents (`contents`, `parts`) and making the disk like the rows (`realise`, `stage`, `place`). Nothing here talks to people,
 //! reads settings or knows what a round is.
 
 mod attributes;
@@ -24,6 +24,7 @@ mod root;
 mod scan;
 mod settle;
 mod source;
+mod stage;
 mod trash;
 mod tree;
 mod walk;

@@ -7,12 +7,12 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use sync_core::{Knowledge, Position, SiteId, Source, Value};
+use sync_core::{Knowledge, Position, Purgeable, Registry, SiteId, Source, Value};
 use sync_database::{Card, Database, identity, sqlite};
 use sync_store::{
-    Answers, Applied, Batch, Completed, ConflictEntry, Contents, Description, Drained, Greeting, Hash, Mode, Outline,
-    ParkedEntry, Piece, PieceSink, Question, Realised, Restamp, Result, Since, Sink, Skipped, Store, StoreError,
-    Streamed, Trouble, Want,
+    Answers, Applied, Batch, Burial, Completed, ConflictEntry, Contents, Description, Drained, Greeting, Hash, Mode,
+    Outline, ParkedEntry, Piece, PieceSink, Question, Realised, Restamp, Result, Since, Sink, Skipped, Store,
+    StoreError, Streamed, Trouble, Want,
 };
 
 use crate::index::{ENTRY, Index, LOCAL};
@@ -162,6 +162,22 @@ impl Store for Tree {
 
     fn greet(&mut self, peer: Source, claimed: Option<Position>) -> Result<Greeting> {
         self.inner.greet(peer, claimed)
+    }
+
+    fn bury(&mut self, table: &str, rows: &[Burial], millis: u64, mode: Mode) -> Result<Applied> {
+        self.inner.bury(table, rows, millis, mode)
+    }
+
+    fn registry(&mut self) -> Result<Registry> {
+        self.inner.registry()
+    }
+
+    fn register(&mut self, registry: &Registry) -> Result<()> {
+        self.inner.register(registry)
+    }
+
+    fn purge(&mut self, graves: &Purgeable, before: u64) -> Result<u64> {
+        self.inner.purge(graves, before)
     }
 
     fn forgot(&mut self, peer: &Knowledge) -> Result<Option<SiteId>> {

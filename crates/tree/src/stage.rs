@@ -1,0 +1,116 @@
+//! Getting a content or a link ready in the staging directory, from wherever it is on this machine. What is there under a
+//! hash is what the hash says; nothing outside the staging directory is changed.
+
+use std::fs::File;
+use std::io::{self, Write};
+
+use rustix::fs::{self, AtFlags, Mode, OFlags};
+use sync_store::{Hash, Reason, Result};
+
+use crate::look::{is_as_known, reason};
+use crate::name;
+use crate::place::{Batch, From, Task};
+use crate::root::READ;
+use crate::source::{self, Holder};
+use crate::trash;
+
+impl Batch<'_> {
+    pub(crate) fn stage_link(&mut self, target: &[u8]) -> std::result::Result<From, Reason> {
+        let name = self.new_name("link");
+        let staging = &self.tree.root.own().staging;
+        let _ = fs::unlinkat(staging, name.as_str(), AtFlags::empty());
+        fs::symlinkat(target, staging, name.as_str()).map_err(reason)?;
+        Ok(From::Staged { name, safe: true })
+    }
+
+    /// Finds a content, and puts it into the staging directory unless it can be renamed from where it is.
+    pub(crate) fn stage_file(
+        &mut self,
+        hash: Hash,
+        size: u64,
+        task: &Task,
+    ) -> Result<std::result::Result<From, Reason>> {
+        let staged = |safe| Ok(Ok(From::Staged { name: hash.to_string(), safe }));
+        if source::is_staged(self.tree, hash) {
+            return staged(false);
+        }
+        if size == 0 {
+            return Ok(self
+                .stage_copy(hash, &mut io::empty())
+                .map(|()| From::Staged { name: hash.to_string(), safe: false }));
+        }
+        let holders = source::holders(self.tree, hash)?;
+        if task.known.is_none()
+            && let Some(from) = holders.iter().find_map(|holder| self.spare(holder))
+        {
+            return Ok(Ok(from));
+        }
+        for holder in &holders {
+            if let Ok(Some(fd)) = source::open_holder(self.tree, holder)
+                && self.stage_copy(hash, &mut File::from(fd)).is_ok()
+            {
+                return staged(false);
+            }
+        }
+        if self.out_of_trash(hash) {
+            return staged(false);
+        }
+        if holders.is_empty() {
+            trash::disown(self.tree, hash)?;
+        }
+        Ok(Err(Reason::NoContent))
+    }
+
+    /// A file that no row wants where it is, and that still is what is known of it.
+    fn spare(&mut self, holder: &Holder) -> Option<From> {
+        let parent = self.parent(&holder.path).ok()?;
+        let (_, name) = name::split(&holder.path);
+        let fits = holder.spare && is_as_known(&parent, name, Some(&holder.known)).ok()?;
+        let (path, known) = (holder.path.clone(), holder.known.clone());
+        fits.then(|| From::Path { holder: Box::new(Holder { path, known, spare: true }), parent })
+    }
+
+    /// Copies a content into the staging directory; nothing is there under its hash that is not it.
+    fn stage_copy(&self, hash: Hash, from: &mut impl io::Read) -> std::result::Result<(), Reason> {
+        let (new, name) = (format!("{hash}.new"), hash.to_string());
+        let staging = &self.tree.root.own().staging;
+        let mut copy = || -> io::Result<Hash> {
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let to = File::from(fs::openat(staging, &new, flags, Mode::from_raw_mode(0o600))?);
+            let mut both = Hashed { to, hasher: blake3::Hasher::new() };
+            io::copy(from, &mut both)?;
+            Ok(Hash(*both.hasher.finalize().as_bytes()))
+        };
+        match copy() {
+            Ok(found) if found == hash => fs::renameat(staging, &new, staging, &name).map_err(reason),
+            other => {
+                let _ = fs::unlinkat(staging, &new, AtFlags::empty());
+                Err(other.map_or_else(|e| Reason::System(e.to_string()), |_| Reason::Changed))
+            }
+        }
+    }
+
+    /// Copies a content from the trash, if it is there and still what it was. What is in the trash stays: versions name it.
+    fn out_of_trash(&self, hash: Hash) -> bool {
+        let file = fs::openat(&self.tree.root.own().trash, hash.to_string(), READ, Mode::empty());
+        file.is_ok_and(|fd| self.stage_copy(hash, &mut File::from(fd)).is_ok())
+    }
+}
+
+/// Writes and hashes.
+struct Hashed {
+    to: File,
+    hasher: blake3::Hasher,
+}
+
+impl Write for Hashed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.to.write(bytes)?;
+        self.hasher.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
