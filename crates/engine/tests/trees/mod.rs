@@ -176,6 +176,7 @@ pub fn options(slave: &str) -> Options {
         dry_run: false,
         brake: Brake::default(),
         prefer_slave: false,
+        graves: sync_engine::Memory::default(),
     }
 }
 
