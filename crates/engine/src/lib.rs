@@ -17,6 +17,7 @@ pub mod graves;
 pub mod handshake;
 pub mod link;
 pub mod lock;
+pub mod members;
 pub mod numbering;
 pub mod open;
 pub mod remote;

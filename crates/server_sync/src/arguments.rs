@@ -121,6 +121,11 @@ pub enum Verb {
         #[arg(long, requires = "set_auto_increment")]
         dry_run: bool,
     },
+    /// Declare that a site has left the network for good.
+    Retire {
+        /// Its name or number.
+        site: String,
+    },
     /// Serve this site to a master over standard input and output; ssh starts it.
     Agent,
     /// Show how it works, on two small databases in a temporary folder.

@@ -44,6 +44,8 @@ const FRENCH: &[(&str, &str)] = &[
         "Donner plutôt au serveur de ce site ses propres numéros pour les clés automatiques, parmi au plus tant de sites.",
     ),
     ("init-site/dry_run", "Dire seulement ce qui serait réglé."),
+    ("retire", "Déclarer qu'un site a quitté le réseau pour de bon."),
+    ("retire/site", "Son nom ou son numéro."),
     ("agent", "Servir ce site à un maître par l'entrée et la sortie standard ; ssh le lance."),
     ("demo", "Montrer comment cela marche, sur deux petites bases dans un dossier temporaire."),
     ("uninstall", "Retirer de la base de ce site tout ce qui est à server_sync."),

@@ -38,6 +38,17 @@ pub fn local_text(moment: &str) -> String {
     moment.parse().map_or_else(|_| moment.to_owned(), local)
 }
 
+/// A moment in milliseconds since the Unix epoch, in local time.
+pub fn local_millis(millis: u64) -> String {
+    local_text(&utc_millis(millis))
+}
+
+/// The same as RFC 3339, in UTC.
+pub fn utc_millis(millis: u64) -> String {
+    let moment = i64::try_from(millis).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    moment.map_or_else(|| millis.to_string(), |m| m.to_string())
+}
+
 /// How long ago a remembered moment is.
 pub fn age(moment: &str, now: Timestamp) -> Option<std::time::Duration> {
     let then: Timestamp = moment.parse().ok()?;

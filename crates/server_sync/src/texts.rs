@@ -183,6 +183,13 @@ texts! {
         "changes waiting to be stamped: {pending}; not settled: {conflicts}"
         "modifications à estampiller : {pending} ; en suspens : {conflicts}"
     }
+    member(name, number, told) { "site {name} (number {number}): told how far it is on {told}" "site {name} (numéro {number}) : a dit où il en est le {told}" }
+    member_retired(name, number, told) { "site {name} (number {number}): retired, last heard of on {told}" "site {name} (numéro {number}) : retiré, dernières nouvelles le {told}" }
+    retired(name, number) { "{name} (number {number}) is retired: nobody waits for it any more" "{name} (numéro {number}) est retiré : plus personne ne l'attend" }
+    retired_spreads() {
+        "the other sites hear of it with the next rounds; if it comes back, it is compared whole and takes part again"
+        "les autres sites l'apprendront aux prochaines synchronisations ; s'il revient, il sera comparé en entier et participera de nouveau"
+    }
     status_parked(rows, table, reason) { "{rows} of {table}: {reason}" "{rows} de {table} : {reason}" }
     store_not_prepared() {
         "this site's database has not been prepared yet; the first round does it, or init-site"

@@ -191,3 +191,21 @@ fn uninstall_asks_and_leaves_nothing() {
     sites.geneva.sql("INSERT INTO notes VALUES (9, 'still works')");
     sites.geneva.run(&["uninstall", "-force"]).expect(0);
 }
+
+#[test]
+fn a_site_that_left_is_retired_and_comes_back() {
+    let sites = pair();
+    sites.acquaint();
+    sites.geneva.run(&["status"]).says(0, &["site lyon (number 2): told"]);
+    sites.geneva.run(&["retire", "lausanne"]).says(78, &["no site lausanne", "known are: lyon (2)"]);
+    sites.geneva.run(&["retire", "1"]).says(78, &["this site"]);
+    sites.geneva.run(&["retire", "lyon"]).says(0, &["lyon (number 2) is retired"]);
+    sites.geneva.run(&["status"]).says(0, &["site lyon (number 2): retired"]);
+    let told = sites.geneva.run(&["status", "--json"]).expect(0).json("status");
+    assert_eq!(told[0]["sites"][1]["retired"], true);
+    // It was only thought to have left.
+    sites.lyon.sql("INSERT INTO notes VALUES (9, 'still here')");
+    sites.geneva.run(&[]).expect(0);
+    sites.assert_same();
+    sites.geneva.run(&["status"]).says(0, &["site lyon (number 2): told"]);
+}

@@ -25,6 +25,7 @@ Commands:
   conflicts  Show values that lost against a concurrent change, and put them back
   lock       Run a command, such as an upgrade, while no round runs
   init-site  Prepare this site's database and publish its settings
+  retire     Declare that a site has left the network for good
   agent      Serve this site to a master over standard input and output; ssh starts it
   demo       Show how it works, on two small databases in a temporary folder
   uninstall  Remove everything of server_sync from this site's database
@@ -62,6 +63,7 @@ Commandes :
   conflicts  Montrer les valeurs qui ont perdu contre une modification simultanée, et les remettre.
   lock       Exécuter une commande, telle une mise à niveau, pendant qu'aucune synchronisation ne tourne.
   init-site  Préparer la base de ce site et publier ses réglages.
+  retire     Déclarer qu'un site a quitté le réseau pour de bon.
   agent      Servir ce site à un maître par l'entrée et la sortie standard ; ssh le lance.
   demo       Montrer comment cela marche, sur deux petites bases dans un dossier temporaire.
   uninstall  Retirer de la base de ce site tout ce qui est à server_sync.
@@ -291,7 +293,7 @@ fn versions() {
 exit 0
 server_sync 0.1.0
 protocol 1
-format 3
+format 4
 
 "#]]
     );

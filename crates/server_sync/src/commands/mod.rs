@@ -8,6 +8,7 @@ mod demo;
 mod init_site;
 mod lock;
 mod numbering;
+mod retire;
 mod round;
 mod status;
 mod uninstall;
@@ -68,6 +69,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<u8> {
             numbering::run(&cli, *sites, *dry_run, output)
         }
         Some(Verb::InitSite { example, .. }) => init_site::run(&cli, *example, output),
+        Some(Verb::Retire { site }) => retire::run(&cli, site, output),
         Some(Verb::Agent) => agent::run(&cli, output),
         Some(Verb::Demo) => demo::run(output),
         Some(Verb::Uninstall { yes }) => uninstall::run(&cli, *yes, output),

@@ -7,11 +7,12 @@ use jiff::Timestamp;
 use serde_json::json;
 use sync_config::{Settings, duration_text};
 use sync_engine::lock::{self, Holder};
+use sync_engine::members::{Member, members};
 use sync_engine::state::{LinkState, State};
 use sync_engine::survey::{Survey, survey};
 
 use crate::arguments::Cli;
-use crate::commands::settings;
+use crate::commands::{retire, settings};
 use crate::failure::{Failure, REMAINS, Result};
 use crate::json::now;
 use crate::output::{Line, Output, Style};
@@ -23,10 +24,16 @@ pub fn run(cli: &Cli, output: &Output) -> Result<u8> {
     let state = State::load(&settings.state_dir());
     let holder = lock::holder(&settings.state_dir());
     let store = survey(&settings).map_err(Failure::from);
-    output.object(&object(&settings, &state, holder.as_ref(), &store));
+    // What keeps them from being read is told of the store.
+    let members = members(&settings).unwrap_or_default();
+    output.object(&object(&settings, &state, holder.as_ref(), (&store, &members)));
     tell(&settings, &state, holder.as_ref(), output);
     let code = match &store {
-        Ok(store) => tell_store(store, output),
+        Ok(store) => {
+            let others = members.iter().filter(|m| !m.own);
+            others.for_each(|m| output.say(retire::line(m, output)));
+            tell_store(store, output)
+        }
         Err(failure) => {
             failure.tell(output);
             failure.code
@@ -114,7 +121,7 @@ fn object(
     settings: &Settings,
     state: &State,
     holder: Option<&Holder>,
-    store: &std::result::Result<Survey, Failure>,
+    (store, members): (&std::result::Result<Survey, Failure>, &[Member]),
 ) -> serde_json::Value {
     let links: Vec<_> = settings.links.iter().map(|l| link_object(l.slave.as_str(), state)).collect();
     let survey = store.as_ref().ok();
@@ -134,6 +141,7 @@ fn object(
         "running": holder.map(|h| json!({ "pid": h.pid, "since": h.since, "purpose": h.purpose })),
         "links": links,
         "disabled_links": settings.disabled_links.iter().map(|n| n.as_str()).collect::<Vec<_>>(),
+        "sites": members.iter().map(retire::object).collect::<Vec<_>>(),
         "prepared": survey.map(|s| s.card.is_some()),
         "pending": survey.map(|s| s.pending),
         "conflicts": survey.map(|s| s.conflicts),
