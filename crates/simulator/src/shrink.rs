@@ -7,13 +7,14 @@ use crate::world;
 /// Runs at most.
 const BUDGET: usize = 600;
 
-/// The shortest scenario found that fails as this one does.
+/// The shortest scenario found that fails as this one does; of a planted bug, one that fails because of it only.
 pub fn shrink(scenario: &Scenario, bug: Option<Bug>, kind: &str) -> Scenario {
     let mut best = scenario.clone();
     let mut left = BUDGET;
     let mut fails = |candidate: &Scenario| {
         left = left.saturating_sub(1);
-        left > 0 && world::run(candidate, bug, false).0.is_err_and(|e| e.kind() == kind)
+        let is_to_blame = || bug.is_none() || world::run(candidate, None, false).0.is_ok();
+        left > 0 && world::run(candidate, bug, false).0.is_err_and(|e| e.kind() == kind) && is_to_blame()
     };
     loop {
         let before = best.clone();
