@@ -7,10 +7,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use sync_core::{Knowledge, Position, Purgeable, Registry, SiteId, Source, Value};
+use sync_core::{Knowledge, Position, Purgeable, Registry, SiteId, Source};
 use sync_store::{
-    Answers, Applied, Batch, Burial, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline,
-    ParkedEntry, Question, Restamp, Result, Since, Sink, Store, StoreError, Streamed, Trouble,
+    Applied, Batch, Description, Drained, Mode, Result, Since, Sink, Store, StoreError, Streamed, Trouble,
 };
 
 use crate::application::Application;
@@ -98,34 +97,10 @@ fn pieces(batch: Batch, size: Option<usize>) -> Vec<Batch> {
     chunks.into_iter().enumerate().map(piece).collect()
 }
 
-macro_rules! passed_on {
-    ($($name:ident($($arg:ident: $type:ty),*) -> $result:ty;)*) => {
-        $(fn $name(&mut self, $($arg: $type),*) -> Result<$result> {
-            self.call(|inner| inner.$name($($arg),*))
-        })*
-    };
-}
-
 impl Store for Courier<'_> {
-    passed_on! {
-        forgot(peer: &Knowledge) -> Option<SiteId>;
-        last_heard(site: SiteId) -> u64;
-        leave_history(latest: u64) -> Source;
-        is_empty() -> bool;
-        recognises(own: Position) -> bool;
-        greet(peer: Source, claimed: Option<Position>) -> Greeting;
-        reincarnate() -> Source;
-        outline(since: &Since) -> Outline;
-        complete(stream: &Completed) -> ();
-        rows(table: &str, keys: &[Vec<Value>]) -> (Batch, usize);
-        restamp(table: &str, rows: &[Restamp], millis: u64) -> ();
-        bury(table: &str, rows: &[Burial], millis: u64, mode: Mode) -> Applied;
-        register(registry: &Registry) -> ();
-        compared(tables: &[String]) -> ();
-        conflicts() -> Vec<ConflictEntry>;
-        parked() -> Vec<ParkedEntry>;
-        digest(question: &Question, answers: &mut Answers) -> ();
-        restore(conflict: &str) -> ();
+    sync_store::pass_on! {
+        knowledge forgot last_heard leave_history is_empty recognises greet reincarnate outline complete rows restamp bury
+        register compared conflicts parked digest restore
     }
 
     fn describe(&mut self) -> Result<Description> {
@@ -148,10 +123,6 @@ impl Store for Courier<'_> {
             Some(Bug::HastyPurge) => self.call(|inner| bugs::purge_all(inner, graves, before)),
             _ => self.call(|inner| inner.purge(graves, before)),
         }
-    }
-
-    fn knowledge(&mut self) -> Result<Knowledge> {
-        self.call(|inner| inner.knowledge())
     }
 
     fn drain(&mut self) -> Result<Drained> {

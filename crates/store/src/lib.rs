@@ -9,6 +9,7 @@ pub mod contents;
 pub mod description;
 pub mod digest;
 pub mod error;
+mod pass_on;
 pub mod report;
 
 pub use batch::{Batch, Change, TableHead};

@@ -1,8 +1,8 @@
 //! What a store's verbs report. Plain data.
 
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use sync_core::{Position, Stamp, Summary, Value};
 
 /// Whether to write, or only to say what would be written.

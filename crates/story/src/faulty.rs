@@ -1,10 +1,6 @@
 //! Stores that break on purpose, and one that watches what goes through it.
 
-use sync_core::{Knowledge, Position, Purgeable, Registry, SiteId, Source, Value};
-use sync_store::{
-    Answers, Applied, Batch, Burial, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline,
-    ParkedEntry, Question, Restamp, Result, Since, Sink, Store, StoreError, Streamed, Trouble,
-};
+use sync_store::{Applied, Batch, Mode, Result, Since, Sink, Store, StoreError, Streamed, Trouble};
 
 /// When a call fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,40 +63,11 @@ impl<'a> Watched<'a> {
     }
 }
 
-macro_rules! passed_on {
-    ($($name:ident($($arg:ident: $type:ty),*) -> $result:ty;)*) => {
-        $(fn $name(&mut self, $($arg: $type),*) -> Result<$result> {
-            self.call(|inner| inner.$name($($arg),*))
-        })*
-    };
-}
-
 macro_rules! all_but_apply_passed_on {
     () => {
-        passed_on! {
-            describe() -> Description;
-            knowledge() -> Knowledge;
-            forgot(peer: &Knowledge) -> Option<SiteId>;
-            last_heard(site: SiteId) -> u64;
-            leave_history(latest: u64) -> Source;
-            drain() -> Drained;
-            is_empty() -> bool;
-            recognises(own: Position) -> bool;
-            greet(peer: Source, claimed: Option<Position>) -> Greeting;
-            reincarnate() -> Source;
-            outline(since: &Since) -> Outline;
-            complete(stream: &Completed) -> ();
-            digest(question: &Question, answers: &mut Answers) -> ();
-            rows(table: &str, keys: &[Vec<Value>]) -> (Batch, usize);
-            restamp(table: &str, rows: &[Restamp], millis: u64) -> ();
-        bury(table: &str, rows: &[Burial], millis: u64, mode: Mode) -> Applied;
-        registry() -> Registry;
-        register(registry: &Registry) -> ();
-        purge(graves: &Purgeable, before: u64) -> u64;
-            compared(tables: &[String]) -> ();
-            conflicts() -> Vec<ConflictEntry>;
-            parked() -> Vec<ParkedEntry>;
-            restore(conflict: &str) -> ();
+        sync_store::pass_on! {
+            describe knowledge forgot last_heard leave_history drain is_empty recognises greet reincarnate outline
+            complete digest rows restamp bury registry register purge compared conflicts parked restore
         }
     };
 }
@@ -150,11 +117,5 @@ impl Store for Watched<'_> {
         self.inner.apply(batch, mode)
     }
 
-    fn changes(&mut self, since: &Since, sink: &mut Sink) -> Result<Streamed> {
-        self.inner.changes(since, sink)
-    }
-
-    fn scan(&mut self, table: &str, sink: &mut Sink) -> Result<()> {
-        self.inner.scan(table, sink)
-    }
+    sync_store::pass_on! { changes scan }
 }

@@ -7,12 +7,11 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use sync_core::{Knowledge, Position, Purgeable, Registry, SiteId, Source, Value};
+use sync_core::Source;
 use sync_database::{Card, Database, identity, sqlite};
 use sync_store::{
-    Answers, Applied, Batch, Burial, Completed, ConflictEntry, Contents, Description, Drained, Greeting, Hash, Mode,
-    Outline, ParkedEntry, Piece, PieceSink, Question, Realised, Restamp, Result, Since, Sink, Skipped, Store,
-    StoreError, Streamed, Trouble, Want,
+    Applied, Batch, Contents, Drained, Hash, Mode, Outline, Piece, PieceSink, Realised, Result, Since, Skipped, Store,
+    StoreError, Trouble, Want,
 };
 
 use crate::index::{ENTRY, Index, LOCAL};
@@ -134,13 +133,16 @@ fn refuse_inside(options: &Options, root: &Root) -> Result<()> {
     Ok(())
 }
 
-impl Store for Tree {
-    fn describe(&mut self) -> Result<Description> {
-        self.inner.describe()
+impl Tree {
+    fn call<T>(&mut self, work: impl FnOnce(&mut Database) -> Result<T>) -> Result<T> {
+        work(&mut self.inner)
     }
+}
 
-    fn knowledge(&mut self) -> Result<Knowledge> {
-        self.inner.knowledge()
+impl Store for Tree {
+    sync_store::pass_on! {
+        describe knowledge forgot last_heard leave_history is_empty recognises greet reincarnate changes complete scan digest rows
+        restamp bury registry register purge compared conflicts parked restore
     }
 
     /// Takes in what changed on the disk, then stamps it.
@@ -152,50 +154,6 @@ impl Store for Tree {
         self.inner.drain()
     }
 
-    fn is_empty(&mut self) -> Result<bool> {
-        self.inner.is_empty()
-    }
-
-    fn recognises(&mut self, own: Position) -> Result<bool> {
-        self.inner.recognises(own)
-    }
-
-    fn greet(&mut self, peer: Source, claimed: Option<Position>) -> Result<Greeting> {
-        self.inner.greet(peer, claimed)
-    }
-
-    fn bury(&mut self, table: &str, rows: &[Burial], millis: u64, mode: Mode) -> Result<Applied> {
-        self.inner.bury(table, rows, millis, mode)
-    }
-
-    fn registry(&mut self) -> Result<Registry> {
-        self.inner.registry()
-    }
-
-    fn register(&mut self, registry: &Registry) -> Result<()> {
-        self.inner.register(registry)
-    }
-
-    fn purge(&mut self, graves: &Purgeable, before: u64) -> Result<u64> {
-        self.inner.purge(graves, before)
-    }
-
-    fn forgot(&mut self, peer: &Knowledge) -> Result<Option<SiteId>> {
-        self.inner.forgot(peer)
-    }
-
-    fn last_heard(&mut self, site: SiteId) -> Result<u64> {
-        self.inner.last_heard(site)
-    }
-
-    fn leave_history(&mut self, latest: u64) -> Result<Source> {
-        self.inner.leave_history(latest)
-    }
-
-    fn reincarnate(&mut self) -> Result<Source> {
-        self.inner.reincarnate()
-    }
-
     /// A file that was moved is not gone: the brake does not count it.
     fn outline(&mut self, since: &Since) -> Result<Outline> {
         let mut outline = self.inner.outline(since)?;
@@ -205,50 +163,10 @@ impl Store for Tree {
         Ok(outline)
     }
 
-    fn changes(&mut self, since: &Since, sink: &mut Sink) -> Result<Streamed> {
-        self.inner.changes(since, sink)
-    }
-
     /// Refuses names and contents that no site writes before anything is touched.
     fn apply(&mut self, batch: &Batch, mode: Mode) -> Result<Applied> {
         hostile::check(batch)?;
         self.inner.apply(batch, mode)
-    }
-
-    fn complete(&mut self, stream: &Completed) -> Result<()> {
-        self.inner.complete(stream)
-    }
-
-    fn scan(&mut self, table: &str, sink: &mut Sink) -> Result<()> {
-        self.inner.scan(table, sink)
-    }
-
-    fn digest(&mut self, question: &Question, answers: &mut Answers) -> Result<()> {
-        self.inner.digest(question, answers)
-    }
-
-    fn rows(&mut self, table: &str, keys: &[Vec<Value>]) -> Result<(Batch, usize)> {
-        self.inner.rows(table, keys)
-    }
-
-    fn restamp(&mut self, table: &str, rows: &[Restamp], millis: u64) -> Result<()> {
-        self.inner.restamp(table, rows, millis)
-    }
-
-    fn compared(&mut self, tables: &[String]) -> Result<()> {
-        self.inner.compared(tables)
-    }
-
-    fn conflicts(&mut self) -> Result<Vec<ConflictEntry>> {
-        self.inner.conflicts()
-    }
-
-    fn parked(&mut self) -> Result<Vec<ParkedEntry>> {
-        self.inner.parked()
-    }
-
-    fn restore(&mut self, conflict: &str) -> Result<()> {
-        self.inner.restore(conflict)
     }
 }
 

@@ -5,13 +5,9 @@ use std::collections::BTreeMap;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sync_core::{Knowledge, Position, Purgeable, Registry, SiteId, Source, Value};
 use sync_link::serve::serve;
 use sync_link::{Mux, RemoteStore};
-use sync_store::{
-    Answers, Applied, Batch, Burial, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline,
-    ParkedEntry, Question, Restamp, Result, Since, Sink, Store, Streamed,
-};
+use sync_store::{Result, Store};
 use sync_story::{Bench, BenchSite, Speech};
 
 /// The sites of another bench, behind links.
@@ -142,41 +138,15 @@ impl<S: BenchSite + Send + 'static> BenchSite for Site<S> {
     }
 }
 
-macro_rules! passed_on {
-    ($($name:ident($($arg:ident: $type:ty),*) -> $result:ty;)*) => {
-        $(fn $name(&mut self, $($arg: $type),*) -> Result<$result> {
-            self.site().store().$name($($arg),*)
-        })*
-    };
+impl<S: BenchSite> Shared<S> {
+    fn call<T>(&mut self, work: impl FnOnce(&mut dyn Store) -> Result<T>) -> Result<T> {
+        work(self.site().store())
+    }
 }
 
 impl<S: BenchSite + Send> Store for Shared<S> {
-    passed_on! {
-        describe() -> Description;
-        knowledge() -> Knowledge;
-        forgot(peer: &Knowledge) -> Option<SiteId>;
-        last_heard(site: SiteId) -> u64;
-        leave_history(latest: u64) -> Source;
-        drain() -> Drained;
-        is_empty() -> bool;
-        recognises(own: Position) -> bool;
-        greet(peer: Source, claimed: Option<Position>) -> Greeting;
-        reincarnate() -> Source;
-        outline(since: &Since) -> Outline;
-        changes(since: &Since, sink: &mut Sink) -> Streamed;
-        apply(batch: &Batch, mode: Mode) -> Applied;
-        complete(stream: &Completed) -> ();
-        scan(table: &str, sink: &mut Sink) -> ();
-        digest(question: &Question, answers: &mut Answers) -> ();
-        rows(table: &str, keys: &[Vec<Value>]) -> (Batch, usize);
-        restamp(table: &str, rows: &[Restamp], millis: u64) -> ();
-        bury(table: &str, rows: &[Burial], millis: u64, mode: Mode) -> Applied;
-        registry() -> Registry;
-        register(registry: &Registry) -> ();
-        purge(graves: &Purgeable, before: u64) -> u64;
-        compared(tables: &[String]) -> ();
-        conflicts() -> Vec<ConflictEntry>;
-        parked() -> Vec<ParkedEntry>;
-        restore(conflict: &str) -> ();
+    sync_store::pass_on! {
+        describe knowledge forgot last_heard leave_history drain is_empty recognises greet reincarnate outline changes
+        apply complete scan digest rows restamp bury registry register purge compared conflicts parked restore
     }
 }
