@@ -6,7 +6,6 @@ use std::time::Duration;
 use sync_core::SiteId;
 use sync_database::mysql::{Address, Tls, connect};
 use sync_database::{Card, Connections, Database};
-use sync_engine::brake::Brake;
 use sync_engine::handshake::Expectation;
 use sync_engine::{Options, RoundReport, round};
 use sync_store::{Role, SlaveSettings, Store};
@@ -92,15 +91,6 @@ pub fn expectation() -> Expectation {
 
 /// A round.
 pub fn sync(master: &mut Site, slave: &mut Site) -> Result<RoundReport> {
-    let expected = expectation();
-    let options = Options {
-        expected,
-        init: false,
-        force: true,
-        dry_run: false,
-        brake: Brake::default(),
-        graves: sync_engine::Memory::default(),
-        prefer_slave: false,
-    };
+    let options = Options { force: true, ..Options::expecting(expectation()) };
     Ok(round(&mut master.store as &mut dyn Store, &mut slave.store, &options, &mut ())?)
 }

@@ -2,6 +2,7 @@
 //! test of the engine does the same beside writers.)
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod story_card;
 mod story_servers;
 
 use story_servers::Servers;

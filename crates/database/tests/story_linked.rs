@@ -1,6 +1,7 @@
 //! The story suite over links: through an agent a database behaves as it does directly.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod story_card;
 mod story_files;
 mod story_links;
 mod story_servers;

@@ -1,6 +1,7 @@
 //! The story suite on MariaDB.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod story_card;
 mod story_servers;
 
 use story_servers::Servers;

@@ -1,6 +1,7 @@
 //! The story suite on MySQL 9, where there is one.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod story_card;
 mod story_servers;
 
 use story_servers::Servers;

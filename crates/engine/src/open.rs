@@ -162,18 +162,14 @@ fn recognise(settings: &Settings, database: &mut Database) -> Result<()> {
 pub fn options(settings: &Settings, link: &Link) -> Options {
     let limits = &settings.limits;
     Options {
-        expected: Expectation {
+        brake: Brake { share: limits.max_deleted_share, rows: limits.max_deleted_rows, ..Brake::default() },
+        prefer_slave: settings.prefer_on_first_contact == config::Preference::Slave,
+        ..Options::expecting(Expectation {
             slave: link.slave.to_string(),
             remote_vd: link.remote_vd.to_string(),
             minimum: settings.version.minimum.clone(),
             max_clock_difference: limits.max_clock_difference,
-        },
-        init: false,
-        force: false,
-        dry_run: false,
-        brake: Brake { share: limits.max_deleted_share, rows: limits.max_deleted_rows, ..Brake::default() },
-        graves: crate::graves::Memory::default(),
-        prefer_slave: settings.prefer_on_first_contact == config::Preference::Slave,
+        })
     }
 }
 

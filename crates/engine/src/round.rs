@@ -39,6 +39,21 @@ pub struct Options {
     pub prefer_slave: bool,
 }
 
+impl Options {
+    /// A plain round with a slave of which this is expected.
+    pub fn expecting(expected: Expectation) -> Self {
+        Options {
+            expected,
+            init: false,
+            force: false,
+            dry_run: false,
+            brake: Brake::default(),
+            prefer_slave: false,
+            graves: Memory::default(),
+        }
+    }
+}
+
 /// The two sides of a round, after the handshake.
 pub(crate) struct Parties<'a> {
     pub master: &'a mut dyn Store,

@@ -7,19 +7,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use sync_store::Store;
-use trees::{PAIR, RING, Site, assert_equal, settle, sites, sync, try_sync};
-
-fn pair_with(files: &[(&str, &str)]) -> [Site; 2] {
-    let mut pair = sites::<2>();
-    files.iter().for_each(|(path, text)| pair[0].write(path, text));
-    settle(&mut pair, &PAIR);
-    pair
-}
-
-fn round(pair: &mut [Site; 2]) -> sync_engine::DocumentsReport {
-    let [a, b] = pair;
-    sync(a, b)
-}
+use trees::{PAIR, RING, Site, assert_equal, pair_with, round, settle, sites, sync, try_sync};
 
 #[test]
 fn a_first_copy() {

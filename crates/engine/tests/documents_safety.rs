@@ -15,19 +15,7 @@ use sync_core::{Row, RowState, SiteId, Stamp, Value};
 use sync_engine::Kind;
 use sync_store::contents::{Ask, Body};
 use sync_store::{Batch, Change, Contents, Hash, Mode, Piece, Reason, Store, StoreError, TableHead, Trouble, Want};
-use trees::{PAIR, Site, assert_equal, settle, sites, sync, try_sync};
-
-fn pair_with(files: &[(&str, &str)]) -> [Site; 2] {
-    let mut pair = sites::<2>();
-    files.iter().for_each(|(path, text)| pair[0].write(path, text));
-    settle(&mut pair, &PAIR);
-    pair
-}
-
-fn round(pair: &mut [Site; 2]) -> sync_engine::DocumentsReport {
-    let [a, b] = pair;
-    sync(a, b)
-}
+use trees::{PAIR, Site, assert_equal, pair_with, round, settle, sites, sync, try_sync};
 
 #[test]
 fn awful_names_arrive() {

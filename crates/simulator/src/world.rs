@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sync_core::{Knowledge, Position, Stamp};
-use sync_engine::brake::Brake;
 use sync_engine::handshake::Expectation;
 use sync_engine::{EngineError, Kind, Memory, Options, RoundReport, round};
 use sync_store::Store;
@@ -532,18 +531,15 @@ impl World {
 
 fn options(slave: usize, manner: Manner, graves: Memory) -> Options {
     Options {
-        expected: Expectation {
+        init: manner == Manner::Init,
+        dry_run: manner == Manner::Dry,
+        graves,
+        ..Options::expecting(Expectation {
             slave: name(slave),
             remote_vd: VD.to_owned(),
             minimum: None,
             max_clock_difference: Duration::from_secs(300),
-        },
-        init: manner == Manner::Init,
-        force: false,
-        dry_run: manner == Manner::Dry,
-        brake: Brake::default(),
-        graves,
-        prefer_slave: false,
+        })
     }
 }
 

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use sync_core::{Incarnation, Knowledge};
-use sync_engine::brake::Brake;
 use sync_engine::error::EngineError;
 use sync_engine::handshake::Expectation;
 use sync_engine::{Options, RoundReport, round};
@@ -79,20 +78,12 @@ impl<S: BenchSite> Network<S> {
 
     /// How a round with this slave is done.
     pub fn options(&self, slave: usize) -> Options {
-        Options {
-            expected: Expectation {
-                slave: self.sites[slave].name().to_owned(),
-                remote_vd: VD.to_owned(),
-                minimum: None,
-                max_clock_difference: Duration::from_secs(300),
-            },
-            init: false,
-            force: false,
-            dry_run: false,
-            brake: Brake::default(),
-            graves: sync_engine::Memory::default(),
-            prefer_slave: false,
-        }
+        Options::expecting(Expectation {
+            slave: self.sites[slave].name().to_owned(),
+            remote_vd: VD.to_owned(),
+            minimum: None,
+            max_clock_difference: Duration::from_secs(300),
+        })
     }
 
     /// Two sites at once.

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
-use sync_core::SiteId;
-use sync_database::Rules;
 use sync_database::sqlite::connect;
 use sync_database::{Card, Database};
-use sync_store::{Role, SlaveSettings, Store};
-use sync_story::{Bench, BenchSite, COUNTERS, EXCLUDED, REKEY, Speech, TOGETHER, TREES, VD, names, schema};
+use sync_store::Store;
+use sync_story::{Bench, BenchSite, Speech, names, schema};
 use tempfile::TempDir;
+
+use crate::story_card::card;
 
 /// Sites in files.
 pub struct Files;
@@ -39,20 +39,7 @@ impl Bench for Files {
 
 impl Site {
     fn new(names: &[String], index: usize) -> Self {
-        let card = Card {
-            site: SiteId::new(index as u64 + 1).unwrap(),
-            site_name: names[index].clone(),
-            vd: VD.to_owned(),
-            vd_version: "1".to_owned(),
-            role: Role::Slave(SlaveSettings { masters: names.to_vec() }),
-            rules: Rules {
-                excluded: EXCLUDED.map(str::to_owned).to_vec(),
-                together: TOGETHER.map(|c| c.parse().unwrap()).to_vec(),
-                trees: TREES.map(|c| c.parse().unwrap()).to_vec(),
-                counters: COUNTERS.map(|c| c.parse().unwrap()).to_vec(),
-                rekey: REKEY.map(str::to_owned).to_vec(),
-            },
-        };
+        let card = card(names, index);
         let mut site = Site { folder: tempfile::tempdir().unwrap(), card, app: None, store: None };
         site.open_app();
         let app = site.app.as_ref().unwrap();
@@ -175,13 +162,13 @@ impl BenchSite for Site {
         self.store = Some(Database::open(connect(&self.path()).unwrap()).unwrap());
     }
 
-    /// A file has no connection that could be cut; the application takes the lock for a moment instead.
     fn writer(&mut self) -> Box<dyn FnMut(&str) + Send> {
         let connection = Connection::open(self.path()).unwrap();
         connection.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
         Box::new(move |sql| connection.execute_batch(sql).unwrap())
     }
 
+    /// A file has no connection that could be cut; the application takes the lock for a moment instead.
     fn cutter(&mut self) -> Box<dyn FnMut() + Send> {
         let path = self.path();
         Box::new(move || {

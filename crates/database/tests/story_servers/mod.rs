@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use mysql::Conn;
 use mysql::prelude::Queryable;
-use sync_core::SiteId;
-use sync_database::Rules;
 use sync_database::mysql::{Address, Tls, connect};
 use sync_database::{Card, Database};
-use sync_store::{Role, SlaveSettings, Store};
-use sync_story::{Bench, BenchSite, COUNTERS, EXCLUDED, REKEY, Speech, TOGETHER, TREES, VD, names, schema};
+use sync_store::Store;
+use sync_story::{Bench, BenchSite, Speech, names, schema};
 use sync_testbed::Server;
+
+use crate::story_card::card;
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
@@ -77,20 +77,7 @@ impl Site {
         for statement in schema(&Speech::MYSQL) {
             app.query_drop(&statement).unwrap_or_else(|e| panic!("{statement}: {e}"));
         }
-        let card = Card {
-            site: SiteId::new(index as u64 + 1).unwrap(),
-            site_name: names[index].clone(),
-            vd: VD.to_owned(),
-            vd_version: "1".to_owned(),
-            role: Role::Slave(SlaveSettings { masters: names.to_vec() }),
-            rules: Rules {
-                excluded: EXCLUDED.map(str::to_owned).to_vec(),
-                together: TOGETHER.map(|c| c.parse().unwrap()).to_vec(),
-                trees: TREES.map(|c| c.parse().unwrap()).to_vec(),
-                counters: COUNTERS.map(|c| c.parse().unwrap()).to_vec(),
-                rekey: REKEY.map(str::to_owned).to_vec(),
-            },
-        };
+        let card = card(names, index);
         Site { server, database, card, app, store: None, backlog_from }
     }
 

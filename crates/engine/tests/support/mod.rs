@@ -149,20 +149,12 @@ fn open_with(server: &Server, database: &str, name: &str, number: u64, rules: &R
 }
 
 pub fn options(slave: &str) -> Options {
-    Options {
-        expected: Expectation {
-            slave: slave.to_owned(),
-            remote_vd: "crm".to_owned(),
-            minimum: None,
-            max_clock_difference: Duration::from_secs(300),
-        },
-        init: false,
-        force: false,
-        dry_run: false,
-        brake: Brake::default(),
-        graves: sync_engine::Memory::default(),
-        prefer_slave: false,
-    }
+    Options::expecting(Expectation {
+        slave: slave.to_owned(),
+        remote_vd: "crm".to_owned(),
+        minimum: None,
+        max_clock_difference: Duration::from_secs(300),
+    })
 }
 
 /// A round between two sites.

@@ -164,20 +164,12 @@ pub fn sites<const N: usize>() -> [Site; N] {
 }
 
 pub fn options(slave: &str) -> Options {
-    Options {
-        expected: Expectation {
-            slave: slave.to_owned(),
-            remote_vd: "office".to_owned(),
-            minimum: None,
-            max_clock_difference: Duration::from_secs(300),
-        },
-        init: false,
-        force: false,
-        dry_run: false,
-        brake: Brake::default(),
-        prefer_slave: false,
-        graves: sync_engine::Memory::default(),
-    }
+    Options::expecting(Expectation {
+        slave: slave.to_owned(),
+        remote_vd: "office".to_owned(),
+        minimum: None,
+        max_clock_difference: Duration::from_secs(300),
+    })
 }
 
 pub fn try_sync(master: &mut Site, slave: &mut Site) -> Result<DocumentsReport, EngineError> {
@@ -229,3 +221,17 @@ pub fn assert_equal(sites: &[Site]) {
 
 pub const PAIR: [(usize, usize); 1] = [(0, 1)];
 pub const RING: [(usize, usize); 3] = [(0, 1), (1, 2), (2, 0)];
+
+/// A pair with these files, after a round.
+pub fn pair_with(files: &[(&str, &str)]) -> [Site; 2] {
+    let mut pair = sites::<2>();
+    files.iter().for_each(|(path, text)| pair[0].write(path, text));
+    settle(&mut pair, &PAIR);
+    pair
+}
+
+/// One round of a pair.
+pub fn round(pair: &mut [Site; 2]) -> sync_engine::DocumentsReport {
+    let [a, b] = pair;
+    sync(a, b)
+}

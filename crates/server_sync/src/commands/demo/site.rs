@@ -7,7 +7,6 @@ use rusqlite::{Connection, OptionalExtension, Params, params_from_iter};
 use sync_core::{SiteId, Value};
 use sync_database::{Card, Database, sqlite};
 use sync_engine::Options;
-use sync_engine::brake::Brake;
 use sync_engine::handshake::Expectation;
 use sync_fixture::{Dialect, Row, Transaction, crm_schema};
 use sync_store::{Role, SlaveSettings};
@@ -86,18 +85,10 @@ fn card(name: &str, number: u64) -> Result<Card> {
 
 /// How rounds with this slave are done.
 pub fn options(slave: &str) -> Options {
-    Options {
-        expected: Expectation {
-            slave: slave.to_owned(),
-            remote_vd: "demo".to_owned(),
-            minimum: None,
-            max_clock_difference: Duration::from_secs(300),
-        },
-        init: false,
-        force: false,
-        dry_run: false,
-        brake: Brake::default(),
-        graves: sync_engine::Memory::default(),
-        prefer_slave: false,
-    }
+    Options::expecting(Expectation {
+        slave: slave.to_owned(),
+        remote_vd: "demo".to_owned(),
+        minimum: None,
+        max_clock_difference: Duration::from_secs(300),
+    })
 }
