@@ -8,8 +8,9 @@
 mod cells;
 mod wire;
 
-use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
 
 pub use cells::{Cells, fold};
 pub use wire::{pack_nodes, pack_rows, unpack_nodes, unpack_rows};

@@ -1,8 +1,9 @@
 //! What a store contains of every store's history, as one vector. Pure; where it is kept is the store's business.
 
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 /// The lasting identity of a store, drawn at random when it is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

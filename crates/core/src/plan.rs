@@ -1,8 +1,9 @@
 //! What a batch is about to do at one store, as a value: the dry run prints it, the safety halt judges it, the store
 //! carries it out, the tests read it. Deciding only; nothing is written here.
 
-use serde::{Deserialize, Serialize};
 use std::ops::AddAssign;
+
+use serde::{Deserialize, Serialize};
 
 use crate::conflict::Conflict;
 use crate::merge::{Merged, Relation, join, merge, merge_whole, same_content};
@@ -63,8 +64,8 @@ impl Planned {
 
     /// As [`Planned::new`], for a row that is given away: where it is what comes of the merge, its values are not copied.
     pub fn taking(local: Option<&Row>, mut incoming: Row) -> Self {
-        if local.is_some_and(|local| supersedes(&incoming, local)) {
-            return Self::replacing(local.unwrap_or(&Row::default()), incoming);
+        if let Some(local) = local.filter(|local| supersedes(&incoming, local)) {
+            return Self::replacing(local, incoming);
         }
         let values = if local.is_none() { incoming.values.take() } else { None };
         let mut planned = Self::new(local, &incoming);
@@ -107,7 +108,8 @@ fn supersedes(incoming: &Row, local: &Row) -> bool {
         incoming.state.cell(column) != local.state.cell(column) || their == our
     };
     incoming.state.inserted == local.state.inserted
-        && (incoming.state.is_live(), local.state.is_live()) == (true, true)
+        && incoming.state.is_live()
+        && local.state.is_live()
         && join(&local.state, &incoming.state) == incoming.state
         && theirs.len() == ours.len()
         && theirs.iter().zip(ours).enumerate().all(agree)

@@ -1,9 +1,10 @@
 //! The replicated state of one row: its stamps, and its values where they are known. Only the shapes and the local
 //! operations (insert, write, delete); joining two states is in [`mod@crate::merge`].
 
-use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 
 use crate::knowledge::Incarnation;
 use crate::number::Number;

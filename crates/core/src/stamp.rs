@@ -1,8 +1,8 @@
 //! When and where a cell was written: one totally ordered integer. Never reads a clock.
 
-use serde::{Deserialize, Serialize};
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// The number of a site, 1 to 4095, unique in the network. 0 means "no site" and belongs to the baseline only.

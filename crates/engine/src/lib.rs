@@ -2,8 +2,8 @@
 //! the daemon.
 //!
 //! The steps of a round are drain → compare knowledge → exchange → merge → apply → record. The engine works on the
-//! [`sync_store::Store`] interface alone; only [`open`] knows which stores there are, and [`remote`] the ways to others'. It prints nothing: whoever calls
-//! it passes a [`Watch`] and shows what it is told.
+//! [`sync_store::Store`] interface alone; only [`open`] knows which stores there are, and [`remote`] the ways to others'.
+//! It prints nothing: whoever calls it passes a [`Watch`] and shows what it is told.
 
 pub mod agent;
 pub mod brake;

@@ -18,7 +18,6 @@ use sync_core::codec::unpack_state;
 use sync_core::{RowId, SiteId, Value};
 use sync_database::mysql::{Address, Tls, connect};
 use sync_database::{Card, Database, Rules};
-use sync_engine::brake::Brake;
 use sync_engine::handshake::Expectation;
 use sync_engine::{Options, RoundReport, round};
 use sync_store::{Role, SlaveSettings, Store};

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use sync_core::SiteId;
 use sync_database::{Card, Rules};
-use sync_engine::brake::Brake;
 use sync_engine::documents::{DocumentsReport, round_documents};
 use sync_engine::handshake::Expectation;
 use sync_engine::{EngineError, Options};
