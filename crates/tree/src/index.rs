@@ -52,6 +52,9 @@ CREATE TABLE IF NOT EXISTS root (one INTEGER PRIMARY KEY CHECK (one=1), marker T
 pub const KNOWN: &str = "content, mode, owner, grp, xattrs, dev, ino, size, mtime, ctime, kind, seen_mode, uid, gid, \
      seen_xattrs, racy";
 
+/// The columns of [`Seen`], and whether it has to be read again.
+pub const SEEN: &str = "dev, ino, size, mtime, ctime, kind, seen_mode, uid, gid, racy";
+
 /// The columns of [`Cells`].
 pub const CELLS: &str = "content, mode, owner, grp, xattrs";
 
@@ -252,19 +255,24 @@ pub fn cells(row: &Row, at: usize) -> rusqlite::Result<Cells> {
     })
 }
 
+/// Reads the columns [`SEEN`] but for the last.
+pub fn seen(row: &Row, at: usize) -> rusqlite::Result<Seen> {
+    Ok(Seen {
+        device: unsigned(row, at)?,
+        inode: unsigned(row, at + 1)?,
+        size: unsigned(row, at + 2)?,
+        mtime: row.get(at + 3)?,
+        ctime: row.get(at + 4)?,
+        kind: row.get(at + 5)?,
+        mode: row.get(at + 6)?,
+        owner: row.get(at + 7)?,
+        group: row.get(at + 8)?,
+    })
+}
+
 /// Reads the columns [`KNOWN`].
 pub fn known(row: &Row, at: usize) -> rusqlite::Result<Known> {
-    let seen = Seen {
-        device: unsigned(row, at + 5)?,
-        inode: unsigned(row, at + 6)?,
-        size: unsigned(row, at + 7)?,
-        mtime: row.get(at + 8)?,
-        ctime: row.get(at + 9)?,
-        kind: row.get(at + 10)?,
-        mode: row.get(at + 11)?,
-        owner: row.get(at + 12)?,
-        group: row.get(at + 13)?,
-    };
+    let seen = seen(row, at + 5)?;
     Ok(Known { cells: cells(row, at)?, seen, attributes: row.get(at + 14)?, racy: row.get(at + 15)? })
 }
 

@@ -11,6 +11,7 @@ mod cells;
 mod chunk;
 mod contents;
 mod hostile;
+mod ignore;
 mod index;
 mod look;
 mod moves;
@@ -28,7 +29,10 @@ mod stage;
 mod trash;
 mod tree;
 mod walk;
+mod watch;
 
+pub use ignore::TEMPORARY;
 pub use retention::Keep;
 pub use trash::Version;
 pub use tree::{Hook, Options, Tree};
+pub use watch::WatchTrouble;

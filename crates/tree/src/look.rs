@@ -12,7 +12,7 @@ use crate::cells::{self, Cells, Content, MODE};
 use crate::root::{READ, kind, stat};
 
 /// What the system says: as long as all of it is the same, nothing changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     /// The file system.
     pub device: u64,

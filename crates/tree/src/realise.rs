@@ -40,6 +40,7 @@ pub fn realise(tree: &mut Tree) -> Result<Realised> {
     if !is_due(tree)? {
         return Ok(report);
     }
+    tree.stir();
     let mut batch = Batch::new(tree, &mut report);
     directories(&mut batch)?;
     files(&mut batch, Blocked::Later)?;

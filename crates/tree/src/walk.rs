@@ -4,14 +4,17 @@
 //! In the order of paths `a!b` comes between `a` and `a/b`. So a directory is met twice: as `a`, and as `a/`, where what is
 //! in it begins.
 
+use std::cell::RefCell;
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{FileType, RawDir, Stat};
 use rustix::io::Errno;
 
+use crate::ignore::Ignore;
 use crate::name;
 use crate::root::{Root, kind, stat};
+use crate::watch::Watcher;
 
 /// What the walk meets.
 #[derive(Debug)]
@@ -34,9 +37,20 @@ pub enum Blind {
 /// Directories that are kept open on the way down, counted from the deepest.
 const OPEN: usize = 64;
 
+/// What a walk goes by.
+#[derive(Clone, Copy)]
+pub struct Sight<'a> {
+    /// Where it walks.
+    pub root: &'a Root,
+    /// What it does not meet.
+    pub ignore: &'a Ignore,
+    /// Is told of each directory before it is listed.
+    pub watcher: Option<&'a RefCell<Watcher>>,
+}
+
 /// A walk under way.
 pub struct Walk<'a> {
-    root: &'a Root,
+    sight: Sight<'a>,
     levels: Vec<Level>,
     path: Vec<u8>,
     device: u64,
@@ -51,10 +65,14 @@ struct Level {
 }
 
 impl<'a> Walk<'a> {
-    /// Begins at the root.
-    pub fn new(root: &'a Root) -> rustix::io::Result<Self> {
-        let mut walk =
-            Walk { root, levels: Vec::new(), path: Vec::new(), device: rustix::fs::fstat(root.fd())?.st_dev };
+    /// Begins in a directory; the empty path is the root.
+    pub fn below(sight: Sight<'a>, directory: &[u8]) -> rustix::io::Result<Self> {
+        let device = rustix::fs::fstat(sight.root.fd())?.st_dev;
+        let mut path = directory.to_vec();
+        if !path.is_empty() {
+            path.push(b'/');
+        }
+        let mut walk = Walk { sight, levels: Vec::new(), path, device };
         walk.enter()?;
         Ok(walk)
     }
@@ -69,7 +87,7 @@ impl<'a> Walk<'a> {
         let Some(level) = self.levels.last_mut() else { return Err(Errno::NOENT) };
         let directory = match &mut level.directory {
             Some(directory) => directory,
-            closed => closed.insert(self.root.directory(&self.path[..level.length.saturating_sub(1)])?),
+            closed => closed.insert(self.sight.root.directory(&self.path[..level.length.saturating_sub(1)])?),
         };
         Ok((directory, &self.path[level.length..]))
     }
@@ -113,16 +131,19 @@ impl<'a> Walk<'a> {
     /// Lists the directory of the path, which ends with `/` or is empty.
     fn enter(&mut self) -> rustix::io::Result<()> {
         let directory = match self.path.strip_suffix(b"/") {
-            None => self.root.directory(b"")?,
+            None => self.sight.root.directory(b"")?,
             Some(whole) => match self.levels.last().and_then(|l| l.directory.as_ref().map(|d| (d, l.length))) {
                 Some((above, length)) => open_below(above, &whole[length..])?,
-                None => self.root.directory(whole)?,
+                None => self.sight.root.directory(whole)?,
             },
         };
         if rustix::fs::fstat(&directory)?.st_dev != self.device {
             return Err(Errno::XDEV);
         }
-        let names = Names::read(&directory, self.path.is_empty())?;
+        if let Some(watcher) = self.sight.watcher {
+            watcher.borrow_mut().add(&directory, self.path.strip_suffix(b"/").unwrap_or_default());
+        }
+        let names = Names::read(&directory, &self.path, self.sight.ignore)?;
         if let Some(far) = self.levels.len().checked_sub(OPEN) {
             self.levels[far].directory = None;
         }
@@ -136,6 +157,12 @@ fn open_below(above: &OwnedFd, name: &[u8]) -> rustix::io::Result<OwnedFd> {
     openat(above, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
 }
 
+/// Whether nothing is in the root but what is ours.
+pub fn is_empty(root: &Root) -> rustix::io::Result<bool> {
+    let all = Ignore::new(&[], false).map_err(|_| Errno::INVAL)?;
+    Ok(Names::read(&root.directory(b"")?, b"", &all)?.spans.is_empty())
+}
+
 /// The names in a directory, sorted, in one piece of memory.
 struct Names {
     bytes: Vec<u8>,
@@ -144,19 +171,26 @@ struct Names {
 }
 
 impl Names {
-    fn read(directory: &OwnedFd, is_root: bool) -> rustix::io::Result<Self> {
+    fn read(directory: &OwnedFd, path: &[u8], ignore: &Ignore) -> rustix::io::Result<Self> {
         let mut names = Names { bytes: Vec::new(), spans: Vec::new() };
+        let mut whole = path.to_vec();
         let mut buffer = Vec::with_capacity(32 * 1024);
         let mut listing = RawDir::new(directory, buffer.spare_capacity_mut());
         while let Some(item) = listing.next() {
             let item = item?;
             let name: CString = item.file_name().into();
             let bytes = name.to_bytes();
-            if bytes == b"." || bytes == b".." || (is_root && bytes == name::OWN) {
+            if bytes == b"." || bytes == b".." || (path.is_empty() && bytes == name::OWN) {
+                continue;
+            }
+            let is_directory = is_directory(directory, bytes, item.file_type())?;
+            whole.truncate(path.len());
+            whole.extend_from_slice(bytes);
+            if ignore.fits(&whole, is_directory) {
                 continue;
             }
             names.add(bytes, false)?;
-            if is_directory(directory, bytes, item.file_type())? {
+            if is_directory {
                 names.add(bytes, true)?;
             }
         }
@@ -196,7 +230,8 @@ mod tests {
     use super::*;
 
     fn walked(root: &Root) -> Vec<String> {
-        let mut walk = Walk::new(root).unwrap();
+        let ignore = Ignore::new(&[], false).unwrap();
+        let mut walk = Walk::below(Sight { root, ignore: &ignore, watcher: None }, b"").unwrap();
         let mut paths = Vec::new();
         while let Some(step) = walk.step() {
             assert!(matches!(step, Step::Found(_)), "{step:?}");
@@ -238,7 +273,8 @@ mod tests {
         let paths = walked(&root);
         assert_eq!(paths.len(), 2 * deep);
         assert_eq!(paths.last().map(String::as_str), Some("e"));
-        let mut walk = Walk::new(&root).unwrap();
+        let ignore = Ignore::new(&[], false).unwrap();
+        let mut walk = Walk::below(Sight { root: &root, ignore: &ignore, watcher: None }, b"").unwrap();
         while walk.step().is_some() {
             assert!(walk.levels.iter().filter(|l| l.directory.is_some()).count() <= OPEN + 2);
         }

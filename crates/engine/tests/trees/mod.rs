@@ -14,7 +14,7 @@ use sync_engine::documents::{DocumentsReport, round_documents};
 use sync_engine::handshake::Expectation;
 use sync_engine::{EngineError, Options};
 use sync_store::{Role, SlaveSettings};
-use sync_tree::{Hook, Keep, Tree};
+use sync_tree::{Hook, Tree};
 use tempfile::TempDir;
 
 pub const NAMES: [&str; 4] = ["geneva", "lyon", "bern", "basel"];
@@ -47,7 +47,7 @@ impl Site {
     }
 
     pub fn options(&self) -> sync_tree::Options {
-        sync_tree::Options { root: self.root(), index: self.index(), keep: Keep::default(), force: false }
+        sync_tree::Options::new(self.root(), self.index())
     }
 
     pub fn card(&self) -> Card {
