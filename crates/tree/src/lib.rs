@@ -10,6 +10,7 @@ mod attributes;
 mod cells;
 mod chunk;
 mod contents;
+mod disk;
 mod hostile;
 mod index;
 mod look;
@@ -29,6 +30,7 @@ mod trash;
 mod tree;
 mod walk;
 
+pub use disk::{Disk, Fault, Op};
 pub use retention::Keep;
 pub use trash::Version;
 pub use tree::{Hook, Options, Tree};

@@ -1,14 +1,13 @@
 //! The scan: compares the directory with what is known of it, and writes what changed as an application would write it,
 //! to `disk` and to the rows in one transaction. Changes nothing in the directory.
 
-use std::os::fd::OwnedFd;
-
 use rusqlite::{Connection, Rows};
 use sync_core::SiteId;
 use sync_store::contents::NAMED;
 use sync_store::{Reason, Result, Skipped, StoreError, Trouble};
 
 use crate::cells::{self, Cells, Content};
+use crate::disk::Dir;
 use crate::index::{Index, KNOWN, Writing, fault, known};
 use crate::look::{self, Known, Seen};
 use crate::name::{self, Loser};
@@ -156,7 +155,7 @@ impl Scan<'_> {
 }
 
 fn look_at(walk: &mut Walk, seen: &Seen, old: Option<&Known>, now: i64) -> std::result::Result<Known, Reason> {
-    let (directory, name): (&OwnedFd, &[u8]) = walk.place().map_err(look::reason)?;
+    let (directory, name): (&Dir, &[u8]) = walk.place().map_err(look::reason)?;
     look::read(directory, name, seen, old, now)
 }
 

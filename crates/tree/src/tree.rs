@@ -14,6 +14,7 @@ use sync_store::{
     StoreError, Trouble, Want,
 };
 
+use crate::disk::Disk;
 use crate::index::{ENTRY, Index, LOCAL};
 use crate::retention::Keep;
 use crate::root::Root;
@@ -60,9 +61,15 @@ impl Tree {
 
     /// The same; the hook is for tests.
     #[doc(hidden)]
-    pub fn open_hooked(options: Options, card: &Card, mut hook: Option<Hook>) -> Result<Self> {
-        let mut index = Index::open(&options.index)?;
-        let root = Root::open(&options.root, index.root()?.as_ref())?;
+    pub fn open_hooked(options: Options, card: &Card, hook: Option<Hook>) -> Result<Self> {
+        Self::open_on(options, card, &Disk::default(), hook)
+    }
+
+    /// The same, on a disk that fails.
+    #[doc(hidden)]
+    pub fn open_on(options: Options, card: &Card, disk: &Disk, mut hook: Option<Hook>) -> Result<Self> {
+        let mut index = Index::open(&options.index, disk)?;
+        let root = Root::open(disk, &options.root, index.root()?.as_ref())?;
         refuse_inside(&options, &root)?;
         index.set_root(&root.marker)?;
         let mut connections = sqlite::connect(&options.index)?;

@@ -4,14 +4,12 @@
 //! In the order of paths `a!b` comes between `a` and `a/b`. So a directory is met twice: as `a`, and as `a/`, where what is
 //! in it begins.
 
-use std::ffi::CString;
-use std::os::fd::OwnedFd;
-
-use rustix::fs::{FileType, RawDir, Stat};
+use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
+use crate::disk::{self, Dir};
 use crate::name;
-use crate::root::{Root, kind, stat};
+use crate::root::{Root, kind};
 
 /// What the walk meets.
 #[derive(Debug)]
@@ -43,7 +41,7 @@ pub struct Walk<'a> {
 }
 
 struct Level {
-    directory: Option<OwnedFd>,
+    directory: Option<Dir>,
     /// How much of the path is this directory's.
     length: usize,
     names: Names,
@@ -52,9 +50,8 @@ struct Level {
 
 impl<'a> Walk<'a> {
     /// Begins at the root.
-    pub fn new(root: &'a Root) -> rustix::io::Result<Self> {
-        let mut walk =
-            Walk { root, levels: Vec::new(), path: Vec::new(), device: rustix::fs::fstat(root.fd())?.st_dev };
+    pub fn new(root: &'a Root) -> disk::Result<Self> {
+        let mut walk = Walk { root, levels: Vec::new(), path: Vec::new(), device: root.dir().stat()?.st_dev };
         walk.enter()?;
         Ok(walk)
     }
@@ -65,7 +62,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The directory it is in, and its name there.
-    pub fn place(&mut self) -> rustix::io::Result<(&OwnedFd, &[u8])> {
+    pub(crate) fn place(&mut self) -> disk::Result<(&Dir, &[u8])> {
         let Some(level) = self.levels.last_mut() else { return Err(Errno::NOENT) };
         let directory = match &mut level.directory {
             Some(directory) => directory,
@@ -93,7 +90,7 @@ impl<'a> Walk<'a> {
     }
 
     fn look(&mut self) -> Option<Step> {
-        let looked = self.place().and_then(|(directory, name)| stat(directory, name));
+        let looked = self.place().and_then(|(directory, name)| directory.look(name));
         match looked {
             Ok(found) => found.map(Step::Found),
             Err(e) => Some(Step::Blind(Blind::Error(e))),
@@ -111,15 +108,15 @@ impl<'a> Walk<'a> {
     }
 
     /// Lists the directory of the path, which ends with `/` or is empty.
-    fn enter(&mut self) -> rustix::io::Result<()> {
+    fn enter(&mut self) -> disk::Result<()> {
         let directory = match self.path.strip_suffix(b"/") {
             None => self.root.directory(b"")?,
             Some(whole) => match self.levels.last().and_then(|l| l.directory.as_ref().map(|d| (d, l.length))) {
-                Some((above, length)) => open_below(above, &whole[length..])?,
+                Some((above, length)) => above.child(&whole[length..])?,
                 None => self.root.directory(whole)?,
             },
         };
-        if rustix::fs::fstat(&directory)?.st_dev != self.device {
+        if directory.stat()?.st_dev != self.device {
             return Err(Errno::XDEV);
         }
         let names = Names::read(&directory, self.path.is_empty())?;
@@ -131,11 +128,6 @@ impl<'a> Walk<'a> {
     }
 }
 
-fn open_below(above: &OwnedFd, name: &[u8]) -> rustix::io::Result<OwnedFd> {
-    use rustix::fs::{Mode, OFlags, openat};
-    openat(above, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
-}
-
 /// The names in a directory, sorted, in one piece of memory.
 struct Names {
     bytes: Vec<u8>,
@@ -144,28 +136,21 @@ struct Names {
 }
 
 impl Names {
-    fn read(directory: &OwnedFd, is_root: bool) -> rustix::io::Result<Self> {
+    fn read(directory: &Dir, is_root: bool) -> disk::Result<Self> {
         let mut names = Names { bytes: Vec::new(), spans: Vec::new() };
-        let mut buffer = Vec::with_capacity(32 * 1024);
-        let mut listing = RawDir::new(directory, buffer.spare_capacity_mut());
-        while let Some(item) = listing.next() {
-            let item = item?;
-            let name: CString = item.file_name().into();
-            let bytes = name.to_bytes();
-            if bytes == b"." || bytes == b".." || (is_root && bytes == name::OWN) {
-                continue;
+        directory.list(|name, told| {
+            if is_root && name == name::OWN {
+                return Ok(());
             }
-            names.add(bytes, false)?;
-            if is_directory(directory, bytes, item.file_type())? {
-                names.add(bytes, true)?;
-            }
-        }
+            names.add(name, false)?;
+            if is_directory(directory, name, told)? { names.add(name, true) } else { Ok(()) }
+        })?;
         let Names { bytes, spans } = &mut names;
         spans.sort_unstable_by_key(|(from, to)| &bytes[*from as usize..*to as usize]);
         Ok(names)
     }
 
-    fn add(&mut self, name: &[u8], inside: bool) -> rustix::io::Result<()> {
+    fn add(&mut self, name: &[u8], inside: bool) -> disk::Result<()> {
         let from = u32::try_from(self.bytes.len()).map_err(|_| Errno::OVERFLOW)?;
         self.bytes.extend_from_slice(name);
         if inside {
@@ -181,9 +166,9 @@ impl Names {
     }
 }
 
-fn is_directory(at: &OwnedFd, name: &[u8], told: FileType) -> rustix::io::Result<bool> {
+fn is_directory(at: &Dir, name: &[u8], told: FileType) -> disk::Result<bool> {
     match told {
-        FileType::Unknown => Ok(stat(at, name)?.is_some_and(|s| kind(&s) == FileType::Directory)),
+        FileType::Unknown => Ok(at.look(name)?.is_some_and(|s| kind(&s) == FileType::Directory)),
         told => Ok(told == FileType::Directory),
     }
 }
@@ -194,6 +179,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::disk::Disk;
 
     fn walked(root: &Root) -> Vec<String> {
         let mut walk = Walk::new(root).unwrap();
@@ -217,7 +203,7 @@ mod tests {
             fs::write(at.join(file), "").unwrap();
         }
         std::os::unix::fs::symlink("/etc", at.join("link")).unwrap();
-        let root = Root::open(at, None).unwrap();
+        let root = Root::open(&Disk::default(), at, None).unwrap();
         for _ in 0..2 {
             assert_eq!(walked(&root), ["a", "a!b", "a/b", "a/b/c", "a/b/c/y", "a/x", "a0", "b", "empty", "link"]);
         }
@@ -226,14 +212,14 @@ mod tests {
     #[test]
     fn a_deep_tree_is_walked_with_few_descriptors() {
         let directory = tempfile::tempdir().unwrap();
-        let root = Root::open(directory.path(), None).unwrap();
+        let root = Root::open(&Disk::default(), directory.path(), None).unwrap();
         let mut fd = root.directory(b"").unwrap();
         let deep = 600;
         for _ in 0..deep {
             for name in ["d", "e"] {
-                rustix::fs::mkdirat(&fd, name, rustix::fs::Mode::from_raw_mode(0o755)).unwrap();
+                fd.make_directory(name).unwrap();
             }
-            fd = open_below(&fd, b"d").unwrap();
+            fd = fd.child("d").unwrap();
         }
         let paths = walked(&root);
         assert_eq!(paths.len(), 2 * deep);
