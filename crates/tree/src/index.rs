@@ -16,6 +16,7 @@ use crate::cells::{Cells, Content};
 use crate::disk::{Disk, Op};
 use crate::look::{Known, Seen};
 use crate::root::Marker;
+use crate::tree::Prepare;
 
 /// The synchronised table.
 pub const ENTRY: &str = "entry";
@@ -65,8 +66,9 @@ pub struct Index {
 
 impl Index {
     /// Opens the file; makes it where there is none.
-    pub fn open(path: &Path, disk: &Disk) -> Result<Self> {
+    pub fn open(path: &Path, disk: &Disk, prepare: Option<Prepare>) -> Result<Self> {
         let connection = Connection::open(path).map_err(fault)?;
+        prepare.map_or(Ok(()), |prepare| prepare(&connection)).map_err(fault)?;
         connection.busy_timeout(Duration::from_secs(5)).map_err(fault)?;
         connection.set_prepared_statement_cache_capacity(64);
         connection.pragma_update(None, "journal_mode", "wal").map_err(fault)?;

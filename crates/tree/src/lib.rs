@@ -33,4 +33,4 @@ mod walk;
 pub use disk::{Disk, Fault, Op};
 pub use retention::Keep;
 pub use trash::Version;
-pub use tree::{Hook, Options, Tree};
+pub use tree::{Connect, Hook, Options, Prepare, Seams, Tree};

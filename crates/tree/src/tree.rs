@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use sync_core::Source;
-use sync_database::{Card, Database, identity, sqlite};
+use sync_database::{Card, Connections, Database, identity, sqlite};
 use sync_store::{
     Applied, Batch, Contents, Drained, Hash, Mode, Outline, Piece, PieceSink, Realised, Result, Since, Skipped, Store,
     StoreError, Trouble, Want,
@@ -36,6 +36,26 @@ pub struct Options {
 /// Is called before each step that writes; an error stops everything there, as dying would.
 pub type Hook = Box<dyn FnMut(&'static str) -> Result<()> + Send>;
 
+/// Where a test can step between a tree and the machine.
+#[doc(hidden)]
+#[derive(Default)]
+pub struct Seams {
+    /// The file system.
+    pub disk: Disk,
+    /// Is told of the steps.
+    pub hook: Option<Hook>,
+    /// Opens the index as a database.
+    pub connect: Option<Connect>,
+    /// Prepares the other connection to the index.
+    pub index: Option<Prepare>,
+}
+
+/// Opens an index as a database.
+pub type Connect = Box<dyn FnOnce(&Path) -> Result<Connections>>;
+
+/// Prepares a connection.
+pub type Prepare = Box<dyn FnOnce(&rusqlite::Connection) -> rusqlite::Result<()>>;
+
 /// A directory with its index.
 pub struct Tree {
     pub(crate) options: Options,
@@ -62,17 +82,18 @@ impl Tree {
     /// The same; the hook is for tests.
     #[doc(hidden)]
     pub fn open_hooked(options: Options, card: &Card, hook: Option<Hook>) -> Result<Self> {
-        Self::open_on(options, card, &Disk::default(), hook)
+        Self::open_on(options, card, Seams { hook, ..Seams::default() })
     }
 
-    /// The same, on a disk that fails.
+    /// The same, on a machine that is partly made up.
     #[doc(hidden)]
-    pub fn open_on(options: Options, card: &Card, disk: &Disk, mut hook: Option<Hook>) -> Result<Self> {
-        let mut index = Index::open(&options.index, disk)?;
-        let root = Root::open(disk, &options.root, index.root()?.as_ref())?;
+    pub fn open_on(options: Options, card: &Card, seams: Seams) -> Result<Self> {
+        let Seams { disk, mut hook, connect, index: prepare } = seams;
+        let mut index = Index::open(&options.index, &disk, prepare)?;
+        let root = Root::open(&disk, &options.root, index.root()?.as_ref())?;
         refuse_inside(&options, &root)?;
         index.set_root(&root.marker)?;
-        let mut connections = sqlite::connect(&options.index)?;
+        let mut connections = connect.map_or_else(|| sqlite::connect(&options.index), |connect| connect(&options.index))?;
         if identity::read(connections.writer.as_mut())?.is_none() {
             // What is there before synchronisation begins has no stamp: it never wins against what was written since.
             let mut first =
