@@ -10,6 +10,7 @@ mod attributes;
 mod cells;
 mod chunk;
 mod contents;
+mod disk;
 mod hostile;
 mod ignore;
 mod index;
@@ -31,8 +32,9 @@ mod tree;
 mod walk;
 mod watch;
 
+pub use disk::{Disk, Fault, Op};
 pub use ignore::TEMPORARY;
 pub use retention::Keep;
 pub use trash::Version;
-pub use tree::{Hook, Options, Tree};
+pub use tree::{Connect, Hook, Options, Prepare, Seams, Tree};
 pub use watch::WatchTrouble;

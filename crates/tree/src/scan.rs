@@ -3,8 +3,6 @@
 //!
 //! Of what did not change only what the system says is compared, in the order of paths at both sides.
 
-use std::os::fd::OwnedFd;
-
 use rusqlite::{Connection, Rows};
 use rustix::io::Errno;
 use sync_core::SiteId;
@@ -12,11 +10,12 @@ use sync_store::contents::NAMED;
 use sync_store::{Reason, Result, Skipped, StoreError, Trouble};
 
 use crate::cells::{self, Cells, Content};
+use crate::disk::Dir;
 use crate::index::{Index, KNOWN, SEEN, Writing, fault, known, seen};
 use crate::look::{self, Known, Seen};
 use crate::name::{self, Loser};
 use crate::reconcile::{Change, judge};
-use crate::root::{Root, failed, stat};
+use crate::root::{Root, failed};
 use crate::tree::Hook;
 use crate::walk::{self, Blind, Sight, Step, Walk};
 use crate::watch::Extent;
@@ -71,7 +70,7 @@ impl Scan<'_> {
     /// A single path, and what is below it if that may have changed as well.
     fn look_again(&mut self, path: &[u8], below: bool, pass: &mut Pass) -> Result<()> {
         let looked = match self.sight.root.parent(path) {
-            Ok((directory, name)) => stat(&directory, name).map(|found| found.map(|stat| (directory, stat))),
+            Ok((directory, name)) => directory.look(name).map(|found| found.map(|stat| (directory, stat))),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
             Err(e) => Err(e),
         };
@@ -225,7 +224,7 @@ impl Scan<'_> {
 }
 
 fn look_at(walk: &mut Walk, seen: &Seen, old: Option<&Known>, now: i64) -> std::result::Result<Known, Reason> {
-    let (directory, name): (&OwnedFd, &[u8]) = walk.place().map_err(look::reason)?;
+    let (directory, name): (&Dir, &[u8]) = walk.place().map_err(look::reason)?;
     look::read(directory, name, seen, old, now)
 }
 

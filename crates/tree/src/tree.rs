@@ -11,13 +11,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sync_core::Source;
-use sync_database::{Card, Database, identity, sqlite};
+use sync_database::{Card, Connections, Database, identity, sqlite};
 use sync_store::contents::NAMED;
 use sync_store::{
     Applied, Batch, Contents, Drained, Hash, Mode, Outline, Piece, PieceSink, Realised, Result, Since, Skipped, Store,
     StoreError, Trouble, Want,
 };
 
+use crate::disk::Disk;
 use crate::ignore::Ignore;
 use crate::index::{ENTRY, Index, LOCAL};
 use crate::retention::Keep;
@@ -66,6 +67,26 @@ impl Options {
 /// Is called before each step that writes; an error stops everything there, as dying would.
 pub type Hook = Box<dyn FnMut(&'static str) -> Result<()> + Send>;
 
+/// Where a test can step between a tree and the machine.
+#[doc(hidden)]
+#[derive(Default)]
+pub struct Seams {
+    /// The file system.
+    pub disk: Disk,
+    /// Is told of the steps.
+    pub hook: Option<Hook>,
+    /// Opens the index as a database.
+    pub connect: Option<Connect>,
+    /// Prepares the other connection to the index.
+    pub index: Option<Prepare>,
+}
+
+/// Opens an index as a database.
+pub type Connect = Box<dyn FnOnce(&Path) -> Result<Connections>>;
+
+/// Prepares a connection.
+pub type Prepare = Box<dyn FnOnce(&rusqlite::Connection) -> rusqlite::Result<()>>;
+
 /// A directory with its index.
 pub struct Tree {
     pub(crate) options: Options,
@@ -94,13 +115,21 @@ impl Tree {
 
     /// The same; the hook is for tests.
     #[doc(hidden)]
-    pub fn open_hooked(options: Options, card: &Card, mut hook: Option<Hook>) -> Result<Self> {
+    pub fn open_hooked(options: Options, card: &Card, hook: Option<Hook>) -> Result<Self> {
+        Self::open_on(options, card, Seams { hook, ..Seams::default() })
+    }
+
+    /// The same, on a machine that is partly made up.
+    #[doc(hidden)]
+    pub fn open_on(options: Options, card: &Card, seams: Seams) -> Result<Self> {
+        let Seams { disk, mut hook, connect, index: prepare } = seams;
         let ignore = Arc::new(Ignore::new(&options.ignore, options.ignore_temporary)?);
-        let mut index = Index::open(&options.index)?;
-        let root = Root::open(&options.root, index.root()?.as_ref())?;
+        let mut index = Index::open(&options.index, &disk, prepare)?;
+        let root = Root::open(&disk, &options.root, index.root()?.as_ref())?;
         refuse_inside(&options, &root)?;
         index.set_root(&root.marker)?;
-        let mut connections = sqlite::connect(&options.index)?;
+        let mut connections =
+            connect.map_or_else(|| sqlite::connect(&options.index), |connect| connect(&options.index))?;
         if identity::read(connections.writer.as_mut())?.is_none() {
             // What is there before synchronisation begins has no stamp: it never wins against what was written since.
             let sight = Sight { root: &root, ignore: &ignore, watcher: None };
@@ -108,7 +137,7 @@ impl Tree {
             scan::Scan { sight, index: &mut index, site, force, hook: &mut hook }.run(&Extent::Everything)?;
         }
         let (inner, _) = Database::prepare(connections, &own_card(card))?;
-        let watcher = options.watch.then(|| RefCell::new(Watcher::new(root.fd(), options.rescan)));
+        let watcher = options.watch.then(|| RefCell::new(Watcher::new(root.dir(), options.rescan)));
         let mut tree = Tree {
             options,
             root,
@@ -164,7 +193,7 @@ impl Tree {
 
     /// Looks at what may have changed.
     fn look(&mut self) -> Result<()> {
-        let extent = self.watcher.as_mut().map_or(Extent::Everything, |w| w.get_mut().due(self.root.fd()));
+        let extent = self.watcher.as_mut().map_or(Extent::Everything, |w| w.get_mut().due(self.root.dir()));
         if extent == Extent::nothing() {
             self.unread.clear();
             return Ok(());

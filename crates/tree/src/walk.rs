@@ -5,15 +5,14 @@
 //! in it begins.
 
 use std::cell::RefCell;
-use std::ffi::CString;
-use std::os::fd::OwnedFd;
 
-use rustix::fs::{FileType, RawDir, Stat};
+use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
+use crate::disk::{self, Dir};
 use crate::ignore::Ignore;
 use crate::name;
-use crate::root::{Root, kind, stat};
+use crate::root::{Root, kind};
 use crate::watch::Watcher;
 
 /// What the walk meets.
@@ -57,7 +56,7 @@ pub struct Walk<'a> {
 }
 
 struct Level {
-    directory: Option<OwnedFd>,
+    directory: Option<Dir>,
     /// How much of the path is this directory's.
     length: usize,
     names: Names,
@@ -66,8 +65,8 @@ struct Level {
 
 impl<'a> Walk<'a> {
     /// Begins in a directory; the empty path is the root.
-    pub fn below(sight: Sight<'a>, directory: &[u8]) -> rustix::io::Result<Self> {
-        let device = rustix::fs::fstat(sight.root.fd())?.st_dev;
+    pub fn below(sight: Sight<'a>, directory: &[u8]) -> disk::Result<Self> {
+        let device = sight.root.dir().stat()?.st_dev;
         let mut path = directory.to_vec();
         if !path.is_empty() {
             path.push(b'/');
@@ -83,7 +82,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The directory it is in, and its name there.
-    pub fn place(&mut self) -> rustix::io::Result<(&OwnedFd, &[u8])> {
+    pub(crate) fn place(&mut self) -> disk::Result<(&Dir, &[u8])> {
         let Some(level) = self.levels.last_mut() else { return Err(Errno::NOENT) };
         let directory = match &mut level.directory {
             Some(directory) => directory,
@@ -111,7 +110,7 @@ impl<'a> Walk<'a> {
     }
 
     fn look(&mut self) -> Option<Step> {
-        let looked = self.place().and_then(|(directory, name)| stat(directory, name));
+        let looked = self.place().and_then(|(directory, name)| directory.look(name));
         match looked {
             Ok(found) => found.map(Step::Found),
             Err(e) => Some(Step::Blind(Blind::Error(e))),
@@ -129,15 +128,15 @@ impl<'a> Walk<'a> {
     }
 
     /// Lists the directory of the path, which ends with `/` or is empty.
-    fn enter(&mut self) -> rustix::io::Result<()> {
+    fn enter(&mut self) -> disk::Result<()> {
         let directory = match self.path.strip_suffix(b"/") {
             None => self.sight.root.directory(b"")?,
             Some(whole) => match self.levels.last().and_then(|l| l.directory.as_ref().map(|d| (d, l.length))) {
-                Some((above, length)) => open_below(above, &whole[length..])?,
+                Some((above, length)) => above.child(&whole[length..])?,
                 None => self.sight.root.directory(whole)?,
             },
         };
-        if rustix::fs::fstat(&directory)?.st_dev != self.device {
+        if directory.stat()?.st_dev != self.device {
             return Err(Errno::XDEV);
         }
         if let Some(watcher) = self.sight.watcher {
@@ -152,13 +151,8 @@ impl<'a> Walk<'a> {
     }
 }
 
-fn open_below(above: &OwnedFd, name: &[u8]) -> rustix::io::Result<OwnedFd> {
-    use rustix::fs::{Mode, OFlags, openat};
-    openat(above, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
-}
-
 /// Whether nothing is in the root but what is ours.
-pub fn is_empty(root: &Root) -> rustix::io::Result<bool> {
+pub fn is_empty(root: &Root) -> disk::Result<bool> {
     let all = Ignore::new(&[], false).map_err(|_| Errno::INVAL)?;
     Ok(Names::read(&root.directory(b"")?, b"", &all)?.spans.is_empty())
 }
@@ -171,35 +165,28 @@ struct Names {
 }
 
 impl Names {
-    fn read(directory: &OwnedFd, path: &[u8], ignore: &Ignore) -> rustix::io::Result<Self> {
+    fn read(directory: &Dir, path: &[u8], ignore: &Ignore) -> disk::Result<Self> {
         let mut names = Names { bytes: Vec::new(), spans: Vec::new() };
         let mut whole = path.to_vec();
-        let mut buffer = Vec::with_capacity(32 * 1024);
-        let mut listing = RawDir::new(directory, buffer.spare_capacity_mut());
-        while let Some(item) = listing.next() {
-            let item = item?;
-            let name: CString = item.file_name().into();
-            let bytes = name.to_bytes();
-            if bytes == b"." || bytes == b".." || (path.is_empty() && bytes == name::OWN) {
-                continue;
+        directory.list(|name, kind| {
+            if path.is_empty() && name == name::OWN {
+                return Ok(());
             }
-            let is_directory = is_directory(directory, bytes, item.file_type())?;
+            let is_directory = is_directory(directory, name, kind)?;
             whole.truncate(path.len());
-            whole.extend_from_slice(bytes);
+            whole.extend_from_slice(name);
             if ignore.fits(&whole, is_directory) {
-                continue;
+                return Ok(());
             }
-            names.add(bytes, false)?;
-            if is_directory {
-                names.add(bytes, true)?;
-            }
-        }
+            names.add(name, false)?;
+            if is_directory { names.add(name, true) } else { Ok(()) }
+        })?;
         let Names { bytes, spans } = &mut names;
         spans.sort_unstable_by_key(|(from, to)| &bytes[*from as usize..*to as usize]);
         Ok(names)
     }
 
-    fn add(&mut self, name: &[u8], inside: bool) -> rustix::io::Result<()> {
+    fn add(&mut self, name: &[u8], inside: bool) -> disk::Result<()> {
         let from = u32::try_from(self.bytes.len()).map_err(|_| Errno::OVERFLOW)?;
         self.bytes.extend_from_slice(name);
         if inside {
@@ -215,9 +202,9 @@ impl Names {
     }
 }
 
-fn is_directory(at: &OwnedFd, name: &[u8], told: FileType) -> rustix::io::Result<bool> {
+fn is_directory(at: &Dir, name: &[u8], told: FileType) -> disk::Result<bool> {
     match told {
-        FileType::Unknown => Ok(stat(at, name)?.is_some_and(|s| kind(&s) == FileType::Directory)),
+        FileType::Unknown => Ok(at.look(name)?.is_some_and(|s| kind(&s) == FileType::Directory)),
         told => Ok(told == FileType::Directory),
     }
 }
@@ -228,6 +215,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::disk::Disk;
 
     fn walked(root: &Root) -> Vec<String> {
         let ignore = Ignore::new(&[], false).unwrap();
@@ -252,7 +240,7 @@ mod tests {
             fs::write(at.join(file), "").unwrap();
         }
         std::os::unix::fs::symlink("/etc", at.join("link")).unwrap();
-        let root = Root::open(at, None).unwrap();
+        let root = Root::open(&Disk::default(), at, None).unwrap();
         for _ in 0..2 {
             assert_eq!(walked(&root), ["a", "a!b", "a/b", "a/b/c", "a/b/c/y", "a/x", "a0", "b", "empty", "link"]);
         }
@@ -261,14 +249,14 @@ mod tests {
     #[test]
     fn a_deep_tree_is_walked_with_few_descriptors() {
         let directory = tempfile::tempdir().unwrap();
-        let root = Root::open(directory.path(), None).unwrap();
+        let root = Root::open(&Disk::default(), directory.path(), None).unwrap();
         let mut fd = root.directory(b"").unwrap();
         let deep = 600;
         for _ in 0..deep {
             for name in ["d", "e"] {
-                rustix::fs::mkdirat(&fd, name, rustix::fs::Mode::from_raw_mode(0o755)).unwrap();
+                fd.make_directory(name).unwrap();
             }
-            fd = open_below(&fd, b"d").unwrap();
+            fd = fd.child("d").unwrap();
         }
         let paths = walked(&root);
         assert_eq!(paths.len(), 2 * deep);

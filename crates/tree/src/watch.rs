@@ -9,12 +9,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
 
+use crate::disk::Dir;
 use crate::name;
 
 /// What has to be looked at.
@@ -88,7 +89,7 @@ pub struct Watcher {
 
 impl Watcher {
     /// Watches nothing yet: everything is looked at first, which places the watches.
-    pub fn new(root: &OwnedFd, period: Duration) -> Self {
+    pub fn new(root: &Dir, period: Duration) -> Self {
         let mut watcher = Watcher {
             inotify: None,
             directories: HashMap::new(),
@@ -103,7 +104,7 @@ impl Watcher {
         watcher
     }
 
-    fn begin(&mut self, root: &OwnedFd) {
+    fn begin(&mut self, root: &Dir) {
         if is_of_network(root) {
             return self.give_up(WatchTrouble::Network);
         }
@@ -119,7 +120,7 @@ impl Watcher {
     }
 
     /// What has to be looked at now. Stays due until [`Watcher::done`].
-    pub fn due(&mut self, root: &OwnedFd) -> Extent {
+    pub fn due(&mut self, root: &Dir) -> Extent {
         if self.looked.elapsed() >= self.period {
             self.due = Extent::Everything;
             if self.inotify.is_none() {
@@ -157,11 +158,9 @@ impl Watcher {
     }
 
     /// Watches a directory; it has to be listed after this.
-    pub fn add(&mut self, directory: &OwnedFd, path: &[u8]) {
+    pub fn add(&mut self, directory: &Dir, path: &[u8]) {
         let Some(inotify) = &self.inotify else { return };
-        // By its descriptor: a name could lead to another one by now.
-        let by_descriptor = format!("/proc/self/fd/{}", directory.as_raw_fd());
-        match inotify::add_watch(inotify, by_descriptor, MASK) {
+        match directory.watch(inotify, MASK) {
             Ok(number) => drop(self.directories.insert(number, path.into())),
             Err(e) => self.give_up(trouble(e)),
         }
@@ -282,10 +281,8 @@ fn trouble(e: Errno) -> WatchTrouble {
 }
 
 /// File systems on which other machines write without this one being told: NFS, SMB, Ceph, 9P, AFS, and those of programs.
-fn is_of_network(root: &OwnedFd) -> bool {
+fn is_of_network(root: &Dir) -> bool {
     const NETWORK: [u32; 8] =
         [0x6969, 0x517b, 0xff53_4d42, 0xfe53_4d42, 0x00c3_6400, 0x0102_1997, 0x5346_414f, 0x6573_5546];
-    let kind = rustix::fs::fstatfs(root).map(|found| found.f_type);
-    // The numbers have 32 bits; where the field has 64, its upper half is of no account.
-    kind.is_ok_and(|kind| NETWORK.contains(&(kind as u64 as u32)))
+    root.file_system().is_ok_and(|kind| NETWORK.contains(&kind))
 }
