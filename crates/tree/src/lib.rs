@@ -25,10 +25,12 @@ mod scan;
 mod settle;
 mod source;
 mod stage;
+pub mod survey;
 mod trash;
 mod tree;
 mod walk;
 
+pub use name::shown;
 pub use retention::Keep;
 pub use trash::Version;
 pub use tree::{Hook, Options, Tree};

@@ -27,6 +27,8 @@ pub struct Scan<'a> {
     pub site: SiteId,
     /// Whether an empty directory is what it should be.
     pub force: bool,
+    /// Whether files are read whatever the system says of them.
+    pub doubt: bool,
     /// For tests.
     pub hook: &'a mut Option<Hook>,
 }
@@ -91,7 +93,7 @@ impl Scan<'_> {
 
     fn found(&mut self, walk: &mut Walk, seen: &Seen, old: Option<Known>, pass: &mut Pass) -> Result<()> {
         pass.met += 1;
-        if old.as_ref().is_some_and(|old| old.seen == *seen && !old.racy) {
+        if !self.doubt && old.as_ref().is_some_and(|old| old.seen == *seen && !old.racy) {
             return Ok(());
         }
         let known_file = self.moved(seen, old.as_ref(), pass.now)?;
@@ -113,7 +115,7 @@ impl Scan<'_> {
 
     /// A file that was moved with its directory: nothing about it changed but its path, so that it need not be read.
     fn moved(&self, seen: &Seen, old: Option<&Known>, now: i64) -> Result<Option<Known>> {
-        if old.is_some() || seen.kind != cells::FILE || seen.is_racy(now) {
+        if self.doubt || old.is_some() || seen.kind != cells::FILE || seen.is_racy(now) {
             return Ok(None);
         }
         let query = format!("SELECT {KNOWN} FROM disk WHERE ino=? LIMIT 1");

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use sync_core::Source;
 use sync_database::{Card, Database, identity, sqlite};
 use sync_store::{
-    Applied, Batch, Contents, Drained, Hash, Mode, Outline, Piece, PieceSink, Realised, Result, Since, Skipped, Store,
-    StoreError, Trouble, Want,
+    Applied, Batch, Contents, Drained, Hash, Manner, Mode, Outline, Piece, PieceSink, Realised, Result, Since, Skipped,
+    Store, StoreError, Trouble, Want,
 };
 
 use crate::index::{ENTRY, Index, LOCAL};
@@ -42,6 +42,8 @@ pub struct Tree {
     pub(crate) index: Index,
     pub(crate) inner: Database,
     pub(crate) unread: Vec<Skipped>,
+    /// Whether the next scan reads every file.
+    doubt: bool,
     /// Contents that the peer does not have.
     pub(crate) absent: HashSet<Hash>,
     /// How far [`Contents::wanted`] looked.
@@ -68,8 +70,14 @@ impl Tree {
         let mut connections = sqlite::connect(&options.index)?;
         if identity::read(connections.writer.as_mut())?.is_none() {
             // What is there before synchronisation begins has no stamp: it never wins against what was written since.
-            let mut first =
-                scan::Scan { root: &root, index: &mut index, site: card.site, force: options.force, hook: &mut hook };
+            let mut first = scan::Scan {
+                root: &root,
+                index: &mut index,
+                site: card.site,
+                force: options.force,
+                doubt: false,
+                hook: &mut hook,
+            };
             first.run()?;
         }
         let (inner, _) = Database::prepare(connections, &own_card(card))?;
@@ -79,6 +87,7 @@ impl Tree {
             index,
             inner,
             unread: Vec::new(),
+            doubt: false,
             absent: HashSet::new(),
             asked: contents::Asked::default(),
             hook,
@@ -148,9 +157,10 @@ impl Store for Tree {
     /// Takes in what changed on the disk, then stamps it.
     fn drain(&mut self) -> Result<Drained> {
         self.root.check()?;
-        let (force, site) = (self.options.force, self.inner.card().site);
+        let (force, site, doubt) = (self.options.force, self.inner.card().site, self.doubt);
         let Tree { root, index, hook, .. } = self;
-        self.unread = scan::Scan { root, index, site, force, hook }.run()?;
+        self.unread = scan::Scan { root, index, site, force, doubt, hook }.run()?;
+        self.doubt = false;
         self.inner.drain()
     }
 
@@ -171,6 +181,11 @@ impl Store for Tree {
 }
 
 impl Contents for Tree {
+    fn begin(&mut self, manner: Manner) -> Result<()> {
+        (self.options.force, self.doubt) = (manner.force, manner.doubt);
+        Ok(())
+    }
+
     fn settle(&mut self) -> Result<u64> {
         settle::settle(self)
     }
