@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use serde::de::DeserializeOwned;
 use sync_store::{
     Contents, Drained, Manner, Piece, PieceSink, Realised, Result, Skipped, Store, StoreError, Trouble, Want,
 };
@@ -16,17 +17,23 @@ use crate::serve::Service;
 /// A store of files that is reached over a channel.
 pub struct RemoteTree {
     store: RemoteStore,
+    /// Where it is, for messages.
+    site: String,
     unread: Vec<Skipped>,
 }
 
 impl RemoteTree {
-    /// The store that the other side serves on this channel.
-    pub fn new(channel: Channel) -> Self {
-        RemoteTree { store: RemoteStore::new(channel), unread: Vec::new() }
+    /// The store that the other side, of this name, serves on this channel.
+    pub fn new(channel: Channel, site: &str) -> Self {
+        RemoteTree { store: RemoteStore::new(channel), site: site.to_owned(), unread: Vec::new() }
     }
 
     fn call<T>(&mut self, work: impl FnOnce(&mut RemoteStore) -> Result<T>) -> Result<T> {
-        work(&mut self.store)
+        work(&mut self.store).map_err(|e| e.during(&self.site))
+    }
+
+    fn ask<T: DeserializeOwned>(&mut self, request: ContentsRequest) -> Result<T> {
+        self.call(|store| store.call(&Request::Contents(request)))
     }
 }
 
@@ -38,28 +45,28 @@ impl Store for RemoteTree {
 
     /// Also hears what the scan could not take in.
     fn drain(&mut self) -> Result<Drained> {
-        let drained = self.store.drain()?;
-        self.unread = self.store.call(&Request::Contents(ContentsRequest::Unread))?;
+        let drained = self.call(Store::drain)?;
+        self.unread = self.ask(ContentsRequest::Unread)?;
         Ok(drained)
     }
 }
 
 impl Contents for RemoteTree {
     fn begin(&mut self, manner: Manner) -> Result<()> {
-        self.store.call(&Request::Contents(ContentsRequest::Begin(manner)))
+        self.ask(ContentsRequest::Begin(manner))
     }
 
     fn rest(&mut self) -> Result<()> {
-        self.store.call(&Request::Contents(ContentsRequest::Rest))
+        self.ask(ContentsRequest::Rest)
     }
 
     fn settle(&mut self) -> Result<u64> {
-        self.store.call(&Request::Contents(ContentsRequest::Settle))
+        self.ask(ContentsRequest::Settle)
     }
 
     fn wanted(&mut self, limit: usize) -> Result<Vec<Want>> {
         let limit = u32::try_from(limit).unwrap_or(u32::MAX);
-        self.store.call(&Request::Contents(ContentsRequest::Wanted(limit)))
+        self.ask(ContentsRequest::Wanted(limit))
     }
 
     fn meet(&mut self) {
@@ -68,7 +75,7 @@ impl Contents for RemoteTree {
     }
 
     fn supply(&mut self, wants: &[Want], sink: &mut PieceSink) -> Result<()> {
-        self.store.stream(&Request::Contents(ContentsRequest::Supply(wants.into())), sink)
+        self.call(|store| store.stream(&Request::Contents(ContentsRequest::Supply(wants.into())), sink))
     }
 
     fn receive(&mut self, piece: &Piece) -> Result<()> {
@@ -76,7 +83,11 @@ impl Contents for RemoteTree {
     }
 
     fn realise(&mut self) -> Result<Realised> {
-        self.store.call(&Request::Contents(ContentsRequest::Realise))
+        self.ask(ContentsRequest::Realise)
+    }
+
+    fn unrealised(&mut self) -> Result<u64> {
+        self.ask(ContentsRequest::Unrealised)
     }
 
     fn unread(&self) -> &[Skipped] {
@@ -125,6 +136,7 @@ fn answer_one(service: &Service, tree: &mut dyn Contents, request: Request) -> c
         ContentsRequest::Wanted(limit) => service.end(tree.wanted(limit.min(WANTS) as usize)),
         ContentsRequest::Supply(wants) => service.end(tree.supply(&wants, &mut |piece| service.item(&piece))),
         ContentsRequest::Realise => service.end(tree.realise()),
+        ContentsRequest::Unrealised => service.end(tree.unrealised()),
         ContentsRequest::Unread => service.end(Ok(tree.unread())),
         ContentsRequest::Meet | ContentsRequest::Receive(_) => Ok(()),
     }

@@ -58,6 +58,7 @@ pub(crate) enum ContentsRequest<'a> {
     /// Not answered either, so that pieces follow one another however long the line is.
     Receive(Cow<'a, Piece>),
     Realise,
+    Unrealised,
     Unread,
 }
 

@@ -150,6 +150,9 @@ pub trait Contents: Store {
     /// Makes the directory like the rows, as far as contents are here. Nothing that somebody wrote meanwhile is overwritten.
     fn realise(&mut self) -> Result<Realised>;
 
+    /// How many paths the directory is not like the rows at: what [`Contents::realise`] could not do yet.
+    fn unrealised(&mut self) -> Result<u64>;
+
     /// The paths that the last [`Store::drain`] could not take in.
     fn unread(&self) -> &[Skipped];
 }

@@ -212,6 +212,10 @@ impl Contents for Tree {
         realise::realise(self)
     }
 
+    fn unrealised(&mut self) -> Result<u64> {
+        realise::due(self)
+    }
+
     fn unread(&self) -> &[Skipped] {
         &self.unread
     }
