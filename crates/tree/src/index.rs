@@ -196,7 +196,12 @@ impl Writing<'_> {
 #[derive(Clone, Copy)]
 pub struct Look<'a>(&'a Connection);
 
-impl Look<'_> {
+impl<'a> Look<'a> {
+    /// At an index that somebody else works on.
+    pub fn on(connection: &'a Connection) -> Self {
+        Look(connection)
+    }
+
     /// The first row of a query.
     pub fn first<T>(
         &self,

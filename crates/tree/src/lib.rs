@@ -27,6 +27,7 @@ mod scan;
 mod settle;
 mod source;
 mod stage;
+pub mod survey;
 mod trash;
 mod tree;
 mod walk;
@@ -34,6 +35,7 @@ mod watch;
 
 pub use disk::{Disk, Fault, Op};
 pub use ignore::TEMPORARY;
+pub use name::shown;
 pub use retention::Keep;
 pub use trash::Version;
 pub use tree::{Connect, Hook, Options, Prepare, Seams, Tree};

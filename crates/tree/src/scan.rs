@@ -30,6 +30,8 @@ pub struct Scan<'a> {
     pub site: SiteId,
     /// Whether an empty directory is what it should be.
     pub force: bool,
+    /// Whether files are read whatever the system says of them.
+    pub doubt: bool,
     /// For tests.
     pub hook: &'a mut Option<Hook>,
 }
@@ -96,7 +98,7 @@ impl Scan<'_> {
         }
         let is_same = old.as_ref().is_some_and(|old| old.seen.kind == now.kind && old.seen.inode == now.inode);
         pass.met += 1;
-        if !old.as_ref().is_some_and(|old| old.seen == now && !old.racy) {
+        if self.doubt || !old.as_ref().is_some_and(|old| old.seen == now && !old.racy) {
             let look = |old: Option<&Known>| look::read(&directory, name::split(path).1, &now, old, pass.now);
             let looked = self.differing(&now, old, look, pass.now)?;
             pass.note(path, looked)?;
@@ -134,7 +136,7 @@ impl Scan<'_> {
                 Step::Found(stat) => {
                     let now = Seen::of(&stat);
                     pass.met += 1;
-                    if !is_known || rows.racy || rows.seen != now {
+                    if self.doubt || !is_known || rows.racy || rows.seen != now {
                         self.found(&mut walk, &now, is_known, pass)?;
                     }
                 }
@@ -177,7 +179,7 @@ impl Scan<'_> {
 
     /// A file that was moved with its directory: nothing about it changed but its path, so that it need not be read.
     fn moved(&self, seen: &Seen, old: Option<&Known>, now: i64) -> Result<Option<Known>> {
-        if old.is_some() || seen.kind != cells::FILE || seen.is_racy(now) {
+        if self.doubt || old.is_some() || seen.kind != cells::FILE || seen.is_racy(now) {
             return Ok(None);
         }
         let query = format!("SELECT {KNOWN} FROM disk WHERE ino=? LIMIT 1");

@@ -14,8 +14,8 @@ use sync_core::Source;
 use sync_database::{Card, Connections, Database, identity, sqlite};
 use sync_store::contents::NAMED;
 use sync_store::{
-    Applied, Batch, Contents, Drained, Hash, Mode, Outline, Piece, PieceSink, Realised, Result, Since, Skipped, Store,
-    StoreError, Trouble, Want,
+    Applied, Batch, Contents, Drained, Hash, Manner, Mode, Outline, Piece, PieceSink, Realised, Result, Since, Skipped,
+    Store, StoreError, Trouble, Want,
 };
 
 use crate::disk::Disk;
@@ -97,6 +97,8 @@ pub struct Tree {
     /// For as long as it is watched.
     watcher: Option<RefCell<Watcher>>,
     pub(crate) unread: Vec<Skipped>,
+    /// Whether the next scan reads every file.
+    doubt: bool,
     /// Contents that the peer does not have.
     pub(crate) absent: HashSet<Hash>,
     /// How far [`Contents::wanted`] looked.
@@ -134,7 +136,8 @@ impl Tree {
             // What is there before synchronisation begins has no stamp: it never wins against what was written since.
             let sight = Sight { root: &root, ignore: &ignore, watcher: None };
             let (site, force) = (card.site, options.force);
-            scan::Scan { sight, index: &mut index, site, force, hook: &mut hook }.run(&Extent::Everything)?;
+            scan::Scan { sight, index: &mut index, site, force, doubt: false, hook: &mut hook }
+                .run(&Extent::Everything)?;
         }
         let (inner, _) = Database::prepare(connections, &own_card(card))?;
         let watcher = options.watch.then(|| RefCell::new(Watcher::new(root.dir(), options.rescan)));
@@ -146,6 +149,7 @@ impl Tree {
             ignore,
             watcher,
             unread: Vec::new(),
+            doubt: false,
             absent: HashSet::new(),
             asked: contents::Asked::default(),
             hook,
@@ -193,15 +197,17 @@ impl Tree {
 
     /// Looks at what may have changed.
     fn look(&mut self) -> Result<()> {
-        let extent = self.watcher.as_mut().map_or(Extent::Everything, |w| w.get_mut().due(self.root.dir()));
+        let told = self.watcher.as_mut().map_or(Extent::Everything, |w| w.get_mut().due(self.root.dir()));
+        let extent = if self.doubt { Extent::Everything } else { told };
         if extent == Extent::nothing() {
             self.unread.clear();
             return Ok(());
         }
-        let (force, site) = (self.options.force, self.inner.card().site);
+        let (force, site, doubt) = (self.options.force, self.inner.card().site, self.doubt);
         let Tree { root, index, hook, ignore, watcher, .. } = self;
         let sight = Sight { root, ignore, watcher: watcher.as_ref() };
-        self.unread = scan::Scan { sight, index, site, force, hook }.run(&extent)?;
+        self.unread = scan::Scan { sight, index, site, force, doubt, hook }.run(&extent)?;
+        self.doubt = false;
         if let Some(watcher) = &mut self.watcher {
             watcher.get_mut().done(&extent, again(&self.unread));
         }
@@ -283,6 +289,11 @@ impl Store for Tree {
 }
 
 impl Contents for Tree {
+    fn begin(&mut self, manner: Manner) -> Result<()> {
+        (self.options.force, self.doubt) = (manner.force, manner.doubt);
+        Ok(())
+    }
+
     fn settle(&mut self) -> Result<u64> {
         settle::settle(self)
     }
@@ -307,6 +318,10 @@ impl Contents for Tree {
     fn realise(&mut self) -> Result<Realised> {
         self.root.check()?;
         realise::realise(self)
+    }
+
+    fn unrealised(&mut self) -> Result<u64> {
+        realise::due(self)
     }
 
     fn unread(&self) -> &[Skipped] {
