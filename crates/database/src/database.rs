@@ -1,6 +1,6 @@
 //! The store itself: its connections, its identity and its catalog, and the [`Store`] interface over them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
 use sync_core::{Incarnation, Knowledge, Position, Purgeable, Registry, SiteId, Source, StoreId, Value};
@@ -12,6 +12,7 @@ use sync_store::{
 use crate::catalog::Catalog;
 use crate::dialect::Dialect;
 use crate::identity::{self, Card, Identity};
+use crate::leaves::Packed;
 use crate::rules::Rules;
 use crate::sql::{Fields, Sql};
 use crate::vigil::Vigil;
@@ -155,7 +156,7 @@ pub struct Database {
     /// With more marks than this a table is left for the stream.
     pub(crate) backlog_from: usize,
     /// What a full compare read last.
-    pub(crate) leaves: digest::Leaves,
+    pub(crate) leaves: HashMap<String, Packed>,
     /// The oldest grave that may be purged is as old as this, in milliseconds since the Unix epoch.
     pub(crate) oldest_grave: u64,
 }
@@ -174,7 +175,7 @@ impl Database {
             suspects,
             backlog,
             backlog_from,
-            leaves: digest::Leaves::new(),
+            leaves: HashMap::new(),
             oldest_grave: 0,
         }
     }
