@@ -25,7 +25,7 @@ impl RemoteStore {
         RemoteStore { channel }
     }
 
-    fn ask(&self, request: &impl Serialize) -> crate::Result<()> {
+    pub(crate) fn ask(&self, request: &impl Serialize) -> crate::Result<()> {
         self.channel.send(pack(request)?)
     }
 
@@ -33,13 +33,13 @@ impl RemoteStore {
         self.channel.receive()?.ok_or_else(LinkError::closed)
     }
 
-    fn call<T: DeserializeOwned>(&mut self, request: &Request) -> Result<T> {
+    pub(crate) fn call<T: DeserializeOwned>(&mut self, request: &Request) -> Result<T> {
         self.stream(request, &mut |(): ()| Ok(()))
     }
 
     /// Asks, gives each item to `sink`, and returns the end. If `sink` wants no more, the other side is told so, and what is
     /// on its way is let pass, so that the channel can be used again.
-    fn stream<I: DeserializeOwned, T: DeserializeOwned>(
+    pub(crate) fn stream<I: DeserializeOwned, T: DeserializeOwned>(
         &mut self,
         request: &Request,
         sink: &mut dyn FnMut(I) -> Result<()>,

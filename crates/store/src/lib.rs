@@ -11,9 +11,10 @@ pub mod digest;
 pub mod error;
 mod pass_on;
 pub mod report;
+mod travel;
 
 pub use batch::{Batch, Change, TableHead};
-pub use contents::{Contents, Hash, Piece, PieceSink, Realised, Reason, Skipped, Want};
+pub use contents::{Contents, Hash, Manner, Piece, PieceSink, Realised, Reason, Skipped, Want};
 pub use description::{Description, Role, SlaveSettings, TableInfo, TableStatus};
 pub use digest::{Answer, Answers, Candidates, Method, Question, Scope, Standing, Standpoint};
 pub use error::{Result, StoreError, Trouble};
