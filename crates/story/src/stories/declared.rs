@@ -260,9 +260,9 @@ pub fn a_stranger_is_asked_about(bench: &impl Bench) {
     network.app(2, "INSERT INTO person (id, name) VALUES (1, 'of the new'), (2, 'of the new')");
     network.prepare();
     network.app(0, "INSERT INTO person (id, name) VALUES (1, 'early')");
-    network.finish(&PAIR);
+    network.settle(&PAIR);
     declare(&mut network, 0, &[]);
-    network.finish(&PAIR);
+    network.settle(&PAIR);
     let error = network.try_round(0, 2, |_| {}).unwrap_err();
     assert!(error.kind == Kind::Halt && error.message.contains("meet for the first time"), "{error:?}");
     assert_eq!(network.rows(2, ROWS).len(), 2);
