@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
-use sync_core::{Incarnation, Knowledge, Position, Purgeable, Registry, SiteId, Source, StoreId, Value};
+use sync_core::{Incarnation, Knowledge, Position, Purgeable, Registry, SiteId, Source, Stamp, StoreId, Value};
 use sync_store::{
     Answers, Applied, Batch, Burial, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline,
     ParkedEntry, Question, Restamp, Result, Since, Sink, Store, StoreError, Streamed, TableStatus, Trouble,
@@ -12,13 +12,14 @@ use sync_store::{
 use crate::catalog::Catalog;
 use crate::dialect::Dialect;
 use crate::identity::{self, Card, Identity};
+use crate::layout::Tracked;
 use crate::leaves::Packed;
 use crate::rules::Rules;
 use crate::sql::{Fields, Sql};
 use crate::vigil::Vigil;
 use crate::{
-    apply, backlog, bury, changes, conflicts, counters, digest, drain, parked, registry, rekey, restored, scan, tables,
-    vector,
+    apply, backlog, bury, changes, conflicts, counters, declare, digest, drain, parked, registry, rekey, restored,
+    scan, tables, vector,
 };
 
 /// The version of the exchange.
@@ -356,6 +357,10 @@ impl Store for Database {
         let (clock_micros, clock_uncertainty_micros, upgrading) = self.clock()?;
         let identity = identity::read(self.connections.writer.as_mut())?.ok_or_else(identity::not_prepared)?;
         self.identity = identity.clone();
+        let met = |tracked: &Tracked| {
+            let met = identity.epochs.of(tracked.number()).met;
+            (met > Stamp::NEVER).then(|| (tracked.table.name.clone(), met))
+        };
         Ok(Description {
             site: identity.card.site,
             site_name: identity.card.site_name,
@@ -372,6 +377,8 @@ impl Store for Database {
             far: self.connections.far,
             tables: self.catalog.infos.clone(),
             suspect: drain::suspect(self),
+            restoring: identity.epochs.is_begun(),
+            epochs: self.catalog.tracked.iter().filter_map(met).collect(),
             warnings: self.catalog.warnings.clone(),
         })
     }
@@ -442,6 +449,11 @@ impl Store for Database {
 
     fn complete(&mut self, stream: &Completed) -> Result<()> {
         apply::complete(self, stream)
+    }
+
+    fn enter(&mut self, tables: &[(String, Stamp)]) -> Result<Applied> {
+        self.confirm()?;
+        declare::enter(self, tables)
     }
 
     fn scan(&mut self, table: &str, sink: &mut Sink) -> Result<()> {

@@ -375,7 +375,8 @@ fn page_standings(
     let pending = page.pending(tracked, keys)?;
     let mut shown = tables::read_still(page.sql, page.dialect, tracked, keys, false)?;
     // Rows that stay although they were deleted, because others refer to them, are not there.
-    let dead = |id: &&RowId| shown.contains_key(id) && lines.get(id).is_some_and(|l| !l.state.is_live());
+    let is_dead = |id: &RowId| lines.state_of(id).is_some_and(|state| !state.is_live());
+    let dead = |id: &&RowId| shown.contains_key(id) && is_dead(id);
     let names: Vec<Name> = ids.iter().filter(dead).map(|id| (tracked.number(), id.clone())).collect();
     for (_, id) in parked::of(page.sql, &names)?.into_keys() {
         shown.remove(&id);
@@ -388,7 +389,7 @@ fn page_standings(
             hash: truth(line, values).map(|values| hash_of(&mut cells, tracked, &values)),
             travels: is_pending || line.is_some_and(|l| l.seq > since && l.origin != peer),
             line: line.map(|l| standpoint(l, sources)),
-            unmarked: !is_pending && is_there && line.is_some_and(|l| !l.state.is_live()),
+            unmarked: !is_pending && is_there && is_dead(&id),
         };
         found.insert(id, standing);
     }

@@ -18,7 +18,7 @@ use crate::handshake::{self, Agreement, Expectation};
 use crate::report::{Direction, Event, RoundReport, Watch};
 use crate::scrub::Scrub;
 use crate::transfer::{Horizon, pump};
-use crate::twins;
+use crate::{restores, twins};
 
 /// How a round is to be done.
 #[derive(Clone, Debug)]
@@ -237,6 +237,9 @@ fn exchange(
     let pull = greet(parties, Direction::Pull, &knowledge.master)?;
     let push = greet(parties, Direction::Push, &knowledge.slave)?;
     let strangers = pull.is_none() || push.is_none();
+    if strangers {
+        restores::check_strangers(parties, options)?;
+    }
     let registries = Sides { master: parties.master.registry()?, slave: parties.slave.registry()? };
     let behind = graves::behind(parties, &registries, knowledge, &Sides { master: pull, slave: push });
     // Before any row moves: whoever has some must be waited for.
@@ -354,7 +357,9 @@ impl Stream<'_> {
         } else {
             self.transfer(parties, &since, options, report, watch)?
         };
-        self.complete(parties, streamed)
+        self.complete(parties, streamed)?;
+        // What was left out comes with the next stream; until then it must not be taken for deleted.
+        if streamed.whole { restores::take_over(parties, self.direction, report, watch) } else { Ok(()) }
     }
 
     fn since(&self, parties: &Parties) -> Since {

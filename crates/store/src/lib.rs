@@ -21,7 +21,7 @@ pub use error::{Result, StoreError, Trouble};
 pub use report::{Applied, ConflictEntry, Drained, Mode, Outline, ParkedEntry, ParkedKind, TableOutline};
 
 use serde::{Deserialize, Serialize};
-use sync_core::{Knowledge, Position, Purgeable, Registry, SiteId, Source, Value};
+use sync_core::{Knowledge, Position, Purgeable, Registry, SiteId, Source, Stamp, Value};
 
 /// What the receiver already contains, and who it is: all that a sender needs to know.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -104,6 +104,10 @@ pub trait Store: Send {
     /// After a stream has been received whole: records its end, what the sender itself contained when it began, and
     /// which tables are held for this sender.
     fn complete(&mut self, stream: &Completed) -> Result<()>;
+
+    /// Takes over authoritative restores that a peer has met, by table: all that is not part of them is deleted. Everything that
+    /// the peer has of these tables must be contained here. What is lost by that is listed as conflicts; these are counted only.
+    fn enter(&mut self, tables: &[(String, Stamp)]) -> Result<Applied>;
 
     /// Streams a whole table, each row once with its state, in whatever order is cheapest here.
     fn scan(&mut self, table: &str, sink: &mut Sink) -> Result<()>;
