@@ -40,7 +40,7 @@ pub fn greet(db: &mut Database, peer: Source, claimed: Option<Position>) -> Resu
         return Ok(Greeting::Restored);
     }
     let sql = db.connections.writer.as_mut();
-    if vector::acknowledged(sql, peer)? != Some(claimed.seq) {
+    if vector::acknowledged(sql, peer)? != Some((own, claimed.seq)) {
         vector::acknowledge(sql, peer, own, claimed.seq)?;
     }
     Ok(Greeting::Known(claimed))
@@ -52,9 +52,9 @@ fn greet_by_record(sql: &mut dyn Sql, peer: Source, own: Incarnation) -> Result<
     if vector::has_acknowledged(sql, peer, own)? {
         return Ok(Greeting::Stranger);
     }
-    let Some(seq) = vector::acknowledged(sql, peer)? else { return Ok(Greeting::Stranger) };
+    let Some((left, seq)) = vector::acknowledged(sql, peer)? else { return Ok(Greeting::Stranger) };
     let token = identity::token_of(sql, seq)?.unwrap_or_default();
-    Ok(Greeting::Known(Position { seq, token }))
+    Ok(Greeting::Continues { left, upto: Position { seq, token } })
 }
 
 /// How many rows a stream would bring.

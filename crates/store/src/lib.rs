@@ -21,7 +21,7 @@ pub use error::{Result, StoreError, Trouble};
 pub use report::{Applied, ConflictEntry, Drained, Mode, Outline, ParkedEntry, ParkedKind, TableOutline};
 
 use serde::{Deserialize, Serialize};
-use sync_core::{Knowledge, Position, Purgeable, Registry, SiteId, Source, Stamp, Value};
+use sync_core::{Incarnation, Knowledge, Position, Purgeable, Registry, SiteId, Source, Stamp, Value};
 
 /// What the receiver already contains, and who it is: all that a sender needs to know.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -41,6 +41,14 @@ pub struct Since {
 pub enum Greeting {
     /// The peer contains everything up to here; what follows is a stream of changes.
     Known(Position),
+    /// The peer never heard of this incarnation. Of an earlier one, which this one goes on from, it said that it contains
+    /// everything up to here.
+    Continues {
+        /// The earlier one.
+        left: Incarnation,
+        /// How far it was acknowledged.
+        upto: Position,
+    },
     /// Nothing is known of what the peer contains: everything must be compared.
     Stranger,
     /// This store does not recognise its own history: it was restored from a backup and must be
