@@ -57,7 +57,7 @@ fn stream(from: &mut Database, to: &mut Database) -> u64 {
     let (sender, receiver) = (from.source(), to.source());
     let claimed = to.knowledge().unwrap().position(sender);
     let position = match from.greet(receiver, claimed).unwrap() {
-        Greeting::Known(position) => position,
+        Greeting::Known(position) | Greeting::Continues { upto: position, .. } => position,
         Greeting::Stranger => Default::default(),
         Greeting::Restored => panic!("restored"),
     };

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use sync_core::digest::Order;
-use sync_core::{Knowledge, Position, Source, Value};
+use sync_core::{Incarnation, Knowledge, Position, Source, Value};
 use sync_store::{
     Applied, Batch, Completed, Description, Greeting, Method, Mode, Outline, Scope, Since, Store, Streamed,
 };
@@ -18,7 +18,7 @@ use crate::handshake::{self, Agreement, Expectation};
 use crate::report::{Direction, Event, RoundReport, Watch};
 use crate::scrub::Scrub;
 use crate::transfer::{Horizon, pump};
-use crate::twins;
+use crate::{restores, twins};
 
 /// How a round is to be done.
 #[derive(Clone, Debug)]
@@ -158,7 +158,7 @@ pub fn round_beside(
 ) -> Result<RoundReport> {
     let started = Instant::now();
     let mut report = RoundReport { dry_run: options.dry_run, ..RoundReport::default() };
-    let knowledge = Sides { master: master.knowledge()?, slave: slave.knowledge()? };
+    let mut knowledge = Sides { master: master.knowledge()?, slave: slave.knowledge()? };
     recall(master, slave, &knowledge.slave)?;
     recall(slave, master, &knowledge.master)?;
     let left = Sides { master: drain(master, &mut report, watch)?, slave: drain(slave, &mut report, watch)? };
@@ -176,7 +176,7 @@ pub fn round_beside(
     if let Some(documents) = beside.documents {
         documents(watch);
     }
-    exchange(&mut parties, &knowledge, options, beside.scrub, &mut report, watch)?;
+    exchange(&mut parties, &mut knowledge, options, beside.scrub, &mut report, watch)?;
     report.millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(report)
 }
@@ -227,16 +227,20 @@ fn introduce(report: &mut RoundReport, about: &Sides<Description>, agreement: &A
 
 fn exchange(
     parties: &mut Parties,
-    knowledge: &Sides<Knowledge>,
+    knowledge: &mut Sides<Knowledge>,
     options: &Options,
     scrub: Option<&mut Scrub>,
     report: &mut RoundReport,
     watch: &mut dyn Watch,
 ) -> Result<()> {
     leave_old_histories(parties, knowledge, options)?;
-    let pull = greet(parties, Direction::Pull, &knowledge.master)?;
-    let push = greet(parties, Direction::Push, &knowledge.slave)?;
+    let pull = greet(parties, Direction::Pull, &mut knowledge.master)?;
+    let push = greet(parties, Direction::Push, &mut knowledge.slave)?;
+    let knowledge = &*knowledge;
     let strangers = pull.is_none() || push.is_none();
+    if strangers {
+        restores::check_strangers(parties, options)?;
+    }
     let registries = Sides { master: parties.master.registry()?, slave: parties.slave.registry()? };
     let behind = graves::behind(parties, &registries, knowledge, &Sides { master: pull, slave: push });
     // Before any row moves: whoever has some must be waited for.
@@ -297,12 +301,13 @@ fn leave_old_histories(parties: &mut Parties, knowledge: &Sides<Knowledge>, opti
 
 /// Asks the sender of a direction where its stream begins; `None` if the two never met. A sender that was restored
 /// takes a new incarnation first.
-fn greet(parties: &mut Parties, direction: Direction, receiver_knows: &Knowledge) -> Result<Option<Position>> {
+fn greet(parties: &mut Parties, direction: Direction, receiver_knows: &mut Knowledge) -> Result<Option<Position>> {
     for _ in 0..2 {
         let (sender, receiver) = (parties.sender(direction).source, parties.receiver(direction).source);
         let from = parties.stores(direction).0;
         match from.greet(receiver, receiver_knows.position(sender))? {
             Greeting::Known(position) => return Ok(Some(position)),
+            Greeting::Continues { left, upto } => return inherit(parties, direction, receiver_knows, (left, upto)),
             Greeting::Stranger => return Ok(None),
             Greeting::Restored => {
                 let source = from.reincarnate()?;
@@ -311,6 +316,33 @@ fn greet(parties: &mut Parties, direction: Direction, receiver_knows: &Knowledge
         }
     }
     Err(EngineError::new(Kind::Failure, "a store does not recognise its own new history"))
+}
+
+/// The receiver records what it contains of the sender's new history, before the first batch says that it contains more: of
+/// the history that was left it can contain less than it once said, if it was restored as well, and tables can wait.
+fn inherit(
+    parties: &mut Parties,
+    direction: Direction,
+    receiver_knows: &mut Knowledge,
+    (left, upto): (Incarnation, Position),
+) -> Result<Option<Position>> {
+    let (sender, receiver) = (parties.sender(direction).source, parties.receiver(direction).source);
+    if left == receiver.incarnation {
+        // The sender began as a copy of the receiver.
+        if !parties.stores(direction).1.recognises(upto)? {
+            return Ok(None);
+        }
+        receiver_knows.advance(sender, upto);
+    } else if receiver_knows.inherit(sender, left, upto).is_none() {
+        return Ok(None);
+    }
+    let end = receiver_knows.position(sender).unwrap_or_default();
+    if parties.mode == Mode::Write {
+        let held = receiver_knows.held(sender).map(|(table, seq)| (table.to_owned(), seq)).collect();
+        let inherited = Completed { sender, end, knowledge: Knowledge::default(), sent: Vec::new(), held };
+        parties.stores(direction).1.complete(&inherited)?;
+    }
+    Ok(Some(end))
 }
 
 fn set_source(parties: &mut Parties, direction: Direction, source: Source) {
@@ -354,7 +386,9 @@ impl Stream<'_> {
         } else {
             self.transfer(parties, &since, options, report, watch)?
         };
-        self.complete(parties, streamed)
+        self.complete(parties, streamed)?;
+        // What was left out comes with the next stream; until then it must not be taken for deleted.
+        if streamed.whole { restores::take_over(parties, self.direction, report, watch) } else { Ok(()) }
     }
 
     fn since(&self, parties: &Parties) -> Since {

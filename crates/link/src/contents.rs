@@ -40,7 +40,7 @@ impl RemoteTree {
 impl Store for RemoteTree {
     sync_store::pass_on! {
         describe knowledge forgot last_heard leave_history is_empty recognises greet reincarnate outline changes apply complete
-        scan digest rows restamp bury registry register purge compared conflicts parked restore
+        enter scan digest rows restamp bury registry register purge compared conflicts parked restore
     }
 
     /// Also hears what the scan could not take in.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use sync_core::{Knowledge, Position, Purgeable, Registry, SiteId, Source, Value};
+use sync_core::{Knowledge, Position, Purgeable, Registry, SiteId, Source, Stamp, Value};
 use sync_store::{Batch, Burial, Completed, Manner, Mode, Piece, Question, Restamp, Since, StoreError, Want};
 
 use crate::error::{Fault, LinkError, Result};
@@ -41,6 +41,7 @@ pub(crate) enum Request<'a> {
     Forgot(Cow<'a, Knowledge>),
     LastHeard(SiteId),
     LeaveHistory(u64),
+    Enter(Cow<'a, [(String, Stamp)]>),
     /// A verb of a store of files.
     Contents(ContentsRequest<'a>),
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sync_core::{Knowledge, Position, Purgeable, Registry, SiteId, Source, Value};
+use sync_core::{Knowledge, Position, Purgeable, Registry, SiteId, Source, Stamp, Value};
 use sync_store::{
     Answers, Applied, Batch, Burial, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline,
     ParkedEntry, Question, Restamp, Result, Since, Sink, Store, StoreError, Streamed,
@@ -123,6 +123,10 @@ impl Store for RemoteStore {
 
     fn complete(&mut self, stream: &Completed) -> Result<()> {
         self.call(&Request::Complete(Cow::Borrowed(stream)))
+    }
+
+    fn enter(&mut self, tables: &[(String, Stamp)]) -> Result<Applied> {
+        self.call(&Request::Enter(tables.into()))
     }
 
     fn scan(&mut self, table: &str, sink: &mut Sink) -> Result<()> {

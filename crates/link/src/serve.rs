@@ -66,6 +66,7 @@ impl Service<'_> {
             Request::Forgot(peer) => self.end(store.forgot(&peer)),
             Request::LastHeard(site) => self.end(store.last_heard(site)),
             Request::LeaveHistory(latest) => self.end(store.leave_history(latest)),
+            Request::Enter(tables) => self.end(store.enter(&tables)),
             Request::Contents(_) => self.end(Err::<(), _>(crate::contents::no_files())),
         }
     }

@@ -126,6 +126,20 @@ pub enum Verb {
         #[arg(long, requires = "set_auto_increment")]
         dry_run: bool,
     },
+    /// Declare what this site's database shows the truth for all sites, after a backup was put back.
+    RestoreHere {
+        /// Only this table; several times for several. Otherwise all that are synchronised.
+        #[arg(long = "table", value_name = "TABLE")]
+        tables: Vec<String>,
+
+        /// Only say what would be declared.
+        #[arg(short = 'n', long)]
+        dry_run: bool,
+
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
     /// Declare that a site has left the network for good.
     Retire {
         /// Its name or number.

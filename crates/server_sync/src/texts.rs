@@ -419,6 +419,33 @@ texts! {
         "{vd} : il ne reste rien de server_sync dans la base de {site}"
     }
 
+    // Restore here.
+    restore_question(vd, site) {
+        "What the database of {vd} at {site} shows will be the truth for all sites: what they wrote since, or have besides, is undone\nthere in the next rounds, and listed as conflicts. This cannot be taken back. Type {vd} to go on:"
+        "Ce que montre la base de {vd} à {site} fera foi pour tous les sites : ce qu'ils ont écrit depuis, ou ont en plus, y sera défait\naux prochaines synchronisations, et listé comme conflits. C'est sans retour. Tapez {vd} pour continuer :"
+    }
+    restore_not_declared() { "nothing was declared" "rien n'a été déclaré" }
+    restore_unasked() {
+        "restore-here asks first, and there is no terminal to ask on"
+        "restore-here demande d'abord, et il n'y a pas de terminal"
+    }
+    restore_unasked_hint() {
+        "see what it would do with --dry-run; add --yes if you are sure"
+        "voyez ce qu'il ferait par --dry-run ; ajoutez --yes si vous êtes sûr"
+    }
+    restore_would_declare(vd, site, tables, rows) {
+        "{vd}: {site} would declare {rows} of {tables} tables the truth for all sites"
+        "{vd} : {site} déclarerait que {rows} de {tables} tables font foi pour tous les sites"
+    }
+    restore_declared(vd, site, tables, rows) {
+        "{vd}: {rows} of {tables} tables at {site} are the truth for all sites"
+        "{vd} : {rows} de {tables} tables de {site} font foi pour tous les sites"
+    }
+    restore_spreads() {
+        "the other sites take it over with the next rounds; what they lose is listed: server_sync conflicts"
+        "les autres sites le reprendront aux prochaines synchronisations ; ce qu'ils perdent sera listé : server_sync conflicts"
+    }
+
     // Check.
     level_ok() { "ok" "bien" }
     level_warning() { "warning" "attention" }

@@ -21,7 +21,7 @@ pub use error::{Result, StoreError, Trouble};
 pub use report::{Applied, ConflictEntry, Drained, Mode, Outline, ParkedEntry, ParkedKind, TableOutline};
 
 use serde::{Deserialize, Serialize};
-use sync_core::{Knowledge, Position, Purgeable, Registry, SiteId, Source, Value};
+use sync_core::{Incarnation, Knowledge, Position, Purgeable, Registry, SiteId, Source, Stamp, Value};
 
 /// What the receiver already contains, and who it is: all that a sender needs to know.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -41,6 +41,14 @@ pub struct Since {
 pub enum Greeting {
     /// The peer contains everything up to here; what follows is a stream of changes.
     Known(Position),
+    /// The peer never heard of this incarnation. Of an earlier one, which this one goes on from, it said that it contains
+    /// everything up to here.
+    Continues {
+        /// The earlier one.
+        left: Incarnation,
+        /// How far it was acknowledged.
+        upto: Position,
+    },
     /// Nothing is known of what the peer contains: everything must be compared.
     Stranger,
     /// This store does not recognise its own history: it was restored from a backup and must be
@@ -104,6 +112,10 @@ pub trait Store: Send {
     /// After a stream has been received whole: records its end, what the sender itself contained when it began, and
     /// which tables are held for this sender.
     fn complete(&mut self, stream: &Completed) -> Result<()>;
+
+    /// Takes over authoritative restores that a peer has met, by table: all that is not part of them is deleted. Everything that
+    /// the peer has of these tables must be contained here. What is lost by that is listed as conflicts; these are counted only.
+    fn enter(&mut self, tables: &[(String, Stamp)]) -> Result<Applied>;
 
     /// Streams a whole table, each row once with its state, in whatever order is cheapest here.
     fn scan(&mut self, table: &str, sink: &mut Sink) -> Result<()>;

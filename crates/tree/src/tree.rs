@@ -287,7 +287,7 @@ impl Tree {
 
 impl Store for Tree {
     sync_store::pass_on! {
-        describe knowledge forgot last_heard leave_history is_empty recognises greet reincarnate changes complete scan digest rows
+        describe knowledge forgot last_heard leave_history is_empty recognises greet reincarnate changes complete enter scan digest rows
         restamp bury registry register purge compared conflicts parked restore
     }
 

@@ -8,6 +8,7 @@ mod demo;
 mod init_site;
 mod lock;
 mod numbering;
+mod restore_here;
 mod retire;
 mod round;
 mod status;
@@ -21,6 +22,7 @@ use std::path::{Path, PathBuf};
 use sync_config::{Environment, Settings};
 
 use crate::arguments::{Cli, Color, Common, Verb, peek, rewrite};
+use crate::commands::restore_here::Wish;
 use crate::failure::{Failure, Result};
 use crate::lang::Lang;
 use crate::output::Output;
@@ -71,6 +73,9 @@ fn dispatch(cli: Cli, output: &Output) -> Result<u8> {
             numbering::run(&cli, *sites, *dry_run, output)
         }
         Some(Verb::InitSite { example, .. }) => init_site::run(&cli, *example, output),
+        Some(Verb::RestoreHere { tables, dry_run, yes }) => {
+            restore_here::run(&cli, &Wish { tables, dry_run: *dry_run, yes: *yes }, output)
+        }
         Some(Verb::Retire { site }) => retire::run(&cli, site, output),
         Some(Verb::Agent) => agent::run(&cli, output),
         Some(Verb::Demo) => demo::run(output),
