@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use sync_config::Settings;
 use sync_database::Card;
-use sync_store::{Contents, Manner, Piece, PieceSink, Realised, Result, Skipped, Store, StoreError, Trouble, Want};
+use sync_store::{
+    Contents, Lacking, Manner, Piece, PieceSink, Realised, Result, Skipped, Store, StoreError, Trouble, Want,
+};
 use sync_tree::{Keep, Tree, Version};
 
 use crate::error::EngineError;
@@ -219,7 +221,7 @@ fn absent(path: &Path, e: &std::io::Error, is_known: bool) -> StoreError {
 
 impl Store for Folder {
     sync_store::pass_on! {
-        describe drain knowledge forgot last_heard leave_history is_empty recognises greet reincarnate outline changes apply complete
+        describe drain knowledge forgot last_heard leave_history is_empty recognises greet reincarnate outline changes apply complete enter
         scan digest rows restamp bury registry register purge compared conflicts parked restore
     }
 }
@@ -257,6 +259,10 @@ impl Contents for Folder {
 
     fn wanted(&mut self, limit: usize) -> Result<Vec<Want>> {
         self.call(|tree| tree.wanted(limit))
+    }
+
+    fn lacking(&mut self) -> Result<Lacking> {
+        self.call(Contents::lacking)
     }
 
     fn meet(&mut self) {

@@ -56,7 +56,7 @@ fn rounds_of_many_files() {
     let [mut a, mut b] = sites::<2>();
     fill(&a, files, wish("SERVER_SYNC_MEASURE_SIZE").unwrap_or(8 * 1024) as usize);
     println!("filled; peak {} MiB", peak());
-    timed("setting up", || drop(a.tree()));
+    timed("setting up", || a.tree().source());
     timed("first round", || sync(&mut a, &mut b));
     std::thread::sleep(Duration::from_secs(3));
     timed("second round, which reads what is fresh again", || sync(&mut a, &mut b));
@@ -78,4 +78,19 @@ fn rounds_of_many_files() {
     a.write("d0/e0/new", "new");
     timed("round with one file and the watch", || sync(&mut a, &mut b));
     assert_eq!(b.read("d0/e0/new"), "new");
+}
+
+/// `SERVER_SYNC_MEASURE_SCAN=1000000`: the memory of a scan and of a round in which one file goes.
+#[test]
+fn a_scan_of_very_many_files() {
+    let Some(files) = wish("SERVER_SYNC_MEASURE_SCAN") else { return };
+    let [mut a, mut b] = sites::<2>();
+    fill(&a, files, 100);
+    println!("filled; peak {} MiB", peak());
+    timed("setting up", || a.tree().source());
+    timed("second scan", || a.tree().drain().unwrap());
+    timed("scan with nothing to do", || a.tree().drain().unwrap());
+    if wish("SERVER_SYNC_MEASURE_ROUND").is_some() {
+        timed("first round", || sync(&mut a, &mut b));
+    }
 }

@@ -56,7 +56,12 @@ impl Batch<'_> {
         if holders.is_empty() {
             trash::disown(self.tree, hash)?;
         }
-        Ok(Err(Reason::NoContent))
+        let free = match self.tree.too_large.get(&hash) {
+            Some(free) => Some(*free),
+            // It was to be copied from where it is here.
+            None => self.tree.root.own().staging.room().ok().filter(|free| *free < size && !holders.is_empty()),
+        };
+        Ok(Err(free.map_or(Reason::NoContent, |free| Reason::NoRoom { size, free })))
     }
 
     /// A file that no row wants where it is, and that still is what is known of it.
@@ -73,8 +78,9 @@ impl Batch<'_> {
         let (new, name) = (format!("{hash}.new"), hash.to_string());
         let staging = &self.tree.root.own().staging;
         let mut copy = || -> io::Result<Hash> {
-            let mut both = Hashed { to: staging.create(&new)?, hasher: blake3::Hasher::new() };
+            let mut both = Hashed { to: staging.create(&new)?, hasher: blake3::Hasher::new(), size: 0 };
             io::copy(from, &mut both)?;
+            both.to.resize(both.size)?;
             Ok(Hash(*both.hasher.finalize().as_bytes()))
         };
         match copy() {
@@ -93,20 +99,24 @@ impl Batch<'_> {
     }
 }
 
-/// Writes and hashes.
+/// Writes and hashes; zeros become holes.
 struct Hashed {
     to: File,
     hasher: blake3::Hasher,
+    size: u64,
 }
 
 impl Write for Hashed {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.to.write(bytes)?;
-        self.hasher.update(&bytes[..written]);
-        Ok(written)
+        if bytes.iter().any(|b| *b != 0) {
+            self.to.write_all_at(bytes, self.size)?;
+        }
+        self.hasher.update(bytes);
+        self.size += bytes.len() as u64;
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.to.flush()
+        Ok(())
     }
 }
