@@ -388,8 +388,7 @@ impl Store for Database {
     }
 
     fn forgot(&mut self, peer: &Knowledge) -> Result<Option<SiteId>> {
-        let claimed = peer.position(self.identity.source);
-        match claimed.filter(|_| !self.identity.card.rules.counters.is_empty()) {
+        match peer.position(self.identity.source) {
             Some(own) if !changes::recognises(self, own)? => Ok(Some(self.identity.card.site)),
             _ => Ok(None),
         }
@@ -428,6 +427,7 @@ impl Store for Database {
     fn reincarnate(&mut self) -> Result<Source> {
         let millis = self.latest_millis()?.saturating_sub(1000);
         let incarnation = self.identity.source.incarnation.next(millis, random()?);
+        vector::leave(self.connections.writer.as_mut(), self.identity.source)?;
         identity::set_incarnation(self.connections.writer.as_mut(), incarnation)?;
         self.identity.source.incarnation = incarnation;
         Ok(self.identity.source)

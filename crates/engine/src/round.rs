@@ -159,8 +159,12 @@ pub fn round_beside(
     let started = Instant::now();
     let mut report = RoundReport { dry_run: options.dry_run, ..RoundReport::default() };
     let mut knowledge = Sides { master: master.knowledge()?, slave: slave.knowledge()? };
-    recall(master, slave, &knowledge.slave)?;
-    recall(slave, master, &knowledge.master)?;
+    if recall(master, slave, &knowledge.slave)? {
+        knowledge.master = master.knowledge()?;
+    }
+    if recall(slave, master, &knowledge.master)? {
+        knowledge.slave = slave.knowledge()?;
+    }
     let left = Sides { master: drain(master, &mut report, watch)?, slave: drain(slave, &mut report, watch)? };
     let about = Sides { master: master.describe()?, slave: slave.describe()? };
     let agreement = handshake::check(&about.master, &about.slave, &options.expected)?;
@@ -181,13 +185,12 @@ pub fn round_beside(
     Ok(report)
 }
 
-/// A store with counters that was restored takes a new history before anything is stamped.
-fn recall(store: &mut dyn Store, peer: &mut dyn Store, peer_knows: &Knowledge) -> Result<()> {
-    if let Some(site) = store.forgot(peer_knows)? {
-        let latest = peer.last_heard(site)?;
-        store.leave_history(latest)?;
-    }
-    Ok(())
+/// A store that was restored takes a new history before anything is stamped. Says whether it did.
+fn recall(store: &mut dyn Store, peer: &mut dyn Store, peer_knows: &Knowledge) -> Result<bool> {
+    let Some(site) = store.forgot(peer_knows)? else { return Ok(false) };
+    let latest = peer.last_heard(site)?;
+    store.leave_history(latest)?;
+    Ok(true)
 }
 
 /// In what order a table's rows can be compared: by key, if both sides sort it alike.
@@ -249,19 +252,22 @@ fn exchange(
     let (master, slave) = (parties.about.master.source, parties.about.slave.source);
     let reaches = Reaches::of((master, &knowledge.master), (slave, &knowledge.slave)).from((push, pull));
     let reaches = behind.judged(reaches);
-    let knows_another = |k: &Knowledge, peer: Source| k.positions().any(|(source, _)| source.store != peer.store);
-    let acquainted =
-        Sides { master: knows_another(&knowledge.master, slave), slave: knows_another(&knowledge.slave, master) };
+    let knows_another =
+        |k: &Knowledge| k.positions().any(|(source, _)| source.store != master.store && source.store != slave.store);
+    let acquainted = Sides { master: knows_another(&knowledge.master), slave: knows_another(&knowledge.slave) };
     let settling = Settling { strangers, all: strangers || options.init, reaches, acquainted };
     behind.tell(report, watch);
     let mut gone = Gone::default();
-    if strangers || options.init {
+    if settling.all {
         watch.event(Event::FirstContact);
+    }
+    if strangers {
         gone.add(contact::meet(parties, options, &settling, report, watch)?);
     } else {
         let doubted = doubted(parties, knowledge);
-        let others: Vec<String> = behind.tables().filter(|t| !doubted.contains(t)).cloned().collect();
-        report.compared = !doubted.is_empty() || !others.is_empty();
+        let others = if options.init { parties.agreement.tables.clone() } else { behind.tables().cloned().collect() };
+        let others: Vec<String> = others.into_iter().filter(|t| !doubted.contains(t)).collect();
+        report.compared |= !doubted.is_empty() || !others.is_empty();
         let unheard = Settling { strangers: true, all: true, ..settling.clone() };
         gone.add(contact::compare(parties, options, &doubted, &unheard, report, watch)?);
         gone.add(contact::compare(parties, options, &others, &settling, report, watch)?);

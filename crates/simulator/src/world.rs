@@ -191,7 +191,7 @@ impl World {
                 None => Ok(()),
             },
             Step::Return { site } => {
-                self.away.remove(site);
+                self.come_back(*site);
                 Ok(())
             }
             Step::Reopen { site }
@@ -313,8 +313,25 @@ impl World {
     /// Somebody at another site says that this one left.
     fn leave(&mut self, site: usize) -> Result<()> {
         let Some(other) = (0..self.sites.len()).find(|i| *i != site && self.can_meet(*i)) else { return Ok(()) };
-        self.away.insert(site);
+        if self.away.insert(site) {
+            self.sites[site].look();
+            let known = &self.sites[other].here;
+            let first = (0..self.sites[site].logged()).find(|i| !known.contains(&(site, *i)));
+            let from = first.unwrap_or(self.sites[site].logged());
+            self.sites[site].apart.push(from..usize::MAX);
+        }
         self.declare_retired(site, other)
+    }
+
+    fn come_back(&mut self, site: usize) {
+        if !self.away.remove(&site) {
+            return;
+        }
+        self.sites[site].look();
+        let end = self.sites[site].logged();
+        if let Some(apart) = self.sites[site].apart.last_mut() {
+            apart.end = end;
+        }
     }
 
     fn declare_retired(&mut self, site: usize, at: usize) -> Result<()> {
@@ -434,7 +451,7 @@ impl World {
         let ahead = self.sites.iter().map(|s| s.skew).max().unwrap_or_default().max(0);
         self.now += ahead + 60_000;
         self.sites.iter_mut().for_each(|s| s.skew = 0);
-        self.away.clear();
+        self.away.clone().into_iter().for_each(|site| self.come_back(site));
         if self.active().count() < 2 {
             self.sites.iter_mut().filter(|s| s.phase == Phase::Waiting).try_for_each(Site::join)?;
         }
@@ -487,11 +504,7 @@ impl World {
         let count = self.sites.len();
         let mut keep = if self.tells.is_some() { KEEP } else { FOR_EVER };
         for site in self.sites.iter_mut().filter(|_| self.old_rows) {
-            if site.phase == Phase::Waiting
-                || site.phase == Phase::Active
-                    && site.store()?.knowledge()?.positions().map(|(of, _)| of.store).collect::<BTreeSet<_>>().len() + 1
-                        < count
-            {
+            if site.phase == Phase::Waiting || site.phase == Phase::Active && site.heard_of()? + 1 < count {
                 keep = FOR_EVER;
             }
         }

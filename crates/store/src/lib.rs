@@ -71,15 +71,15 @@ pub trait Store: Send {
     fn knowledge(&mut self) -> Result<Knowledge>;
 
     /// Before anything is stamped: whether a peer knows more of this store's history than it does itself. Then it was
-    /// restored, and what is added to its counters now must not go into sums that are greater elsewhere. Gives its site.
-    /// Nothing if there are no counters: then it is early enough to find that out when it is greeted.
+    /// restored: what is added to its counters now must not go into sums that are greater elsewhere, and a row of which
+    /// it has only marks may have been heard of. Gives its site.
     fn forgot(&mut self, peer: &Knowledge) -> Result<Option<SiteId>>;
 
     /// When a site last wrote to a table with counters, as far as this store knows, in milliseconds since the Unix epoch.
     fn last_heard(&mut self, site: SiteId) -> Result<u64>;
 
-    /// Takes a new incarnation after a restore. What was marked until `latest` was made before the backup, and is stamped as
-    /// part of the history that is left, in which it may have been published; what was marked later was made since.
+    /// Takes a new incarnation after a restore. What was added to counters until `latest` was added before the backup, and is
+    /// stamped as part of the history that is left, in which it may have been published; what was added later was since.
     fn leave_history(&mut self, latest: u64) -> Result<Source>;
 
     /// Brings capture up to date with the schema, then turns the pending marks into stamped rows; where there are very
