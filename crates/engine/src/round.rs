@@ -173,10 +173,11 @@ pub fn round_beside(
     let horizon = Horizon::new(latest, options.expected.max_clock_difference);
     let mode = if options.dry_run { Mode::Preview } else { Mode::Write };
     let mut parties = Parties { master, slave, agreement, about, horizon, mode, left };
+    let bounded = beside.documents.is_some();
     if let Some(documents) = beside.documents {
         documents(watch);
     }
-    exchange(&mut parties, &knowledge, options, beside.scrub, &mut report, watch)?;
+    exchange(&mut parties, &knowledge, options, beside.scrub, (bounded, &mut report), watch)?;
     report.millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(report)
 }
@@ -230,7 +231,7 @@ fn exchange(
     knowledge: &Sides<Knowledge>,
     options: &Options,
     scrub: Option<&mut Scrub>,
-    report: &mut RoundReport,
+    (bounded, report): (bool, &mut RoundReport),
     watch: &mut dyn Watch,
 ) -> Result<()> {
     leave_old_histories(parties, knowledge, options)?;
@@ -274,7 +275,9 @@ fn exchange(
         (Direction::Pull, pull, &knowledge.slave, &knowledge.master),
         (Direction::Push, push, &knowledge.master, &knowledge.slave),
     ] {
-        let stream = Stream { direction, start: start.unwrap_or_default(), sender_knows, receiver_knows };
+        // What a compare stamped has to follow at once, whenever it was written.
+        let bound = (bounded && !report.compared).then_some(parties.sender(direction).head);
+        let stream = Stream { direction, start: start.unwrap_or_default(), bound, sender_knows, receiver_knows };
         stream.run(parties, options, report, watch)?;
     }
     graves::purge(parties, &registry, knowledge, options)
@@ -334,6 +337,8 @@ fn doubted(parties: &Parties, knowledge: &Sides<Knowledge>) -> Vec<String> {
 struct Stream<'a> {
     direction: Direction,
     start: Position,
+    /// What was written before the documents were gone through; later rows wait for the next round.
+    bound: Option<Position>,
     sender_knows: &'a Knowledge,
     receiver_knows: &'a Knowledge,
 }
@@ -361,12 +366,18 @@ impl Stream<'_> {
         let tables = parties.agreement.tables.clone();
         let held = self.receiver_knows.held(parties.sender(self.direction).source);
         let held = held.filter(|(t, _)| tables.iter().any(|a| a == t)).map(|(t, s)| (t.to_owned(), s)).collect();
-        Since { receiver: parties.receiver(self.direction).source, position: self.start, held, tables }
+        Since {
+            receiver: parties.receiver(self.direction).source,
+            position: self.start,
+            held,
+            tables,
+            upto: self.bound,
+        }
     }
 
     /// The sender's head; since the handshake only the rows of the other direction, or of a compare, moved it.
     fn head(&self, parties: &mut Parties, report: &RoundReport) -> Result<Position> {
-        if report.is_quiet() && !report.compared {
+        if self.bound.is_some() || (report.is_quiet() && !report.compared) {
             return Ok(parties.sender(self.direction).head);
         }
         Ok(parties.stores(self.direction).0.describe()?.head)
