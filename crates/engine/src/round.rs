@@ -122,6 +122,9 @@ impl<'a> Parties<'a> {
     }
 }
 
+/// Goes through the folders of documents.
+pub type Documents<'a> = dyn FnMut(&mut dyn Watch) + 'a;
+
 /// What goes with a round of rows.
 #[derive(Default)]
 pub struct Beside<'a> {
@@ -129,7 +132,7 @@ pub struct Beside<'a> {
     pub scrub: Option<&'a mut Scrub>,
     /// Is called when both sites have agreed and every row that was written before has its stamp, and before any row goes:
     /// what rows cite has to be there first. A row that is written meanwhile waits for the next round.
-    pub documents: Option<&'a mut dyn FnMut(&mut dyn Watch)>,
+    pub documents: Option<&'a mut Documents<'a>>,
 }
 
 /// Runs a round. `master` is the local store, which starts it.

@@ -265,7 +265,7 @@ fn what_cannot_be_read_is_told_and_the_rest_and_the_database_go_on() {
     // A file whose bytes cannot be read, as a broken disk would have it: only where the account may be kept out.
     if !rustix::process::geteuid().is_root() {
         lyon.write("secret", "x");
-        fs::set_permissions(lyon.at("secret"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(lyon.at("secret"), fs::Permissions::from_mode(0o000)).unwrap();
         geneva.run(&[]).says(3, &["left out at lyon: secret"]);
     }
 }
