@@ -176,11 +176,7 @@ pub fn round_beside(
     let horizon = Horizon::new(latest, options.expected.max_clock_difference);
     let mode = if options.dry_run { Mode::Preview } else { Mode::Write };
     let mut parties = Parties { master, slave, agreement, about, horizon, mode, left };
-    let bounded = beside.documents.is_some();
-    if let Some(documents) = beside.documents {
-        documents(watch);
-    }
-    exchange(&mut parties, &knowledge, options, beside.scrub, (bounded, &mut report), watch)?;
+    exchange(&mut parties, &knowledge, options, beside, &mut report, watch)?;
     report.millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(report)
 }
@@ -233,10 +229,13 @@ fn exchange(
     parties: &mut Parties,
     knowledge: &Sides<Knowledge>,
     options: &Options,
-    scrub: Option<&mut Scrub>,
-    (bounded, report): (bool, &mut RoundReport),
+    mut beside: Beside,
+    report: &mut RoundReport,
     watch: &mut dyn Watch,
 ) -> Result<()> {
+    if let Some(documents) = &mut beside.documents {
+        documents(watch);
+    }
     leave_old_histories(parties, knowledge, options)?;
     let pull = greet(parties, Direction::Pull, &knowledge.master)?;
     let push = greet(parties, Direction::Push, &knowledge.slave)?;
@@ -267,7 +266,7 @@ fn exchange(
         gone.add(contact::compare(parties, options, &others, &settling, report, watch)?);
     }
     gone.bury(parties, options, &settling.reaches, report)?;
-    if let Some(scrub) = scrub.filter(|_| !settling.all) {
+    if let Some(scrub) = beside.scrub.filter(|_| !settling.all) {
         scrub.run(parties, options, &settling, report, watch)?;
     }
     if report.compared && parties.mode == Mode::Write {
@@ -278,12 +277,31 @@ fn exchange(
         (Direction::Pull, pull, &knowledge.slave, &knowledge.master),
         (Direction::Push, push, &knowledge.master, &knowledge.slave),
     ] {
-        // What a compare stamped has to follow at once, whenever it was written.
-        let bound = (bounded && !report.compared).then_some(parties.sender(direction).head);
+        let bound = bound(parties, direction, beside.documents.as_deref_mut(), report, watch)?;
         let stream = Stream { direction, start: start.unwrap_or_default(), bound, sender_knows, receiver_knows };
         stream.run(parties, options, report, watch)?;
     }
     graves::purge(parties, &registry, knowledge, options)
+}
+
+/// Up to where rows may go, where documents have to be there before them. What was merged since the documents were gone through
+/// may be of rows that were written since: they are gone through again.
+fn bound(
+    parties: &mut Parties,
+    direction: Direction,
+    documents: Option<&mut Documents>,
+    report: &RoundReport,
+    watch: &mut dyn Watch,
+) -> Result<Option<Position>> {
+    // What a compare stamped has to follow at once, whenever it was written.
+    let Some(documents) = documents.filter(|_| !report.compared) else { return Ok(None) };
+    let is_merged = direction == Direction::Push && report.pulled.total().received > 0;
+    if !is_merged || parties.mode == Mode::Preview {
+        return Ok(Some(parties.sender(direction).head));
+    }
+    let head = parties.stores(direction).0.describe()?.head;
+    documents(watch);
+    Ok(Some(head))
 }
 
 /// A store that goes on in a history which it left behind takes a new one, unless it runs twice.

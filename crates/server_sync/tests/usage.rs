@@ -23,6 +23,7 @@ Commands:
   status     Show how the links are doing
   verify     Compare everything with each slave and report; nothing is changed
   conflicts  Show values that lost against a concurrent change, and put them back
+  trash      Show the versions of files that were replaced or deleted, and put them back
   lock       Run a command, such as an upgrade, while no round runs
   init-site  Prepare this site's database and publish its settings
   retire     Declare that a site has left the network for good
