@@ -62,6 +62,7 @@ Commandes :
   status     Montrer l'état des liaisons.
   verify     Tout comparer avec chaque esclave et rendre compte ; rien n'est modifié.
   conflicts  Montrer les valeurs qui ont perdu contre une modification simultanée, et les remettre.
+  trash      Montrer les versions des fichiers remplacés ou supprimés, et les remettre.
   lock       Exécuter une commande, telle une mise à niveau, pendant qu'aucune synchronisation ne tourne.
   init-site  Préparer la base de ce site et publier ses réglages.
   retire     Déclarer qu'un site a quitté le réseau pour de bon.
