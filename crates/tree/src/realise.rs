@@ -37,7 +37,7 @@ pub fn is_due(tree: &Tree) -> Result<bool> {
 /// At how many paths.
 pub fn due(tree: &Tree) -> Result<u64> {
     let look = tree.index.look();
-    let count = |rows: &str| Ok::<_, sync_store::StoreError>(look.one::<i64>(&format!("SELECT COUNT(*) {rows}"), [])?);
+    let count = |rows: &str| look.one::<i64>(&format!("SELECT COUNT(*) {rows}"), []);
     let differing = count(
         "FROM entry e LEFT JOIN disk d ON d.path=e.path WHERE d.path IS NULL OR d.content<>e.content OR d.mode<>e.mode \
          OR d.owner<>e.owner OR d.grp<>e.grp OR d.xattrs<>e.xattrs",
