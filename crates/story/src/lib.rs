@@ -12,6 +12,7 @@ mod schema;
 pub mod stories;
 
 pub use bench::{Bench, BenchSite};
+pub use faulty::Watched;
 pub use network::{Network, VD, names};
 pub use schema::{COUNTERS, EXCLUDED, REKEY, Speech, TOGETHER, TREES, schema};
 
