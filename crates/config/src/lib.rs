@@ -33,7 +33,7 @@ pub use pattern::Pattern;
 pub use schema::{Kind, SETTINGS, Setting};
 pub use secrecy::{ExposeSecret, SecretString};
 pub use settings::{
-    Database, Endpoint, Environment, Limits, Link, Mysql, Preference, Settings, Sqlite, Ssh, TableColumns, Tls,
+    Database, Endpoint, Environment, Folder, Limits, Link, Mysql, Preference, Settings, Sqlite, Ssh, TableColumns, Tls,
     TlsMode, VersionRule, VersionSource, configured,
 };
 pub use toml_edit::Value;

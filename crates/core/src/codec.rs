@@ -29,6 +29,8 @@ pub enum CodecError {
 const STATE_VERSION: u8 = 1;
 /// A state with sums. States without are written as before there were any.
 const WITH_SUMS: u8 = 2;
+/// A state of an epoch that began with an authoritative restore. All others are written as before there were any.
+const WITH_EPOCH: u8 = 3;
 
 /// The type of an integer.
 pub(crate) const INT: u8 = 1;
@@ -37,10 +39,16 @@ pub(crate) const TEXT: u8 = 5;
 /// The type of bytes.
 pub(crate) const BYTES: u8 = 6;
 
-/// Packs a state: version, inserted, deleted, then cells, seen and, if there are any, sums as counted lists.
+/// Packs a state: version, inserted, deleted, then cells, seen and, if there are any, sums as counted lists; of an epoch also
+/// sums that are not there, its stamp, and what was seen before.
 pub fn pack_state(state: &RowState) -> Vec<u8> {
     let mut out = Vec::with_capacity(24 + state.cells.len() * 10);
-    out.push(if state.sums.is_empty() { STATE_VERSION } else { WITH_SUMS });
+    let version = match (state.epoch, state.sums.is_empty()) {
+        (Stamp::NEVER, true) => STATE_VERSION,
+        (Stamp::NEVER, false) => WITH_SUMS,
+        _ => WITH_EPOCH,
+    };
+    out.push(version);
     put_stamp(&mut out, state.inserted);
     put_stamp(&mut out, state.deleted);
     put_varint(&mut out, state.cells.len() as u64);
@@ -48,12 +56,20 @@ pub fn pack_state(state: &RowState) -> Vec<u8> {
         put_varint(&mut out, u64::from(*column));
         put_stamp(&mut out, *stamp);
     }
-    put_varint(&mut out, state.seen.stamps().len() as u64);
-    state.seen.stamps().for_each(|s| put_stamp(&mut out, s));
-    if !state.sums.is_empty() {
+    put_seen(&mut out, &state.seen);
+    if version >= WITH_SUMS {
         put_sums(&mut out, state);
     }
+    if version >= WITH_EPOCH {
+        put_stamp(&mut out, state.epoch);
+        put_seen(&mut out, &state.before);
+    }
     out
+}
+
+fn put_seen(out: &mut Vec<u8>, seen: &Seen) {
+    put_varint(out, seen.stamps().len() as u64);
+    seen.stamps().for_each(|s| put_stamp(out, s));
 }
 
 fn put_sums(out: &mut Vec<u8>, state: &RowState) {
@@ -72,7 +88,7 @@ fn put_sums(out: &mut Vec<u8>, state: &RowState) {
 pub fn unpack_state(bytes: &[u8]) -> Result<RowState, CodecError> {
     let mut input = Input(bytes);
     let version = input.byte()?;
-    if !matches!(version, STATE_VERSION | WITH_SUMS) {
+    if !(STATE_VERSION..=WITH_EPOCH).contains(&version) {
         return Err(CodecError::Unknown("state version"));
     }
     let (inserted, deleted) = (input.stamp()?, input.stamp()?);
@@ -80,17 +96,18 @@ pub fn unpack_state(bytes: &[u8]) -> Result<RowState, CodecError> {
     for _ in 0..input.varint()? {
         cells.insert(input.column()?, input.stamp()?);
     }
-    let mut seen = Seen::default();
-    for _ in 0..input.varint()? {
-        seen.add(input.stamp()?);
-    }
+    let seen = input.seen()?;
     let mut sums = std::collections::BTreeMap::new();
-    for _ in 0..if version == WITH_SUMS { input.varint()? } else { 0 } {
+    for _ in 0..if version >= WITH_SUMS { input.varint()? } else { 0 } {
         let (column, history) = (input.column()?, Incarnation(u64::from_be_bytes(input.array()?)));
         sums.insert((column, history), input.sum()?);
     }
+    let (epoch, before) = match version {
+        WITH_EPOCH => (input.stamp()?, input.seen()?),
+        _ => (Stamp::NEVER, Seen::default()),
+    };
     input.end()?;
-    Ok(RowState { inserted, deleted, cells, sums, seen })
+    Ok(RowState { epoch, before, inserted, deleted, cells, sums, seen })
 }
 
 /// Packs values, each with its type, so that they come back exactly.
@@ -171,6 +188,14 @@ impl<'a> Input<'a> {
 
     fn column(&mut self) -> Result<ColumnId, CodecError> {
         u16::try_from(self.varint()?).map_err(|_| CodecError::Unknown("column"))
+    }
+
+    fn seen(&mut self) -> Result<Seen, CodecError> {
+        let mut seen = Seen::default();
+        for _ in 0..self.varint()? {
+            seen.add(self.stamp()?);
+        }
+        Ok(seen)
     }
 
     fn sum(&mut self) -> Result<Sum, CodecError> {

@@ -1,8 +1,9 @@
 //! Joining two states of one row, and noticing what was concurrent. Pure and total: any two rows can be merged.
 //!
 //! State is a join semilattice: `(inserted, cells, sums)` is ordered first by `inserted` (a newer lineage replaces an older
-//! one whole) and pointwise within one lineage; `deleted` and `seen` are pointwise maxima. Therefore merging is
-//! commutative, associative and idempotent, and order, duplication and topology cannot matter.
+//! one whole) and pointwise within one lineage; `deleted` and `seen` are pointwise maxima. Before all this comes the epoch: a
+//! later one replaces all of an earlier one, and remembers what that had seen. Therefore merging is commutative, associative
+//! and idempotent, and order, duplication and topology cannot matter.
 //!
 //! What was added to a counter is never a conflict: everybody's sum is kept, and the value is the winning base with all
 //! of them.
@@ -12,7 +13,7 @@ use std::collections::BTreeMap;
 
 use crate::conflict::{Conflict, ConflictKind};
 use crate::knowledge::Incarnation;
-use crate::row::{ColumnId, Row, RowState, Seen, Sum, compare_bases, shifted};
+use crate::row::{ColumnId, Row, RowState, Sum, compare_bases, shifted};
 use crate::stamp::Stamp;
 use crate::value::Value;
 
@@ -70,14 +71,35 @@ pub fn merge_whole(local: &Row, incoming: &Row, stamp: Stamp) -> Merged {
 
 /// The least upper bound of two states.
 pub fn join(a: &RowState, b: &RowState) -> RowState {
+    match a.epoch.cmp(&b.epoch) {
+        Ordering::Greater => replacing(a, b),
+        Ordering::Less => replacing(b, a),
+        Ordering::Equal => join_within(a, b),
+    }
+}
+
+/// A state, once it has met one of an earlier epoch.
+fn replacing(later: &RowState, earlier: &RowState) -> RowState {
+    let mut state = later.clone();
+    state.before.join(&earlier.all_seen());
+    state
+}
+
+/// The least upper bound of two states of one epoch.
+fn join_within(a: &RowState, b: &RowState) -> RowState {
     let (cells, sums) = match a.inserted.cmp(&b.inserted) {
         Ordering::Greater => (a.cells.clone(), a.sums.clone()),
         Ordering::Less => (b.cells.clone(), b.sums.clone()),
         Ordering::Equal => (join_cells(&a.cells, &b.cells), join_sums(&a.sums, &b.sums)),
     };
-    let mut seen = a.seen.clone();
+    let (mut seen, mut before) = (a.seen.clone(), a.before.clone());
     seen.join(&b.seen);
-    RowState { inserted: a.inserted.max(b.inserted), deleted: a.deleted.max(b.deleted), cells, sums, seen }
+    before.join(&b.before);
+    let (inserted, deleted) = (a.inserted.max(b.inserted), a.deleted.max(b.deleted));
+    if a.inserted.min(b.inserted) == Stamp::BASELINE && inserted != Stamp::BASELINE {
+        seen.add(Stamp::BASELINE);
+    }
+    RowState { epoch: a.epoch, before, inserted, deleted, cells, sums, seen }
 }
 
 type Sums = BTreeMap<(ColumnId, Incarnation), Sum>;
@@ -122,7 +144,7 @@ fn same_values(joined: &Row, side: &Row) -> bool {
 
 /// Whether two states show the same and would win the same; a grave's cells are memory, not content.
 pub(crate) fn same_content(joined: &RowState, side: &RowState) -> bool {
-    (joined.inserted, joined.deleted) == (side.inserted, side.deleted)
+    (joined.lineage(), joined.deleted) == (side.lineage(), side.deleted)
         && ((&joined.cells, &joined.sums) == (&side.cells, &side.sums) || !joined.is_live())
 }
 
@@ -131,7 +153,7 @@ pub(crate) fn same_content(joined: &RowState, side: &RowState) -> bool {
 /// restored, with its clock set back, or that ran twice, can give one stamp twice: then the greater value wins everywhere.
 /// Values from before synchronisation are told apart by a compare.
 fn join_values(state: &RowState, local: &Row, incoming: &Row) -> Option<Vec<Value>> {
-    let holds = |row: &Row| row.values.is_some() && row.state.inserted == state.inserted;
+    let holds = |row: &Row| row.values.is_some() && row.state.lineage() == state.lineage();
     match (&local.values, &incoming.values) {
         (Some(ours), Some(theirs)) if holds(local) && holds(incoming) => {
             let pick = |column: usize| match (ours.get(column), theirs.get(column)) {
@@ -171,12 +193,12 @@ fn all_with_sums(values: &[Value], side: &Row, joined: &RowState) -> Vec<Value> 
 
 /// What `loser` loses in the outcome without `other` having seen it.
 fn conflicts(outcome: &Row, loser: &Row, other: &Row) -> Vec<Conflict> {
-    if loser.state.inserted < outcome.state.inserted {
+    if loser.state.lineage() < outcome.state.lineage() {
         let delete = || lost_delete(outcome, loser, other).filter(|_| outcome.state.is_live());
         lost_lineage(outcome, loser, other).or_else(delete).into_iter().collect()
     } else if loser.state.is_live() && !outcome.state.is_live() {
         lost_update(outcome, loser, other).into_iter().collect()
-    } else if loser.state.inserted == other.state.inserted && outcome.state.is_live() {
+    } else if loser.state.lineage() == other.state.lineage() && outcome.state.is_live() {
         let mut all = lost_cells(loser, other);
         all.extend(lost_delete(outcome, loser, other));
         all
@@ -186,20 +208,24 @@ fn conflicts(outcome: &Row, loser: &Row, other: &Row) -> Vec<Conflict> {
 }
 
 /// The newest stamp of a live row that the other side had not seen.
-fn unseen(row: &RowState, seen: &Seen) -> Option<Stamp> {
-    row.written().filter(|s| !seen.covers(*s)).max()
+fn unseen(row: &RowState, other: &RowState) -> Option<Stamp> {
+    row.written().filter(|s| !other.covers(row, *s)).max()
 }
 
 /// A row from before synchronisation has no stamp that could have been seen. But whoever inserts another one in its place
-/// deletes it first: a row that never was deleted was inserted where there was none.
+/// deletes it first: a row that never was deleted was inserted where there was none. Whoever declares an authoritative restore
+/// says whether the row was known.
 fn unmet(row: &RowState, other: &RowState) -> Option<Stamp> {
-    (row.inserted == Stamp::BASELINE && other.inserted.is_written() && other.deleted == Stamp::NEVER)
-        .then(|| row.newest())
+    let is_unmet = match other.epoch > row.epoch {
+        true => !other.before.knows_baseline(),
+        false => other.inserted.is_written() && other.deleted == Stamp::NEVER,
+    };
+    (row.inserted == Stamp::BASELINE && is_unmet).then(|| row.newest())
 }
 
 /// A row that was shown here belongs to an older lineage: it is kept whole.
 fn lost_lineage(outcome: &Row, loser: &Row, other: &Row) -> Option<Conflict> {
-    let stamp = unseen(&loser.state, &other.state.seen).or_else(|| unmet(&loser.state, &other.state));
+    let stamp = unseen(&loser.state, &other.state).or_else(|| unmet(&loser.state, &other.state));
     let stamp = stamp.filter(|_| loser.state.is_live())?;
     let losing = loser.values.clone().unwrap_or_default();
     let (kind, winner) = if outcome.state.is_live() {
@@ -212,7 +238,7 @@ fn lost_lineage(outcome: &Row, loser: &Row, other: &Row) -> Option<Conflict> {
 
 /// The other side deleted what was still written here, and the delete is later.
 fn lost_update(outcome: &Row, loser: &Row, other: &Row) -> Option<Conflict> {
-    let stamp = unseen(&loser.state, &other.state.seen)?;
+    let stamp = unseen(&loser.state, &other.state)?;
     let losing = loser.values.clone().unwrap_or_default();
     conflict(ConflictKind::UpdateLost, (outcome.state.deleted, Vec::new()), (stamp, losing))
 }
@@ -220,7 +246,9 @@ fn lost_update(outcome: &Row, loser: &Row, other: &Row) -> Option<Conflict> {
 /// This side deleted what the other still wrote or put another row in the place of, and the write is later.
 fn lost_delete(outcome: &Row, loser: &Row, other: &Row) -> Option<Conflict> {
     let deleted = loser.state.deleted;
-    let concurrent = !loser.state.is_live() && !other.state.seen.covers(deleted);
+    // Where an epoch began nothing was deleted that could be put back.
+    let was_deleted = !loser.state.is_live() && deleted > loser.state.epoch;
+    let concurrent = was_deleted && !other.state.covers(&loser.state, deleted);
     let winner = || (outcome.state.newest(), shown(outcome));
     concurrent.then(|| conflict(ConflictKind::DeleteLost, winner(), (deleted, Vec::new()))).flatten()
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::conflict::Conflict;
 use crate::merge::{Merged, Relation, join, merge, merge_whole, same_content};
-use crate::row::{ColumnId, Row};
+use crate::row::{ColumnId, Row, RowState};
 use crate::stamp::Stamp;
 use crate::value::Value;
 
@@ -55,7 +55,7 @@ impl Planned {
     fn from(local: &Row, merged: Merged) -> Self {
         Planned {
             effect: effect(local, &merged.row),
-            saw_more: merged.row.state.seen != local.state.seen,
+            saw_more: has_seen_more(&merged.row.state, &local.state),
             row: merged.row,
             relation: merged.relation,
             conflicts: merged.conflicts,
@@ -78,7 +78,7 @@ impl Planned {
         let relation = if same_content(&incoming.state, &local.state) { Relation::Dominated } else { Relation::Taken };
         Planned {
             effect: effect(local, &incoming),
-            saw_more: incoming.state.seen != local.state.seen,
+            saw_more: has_seen_more(&incoming.state, &local.state),
             row: incoming,
             relation,
             conflicts: Vec::new(),
@@ -107,12 +107,16 @@ fn supersedes(incoming: &Row, local: &Row) -> bool {
         let column = column as ColumnId;
         incoming.state.cell(column) != local.state.cell(column) || their == our
     };
-    incoming.state.inserted == local.state.inserted
+    incoming.state.lineage() == local.state.lineage()
         && incoming.state.is_live()
         && local.state.is_live()
         && join(&local.state, &incoming.state) == incoming.state
         && theirs.len() == ours.len()
         && theirs.iter().zip(ours).enumerate().all(agree)
+}
+
+fn has_seen_more(outcome: &RowState, local: &RowState) -> bool {
+    (&outcome.seen, &outcome.before) != (&local.seen, &local.before)
 }
 
 fn effect(local: &Row, outcome: &Row) -> Effect {

@@ -25,12 +25,17 @@ impl Seen {
         !stamp.is_written() || self.0.get(&stamp.site()).is_some_and(|s| *s >= stamp)
     }
 
-    /// Adds one write.
+    /// Adds one write; of the baseline, that it was known.
     pub fn add(&mut self, stamp: Stamp) {
-        if stamp.is_written() {
+        if stamp.is_written() || stamp == Stamp::BASELINE {
             let entry = self.0.entry(stamp.site()).or_default();
             *entry = stamp.max(*entry);
         }
+    }
+
+    /// Whether the row was known as it was before synchronisation, though it is another one now.
+    pub fn knows_baseline(&self) -> bool {
+        self.0.contains_key(&SiteId::NOBODY)
     }
 
     /// Pointwise maximum.
@@ -80,13 +85,21 @@ pub struct Sum {
 
 /// The stamps of one row.
 ///
-/// Invariants: every stamp in `cells` is above `inserted`; `seen` covers every stamp here. `inserted` is the row's
-/// *lineage*: cells and sums belong to one and never mix with another's.
+/// Invariants: every stamp in `cells` is above `inserted`; `seen` covers every stamp here, but for a `deleted` that is the
+/// epoch. `inserted` is the row's *lineage*: cells and sums belong to one and never mix with another's.
+///
+/// An authoritative restore begins an *epoch*, named by the stamp of its declaration: whatever belongs to an earlier one loses
+/// against it, whenever it was written. `deleted` is never below the epoch, and all that is written in an epoch is above it:
+/// so a row that nobody wrote since is a grave, with no need to write it down anywhere.
 ///
 /// A column that merges by adding has a *base*, a cell as any other, and `sums`; its value is the base and all sums
 /// together. So the base is never stored: it is what is left of the value without the sums.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RowState {
+    /// The last authoritative restore that it belongs to; [`Stamp::NEVER`] if there was none.
+    pub epoch: Stamp,
+    /// What the row had incorporated before this epoch.
+    pub before: Seen,
     /// When the row was inserted; names the lineage. [`Stamp::NEVER`] for a grave whose insert was never heard of.
     pub inserted: Stamp,
     /// When it was last deleted, or never.
@@ -108,6 +121,47 @@ impl RowState {
     /// A row inserted by one write.
     pub fn inserted_at(stamp: Stamp) -> Self {
         RowState { inserted: stamp, seen: Seen::from_iter([stamp]), ..RowState::default() }
+    }
+
+    /// A row that is not part of what an authoritative restore declared: a grave, alike everywhere, and stored nowhere.
+    pub fn swept(epoch: Stamp) -> Self {
+        RowState { epoch, deleted: epoch, ..RowState::default() }
+    }
+
+    /// What the state means where this epoch has begun: what belongs to an earlier one is gone.
+    pub fn raised(&self, epoch: Stamp) -> Self {
+        if self.epoch >= epoch {
+            return self.clone();
+        }
+        RowState { before: self.all_seen(), ..RowState::swept(epoch) }
+    }
+
+    /// What the row has incorporated in this epoch and before, that it was there before synchronisation too.
+    pub(crate) fn all_seen(&self) -> Seen {
+        let mut seen = self.before.clone();
+        seen.join(&self.seen);
+        if self.inserted == Stamp::BASELINE {
+            seen.add(Stamp::BASELINE);
+        }
+        seen
+    }
+
+    /// The row as it is shown where an authoritative restore is declared: it begins anew.
+    pub fn declared(&self, epoch: Stamp, millis: u64, site: SiteId) -> Self {
+        let mut state = self.raised(epoch);
+        let stamp = state.next_stamp(millis, site);
+        state.insert(stamp);
+        state
+    }
+
+    /// What cells and sums belong to.
+    pub fn lineage(&self) -> (Stamp, Stamp) {
+        (self.epoch, self.inserted)
+    }
+
+    /// Whether a write of `other` was known where this row was last written.
+    pub fn covers(&self, other: &RowState, stamp: Stamp) -> bool {
+        if self.epoch > other.epoch { self.before.covers(stamp) } else { self.seen.covers(stamp) }
     }
 
     /// When this column was last written.
@@ -139,12 +193,16 @@ impl RowState {
 
     /// The stamp for the next local write, above everything this row has seen.
     pub fn next_stamp(&self, millis: u64, site: SiteId) -> Stamp {
-        let highest = self.seen.highest().max(self.newest()).max(self.deleted);
+        let seen = self.seen.highest().max(self.before.highest());
+        let highest = seen.max(self.newest()).max(self.deleted);
         Stamp::next(millis, highest, site)
     }
 
     /// A local insert: a new lineage. What the row was before is forgotten, what it has seen is not.
     pub fn insert(&mut self, stamp: Stamp) {
+        if self.inserted == Stamp::BASELINE {
+            self.seen.add(Stamp::BASELINE);
+        }
         self.inserted = stamp;
         self.cells.clear();
         self.sums.clear();

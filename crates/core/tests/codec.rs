@@ -37,7 +37,12 @@ fn state() -> impl Strategy<Value = RowState> {
     let sum = (stamp(), number).prop_map(|(last, total)| Sum { last, total: total.unwrap() });
     let history = any::<u64>().prop_map(Incarnation);
     let sums = proptest::collection::btree_map((any::<u16>(), history), sum, 0..4);
-    (stamp(), stamp(), cells, sums, seen).prop_map(|(inserted, deleted, cells, sums, seen)| RowState {
+    let before = proptest::collection::vec(stamp(), 0..6).prop_map(Seen::from_iter);
+    let epoch = proptest::option::of((stamp(), before)).prop_map(Option::unwrap_or_default);
+    let times = (epoch, stamp(), stamp());
+    (times, cells, sums, seen).prop_map(|(((epoch, before), inserted, deleted), cells, sums, seen)| RowState {
+        epoch,
+        before,
         inserted,
         deleted,
         cells,
@@ -146,7 +151,7 @@ fn huge_lengths_are_refused_before_anything_is_allocated() {
 
 #[test]
 fn what_a_later_version_wrote_is_named() {
-    assert_eq!(unpack_state(&[3]), Err(CodecError::Unknown("state version")));
+    assert_eq!(unpack_state(&[4]), Err(CodecError::Unknown("state version")));
     assert_eq!(unpack_values(&[1, 99]), Err(CodecError::Unknown("type of value")));
     assert_eq!(unpack_values(&[1, 5, 1, 0xff]), Err(CodecError::Unknown("text encoding")));
 }

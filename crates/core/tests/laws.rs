@@ -6,7 +6,7 @@ mod simulator;
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use simulator::{COUNTER, Counted, Did, Event, KEYS, Step, What, World, step, topologies};
+use simulator::{COUNTER, Counted, Did, Event, KEYS, Step, What, World, step, step_declaring, topologies};
 use sync_core::merge::{join, merge};
 use sync_core::{ColumnId, Conflict, ConflictKind, Number, Planned, Row, RowState, Stamp, Value};
 
@@ -19,6 +19,14 @@ fn history(lineages: bool) -> impl Strategy<Value = (Vec<i64>, Vec<Step>, usize)
     (2..=4usize).prop_flat_map(move |n| {
         let skews = proptest::collection::vec(-30..30i64, n);
         (skews, proptest::collection::vec(step(n, lineages), 0..60), 0..4usize)
+    })
+}
+
+/// The same, with declarations.
+fn declaring(lineages: bool) -> impl Strategy<Value = (Vec<i64>, Vec<Step>, usize)> {
+    (2..=4usize).prop_flat_map(move |n| {
+        let skews = proptest::collection::vec(-30..30i64, n);
+        (skews, proptest::collection::vec(step_declaring(n, lineages), 0..60), 0..4usize)
     })
 }
 
@@ -35,6 +43,7 @@ fn content(row: Option<Row>) -> Option<(RowState, Option<Vec<Value>>)> {
         let live = r.state.is_live();
         let mut state = r.state;
         state.seen = Default::default();
+        state.before = Default::default();
         if !live {
             state.cells.clear();
             state.sums.clear();
@@ -48,23 +57,27 @@ fn is_lost(world: &World, event: &Event) -> bool {
     let shown = world.sites[0].visible().get(&event.key);
     let is_shown = match event.did {
         Did::Cell(column) => shown.is_some_and(|row| row[usize::from(column)] == event.value),
-        Did::Insert => true,
+        Did::Insert | Did::Declared => true,
         Did::Delete => shown.is_none(),
     };
     let is_listed = |(key, c): &(u8, Conflict)| *key == event.key && lists(c, event);
     let here = || world.events.iter().filter(|f| f.key == event.key);
     let is_overwritten = |f: &Event| {
-        let overwrites = matches!(f.did, Did::Insert | Did::Delete) || f.did == event.did;
+        let overwrites = matches!(f.did, Did::Insert | Did::Delete | Did::Declared) || f.did == event.did;
         overwrites && f.stamp > event.stamp && f.before.covers(event.stamp)
     };
+    // Whatever is not declared is deleted: a delete from before lost nothing by that.
+    let is_swept = event.did == Did::Delete
+        && world.declared.iter().any(|d| d.epoch > event.epoch && !d.rows.contains_key(&event.key));
     let stands_for = |f: &Event| (event.did, f.did) == (Did::Delete, Did::Delete) && same_delete(world, f, event);
-    !(is_shown || world.conflicts().any(is_listed) || here().any(is_overwritten) || here().any(stands_for))
+    !(is_shown || is_swept || world.conflicts().any(is_listed) || here().any(is_overwritten) || here().any(stands_for))
 }
 
 /// Of two deletes of one row either stands for the other: the later, and one that somebody knew who inserted again.
 fn same_delete(world: &World, other: &Event, event: &Event) -> bool {
     let known = |f: &Event| f.key == other.key && f.did == Did::Insert && f.before.covers(other.stamp);
-    other.stamp > event.stamp || other.lineage == event.lineage && world.events.iter().any(known)
+    (other.epoch, other.stamp) > (event.epoch, event.stamp)
+        || other.lineage == event.lineage && world.events.iter().any(known)
 }
 
 fn lists(conflict: &Conflict, event: &Event) -> bool {
@@ -105,9 +118,9 @@ fn check_nothing_lost(world: &World) {
 fn check_counters(world: &World) {
     for (key, values) in world.sites[0].visible() {
         let state = world.sites[0].row(*key).unwrap().state;
-        let own = || world.counted.iter().filter(|(k, lineage, _)| (*k, *lineage) == (*key, state.inserted));
+        let own = || world.counted.iter().filter(|(k, lineage, _)| (*k, *lineage) == (*key, state.lineage()));
         let added = own().filter_map(|(.., c)| if let Counted::Added(n) = c { Some(*n) } else { None });
-        let based = |(.., counted): &(u8, Stamp, Counted)| match counted {
+        let based = |(.., counted): &(u8, (Stamp, Stamp), Counted)| match counted {
             Counted::Based(stamp, number) if *stamp == state.cell(COUNTER) => Some(*number),
             _ => None,
         };
@@ -115,6 +128,26 @@ fn check_counters(world: &World) {
         let base = own().find_map(based).unwrap_or(from_before);
         let expected = added.fold(base, Number::plus);
         assert_eq!(Number::of(&values[usize::from(COUNTER)]), Some(expected), "the counter of key {key}");
+    }
+}
+
+/// What is shown in the end is what was declared last, or was written by somebody who had met that.
+fn check_declared(world: &World) {
+    let Some(last) = world.declared.iter().max_by_key(|d| d.epoch) else { return };
+    let since = |key: u8| world.events.iter().filter(move |e| e.key == key && e.epoch == last.epoch);
+    for site in &world.sites {
+        assert_eq!(site.epoch, last.epoch, "somebody has not met it");
+        for (key, values) in site.visible() {
+            for column in 0..COUNTER {
+                let value = &values[usize::from(column)];
+                let is_declared = last.rows.get(key).is_some_and(|row| row[usize::from(column)] == *value);
+                let is_later = since(*key).any(|e| e.did == Did::Cell(column) && e.value == *value);
+                assert!(is_declared || is_later, "key {key}, column {column}: {value:?} is from before");
+            }
+        }
+        for key in last.rows.keys().filter(|key| !site.visible().contains_key(key)) {
+            assert!(since(*key).any(|e| e.did == Did::Delete), "key {key} was declared, and is gone");
+        }
     }
 }
 
@@ -163,7 +196,22 @@ proptest! {
     }
 
     #[test]
-    fn merging_is_commutative_associative_and_idempotent(history in history(true), pick in any::<[u16; 3]>()) {
+    fn what_is_declared_wins_over_all_that_has_not_met_it(history in declaring(true)) {
+        let world = run(true, &history);
+        check_convergence(&world);
+        check_declared(&world);
+        check_counters(&world);
+    }
+
+    #[test]
+    fn what_loses_against_a_declaration_is_listed(history in declaring(false)) {
+        let world = run(false, &history);
+        check_convergence(&world);
+        check_nothing_lost(&world);
+    }
+
+    #[test]
+    fn merging_is_commutative_associative_and_idempotent(history in declaring(true), pick in any::<[u16; 3]>()) {
         let (skews, steps, _) = &history;
         let mut world = World::new(skews, true);
         world.run(steps);

@@ -18,7 +18,7 @@ use crate::database::{Connections, Database, Ended};
 use crate::drain::{author, drain_pending, publish, save, stamp_one, unknown_table};
 use crate::layout::Tracked;
 use crate::marks::Marks;
-use crate::meta::Line;
+use crate::meta::Lines;
 use crate::outcome::{Deciding, Group, Incoming, Recorded, record, referenced_beyond_key};
 use crate::retry::pause;
 use crate::show::{self, Shown};
@@ -233,6 +233,7 @@ impl Work<'_> {
         let marks = marks::of_rows(sql, dialect, tracked, &keys)?;
         let drained = self.drained(&lines, &marks, &current, author);
         let deciding = Deciding {
+            epoch: lines.epoch,
             drained: &drained,
             tracked,
             dialect,
@@ -252,7 +253,7 @@ impl Work<'_> {
 
     fn drained(
         &self,
-        lines: &HashMap<RowId, Line>,
+        lines: &Lines,
         marks: &Marks,
         current: &HashMap<RowId, Vec<Value>>,
         author: Author,

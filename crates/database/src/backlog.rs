@@ -10,7 +10,7 @@
 
 use std::collections::HashMap;
 
-use sync_core::{Position, RowId, Value};
+use sync_core::{Position, RowId, Stamp, Value};
 use sync_store::{Batch, Change, Result, Sink, TableHead};
 
 use crate::changes::outgoing;
@@ -156,7 +156,7 @@ impl Pass {
         let table = batch.head(&head);
         let mut keys: HashMap<RowId, Vec<Value>> = part.marks.rows.drain(..).map(|r| (r.id, r.key)).collect();
         for (_, id, line) in lines {
-            let row = outgoing(&self.tracked, Some(line), part.values.remove(&id));
+            let row = outgoing(&self.tracked, Some(line), part.values.remove(&id), Stamp::NEVER);
             if let (Some(key), Some(row)) = (keys.remove(&id), row) {
                 batch.changes.push(Change { table, key, row });
             }

@@ -65,7 +65,7 @@ impl<'a> Rows<'a> {
     fn insert(&self, c: &mut Connections, catalog: &Catalog) -> Result<Ended<Option<Applied>>> {
         let (_, head) = identity::lock(c.writer.as_mut(), c.dialect.wait_for_update())?;
         let number = self.tracked().number();
-        if !is_only_source(c, self.batch.sender)? || meta::has_any(c.writer.as_mut(), number)? {
+        if !is_only_source(c, self.batch.sender)? || meta::has_history(c.writer.as_mut(), number)? {
             return Ok(Ended::Rollback(None));
         }
         let (sql, dialect) = (c.writer.as_mut(), c.dialect.as_ref());

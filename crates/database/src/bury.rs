@@ -66,18 +66,19 @@ fn graves(page: &mut Page, tracked: &Tracked, rows: &[Burial], now: (u64, SiteId
     let doubtful: Vec<Vec<Value>> = rows.iter().filter(|r| r.doubtful).map(|r| r.key.clone()).collect();
     let mut shown = tables::read_still(page.sql, page.dialect, tracked, &doubtful, false)?;
     let is_same = |(row, id): &(&Burial, RowId)| lines.get(id).map(|l| l.seq) == row.seq && !marked.contains(id);
-    let grave = |(row, id): (&Burial, RowId)| grave(tracked, row, lines.get(&id), shown.remove(&id), now);
+    let grave =
+        |(row, id): (&Burial, RowId)| grave(tracked, row, (lines.get(&id), lines.unlined()), shown.remove(&id), now);
     Ok(rows.iter().zip(ids).filter(is_same).map(grave).collect())
 }
 
 fn grave(
     tracked: &Tracked,
     row: &Burial,
-    line: Option<&Line>,
+    (line, unlined): (Option<&Line>, RowState),
     shown: Option<Vec<Value>>,
     (millis, site): (u64, SiteId),
 ) -> Grave {
-    let mut state = line.map_or_else(RowState::baseline, |l| l.state.clone());
+    let mut state = line.map_or(unlined, |l| l.state.clone());
     let (loser, stamp) = (state.newest(), state.next_stamp(millis, site));
     state.delete(stamp);
     let losing = line.map_or(shown.clone(), |l| l.kept.true_values(shown)).filter(|_| row.doubtful);

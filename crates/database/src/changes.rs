@@ -7,7 +7,7 @@
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use sync_core::{Incarnation, Position, Row, RowId, RowState, Source, Value};
+use sync_core::{Incarnation, Position, Row, RowId, RowState, Source, Stamp, Value};
 use sync_store::{
     Batch, Change, Drained, Greeting, Outline, Result, Since, Sink, StoreError, Streamed, TableHead, TableOutline,
     Trouble,
@@ -18,7 +18,7 @@ use crate::database::Database;
 use crate::dialect::Dialect;
 use crate::drain::{drain_pending, unknown_table};
 use crate::layout::Tracked;
-use crate::meta::{self, Line, Numbered};
+use crate::meta::{self, Line, Lines, Numbered};
 use crate::schema::Op;
 use crate::sql::{Fields, Sql};
 use crate::tables::{self, PAGE_BYTES};
@@ -335,7 +335,7 @@ impl Page<'_> {
         for (tab, lines) in by_table(lines) {
             let Some(tracked) = self.catalog.numbered(tab) else { continue };
             let keys = lines.iter().map(|(_, id, line)| line.key(id)).collect::<Result<Vec<_>>>()?;
-            self.add_rows(tracked, &keys, lines.into_iter().map(|(_, id, line)| (id, line)).collect())?;
+            self.add_rows(tracked, &keys, Lines::of(lines))?;
         }
         Ok(())
     }
@@ -355,7 +355,7 @@ impl Page<'_> {
     }
 
     /// Adds the rows with these keys, except those with a pending mark and those nobody ever heard of.
-    fn add_rows(&mut self, tracked: &Tracked, keys: &[Vec<Value>], mut lines: HashMap<RowId, Line>) -> Result<()> {
+    fn add_rows(&mut self, tracked: &Tracked, keys: &[Vec<Value>], mut lines: Lines) -> Result<()> {
         let pending = self.pending(tracked, keys)?;
         let mut values = tables::read_still(self.sql, self.dialect, tracked, keys, false)?;
         let table = self.head(tracked);
@@ -364,7 +364,7 @@ impl Page<'_> {
             if pending.contains(&id) {
                 continue;
             }
-            if let Some(row) = outgoing(tracked, lines.remove(&id), values.remove(&id)) {
+            if let Some(row) = outgoing(tracked, lines.remove(&id), values.remove(&id), lines.epoch) {
                 self.batch.changes.push(Change { table, key: key.clone(), row });
             }
         }
@@ -381,10 +381,12 @@ fn by_table<L: Borrow<Numbered>>(lines: impl IntoIterator<Item = L>) -> BTreeMap
 }
 
 /// A row as it travels; nothing if it is neither known nor there, or should be there and is not (TRUNCATE: emptiness
-/// is never propagated by itself).
-pub(crate) fn outgoing(tracked: &Tracked, line: Option<Line>, values: Option<Vec<Value>>) -> Option<Row> {
+/// is never propagated by itself), or is there without a mark since an authoritative restore: before it travels it is stamped.
+pub(crate) fn outgoing(tracked: &Tracked, line: Option<Line>, values: Option<Vec<Value>>, epoch: Stamp) -> Option<Row> {
     let Some(line) = line else {
-        return values.map(|v| Row { state: RowState::baseline(), values: Some(tracked.gather(v)) });
+        return values
+            .filter(|_| epoch == Stamp::NEVER)
+            .map(|v| Row { state: RowState::baseline(), values: Some(tracked.gather(v)) });
     };
     let live = line.state.is_live();
     let values = line.kept.true_values(values.filter(|_| live));

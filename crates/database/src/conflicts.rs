@@ -1,8 +1,6 @@
 //! The conflict list: `server_sync_conflict`, a synchronised table like any other. An entry's id and stamps follow
 //! from the conflict alone, so that two sites that notice the same conflict make the same row.
 
-use std::collections::HashMap;
-
 use sync_core::{Author, ColumnId, Conflict, ConflictKind, Row, RowId, RowState, Stamp, Value, codec, key};
 use sync_store::{ConflictEntry, Result, StoreError, Trouble};
 
@@ -11,7 +9,7 @@ use crate::database::{Connections, Database, Ended};
 use crate::drain::unknown_table;
 use crate::kept::Kept;
 use crate::layout::Tracked;
-use crate::meta::{self, Line, Numbered};
+use crate::meta::{self, Line, Lines, Numbered};
 use crate::outcome::Group;
 use crate::sql::Fields;
 use crate::tables;
@@ -31,9 +29,9 @@ pub(crate) fn entries(groups: &[Group]) -> Vec<ConflictEntry> {
 }
 
 /// Rows that a constraint kept from being shown, so that the application put others in their place without seeing them.
-pub(crate) fn replaced(tracked: &Tracked, known: &HashMap<RowId, Line>, lines: &[Numbered]) -> Vec<ConflictEntry> {
+pub(crate) fn replaced(tracked: &Tracked, known: &Lines, lines: &[Numbered]) -> Vec<ConflictEntry> {
     let one = |(_, id, new): &Numbered| {
-        let old = known.get(id).filter(|line| line.is_parked() && line.state.inserted != new.state.inserted)?;
+        let old = known.get(id).filter(|line| line.is_parked() && line.state.lineage() != new.state.lineage())?;
         let Kept::Row(losing) = old.kept.clone() else { return None };
         let (winner, loser) = (new.state.newest().max(new.state.deleted), old.state.newest());
         let conflict = Conflict { kind: ConflictKind::Insert, winner, loser, winning: Vec::new(), losing };

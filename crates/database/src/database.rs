@@ -1,9 +1,9 @@
 //! The store itself: its connections, its identity and its catalog, and the [`Store`] interface over them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
-use sync_core::{Incarnation, Knowledge, Position, Purgeable, Registry, SiteId, Source, StoreId, Value};
+use sync_core::{Incarnation, Knowledge, Position, Purgeable, Registry, SiteId, Source, Stamp, StoreId, Value};
 use sync_store::{
     Answers, Applied, Batch, Burial, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline,
     ParkedEntry, Question, Restamp, Result, Since, Sink, Store, StoreError, Streamed, TableStatus, Trouble,
@@ -12,12 +12,14 @@ use sync_store::{
 use crate::catalog::Catalog;
 use crate::dialect::Dialect;
 use crate::identity::{self, Card, Identity};
+use crate::layout::Tracked;
+use crate::leaves::Packed;
 use crate::rules::Rules;
 use crate::sql::{Fields, Sql};
 use crate::vigil::Vigil;
 use crate::{
-    apply, backlog, bury, changes, conflicts, counters, digest, drain, parked, registry, rekey, restored, scan, tables,
-    vector,
+    apply, backlog, bury, changes, conflicts, counters, declare, digest, drain, parked, registry, rekey, restored,
+    scan, tables, vector,
 };
 
 /// The version of the exchange.
@@ -155,7 +157,7 @@ pub struct Database {
     /// With more marks than this a table is left for the stream.
     pub(crate) backlog_from: usize,
     /// What a full compare read last.
-    pub(crate) leaves: digest::Leaves,
+    pub(crate) leaves: HashMap<String, Packed>,
     /// The oldest grave that may be purged is as old as this, in milliseconds since the Unix epoch.
     pub(crate) oldest_grave: u64,
 }
@@ -174,7 +176,7 @@ impl Database {
             suspects,
             backlog,
             backlog_from,
-            leaves: digest::Leaves::new(),
+            leaves: HashMap::new(),
             oldest_grave: 0,
         }
     }
@@ -355,6 +357,10 @@ impl Store for Database {
         let (clock_micros, clock_uncertainty_micros, upgrading) = self.clock()?;
         let identity = identity::read(self.connections.writer.as_mut())?.ok_or_else(identity::not_prepared)?;
         self.identity = identity.clone();
+        let met = |tracked: &Tracked| {
+            let met = identity.epochs.of(tracked.number()).met;
+            (met > Stamp::NEVER).then(|| (tracked.table.name.clone(), met))
+        };
         Ok(Description {
             site: identity.card.site,
             site_name: identity.card.site_name,
@@ -371,6 +377,8 @@ impl Store for Database {
             far: self.connections.far,
             tables: self.catalog.infos.clone(),
             suspect: drain::suspect(self),
+            restoring: identity.epochs.is_begun(),
+            epochs: self.catalog.tracked.iter().filter_map(met).collect(),
             warnings: self.catalog.warnings.clone(),
         })
     }
@@ -441,6 +449,11 @@ impl Store for Database {
 
     fn complete(&mut self, stream: &Completed) -> Result<()> {
         apply::complete(self, stream)
+    }
+
+    fn enter(&mut self, tables: &[(String, Stamp)]) -> Result<Applied> {
+        self.confirm()?;
+        declare::enter(self, tables)
     }
 
     fn scan(&mut self, table: &str, sink: &mut Sink) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Draining: marks become stamped rows with the next seqs, and exactly the marks that were read are deleted, all in
 //! one transaction. A late commit simply appears in the next drain.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use sync_core::capture::{Mark, Operation, stamp};
 use sync_core::resolve::Name;
@@ -13,7 +13,7 @@ use crate::database::{Connections, Database, Ended, random};
 use crate::kept::Kept;
 use crate::layout::Tracked;
 use crate::marks::{self, Marked, Marks};
-use crate::meta::{self, Line, Numbered};
+use crate::meta::{self, Line, Lines, Numbered};
 use crate::sql::Fields;
 use crate::{backlog, conflicts, identity, parked, resolve, retry, suspects, tables};
 
@@ -182,13 +182,7 @@ pub(crate) fn publish_marked(
 }
 
 /// The new lines of marked rows; `lines` are those they have.
-fn stamp_rows(
-    tracked: &Tracked,
-    marks: &Marks,
-    lines: &HashMap<RowId, Line>,
-    author: Author,
-    latest: u64,
-) -> Vec<Numbered> {
+fn stamp_rows(tracked: &Tracked, marks: &Marks, lines: &Lines, author: Author, latest: u64) -> Vec<Numbered> {
     let one = |row: &Marked| {
         let known = lines.get(&row.id);
         let line = match stamp_one(lines, row, row.present, author, latest) {
@@ -196,7 +190,7 @@ fn stamp_rows(
                 let kept = known.map(|l| l.kept_under(&state)).unwrap_or_default();
                 Line { kept, ..own_line(state, &row.key) }
             }
-            None => unchanged(known, row)?,
+            None => unchanged(known, row, lines)?,
         };
         Some((tracked.number(), row.id.clone(), line))
     };
@@ -205,24 +199,23 @@ fn stamp_rows(
 
 /// The new state of one marked row. Marks from the future (an application can set its session's clock) are taken as
 /// of now, or nobody could overwrite them for that long.
-pub(crate) fn stamp_one(
-    lines: &HashMap<RowId, Line>,
-    row: &Marked,
-    present: bool,
-    author: Author,
-    latest: u64,
-) -> Option<RowState> {
+pub(crate) fn stamp_one(lines: &Lines, row: &Marked, present: bool, author: Author, latest: u64) -> Option<RowState> {
+    let known = lines.state_of(&row.id);
+    if !present && !lines.contains_key(&row.id) && known.is_some() {
+        // It came and went before anybody could hear of it.
+        return None;
+    }
     let mut marks = row.marks.clone();
     marks.iter_mut().for_each(|m| m.millis = m.millis.min(latest));
-    stamp(lines.get(&row.id).map(|l| &l.state), &marks, present, author)
+    stamp(known.as_ref(), &marks, present, author)
 }
 
 /// Marks that say nothing new (a cascade that was announced and did not happen): the row is published once more, because
 /// a stream that saw the marks left it out and counts on a later seq. Nothing if nobody ever heard of the row.
-fn unchanged(known: Option<&Line>, row: &Marked) -> Option<Line> {
+fn unchanged(known: Option<&Line>, row: &Marked, lines: &Lines) -> Option<Line> {
     match known {
         Some(line) => Some(Line { origin: 0, key: Some(row.key.clone()), ..line.clone() }),
-        None => row.present.then(|| own_line(RowState::baseline(), &row.key)),
+        None => row.present.then(|| own_line(lines.unlined(), &row.key)),
     }
 }
 
@@ -283,7 +276,7 @@ fn restamped(
     let revived = revived(c, tracked, rows, &lines)?;
     let one = |(id, row): (RowId, &Restamp)| {
         let known = lines.remove(&id);
-        let mut state = known.as_ref().map_or_else(RowState::baseline, |l| l.state.clone());
+        let mut state = known.as_ref().map_or_else(|| lines.unlined(), |l| l.state.clone());
         if !state.is_live() {
             // Deleted since it was compared, which needs no decision; or put back without a mark.
             let mark = Mark { operation: Operation::Insert, millis };
@@ -301,13 +294,8 @@ fn restamped(
 }
 
 /// Those of these rows that are in the table although they were deleted, and have no mark that would say why.
-fn revived(
-    c: &mut Connections,
-    tracked: &Tracked,
-    rows: &[Restamp],
-    lines: &HashMap<RowId, Line>,
-) -> Result<HashSet<RowId>> {
-    let is_dead = |row: &&Restamp| lines.get(&RowId::of(&row.key)).is_some_and(|l| !l.state.is_live());
+fn revived(c: &mut Connections, tracked: &Tracked, rows: &[Restamp], lines: &Lines) -> Result<HashSet<RowId>> {
+    let is_dead = |row: &&Restamp| lines.state_of(&RowId::of(&row.key)).is_some_and(|state| !state.is_live());
     let keys: Vec<Vec<Value>> = rows.iter().filter(is_dead).map(|r| r.key.clone()).collect();
     if keys.is_empty() {
         return Ok(HashSet::new());

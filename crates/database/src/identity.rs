@@ -5,11 +5,12 @@
 use sync_core::{Incarnation, Position, SiteId, Source, StoreId, Value};
 use sync_store::{Result, Role, SlaveSettings, StoreError, Trouble};
 
+use crate::epochs::Epochs;
 use crate::rules::{self, Rules};
 use crate::sql::{Fields, Sql};
 
 /// The version of the stored formats. A store with another one is refused.
-pub const FORMAT: i64 = 4;
+pub const FORMAT: i64 = 5;
 
 /// What a site publishes of its settings in its own database, so that a master can read it there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,10 +40,12 @@ pub struct Identity {
     pub product_version: String,
     /// The head of the history.
     pub head: Position,
+    /// The authoritative restores that it has met.
+    pub epochs: Epochs,
 }
 
 const COLUMNS: &str = "format, store, incarnation, site, site_name, vd, vd_version, product_version, slave, masters, \
-     excluded, together, trees, counters, rekey, seq, token";
+     excluded, together, trees, counters, rekey, seq, token, epochs";
 
 /// Reads the identity; `None` if the database was never prepared.
 pub fn read(sql: &mut dyn Sql) -> Result<Option<Identity>> {
@@ -65,18 +68,19 @@ fn format_of(sql: &mut dyn Sql) -> Result<Option<i64>> {
     }
 }
 
-/// The columns that format 2 did not have. They may be NULL. Format 4 added the registry, which is a table of its own.
-const ADDED: [&str; 2] = ["counters", "rekey"];
+/// The columns that older formats did not have, with their types. They may be NULL. Format 3 added the first two, format 4 the
+/// registry, which is a table of its own, and format 5 the last.
+const ADDED: [(&str, &str); 3] = [("counters", "TEXT"), ("rekey", "TEXT"), ("epochs", "BLOB")];
 
-/// Brings a store of formats 2 and 3 to this one, once our tables are there. Harmless to repeat after a crash at any point.
+/// Brings a store of formats 2 to 4 to this one, once our tables are there. Harmless to repeat after a crash at any point.
 pub fn upgrade(sql: &mut dyn Sql) -> Result<()> {
-    if !matches!(format_of(sql)?, Some(2 | 3)) {
+    if !matches!(format_of(sql)?, Some(2..=4)) {
         return Ok(());
     }
-    for column in ADDED {
+    for (column, kind) in ADDED {
         match sql.first(&format!("SELECT {column} FROM server_sync_store LIMIT 1"), &[]) {
             Err(e) if e.trouble == Trouble::SchemaChanged => {
-                sql.run(&format!("ALTER TABLE server_sync_store ADD COLUMN {column} TEXT"))?;
+                sql.run(&format!("ALTER TABLE server_sync_store ADD COLUMN {column} {kind}"))?;
             }
             other => drop(other?),
         }
@@ -121,14 +125,14 @@ const TOKENS_KEPT: u64 = 1_000_000;
 
 /// Writes the first identity of a store.
 pub fn create(sql: &mut dyn Sql, source: Source, card: &Card) -> Result<()> {
-    let statement = format!("INSERT INTO server_sync_store (one, {COLUMNS}) VALUES (1{})", ",?".repeat(17));
+    let statement = format!("INSERT INTO server_sync_store (one, {COLUMNS}) VALUES (1{})", ",?".repeat(18));
     let mut params = vec![
         Value::Int(FORMAT),
         Value::Bytes(source.store.0.to_be_bytes().to_vec()),
         Value::unsigned(source.incarnation.0),
     ];
     params.extend(card_params(card));
-    params.extend([Value::Int(0), Value::Int(0)]);
+    params.extend([Value::Int(0), Value::Int(0), Value::Null]);
     sql.execute(&statement, &params).map(drop)
 }
 
@@ -186,9 +190,10 @@ fn parse(row: Vec<Value>) -> Result<Identity> {
     let (together, trees) = (rules::read(&fields.text()?), rules::read(&fields.text()?));
     let (counters, rekey) = (rules::read(&fields.text()?), lines(&fields.text()?));
     let head = Position { seq: fields.unsigned()?, token: fields.unsigned()? };
+    let epochs = Epochs::unpack(fields.value())?;
     let card =
         Card { site, site_name, vd, vd_version, role, rules: Rules { excluded, together, trees, counters, rekey } };
-    Ok(Identity { source, card, product_version, head })
+    Ok(Identity { source, card, product_version, head, epochs })
 }
 
 fn lines(text: &str) -> Vec<String> {

@@ -4,11 +4,13 @@
 //! `kept` holds values that are not in the table ([`crate::kept`]).
 
 use std::collections::HashMap;
+use std::ops::{Deref, DerefMut};
 
 use sync_core::row::shifted;
-use sync_core::{ColumnId, RowId, RowState, Value, codec, key};
+use sync_core::{ColumnId, RowId, RowState, Stamp, Value, codec, key};
 use sync_store::Result;
 
+use crate::epochs::{self, Epochs};
 use crate::kept::Kept;
 use crate::layout::{powers, rows};
 use crate::sql::{Fields, Sql};
@@ -50,13 +52,14 @@ impl Line {
     /// What is still to be kept if the row's state becomes this one: a cell that was written anew is what the table has,
     /// and what was added to a counter is added to its true value, too.
     pub fn kept_under(&self, state: &RowState) -> Kept {
-        let is_same = |id: &ColumnId| self.state.inserted == state.inserted && self.state.cell(*id) == state.cell(*id);
+        let is_same =
+            |id: &ColumnId| self.state.lineage() == state.lineage() && self.state.cell(*id) == state.cell(*id);
         match &self.kept {
             Kept::Cells(cells) if state.is_live() => {
                 let now = |(id, value): (&ColumnId, &Value)| (*id, shifted(value, *id, &self.state, state));
                 Kept::cells(cells.iter().filter(|(id, _)| is_same(id)).map(now).collect())
             }
-            Kept::Row(_) if self.is_parked() && state.is_live() && self.state.inserted == state.inserted => {
+            Kept::Row(_) if self.is_parked() && state.is_live() && self.state.lineage() == state.lineage() => {
                 self.kept.clone()
             }
             _ => Kept::Nothing,
@@ -70,26 +73,97 @@ pub type Numbered = (u16, RowId, Line);
 const COLUMNS: &str = "tab, id, seq, origin, state, row_key, kept";
 const WIDTH: usize = 8;
 
+/// Lines of one table, as they are to be understood where an authoritative restore was met: what is not part of it is gone.
+#[derive(Debug, Default)]
+pub struct Lines {
+    lines: HashMap<RowId, Line>,
+    /// The restore that the table has met last; [`Stamp::NEVER`] if there was none.
+    pub epoch: Stamp,
+}
+
+impl Lines {
+    /// Lines that were read otherwise.
+    pub fn of(lines: Vec<Numbered>) -> Self {
+        Lines { lines: lines.into_iter().map(|(_, id, line)| (id, line)).collect(), epoch: Stamp::NEVER }
+    }
+
+    /// What is known of a row; nothing if it was never heard of. Since a restore there is no such row.
+    pub fn state_of(&self, id: &RowId) -> Option<RowState> {
+        self.get(id).map(|line| line.state.clone()).or_else(|| swept(self.epoch))
+    }
+
+    /// What a row without a line is that is in the table.
+    pub fn unlined(&self) -> RowState {
+        swept(self.epoch).unwrap_or_else(RowState::baseline)
+    }
+
+    fn raise(&mut self) {
+        let epoch = self.epoch;
+        for line in self.lines.values_mut().filter(|line| line.state.epoch < epoch) {
+            line.state = line.state.raised(epoch);
+        }
+    }
+}
+
+/// What is known of every row that has no line where this restore was met.
+pub fn swept(epoch: Stamp) -> Option<RowState> {
+    (epoch > Stamp::NEVER).then(|| RowState::swept(epoch))
+}
+
+impl Deref for Lines {
+    type Target = HashMap<RowId, Line>;
+
+    fn deref(&self) -> &HashMap<RowId, Line> {
+        &self.lines
+    }
+}
+
+impl DerefMut for Lines {
+    fn deref_mut(&mut self) -> &mut HashMap<RowId, Line> {
+        &mut self.lines
+    }
+}
+
 /// The lines of these rows of one table.
-pub fn load(sql: &mut dyn Sql, tab: u16, ids: &[RowId]) -> Result<HashMap<RowId, Line>> {
-    let mut lines = HashMap::with_capacity(ids.len());
+pub fn load(sql: &mut dyn Sql, tab: u16, ids: &[RowId]) -> Result<Lines> {
+    let mut lines = as_stored(sql, tab, ids)?;
+    lines.raise();
+    Ok(lines)
+}
+
+/// The same, as they are stored.
+pub fn as_stored(sql: &mut dyn Sql, tab: u16, ids: &[RowId]) -> Result<Lines> {
+    let mut lines = Lines { lines: HashMap::with_capacity(ids.len()), epoch: Stamp::NEVER };
     for range in powers(ids.len(), 1024) {
         let places = vec!["?"; range.len()].join(",");
-        let query = format!("SELECT {COLUMNS} FROM server_sync_row WHERE tab=? AND id IN ({places})");
+        // What was met comes with the first of them: a statement of its own would be a trip over the network.
+        let also = if range.start == 0 { EPOCHS } else { "" };
+        let query = format!("SELECT {COLUMNS}, 0 FROM server_sync_row WHERE tab=? AND id IN ({places}){also}");
         let params = [Value::Int(tab.into())].into_iter().chain(ids[range].iter().map(id_value)).collect::<Vec<_>>();
-        sql.query(&query, &params, &mut |row| {
-            let (_, id, line) = read(row)?;
-            lines.insert(id, line);
+        sql.query(&query, &params, &mut |mut row| {
+            let is_line = Fields::of(row.pop().into_iter().collect()).int()? == 0;
+            if is_line {
+                let (_, id, line) = read(row)?;
+                lines.lines.insert(id, line);
+            } else {
+                lines.epoch = Epochs::unpack(row.swap_remove(STATE))?.of(tab).met;
+            }
             Ok(())
         })?;
     }
     Ok(lines)
 }
 
-/// Whether a table has lines.
-pub fn has_any(sql: &mut dyn Sql, tab: u16) -> Result<bool> {
+/// Columns of the same types, so that the server has nothing to convert.
+const EPOCHS: &str =
+    " UNION ALL SELECT site, store, seq, site, epochs, NULL, NULL, 1 FROM server_sync_store WHERE epochs IS NOT NULL";
+/// The place of the state among the columns.
+const STATE: usize = 4;
+
+/// Whether a table has lines, or has met an authoritative restore: then a row without a line is not from before.
+pub fn has_history(sql: &mut dyn Sql, tab: u16) -> Result<bool> {
     let found = sql.first("SELECT 1 FROM server_sync_row WHERE tab=? LIMIT 1", &[Value::Int(tab.into())])?;
-    Ok(found.is_some())
+    Ok(found.is_some() || epochs::read(sql)?.of(tab).met > Stamp::NEVER)
 }
 
 /// The lines of a table that hold the true values of live rows, because the table cannot show them.

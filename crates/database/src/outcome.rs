@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sync_core::merge::join;
 use sync_core::resolve::Name;
-use sync_core::{Author, ColumnId, Planned, Relation, Row, RowId, RowState, Value};
+use sync_core::{Author, ColumnId, Planned, Relation, Row, RowId, RowState, Stamp, Value};
 use sync_store::Result;
 
 use crate::catalog::Catalog;
 use crate::dialect::Dialect;
 use crate::kept::{self, Kept};
 use crate::layout::Tracked;
-use crate::meta::Line;
+use crate::meta::{self, Line};
 use crate::{counters, rekey};
 
 /// A row that came in, over this store's column ids.
@@ -106,6 +106,8 @@ pub(crate) fn referenced_beyond_key(catalog: &Catalog, tracked: &Tracked) -> boo
 
 /// What deciding about a row needs to know besides.
 pub(crate) struct Deciding<'a> {
+    /// The authoritative restore that the table has met.
+    pub epoch: Stamp,
     /// The new states of the rows that had marks.
     pub drained: &'a HashMap<RowId, Option<RowState>>,
     /// Whether to remember the values before.
@@ -125,7 +127,7 @@ impl Deciding<'_> {
         let marked = self.drained.get(&incoming.id);
         let stamped = marked.and_then(Option::as_ref);
         let state = stamped.or(line.as_ref().map(|l| &l.state)).cloned();
-        let state = state.or_else(|| present.then(RowState::baseline));
+        let state = state.or_else(|| meta::swept(self.epoch)).or_else(|| present.then(RowState::baseline));
         let kept = state.as_ref().zip(line.as_ref()).map(|(state, line)| still_kept(line, state, present));
         let kept = kept.unwrap_or_default();
         let before = if self.remembers { values.clone() } else { None };
@@ -169,7 +171,7 @@ impl Deciding<'_> {
 fn still_kept(line: &Line, state: &RowState, present: bool) -> Kept {
     match present {
         true => line.kept_under(state),
-        false if line.state.inserted == state.inserted => line.kept.clone(),
+        false if line.state.lineage() == state.lineage() => line.kept.clone(),
         false => Kept::Nothing,
     }
 }

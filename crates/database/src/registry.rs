@@ -96,7 +96,7 @@ fn purge_page(c: &mut Connections, catalog: &Catalog, own: Source, graves: &Purg
     let waiting: BTreeSet<u16> = parked::names(sql)?.into_iter().map(|(number, _)| number).collect();
     let is_purgeable = |line: &&Seen| line.is_purgeable(catalog, graves) && !line.is_referred_to(catalog, &waiting);
     let dead: Vec<&Seen> = old.into_iter().filter(is_purgeable).collect();
-    let dropped = drop_lines(sql, &dead)?;
+    let dropped = drop_lines(sql, dead.iter().map(|line| line.name.clone()).collect())?;
     let latest = dead.iter().map(|line| line.state.deleted).max().unwrap_or_default();
     registry.forget(own, Forgotten { seq: upto, latest });
     write(sql, &registry)?;
@@ -143,8 +143,7 @@ fn lines(sql: &mut dyn Sql, after: u64, upto: u64) -> Result<Vec<Seen>> {
 }
 
 /// Drops the lines of deleted rows, but for those that are shown all the same.
-fn drop_lines(sql: &mut dyn Sql, dead: &[&Seen]) -> Result<u64> {
-    let names: Vec<Name> = dead.iter().map(|line| line.name.clone()).collect();
+pub(crate) fn drop_lines(sql: &mut dyn Sql, names: Vec<Name>) -> Result<u64> {
     let kept = parked::of(sql, &names)?;
     let mut tables: BTreeMap<u16, Vec<Value>> = BTreeMap::new();
     for (tab, id) in names.into_iter().filter(|name| !kept.contains_key(name)) {

@@ -57,7 +57,7 @@ fn is_single_integer(table: &Table) -> bool {
 /// The row here that loses its place to another one, if it is this site's to give it a new key.
 pub(crate) fn loser(tracked: &Tracked, local: &Row, planned: &Planned, author: Author) -> Option<Row> {
     let (old, new) = (&local.state, &planned.row.state);
-    let is_replaced = old.is_live() && new.is_live() && old.inserted < new.inserted;
+    let is_replaced = old.is_live() && new.is_live() && old.inserted < new.inserted && old.epoch == new.epoch;
     let is_own = old.inserted.site() == author.site
         && new.inserted.site() != author.site
         && old.inserted.millis() >= author.history.millis();
@@ -129,13 +129,13 @@ impl Rekey<'_> {
         let row = sql.first(dialect.last_number(), &[])?.unwrap_or_default();
         let new = Value::unsigned(Fields::of(row).unsigned()?);
         let id = RowId::of(std::slice::from_ref(&new));
-        let known = meta::load(sql, self.tracked.number(), std::slice::from_ref(&id))?.remove(&id);
-        if known.as_ref().is_some_and(|line| line.state.is_live()) {
+        let known = meta::load(sql, self.tracked.number(), std::slice::from_ref(&id))?.state_of(&id);
+        if known.as_ref().is_some_and(RowState::is_live) {
             // A row that a constraint keeps from being shown has it.
             tables::delete(sql, dialect, self.tracked, &[vec![new]])?;
             return Err(StoreError::new(Trouble::Constraint, "the database gave the key of a row that is not shown"));
         }
-        Ok((new, known.map(|line| line.state).unwrap_or_default()))
+        Ok((new, known.unwrap_or_default()))
     }
 
     /// A row that refers to itself refers to its new key.

@@ -1,8 +1,6 @@
 //! Streaming a whole table for a first copy: ranges of whole rows in key order, one statement and one short snapshot for
 //! each, with lines and marks only where the table has any. Writes nothing but drains.
 
-use std::collections::HashMap;
-
 use sync_core::{RowId, Value};
 use sync_store::batch::baseline_row;
 use sync_store::{Change, Drained, Result, Sink};
@@ -73,7 +71,8 @@ impl Page<'_> {
     fn add(&mut self, tracked: &Tracked, rows: Vec<Vec<Value>>) -> Result<()> {
         let table = self.head(tracked);
         let keys: Vec<Vec<Value>> = rows.iter().map(|row| tracked.key_of(row)).collect();
-        let is_plain = !self.marked.contains(&tracked.number()) && !meta::has_any(self.sql, tracked.number())?;
+        let number = tracked.number();
+        let is_plain = !self.marked.contains(&number) && !meta::has_history(self.sql, number)?;
         if is_plain {
             let change = |(key, row)| Change { table, key, row: baseline_row(row) };
             self.batch.changes.extend(keys.into_iter().zip(rows).map(change));
@@ -81,9 +80,9 @@ impl Page<'_> {
         }
         let pending = self.pending(tracked, &keys)?;
         let ids: Vec<RowId> = keys.iter().map(|key| RowId::of(key)).collect();
-        let mut lines: HashMap<_, _> = meta::load(self.sql, tracked.number(), &ids)?;
+        let mut lines = meta::load(self.sql, tracked.number(), &ids)?;
         for ((id, key), row) in ids.iter().zip(keys).zip(rows).filter(|((id, _), _)| !pending.contains(id)) {
-            if let Some(row) = outgoing(tracked, lines.remove(id), Some(tracked.spread(row))) {
+            if let Some(row) = outgoing(tracked, lines.remove(id), Some(tracked.spread(row)), lines.epoch) {
                 self.batch.changes.push(Change { table, key, row });
             }
         }

@@ -12,7 +12,7 @@ use crate::identity::{self, Card, Identity};
 use crate::kept::Kept;
 use crate::layout::Tracked;
 use crate::marks::{self, Marked};
-use crate::meta::{self, Line, Numbered};
+use crate::meta::{self, Line, Lines, Numbered};
 use crate::vector;
 
 /// Takes a copy over for the site of this card, then prepares it as [`Database::prepare`] does. Harmless to repeat after a
@@ -83,7 +83,7 @@ fn count_additions(c: &mut Connections, tracked: &Tracked, known: &Identity) -> 
     let marks = marks::oldest(sql, dialect, tracked, PAGE)?;
     let lines = meta::load(sql, tracked.number(), &marks.row_ids())?;
     let counted = marks.rows.iter().filter_map(|row| {
-        let line = counted(lines.get(&row.id), row, original, known.head.seq)?;
+        let line = counted((lines.get(&row.id), &lines), row, original, known.head.seq)?;
         Some((tracked.number(), row.id.clone(), line))
     });
     let counted: Vec<Numbered> = counted.collect();
@@ -93,10 +93,11 @@ fn count_additions(c: &mut Connections, tracked: &Tracked, known: &Identity) -> 
 }
 
 /// The line of a row with what was added to it, if it is still the row that it was.
-fn counted(line: Option<&Line>, row: &Marked, original: Author, seq: u64) -> Option<Line> {
-    let old = line.map_or_else(RowState::baseline, |line| line.state.clone());
-    let new = stamp(line.map(|line| &line.state), &row.marks, row.present, original)?;
-    if new.inserted != old.inserted || new.sums == old.sums {
+fn counted((line, lines): (Option<&Line>, &Lines), row: &Marked, original: Author, seq: u64) -> Option<Line> {
+    let old = line.map_or_else(|| lines.unlined(), |line| line.state.clone());
+    let known = lines.state_of(&row.id);
+    let new = stamp(known.as_ref(), &row.marks, row.present, original)?;
+    if new.lineage() != old.lineage() || new.sums == old.sums {
         return None;
     }
     let mut state = RowState { sums: new.sums, ..old };

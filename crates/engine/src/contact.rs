@@ -300,7 +300,7 @@ const OLDEST: u64 = 1;
 /// The columns that differ under equal stamps, row by row.
 fn contested(master: &Batch, slave: &Batch) -> Vec<Restamp> {
     differing(master, slave, |(ours, our), (theirs, their)| {
-        ours.inserted == theirs.inserted && ours.cell(our) == theirs.cell(their)
+        ours.lineage() == theirs.lineage() && ours.cell(our) == theirs.cell(their)
     })
 }
 

@@ -41,6 +41,7 @@ pub fn check(local: &Description, remote: &Description, expected: &Expectation) 
     names(remote, expected)?;
     role(local, remote)?;
     numbers(local, remote)?;
+    restores(local, remote)?;
     versions(local, remote, expected.minimum.as_ref())?;
     clocks(local, remote, expected.max_clock_difference)?;
     Ok(tables(local, remote))
@@ -110,6 +111,24 @@ fn role(local: &Description, remote: &Description) -> Result<()> {
             remote.site_name, local.site_name
         ),
     ))
+}
+
+/// Refuses while an authoritative restore that was begun at either site is not finished.
+fn restores(local: &Description, remote: &Description) -> Result<()> {
+    match [local, remote].into_iter().find(|d| d.restoring) {
+        None => Ok(()),
+        Some(site) => {
+            let name = &site.site_name;
+            Err(EngineError::new(
+                Kind::Halt,
+                format!("at {name} an authoritative restore (restore-here) was begun and is not finished"),
+            )
+            .hint(format!(
+                "at {name}, run `server_sync restore-here` again with the same tables: it goes on; or, if it was a \
+                 mistake, put the backup back once more: nothing of it has left {name}"
+            )))
+        }
+    }
 }
 
 /// Refuses while the application is being upgraded at either site.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use sync_core::digest::Order;
-use sync_core::{Incarnation, Knowledge, Position, Source};
+use sync_core::{Incarnation, Knowledge, Position, Source, Value};
 use sync_store::{
     Applied, Batch, Completed, Description, Greeting, Method, Mode, Outline, Scope, Since, Store, Streamed,
 };
@@ -18,7 +18,7 @@ use crate::handshake::{self, Agreement, Expectation};
 use crate::report::{Direction, Event, RoundReport, Watch};
 use crate::scrub::Scrub;
 use crate::transfer::{Horizon, pump};
-use crate::twins;
+use crate::{restores, twins};
 
 /// How a round is to be done.
 #[derive(Clone, Debug)]
@@ -122,25 +122,38 @@ impl<'a> Parties<'a> {
     }
 }
 
+/// What goes with a round of rows.
+#[derive(Default)]
+pub struct Beside<'a> {
+    /// The next slice of a scrub.
+    pub scrub: Option<&'a mut Scrub>,
+    /// Is called when both sites have agreed and every row that was written before has its stamp, and before any row goes:
+    /// what rows cite has to be there first. A row that is written meanwhile waits for the next round.
+    pub documents: Option<&'a mut dyn FnMut(&mut dyn Watch)>,
+}
+
 /// Runs a round. `master` is the local store, which starts it.
+///
+/// # Errors
+/// As [`round_beside`].
 pub fn round(
     master: &mut dyn Store,
     slave: &mut dyn Store,
     options: &Options,
     watch: &mut dyn Watch,
 ) -> Result<RoundReport> {
-    round_scrubbing(master, slave, options, None, watch)
+    round_beside(master, slave, options, Beside::default(), watch)
 }
 
-/// The same, with the next slice of a scrub.
+/// The same, with what goes with it.
 ///
 /// # Errors
-/// As [`round`].
-pub fn round_scrubbing(
+/// What stopped it; what was done before is done.
+pub fn round_beside(
     master: &mut dyn Store,
     slave: &mut dyn Store,
     options: &Options,
-    scrub: Option<&mut Scrub>,
+    beside: Beside,
     watch: &mut dyn Watch,
 ) -> Result<RoundReport> {
     let started = Instant::now();
@@ -164,7 +177,10 @@ pub fn round_scrubbing(
     let horizon = Horizon::new(latest, options.expected.max_clock_difference);
     let mode = if options.dry_run { Mode::Preview } else { Mode::Write };
     let mut parties = Parties { master, slave, agreement, about, horizon, mode, left };
-    exchange(&mut parties, &mut knowledge, options, scrub, &mut report, watch)?;
+    if let Some(documents) = beside.documents {
+        documents(watch);
+    }
+    exchange(&mut parties, &mut knowledge, options, beside.scrub, &mut report, watch)?;
     report.millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(report)
 }
@@ -225,6 +241,9 @@ fn exchange(
     let push = greet(parties, Direction::Push, &mut knowledge.slave)?;
     let knowledge = &*knowledge;
     let strangers = pull.is_none() || push.is_none();
+    if strangers {
+        restores::check_strangers(parties, options)?;
+    }
     let registries = Sides { master: parties.master.registry()?, slave: parties.slave.registry()? };
     let behind = graves::behind(parties, &registries, knowledge, &Sides { master: pull, slave: push });
     // Before any row moves: whoever has some must be waited for.
@@ -373,7 +392,9 @@ impl Stream<'_> {
         } else {
             self.transfer(parties, &since, options, report, watch)?
         };
-        self.complete(parties, streamed)
+        self.complete(parties, streamed)?;
+        // What was left out comes with the next stream; until then it must not be taken for deleted.
+        if streamed.whole { restores::take_over(parties, self.direction, report, watch) } else { Ok(()) }
     }
 
     fn since(&self, parties: &Parties) -> Since {
@@ -405,7 +426,8 @@ impl Stream<'_> {
         let outline = from.outline(since)?;
         if !options.force && brake::check(&outline, &options.brake, &site).is_err() {
             // The receiver may have heard of these deletes by another way, or never have had the rows.
-            brake::check(&deletions(from, to, since, &outline)?, &options.brake, &site)?;
+            let (deletions, examples) = deletions(from, to, since, &outline)?;
+            brake::check(&deletions, &options.brake, &site).map_err(|e| with_examples(e, &examples))?;
         }
         let total = outline.tables.values().map(|t| t.live + t.graves).sum();
         if total == 0 {
@@ -462,14 +484,25 @@ impl Stream<'_> {
     }
 }
 
-/// What a stream would really delete at the receiver: it is read once without writing anything.
-fn deletions(from: &mut dyn Store, to: &mut dyn Store, since: &Since, outline: &Outline) -> Result<Outline> {
-    let mut applied = Applied::default();
+/// Deleted rows that are named.
+const EXAMPLES: usize = 10;
+
+/// What a stream would really delete at the receiver, and the keys of some of these rows: it is read once without writing
+/// anything.
+fn deletions(
+    from: &mut dyn Store,
+    to: &mut dyn Store,
+    since: &Since,
+    outline: &Outline,
+) -> Result<(Outline, Vec<String>)> {
+    let (mut applied, mut examples) = (Applied::default(), Vec::new());
     pump(
         from,
         |from, sink| from.changes(since, sink),
         |batch: Batch| {
             applied.add(to.apply(&batch, Mode::Preview)?);
+            let deleted = batch.changes.iter().filter(|change| !change.row.state.is_live());
+            examples.extend(deleted.take(EXAMPLES - examples.len()).map(|change| shown(&change.key)));
             Ok(())
         },
     )?;
@@ -477,7 +510,22 @@ fn deletions(from: &mut dyn Store, to: &mut dyn Store, since: &Since, outline: &
     for (name, table) in &mut outline.tables {
         table.graves = applied.tables.get(name).map_or(0, |summary| summary.deleted);
     }
-    Ok(outline)
+    Ok((outline, examples))
+}
+
+/// A key, for people; bytes are mostly paths.
+fn shown(key: &[Value]) -> String {
+    let one = |value: &Value| match value {
+        Value::Bytes(bytes) => String::from_utf8_lossy(bytes).escape_debug().to_string(),
+        other => other.to_string(),
+    };
+    key.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn with_examples(mut error: EngineError, examples: &[String]) -> EngineError {
+    let hint = error.hint.unwrap_or_default();
+    error.hint = Some(format!("{hint}\namong them: {}", examples.join("; ")));
+    error
 }
 
 /// How long a round may be silent before somebody should look; used by the daemon's watchdog.

@@ -122,13 +122,15 @@ impl Horizon {
 
     /// Halts if a batch holds a stamp from beyond.
     pub fn check(&self, batch: &Batch) -> Result<()> {
-        let limit = self.millis.saturating_add(u64::try_from(self.since.elapsed().as_millis()).unwrap_or_default());
-        let highest = |s: &RowState| s.newest().max(s.deleted).max(s.seen.highest());
+        let highest = |s: &RowState| s.newest().max(s.deleted).max(s.epoch).max(s.seen.highest());
         let newest = batch.changes.iter().map(|c| highest(&c.row.state)).max();
-        match newest.filter(|s| s.millis() > limit) {
-            Some(stamp) => Err(from_the_future(stamp)),
-            None => Ok(()),
-        }
+        newest.map_or(Ok(()), |newest| self.check_stamp(newest))
+    }
+
+    /// Halts at a stamp from beyond.
+    pub fn check_stamp(&self, stamp: Stamp) -> Result<()> {
+        let limit = self.millis.saturating_add(u64::try_from(self.since.elapsed().as_millis()).unwrap_or_default());
+        if stamp.millis() > limit { Err(from_the_future(stamp)) } else { Ok(()) }
     }
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sync_core::{Knowledge, Position, Purgeable, Registry, SiteId, Source, Value};
+use sync_core::{Knowledge, Position, Purgeable, Registry, SiteId, Source, Stamp, Value};
 use sync_store::{
     Answers, Applied, Batch, Burial, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline,
     ParkedEntry, Question, Restamp, Result, Since, Sink, Store, StoreError, Streamed,
@@ -25,7 +25,7 @@ impl RemoteStore {
         RemoteStore { channel }
     }
 
-    fn ask(&self, request: &impl Serialize) -> crate::Result<()> {
+    pub(crate) fn ask(&self, request: &impl Serialize) -> crate::Result<()> {
         self.channel.send(pack(request)?)
     }
 
@@ -33,13 +33,13 @@ impl RemoteStore {
         self.channel.receive()?.ok_or_else(LinkError::closed)
     }
 
-    fn call<T: DeserializeOwned>(&mut self, request: &Request) -> Result<T> {
+    pub(crate) fn call<T: DeserializeOwned>(&mut self, request: &Request) -> Result<T> {
         self.stream(request, &mut |(): ()| Ok(()))
     }
 
     /// Asks, gives each item to `sink`, and returns the end. If `sink` wants no more, the other side is told so, and what is
     /// on its way is let pass, so that the channel can be used again.
-    fn stream<I: DeserializeOwned, T: DeserializeOwned>(
+    pub(crate) fn stream<I: DeserializeOwned, T: DeserializeOwned>(
         &mut self,
         request: &Request,
         sink: &mut dyn FnMut(I) -> Result<()>,
@@ -123,6 +123,10 @@ impl Store for RemoteStore {
 
     fn complete(&mut self, stream: &Completed) -> Result<()> {
         self.call(&Request::Complete(Cow::Borrowed(stream)))
+    }
+
+    fn enter(&mut self, tables: &[(String, Stamp)]) -> Result<Applied> {
+        self.call(&Request::Enter(tables.into()))
     }
 
     fn scan(&mut self, table: &str, sink: &mut Sink) -> Result<()> {

@@ -32,12 +32,12 @@ pub fn refuse(channel: &Channel, error: &sync_store::StoreError) -> Result<()> {
     Ok(())
 }
 
-struct Service<'a> {
-    channel: &'a Channel,
+pub(crate) struct Service<'a> {
+    pub channel: &'a Channel,
 }
 
 impl Service<'_> {
-    fn answer(&self, store: &mut dyn Store, request: Request) -> Result<()> {
+    pub fn answer(&self, store: &mut dyn Store, request: Request) -> Result<()> {
         match request {
             Request::Stop => Ok(()),
             Request::Describe => self.end(store.describe()),
@@ -66,18 +66,20 @@ impl Service<'_> {
             Request::Forgot(peer) => self.end(store.forgot(&peer)),
             Request::LastHeard(site) => self.end(store.last_heard(site)),
             Request::LeaveHistory(latest) => self.end(store.leave_history(latest)),
+            Request::Enter(tables) => self.end(store.enter(&tables)),
+            Request::Contents(_) => self.end(Err::<(), _>(crate::contents::no_files())),
         }
     }
 
     /// One of several; refused once the other side says anything, which can only be that it wants no more.
-    fn item(&self, item: &impl Serialize) -> StoreResult<()> {
+    pub fn item(&self, item: &impl Serialize) -> StoreResult<()> {
         if self.channel.is_readable() {
             return Err(stopped());
         }
         Ok(self.channel.send(answer(Part::Item, item)?)?)
     }
 
-    fn end(&self, result: StoreResult<impl Serialize>) -> Result<()> {
+    pub fn end(&self, result: StoreResult<impl Serialize>) -> Result<()> {
         let message = match &result {
             Ok(value) => answer(Part::Done, value)?,
             Err(error) => answer(Part::Failed, error)?,

@@ -101,6 +101,11 @@ pub enum Verb {
         #[command(subcommand)]
         action: Option<ConflictsAction>,
     },
+    /// Show the versions of files that were replaced or deleted, and put them back.
+    Trash {
+        #[command(subcommand)]
+        action: Option<TrashAction>,
+    },
     /// Run a command, such as an upgrade, while no round runs.
     Lock {
         /// The command and its arguments.
@@ -120,6 +125,20 @@ pub enum Verb {
         /// Only say what would be set.
         #[arg(long, requires = "set_auto_increment")]
         dry_run: bool,
+    },
+    /// Declare what this site's database shows the truth for all sites, after a backup was put back.
+    RestoreHere {
+        /// Only this table; several times for several. Otherwise all that are synchronised.
+        #[arg(long = "table", value_name = "TABLE")]
+        tables: Vec<String>,
+
+        /// Only say what would be declared.
+        #[arg(short = 'n', long)]
+        dry_run: bool,
+
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
     },
     /// Declare that a site has left the network for good.
     Retire {
@@ -156,6 +175,31 @@ pub enum ConflictsAction {
     Restore {
         /// Its id, or how it begins.
         id: String,
+    },
+}
+
+/// What to do with the trash.
+#[derive(Clone, Debug, Subcommand)]
+pub enum TrashAction {
+    /// List them, newest first (this is the default).
+    List {
+        /// Only of this folder of documents.
+        folder: Option<String>,
+
+        /// Only of this file, or of what was in this directory.
+        path: Option<OsString>,
+    },
+    /// Put a version back, as a new change.
+    Restore {
+        /// The folder of documents.
+        folder: String,
+
+        /// The file's path in it.
+        path: OsString,
+
+        /// The version that was there until then, as the list shows it (default: the newest).
+        #[arg(long, value_name = "TIME")]
+        at: Option<String>,
     },
 }
 

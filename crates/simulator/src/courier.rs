@@ -99,7 +99,7 @@ fn pieces(batch: Batch, size: Option<usize>) -> Vec<Batch> {
 
 impl Store for Courier<'_> {
     sync_store::pass_on! {
-        knowledge forgot last_heard leave_history is_empty recognises greet reincarnate outline complete rows restamp bury
+        knowledge forgot last_heard leave_history is_empty recognises greet reincarnate outline complete enter rows restamp bury
         register compared conflicts parked digest restore
     }
 

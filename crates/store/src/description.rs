@@ -1,7 +1,7 @@
 //! What a store says of itself in the handshake. Plain data.
 
 use serde::{Deserialize, Serialize};
-use sync_core::{Position, SiteId, Source};
+use sync_core::{Position, SiteId, Source, Stamp};
 
 /// Who and what a store is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -38,6 +38,10 @@ pub struct Description {
     /// Synchronised tables of which a change is known to have gone unmarked, as the last drain found: they are to be
     /// compared.
     pub suspect: Vec<String>,
+    /// Whether an authoritative restore was begun here and is not finished.
+    pub restoring: bool,
+    /// The authoritative restores that were met, by table.
+    pub epochs: Vec<(String, Stamp)>,
     /// What an administrator should know: tables without a key, tables that are not transactional.
     pub warnings: Vec<String>,
 }

@@ -11,16 +11,17 @@ pub mod digest;
 pub mod error;
 mod pass_on;
 pub mod report;
+mod travel;
 
 pub use batch::{Batch, Change, TableHead};
-pub use contents::{Contents, Hash, Piece, PieceSink, Realised, Reason, Skipped, Want};
+pub use contents::{Contents, Hash, Manner, Piece, PieceSink, Realised, Reason, Skipped, Want};
 pub use description::{Description, Role, SlaveSettings, TableInfo, TableStatus};
 pub use digest::{Answer, Answers, Candidates, Method, Question, Scope, Standing, Standpoint};
 pub use error::{Result, StoreError, Trouble};
 pub use report::{Applied, ConflictEntry, Drained, Mode, Outline, ParkedEntry, ParkedKind, TableOutline};
 
 use serde::{Deserialize, Serialize};
-use sync_core::{Incarnation, Knowledge, Position, Purgeable, Registry, SiteId, Source, Value};
+use sync_core::{Incarnation, Knowledge, Position, Purgeable, Registry, SiteId, Source, Stamp, Value};
 
 /// What the receiver already contains, and who it is: all that a sender needs to know.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -111,6 +112,10 @@ pub trait Store: Send {
     /// After a stream has been received whole: records its end, what the sender itself contained when it began, and
     /// which tables are held for this sender.
     fn complete(&mut self, stream: &Completed) -> Result<()>;
+
+    /// Takes over authoritative restores that a peer has met, by table: all that is not part of them is deleted. Everything that
+    /// the peer has of these tables must be contained here. What is lost by that is listed as conflicts; these are counted only.
+    fn enter(&mut self, tables: &[(String, Stamp)]) -> Result<Applied>;
 
     /// Streams a whole table, each row once with its state, in whatever order is cheapest here.
     fn scan(&mut self, table: &str, sink: &mut Sink) -> Result<()>;

@@ -24,6 +24,7 @@ macro_rules! pass_on {
     };
     (@ apply) => { $crate::pass_on!(@ apply(batch: &$crate::Batch, mode: $crate::Mode) -> $crate::Applied); };
     (@ complete) => { $crate::pass_on!(@ complete(stream: &$crate::Completed) -> ()); };
+    (@ enter) => { $crate::pass_on!(@ enter(tables: &[(String, sync_core::Stamp)]) -> $crate::Applied); };
     (@ scan) => { $crate::pass_on!(@ scan(table: &str, sink: &mut $crate::Sink) -> ()); };
     (@ digest) => {
         $crate::pass_on!(@ digest(question: &$crate::Question, answers: &mut $crate::Answers) -> ());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sync_store::Store;
+use sync_store::{Result, Store};
 
 use crate::schema::Speech;
 
@@ -35,6 +35,12 @@ pub trait BenchSite {
 
     /// The store, prepared before.
     fn store(&mut self) -> &mut dyn Store;
+
+    /// Declares what these tables show the truth for all sites; all tables if none is named.
+    ///
+    /// # Errors
+    /// What the store says, or `progress`.
+    fn declare(&mut self, tables: &[&str], progress: &mut dyn FnMut(&str, u64) -> Result<()>) -> Result<()>;
 
     /// Runs one statement as the application does, on a connection of its own.
     fn app(&mut self, sql: &str);

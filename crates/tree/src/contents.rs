@@ -4,18 +4,16 @@
 //! Never asks twice for what the peer did not have, and keeps nothing that it did not ask for.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
 
 use rusqlite::params;
-use rustix::fs::{self, AtFlags, Mode, OFlags};
 use sync_store::contents::{Ask, Body, CHUNKS, Chunk, PIECE};
 use sync_store::{Hash, Piece, PieceSink, Result, StoreError, Trouble, Want};
 
+use crate::disk::Onto;
 use crate::look;
 use crate::parts;
-use crate::root::{READ, failed};
+use crate::root::failed;
 use crate::source;
 use crate::trash;
 use crate::tree::Tree;
@@ -197,10 +195,8 @@ pub fn receive(tree: &mut Tree, piece: &Piece) -> Result<()> {
 fn stage(tree: &Tree, hash: Hash, bytes: &[u8]) -> io::Result<()> {
     let (new, name) = (format!("{hash}.new"), hash.to_string());
     let staging = &tree.root.own().staging;
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = File::from(fs::openat(staging, &new, flags, Mode::from_raw_mode(0o600))?);
-    file.write_all_at(bytes, 0)?;
-    Ok(fs::renameat(staging, &new, staging, &name)?)
+    staging.create(&new)?.write_all_at(bytes, 0)?;
+    Ok(staging.rename(&new, staging, &name, Onto::Anything)?)
 }
 
 /// After a crash: what was staged is only used if it is whole. What is there under a name that is not its hash was taken
@@ -211,7 +207,7 @@ pub fn check_staged(tree: &mut Tree) -> Result<()> {
         match sound(tree, &name)? {
             Sound::Keep => {}
             Sound::Found(hash, size) => trash::keep_found(tree, &name, hash, size)?,
-            Sound::Drop => drop(fs::unlinkat(&tree.root.own().staging, name.as_str(), AtFlags::empty())),
+            Sound::Drop => drop(tree.root.own().staging.remove(&name)),
         }
     }
     Ok(())
@@ -234,8 +230,8 @@ fn sound(tree: &Tree, name: &str) -> Result<Sound> {
     if name.ends_with(".new") {
         return keep(false);
     }
-    let file = fs::openat(&tree.root.own().staging, name, READ, Mode::empty());
-    Ok(match file.ok().and_then(|fd| look::hash(&mut File::from(fd)).ok()) {
+    let file = tree.root.own().staging.open(name);
+    Ok(match file.ok().and_then(|mut file| look::hash(&mut file).ok()) {
         Some((hash, _)) if hash.to_string() == name => Sound::Keep,
         Some((hash, size)) => Sound::Found(hash, size),
         // A link, or unreadable: its row is still there.
@@ -244,16 +240,18 @@ fn sound(tree: &Tree, name: &str) -> Result<Sound> {
 }
 
 fn staged(tree: &Tree) -> io::Result<Vec<String>> {
-    let directory = fs::Dir::read_from(&tree.root.own().staging)?;
-    let names = directory.map(|item| Ok(item?.file_name().to_string_lossy().into_owned()));
-    let names: io::Result<Vec<String>> = names.collect();
-    Ok(names?.into_iter().filter(|name| name != "." && name != "..").collect())
+    let mut names = Vec::new();
+    tree.root.own().staging.below(".")?.list(|name, _| {
+        names.push(String::from_utf8_lossy(name).into_owned());
+        Ok(())
+    })?;
+    Ok(names)
 }
 
 /// Nothing is to be done any more: what lies in the staging directory is of no use.
 pub fn tidy(tree: &mut Tree) -> Result<()> {
     for name in staged(tree).map_err(|e| failed("list the staging directory of", tree.root.path(), e))? {
-        let _ = fs::unlinkat(&tree.root.own().staging, name.as_str(), AtFlags::empty());
+        let _ = tree.root.own().staging.remove(&name);
     }
     let writing = tree.index.begin()?;
     writing.run(

@@ -6,18 +6,16 @@
 //! overwritten.
 
 use std::collections::HashMap;
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use rustix::fs::{self, AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use sync_store::{Realised, Reason, Result};
 
 use crate::attributes;
 use crate::cells::{self, Cells, Content};
+use crate::disk::{self, Dir, Onto};
 use crate::look::{self, Known, Seen, is_as_known, reason};
 use crate::name;
-use crate::root::{READ, stat};
 use crate::source::Holder;
 use crate::trash;
 use crate::tree::Tree;
@@ -40,7 +38,7 @@ pub struct Task {
 /// A file that waits to be renamed into its place.
 struct Prepared {
     task: Task,
-    parent: Rc<OwnedFd>,
+    parent: Rc<Dir>,
     from: From,
     attributes: Vec<u8>,
 }
@@ -50,7 +48,7 @@ pub(crate) enum From {
     /// In the staging directory.
     Staged { name: String, safe: bool },
     /// At a path that is given up.
-    Path { holder: Box<Holder>, parent: Rc<OwnedFd> },
+    Path { holder: Box<Holder>, parent: Rc<Dir> },
 }
 
 /// What happened in the directory and has to be written down.
@@ -66,9 +64,9 @@ pub struct Batch<'a> {
     report: &'a mut Realised,
     prepared: Vec<Prepared>,
     done: Vec<Done>,
-    parents: HashMap<Vec<u8>, Rc<OwnedFd>>,
+    parents: HashMap<Vec<u8>, Rc<Dir>>,
     /// Directories in which something was renamed.
-    touched: HashMap<Vec<u8>, Rc<OwnedFd>>,
+    touched: HashMap<Vec<u8>, Rc<Dir>>,
     names: u64,
 }
 
@@ -120,7 +118,7 @@ impl<'a> Batch<'a> {
     }
 
     /// The directory that a path lies in.
-    pub fn parent(&mut self, path: &[u8]) -> rustix::io::Result<Rc<OwnedFd>> {
+    pub(crate) fn parent(&mut self, path: &[u8]) -> disk::Result<Rc<Dir>> {
         let (directory, _) = name::split(path);
         if let Some(fd) = self.parents.get(directory) {
             return Ok(Rc::clone(fd));
@@ -130,7 +128,7 @@ impl<'a> Batch<'a> {
         Ok(fd)
     }
 
-    fn touch(&mut self, path: &[u8], parent: &Rc<OwnedFd>) {
+    fn touch(&mut self, path: &[u8], parent: &Rc<Dir>) {
         let (directory, _) = name::split(path);
         self.touched.entry(directory.to_vec()).or_insert_with(|| Rc::clone(parent));
     }
@@ -169,14 +167,14 @@ impl<'a> Batch<'a> {
     }
 
     /// Only what is not content changes.
-    pub fn retouch(&mut self, task: &Task, parent: &Rc<OwnedFd>) -> std::result::Result<(), Reason> {
+    pub(crate) fn retouch(&mut self, task: &Task, parent: &Rc<Dir>) -> std::result::Result<(), Reason> {
         let (_, name) = name::split(&task.path);
         let attributes = if let Content::Link(_) = task.cells.content {
             attributes::write_link(parent, name, &task.cells)?;
             Vec::new()
         } else {
-            let file = fs::openat(parent, name, READ, Mode::empty()).map_err(reason)?;
-            let seen = Seen::of(&fs::fstat(&file).map_err(reason)?);
+            let file = parent.open(name).map_err(reason)?;
+            let seen = Seen::of(&file.stat().map_err(reason)?);
             if !task.known.as_ref().is_some_and(|known| seen.is_same(&known.seen)) {
                 return Err(Reason::Changed);
             }
@@ -193,13 +191,12 @@ impl<'a> Batch<'a> {
         if let Some(known) = &task.known {
             self.take_away(&task.path, known)?;
         }
-        match fs::mkdirat(&parent, name, Mode::from_raw_mode(0o700)) {
+        match parent.make_directory(name) {
             // It may have been made a moment ago, or before a crash.
             Ok(()) | Err(Errno::EXIST) => {}
             Err(e) => return Err(reason(e)),
         }
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let directory = fs::openat(&parent, name, flags, Mode::empty()).map_err(|_| Reason::Changed)?;
+        let directory = parent.child(name).map_err(|_| Reason::Changed)?;
         // Until everything is in it, we have to be able to write to it.
         let open = Cells { mode: task.cells.mode | 0o700, ..task.cells.clone() };
         let attributes = attributes::write(&directory, &open)?;
@@ -209,9 +206,9 @@ impl<'a> Batch<'a> {
         self.note_placed(&task, &parent, attributes).map_err(reason)
     }
 
-    fn note_placed(&mut self, task: &Task, parent: &OwnedFd, attributes: Vec<u8>) -> rustix::io::Result<()> {
+    fn note_placed(&mut self, task: &Task, parent: &Dir, attributes: Vec<u8>) -> disk::Result<()> {
         let (_, name) = name::split(&task.path);
-        let seen = Seen::of(&stat(parent, name)?.ok_or(Errno::NOENT)?);
+        let seen = Seen::of(&parent.look(name)?.ok_or(Errno::NOENT)?);
         let racy = seen.is_racy(look::now());
         let known = Box::new(Known { cells: task.cells.clone(), seen, attributes, racy });
         self.done.push(Done::Placed { path: task.path.clone(), known });
@@ -220,15 +217,17 @@ impl<'a> Batch<'a> {
 
     /// Gives it its attributes before anybody sees it.
     fn dress(&self, from: &From, cells: &Cells) -> std::result::Result<Vec<u8>, Reason> {
-        let open = |at: &OwnedFd, name: &[u8]| fs::openat(at, name, READ, Mode::empty()).map_err(reason);
+        let open = |at: &Dir, name: &[u8]| at.open(name).map_err(reason);
         match (from, &cells.content) {
             (From::Staged { name, .. }, Content::Link(_)) => {
                 attributes::write_link(&self.tree.root.own().staging, name.as_bytes(), cells).map(|()| Vec::new())
             }
             (From::Staged { name, .. }, _) => {
-                attributes::write(open(&self.tree.root.own().staging, name.as_bytes())?, cells)
+                attributes::write(&*open(&self.tree.root.own().staging, name.as_bytes())?, cells)
             }
-            (From::Path { holder, parent }, _) => attributes::write(open(parent, name::split(&holder.path).1)?, cells),
+            (From::Path { holder, parent }, _) => {
+                attributes::write(&*open(parent, name::split(&holder.path).1)?, cells)
+            }
         }
     }
 
@@ -240,7 +239,7 @@ impl<'a> Batch<'a> {
             return Err(Reason::Changed);
         }
         if known.seen.kind == cells::DIRECTORY {
-            match fs::unlinkat(&parent, name, AtFlags::REMOVEDIR) {
+            match parent.remove_directory(name) {
                 Ok(()) => {}
                 Err(Errno::NOTEMPTY | Errno::EXIST) => return Err(Reason::NotEmpty),
                 Err(e) => return Err(reason(e)),
@@ -248,9 +247,9 @@ impl<'a> Batch<'a> {
         } else {
             let away = self.new_name("away");
             let staging = &self.tree.root.own().staging;
-            fs::renameat(&parent, name, staging, away.as_str()).map_err(reason)?;
+            parent.rename(name, staging, &away, Onto::Anything).map_err(reason)?;
             if !self.is_it(&away, known) {
-                let back = fs::renameat_with(staging, away.as_str(), &parent, name, RenameFlags::NOREPLACE);
+                let back = staging.rename(&away, &parent, name, Onto::Nothing);
                 return Err(back.map_or_else(reason, |()| Reason::Changed));
             }
             self.discard(path, &away, known).map_err(reason)?;
@@ -262,17 +261,17 @@ impl<'a> Batch<'a> {
 
     /// Whether what is in the staging directory is what is known of a path. Renaming changes the ctime.
     fn is_it(&self, name: &str, known: &Known) -> bool {
-        let found = stat(&self.tree.root.own().staging, name.as_bytes()).ok().flatten().map(|s| Seen::of(&s));
+        let found = self.tree.root.own().staging.look(name).ok().flatten().map(|s| Seen::of(&s));
         found.is_some_and(|found| Seen { ctime: known.seen.ctime, ..found } == known.seen)
     }
 
     /// To the trash, if it is a file.
-    fn discard(&mut self, path: &[u8], staged: &str, known: &Known) -> rustix::io::Result<()> {
+    fn discard(&mut self, path: &[u8], staged: &str, known: &Known) -> disk::Result<()> {
         let own = self.tree.root.own();
         let Content::File { hash, .. } = known.cells.content else {
-            return fs::unlinkat(&own.staging, staged, AtFlags::empty());
+            return own.staging.remove(staged);
         };
-        fs::renameat(&own.staging, staged, &own.trash, hash.to_string())?;
+        own.staging.rename(staged, &own.trash, hash.to_string(), Onto::Anything)?;
         self.done.push(Done::Trashed { path: path.to_vec(), known: Box::new(known.clone()) });
         Ok(())
     }
@@ -296,7 +295,7 @@ impl<'a> Batch<'a> {
             let own = self.tree.root.own();
             for directory in touched.values().map(Rc::as_ref).chain([&own.trash]) {
                 // What is not safe yet is found out by the next scan.
-                let _ = fs::fsync(directory);
+                let _ = directory.sync();
             }
         }
         self.write_down()
@@ -309,12 +308,12 @@ impl<'a> Batch<'a> {
             _ => None,
         });
         let names: Vec<&str> = unsafe_names.collect();
-        if names.len() > MANY && fs::syncfs(staging).is_ok() {
+        if names.len() > MANY && staging.sync_file_system().is_ok() {
             return;
         }
         for name in names {
-            if let Ok(file) = fs::openat(staging, name, READ, Mode::empty()) {
-                let _ = fs::fdatasync(file);
+            if let Ok(file) = staging.open(name) {
+                let _ = file.sync_data();
             }
         }
     }
@@ -328,7 +327,7 @@ impl<'a> Batch<'a> {
         match (from, &task.known) {
             (From::Path { holder, parent: old }, _) => {
                 let (_, old_name) = name::split(&holder.path);
-                fs::renameat_with(old, old_name, parent, name, RenameFlags::NOREPLACE).map_err(in_the_way)?;
+                old.rename(old_name, parent, name, Onto::Nothing).map_err(in_the_way)?;
                 self.touch(&holder.path, old);
                 self.done.push(Done::Gone { path: holder.path.clone() });
                 self.report.moved += 1;
@@ -336,8 +335,7 @@ impl<'a> Batch<'a> {
             }
             (From::Staged { name: staged, .. }, None) => {
                 let staging = &self.tree.root.own().staging;
-                fs::renameat_with(staging, staged.as_str(), parent, name, RenameFlags::NOREPLACE)
-                    .map_err(in_the_way)?;
+                staging.rename(staged, parent, name, Onto::Nothing).map_err(in_the_way)?;
                 self.report.created += 1;
             }
             (From::Staged { name: staged, .. }, Some(known)) => {
@@ -350,17 +348,9 @@ impl<'a> Batch<'a> {
     }
 
     /// Puts the new file in the place of the old one in one step, and looks at what was displaced.
-    fn exchange(
-        &mut self,
-        task: &Task,
-        parent: &OwnedFd,
-        staged: &str,
-        known: &Known,
-    ) -> std::result::Result<(), Reason> {
+    fn exchange(&mut self, task: &Task, parent: &Dir, staged: &str, known: &Known) -> std::result::Result<(), Reason> {
         let (_, name) = name::split(&task.path);
-        let swap = |tree: &Tree| {
-            fs::renameat_with(&tree.root.own().staging, staged, parent, name, RenameFlags::EXCHANGE).map_err(reason)
-        };
+        let swap = |tree: &Tree| tree.root.own().staging.rename(staged, parent, name, Onto::Exchange).map_err(reason);
         swap(self.tree)?;
         if !self.is_it(staged, known) {
             swap(self.tree)?;

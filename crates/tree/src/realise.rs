@@ -34,12 +34,25 @@ pub fn is_due(tree: &Tree) -> Result<bool> {
     Ok(tree.index.look().one::<i64>(ANYTHING, [])?.is_some())
 }
 
+/// At how many paths.
+pub fn due(tree: &Tree) -> Result<u64> {
+    let look = tree.index.look();
+    let count = |rows: &str| Ok::<_, sync_store::StoreError>(look.one::<i64>(&format!("SELECT COUNT(*) {rows}"), [])?);
+    let differing = count(
+        "FROM entry e LEFT JOIN disk d ON d.path=e.path WHERE d.path IS NULL OR d.content<>e.content OR d.mode<>e.mode \
+         OR d.owner<>e.owner OR d.grp<>e.grp OR d.xattrs<>e.xattrs",
+    )?;
+    let left = count("FROM disk d LEFT JOIN entry e ON e.path=d.path WHERE e.path IS NULL")?;
+    Ok((differing.unwrap_or_default() + left.unwrap_or_default()).cast_unsigned())
+}
+
 /// Does it.
 pub fn realise(tree: &mut Tree) -> Result<Realised> {
     let mut report = Realised::default();
     if !is_due(tree)? {
         return Ok(report);
     }
+    tree.stir();
     let mut batch = Batch::new(tree, &mut report);
     directories(&mut batch)?;
     files(&mut batch, Blocked::Later)?;

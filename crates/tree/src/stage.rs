@@ -1,16 +1,14 @@
 //! Getting a content or a link ready in the staging directory, from wherever it is on this machine. What is there under a
 //! hash is what the hash says; nothing outside the staging directory is changed.
 
-use std::fs::File;
 use std::io::{self, Write};
 
-use rustix::fs::{self, AtFlags, Mode, OFlags};
 use sync_store::{Hash, Reason, Result};
 
+use crate::disk::{File, Onto};
 use crate::look::{is_as_known, reason};
 use crate::name;
 use crate::place::{Batch, From, Task};
-use crate::root::READ;
 use crate::source::{self, Holder};
 use crate::trash;
 
@@ -18,8 +16,8 @@ impl Batch<'_> {
     pub(crate) fn stage_link(&mut self, target: &[u8]) -> std::result::Result<From, Reason> {
         let name = self.new_name("link");
         let staging = &self.tree.root.own().staging;
-        let _ = fs::unlinkat(staging, name.as_str(), AtFlags::empty());
-        fs::symlinkat(target, staging, name.as_str()).map_err(reason)?;
+        let _ = staging.remove(&name);
+        staging.symlink(target, &name).map_err(reason)?;
         Ok(From::Staged { name, safe: true })
     }
 
@@ -46,8 +44,8 @@ impl Batch<'_> {
             return Ok(Ok(from));
         }
         for holder in &holders {
-            if let Ok(Some(fd)) = source::open_holder(self.tree, holder)
-                && self.stage_copy(hash, &mut File::from(fd)).is_ok()
+            if let Ok(Some(mut file)) = source::open_holder(self.tree, holder)
+                && self.stage_copy(hash, &mut file).is_ok()
             {
                 return staged(false);
             }
@@ -75,16 +73,14 @@ impl Batch<'_> {
         let (new, name) = (format!("{hash}.new"), hash.to_string());
         let staging = &self.tree.root.own().staging;
         let mut copy = || -> io::Result<Hash> {
-            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let to = File::from(fs::openat(staging, &new, flags, Mode::from_raw_mode(0o600))?);
-            let mut both = Hashed { to, hasher: blake3::Hasher::new() };
+            let mut both = Hashed { to: staging.create(&new)?, hasher: blake3::Hasher::new() };
             io::copy(from, &mut both)?;
             Ok(Hash(*both.hasher.finalize().as_bytes()))
         };
         match copy() {
-            Ok(found) if found == hash => fs::renameat(staging, &new, staging, &name).map_err(reason),
+            Ok(found) if found == hash => staging.rename(&new, staging, &name, Onto::Anything).map_err(reason),
             other => {
-                let _ = fs::unlinkat(staging, &new, AtFlags::empty());
+                let _ = staging.remove(&new);
                 Err(other.map_or_else(|e| Reason::System(e.to_string()), |_| Reason::Changed))
             }
         }
@@ -92,8 +88,8 @@ impl Batch<'_> {
 
     /// Copies a content from the trash, if it is there and still what it was. What is in the trash stays: versions name it.
     fn out_of_trash(&self, hash: Hash) -> bool {
-        let file = fs::openat(&self.tree.root.own().trash, hash.to_string(), READ, Mode::empty());
-        file.is_ok_and(|fd| self.stage_copy(hash, &mut File::from(fd)).is_ok())
+        let file = self.tree.root.own().trash.open(hash.to_string());
+        file.is_ok_and(|mut file| self.stage_copy(hash, &mut file).is_ok())
     }
 }
 

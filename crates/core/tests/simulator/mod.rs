@@ -30,6 +30,8 @@ pub enum Step {
     Send { from: usize, to: usize, cut: Option<u8>, backwards: bool },
     /// A row that was once on its way arrives (again).
     Stray { message: u16, to: usize },
+    /// An administrator declares what a site shows the truth for all.
+    Declare { site: usize },
 }
 
 /// What the application does.
@@ -67,6 +69,14 @@ pub fn step(sites: usize, lineages: bool) -> impl Strategy<Value = Step> {
     ]
 }
 
+/// The same, and now and then what one site shows is declared the truth.
+pub fn step_declaring(sites: usize, lineages: bool) -> impl Strategy<Value = Step> {
+    prop_oneof![
+        15 => step(sites, lineages),
+        1 => (0..sites).prop_map(|site| Step::Declare { site }),
+    ]
+}
+
 /// What a write did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Did {
@@ -76,6 +86,8 @@ pub enum Did {
     Cell(ColumnId),
     /// Deleted the row.
     Delete,
+    /// Was declared the truth.
+    Declared,
 }
 
 /// What a drain found about the counter of a row.
@@ -96,8 +108,17 @@ pub struct Event {
     pub stamp: Stamp,
     /// The lineage that the row has now.
     pub lineage: Stamp,
+    /// The epoch that it was written in.
+    pub epoch: Stamp,
     /// What the row had seen before.
     pub before: Seen,
+}
+
+/// What an administrator declared the truth.
+#[derive(Clone, Debug)]
+pub struct Declaration {
+    pub epoch: Stamp,
+    pub rows: BTreeMap<u8, Vec<Value>>,
 }
 
 #[derive(Clone, Debug)]
@@ -117,6 +138,8 @@ pub struct Site {
     lines: BTreeMap<u8, Line>,
     pending: BTreeMap<u8, Vec<Mark>>,
     head: u64,
+    /// The last declaration that it has met.
+    pub epoch: Stamp,
     knows: BTreeMap<usize, u64>,
     /// The conflicts noticed here, in order.
     pub noticed: Vec<(u8, Conflict)>,
@@ -131,9 +154,10 @@ pub struct World {
     values: i64,
     pub events: Vec<Event>,
     /// What was written of counters, by key and lineage.
-    pub counted: Vec<(u8, Stamp, Counted)>,
+    pub counted: Vec<(u8, (Stamp, Stamp), Counted)>,
     pub messages: Vec<(u8, Row)>,
     deleted_once: BTreeSet<(usize, u8)>,
+    pub declared: Vec<Declaration>,
 }
 
 impl World {
@@ -141,7 +165,8 @@ impl World {
     pub fn new(skews: &[i64], lineages: bool) -> Self {
         let sites = skews.iter().enumerate().map(|(i, skew)| Site::new(i, *skew)).collect();
         let (events, counted, messages, deleted_once) = (Vec::new(), Vec::new(), Vec::new(), BTreeSet::new());
-        World { sites, lineages, now: 1_000, values: 100, events, counted, messages, deleted_once }
+        let declared = Vec::new();
+        World { sites, lineages, now: 1_000, values: 100, events, counted, messages, deleted_once, declared }
     }
 
     pub fn run(&mut self, steps: &[Step]) {
@@ -165,7 +190,50 @@ impl World {
                     self.receive(to, None, key, &row);
                 }
             }
+            Step::Declare { site } => self.declare(site),
         }
+    }
+
+    /// Declares what a site shows the truth for all.
+    fn declare(&mut self, at: usize) {
+        self.drain(at);
+        let millis = u64::try_from(self.now + self.sites[at].skew).unwrap();
+        let site = &mut self.sites[at];
+        let epoch = Stamp::next(millis, site.epoch, site.id);
+        self.declared.push(Declaration { epoch, rows: site.table.clone() });
+        for (key, values) in site.table.clone() {
+            let known = site.lines.get(&key).map_or_else(|| site.unheard(key), |l| l.state.clone());
+            let state = known.declared(epoch, millis, site.id);
+            let mut before = known.seen.clone();
+            before.join(&known.before);
+            let did = |did, value: Value| Event {
+                key,
+                did,
+                value,
+                stamp: state.inserted,
+                lineage: state.inserted,
+                epoch,
+                before: before.clone(),
+            };
+            self.events.push(did(Did::Declared, Value::Null));
+            let base = Number::of(&values[usize::from(COUNTER)]).unwrap();
+            self.counted.push((key, state.lineage(), Counted::Based(state.inserted, base)));
+            site.head += 1;
+            site.lines.insert(key, Line { seq: site.head, origin: None, state, kept: None });
+        }
+        self.enter(at, epoch);
+    }
+
+    /// All that is not part of a declaration goes.
+    fn enter(&mut self, at: usize, epoch: Stamp) {
+        let keys: BTreeSet<u8> = self.sites[at].table.keys().copied().collect();
+        let is_old = |key: &u8| self.sites[at].lines.get(key).is_none_or(|line| line.state.epoch < epoch);
+        for key in keys.into_iter().filter(is_old).collect::<Vec<_>>() {
+            self.receive(at, None, key, &Row { state: RowState::swept(epoch), values: None });
+            // It is a grave without being written down.
+            self.sites[at].lines.remove(&key);
+        }
+        self.sites[at].epoch = epoch.max(self.sites[at].epoch);
     }
 
     fn write(&mut self, at: usize, key: u8, what: What, after: u8) {
@@ -219,22 +287,22 @@ impl World {
         for (key, marks) in std::mem::take(&mut self.sites[at].pending) {
             let site = &mut self.sites[at];
             let values = site.table.get(&key);
-            let known = site.lines.get(&key).map(|l| &l.state);
-            let before = known.cloned().unwrap_or_else(|| site.unheard(key));
-            let Some(state) = stamp(known, &marks, values.is_some(), site.author()) else { continue };
+            let known = site.state(key);
+            let before = known.clone().unwrap_or_else(|| site.unheard(key));
+            let Some(state) = stamp(known.as_ref(), &marks, values.is_some(), site.author()) else { continue };
             self.events.extend(events(key, &before, &state, values));
-            self.counted.extend(counted(&before, &state, values).into_iter().map(|c| (key, state.inserted, c)));
+            self.counted.extend(counted(&before, &state, values).into_iter().map(|c| (key, state.lineage(), c)));
             let site = &mut self.sites[at];
             site.head += 1;
             site.lines.insert(key, Line { seq: site.head, origin: None, state, kept: None });
         }
     }
 
-    /// One direction of a round; returns how many rows moved.
+    /// One direction of a round; returns how much came of it.
     pub fn send(&mut self, from: usize, to: usize, cut: Option<usize>, backwards: bool) -> usize {
         self.drain(from);
         self.drain(to);
-        let knowledge = self.sites[from].knows.clone();
+        let (knowledge, epoch) = (self.sites[from].knows.clone(), self.sites[from].epoch);
         let since = self.sites[to].knows.get(&from).copied().unwrap_or(0);
         let head = self.sites[from].head;
         let mut stream: Vec<(u64, u8, Row)> = self.sites[from].changes(since, to);
@@ -259,7 +327,11 @@ impl World {
             let known = knows.entry(source).or_default();
             *known = seq.max(*known);
         }
-        moved
+        let enters = epoch > self.sites[to].epoch;
+        if enters {
+            self.enter(to, epoch);
+        }
+        moved + usize::from(enters)
     }
 
     fn receive(&mut self, to: usize, from: Option<usize>, key: u8, incoming: &Row) {
@@ -317,6 +389,7 @@ impl Site {
             lines: BTreeMap::new(),
             pending: BTreeMap::new(),
             head: 0,
+            epoch: Stamp::NEVER,
             knows: BTreeMap::new(),
             noticed: Vec::new(),
         }
@@ -330,11 +403,18 @@ impl Site {
         if key < FROM_BEFORE { RowState::baseline() } else { RowState::default() }
     }
 
+    /// What is known of a row, if it was ever heard of.
+    fn state(&self, key: u8) -> Option<RowState> {
+        let line = self.lines.get(&key).map(|line| line.state.raised(self.epoch));
+        line.or_else(|| (self.epoch > Stamp::NEVER).then(|| RowState::swept(self.epoch)))
+    }
+
     /// The row as merging sees it.
     pub fn row(&self, key: u8) -> Option<Row> {
         let values = self.table.get(&key).cloned();
-        match self.lines.get(&key) {
-            Some(line) => Some(Row { state: line.state.clone(), values: values.or_else(|| line.kept.clone()) }),
+        let kept = || self.lines.get(&key).filter(|line| line.state.epoch >= self.epoch)?.kept.clone();
+        match self.state(key) {
+            Some(state) => Some(Row { state, values: values.or_else(kept) }),
             None => values.map(|values| Row { state: RowState::baseline(), values: Some(values) }),
         }
     }
@@ -356,8 +436,10 @@ impl Site {
 /// The writes that a drain stamped and that are still there, and a delete.
 fn events(key: u8, before: &RowState, after: &RowState, values: Option<&Vec<Value>>) -> Vec<Event> {
     let event = |did, stamp: Stamp, value: Value| {
-        let (lineage, before) = (after.inserted, before.seen.clone());
-        Event { key, did, value, stamp, lineage, before }
+        let (lineage, epoch) = (after.inserted, after.epoch);
+        let mut seen = before.seen.clone();
+        seen.join(&before.before);
+        Event { key, did, value, stamp, lineage, epoch, before: seen }
     };
     let Some(values) = values else { return vec![event(Did::Delete, after.deleted, Value::Null)] };
     let mut events: Vec<Event> = (0..COLUMNS)
@@ -385,7 +467,7 @@ fn counted(before: &RowState, after: &RowState, values: Option<&Vec<Value>>) -> 
 /// What must hold of every single merge.
 fn judge(local: Option<&Row>, incoming: &Row, planned: &Planned) {
     let local = local.cloned().unwrap_or_default();
-    let content = |s: &RowState| (s.inserted, s.deleted, s.is_live().then(|| (s.cells.clone(), s.sums.clone())));
+    let content = |s: &RowState| (s.lineage(), s.deleted, s.is_live().then(|| (s.cells.clone(), s.sums.clone())));
     let outcome = content(&planned.row.state);
     match planned.relation {
         Relation::Dominated => {

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use sync_database::sqlite::connect;
 use sync_database::{Card, Database};
-use sync_store::Store;
+use sync_store::{Result, Store};
 use sync_story::{Bench, BenchSite, Speech, names, schema};
 use tempfile::TempDir;
 
@@ -66,7 +66,7 @@ impl Site {
     fn tables(&self, condition: &str) -> Vec<String> {
         let query = format!("SELECT name FROM sqlite_schema WHERE type='table' AND {condition} ORDER BY name");
         let mut statement = self.connection().prepare(&query).unwrap();
-        statement.query_map([], |r| r.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+        statement.query_map([], |r| r.get(0)).unwrap().collect::<std::result::Result<_, _>>().unwrap()
     }
 
     fn count(&self, table: &str) -> u64 {
@@ -120,6 +120,11 @@ impl BenchSite for Site {
 
     fn store(&mut self) -> &mut dyn Store {
         self.store.as_mut().expect("prepared")
+    }
+
+    fn declare(&mut self, tables: &[&str], progress: &mut dyn FnMut(&str, u64) -> Result<()>) -> Result<()> {
+        let tables: Vec<String> = tables.iter().map(|t| (*t).to_owned()).collect();
+        sync_database::declare::declare(self.store.as_mut().expect("prepared"), &tables, progress).map(drop)
     }
 
     fn app(&mut self, sql: &str) {

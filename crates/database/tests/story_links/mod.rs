@@ -91,6 +91,10 @@ impl<S: BenchSite + Send + 'static> BenchSite for Site<S> {
         &mut self.link.get_or_insert_with(|| Link::to(Shared(inner.0.clone()))).store
     }
 
+    fn declare(&mut self, tables: &[&str], progress: &mut dyn FnMut(&str, u64) -> Result<()>) -> Result<()> {
+        self.inner.site().declare(tables, progress)
+    }
+
     fn app(&mut self, sql: &str) {
         self.inner.site().app(sql);
     }
@@ -147,6 +151,6 @@ impl<S: BenchSite> Shared<S> {
 impl<S: BenchSite + Send> Store for Shared<S> {
     sync_store::pass_on! {
         describe knowledge forgot last_heard leave_history drain is_empty recognises greet reincarnate outline changes
-        apply complete scan digest rows restamp bury registry register purge compared conflicts parked restore
+        apply complete enter scan digest rows restamp bury registry register purge compared conflicts parked restore
     }
 }

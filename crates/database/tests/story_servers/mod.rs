@@ -8,7 +8,7 @@ use mysql::Conn;
 use mysql::prelude::Queryable;
 use sync_database::mysql::{Address, Tls, connect};
 use sync_database::{Card, Database};
-use sync_store::Store;
+use sync_store::{Result, Store};
 use sync_story::{Bench, BenchSite, Speech, names, schema};
 use sync_testbed::Server;
 
@@ -124,6 +124,11 @@ impl BenchSite for Site {
 
     fn store(&mut self) -> &mut dyn Store {
         self.store.as_mut().expect("prepared")
+    }
+
+    fn declare(&mut self, tables: &[&str], progress: &mut dyn FnMut(&str, u64) -> Result<()>) -> Result<()> {
+        let tables: Vec<String> = tables.iter().map(|t| (*t).to_owned()).collect();
+        sync_database::declare::declare(self.store.as_mut().expect("prepared"), &tables, progress).map(drop)
     }
 
     fn app(&mut self, sql: &str) {

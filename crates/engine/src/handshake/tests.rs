@@ -29,6 +29,8 @@ pub(crate) fn site(number: u64, name: &str) -> Description {
         clock_micros: 1_700_000_000_000_000,
         clock_uncertainty_micros: 500,
         upgrading: false,
+        restoring: false,
+        epochs: Vec::new(),
         far: false,
         tables: vec![table("deals", &["id int not null", "key (id)"])],
         suspect: Vec::new(),

@@ -80,6 +80,8 @@ fn every_answer_arrives() {
         clock_micros: -5,
         clock_uncertainty_micros: 7,
         upgrading: true,
+        restoring: false,
+        epochs: Vec::new(),
         far: true,
         tables: vec![TableInfo {
             name: "t".into(),

@@ -8,9 +8,11 @@ mod demo;
 mod init_site;
 mod lock;
 mod numbering;
+mod restore_here;
 mod retire;
 mod round;
 mod status;
+mod trash;
 mod uninstall;
 mod verify;
 
@@ -20,6 +22,7 @@ use std::path::{Path, PathBuf};
 use sync_config::{Environment, Settings};
 
 use crate::arguments::{Cli, Color, Common, Verb, peek, rewrite};
+use crate::commands::restore_here::Wish;
 use crate::failure::{Failure, Result};
 use crate::lang::Lang;
 use crate::output::Output;
@@ -64,11 +67,15 @@ fn dispatch(cli: Cli, output: &Output) -> Result<u8> {
         Some(Verb::Status) => status::run(&cli, output),
         Some(Verb::Verify) => verify::run(&cli, output),
         Some(Verb::Conflicts { action }) => conflicts::run(&cli, action.as_ref(), output),
+        Some(Verb::Trash { action }) => trash::run(&cli, action.as_ref(), output),
         Some(Verb::Lock { command }) => lock::run(&cli, command, output),
         Some(Verb::InitSite { set_auto_increment: Some(sites), dry_run, .. }) => {
             numbering::run(&cli, *sites, *dry_run, output)
         }
         Some(Verb::InitSite { example, .. }) => init_site::run(&cli, *example, output),
+        Some(Verb::RestoreHere { tables, dry_run, yes }) => {
+            restore_here::run(&cli, &Wish { tables, dry_run: *dry_run, yes: *yes }, output)
+        }
         Some(Verb::Retire { site }) => retire::run(&cli, site, output),
         Some(Verb::Agent) => agent::run(&cli, output),
         Some(Verb::Demo) => demo::run(output),

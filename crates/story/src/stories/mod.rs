@@ -5,6 +5,7 @@ pub mod conflicts;
 pub mod constraints;
 pub mod contact;
 pub mod counters;
+pub mod declared;
 pub mod graves;
 pub mod interruption;
 pub mod keys;
