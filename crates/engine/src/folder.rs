@@ -78,6 +78,9 @@ impl Folder {
         let tree = self.open()?;
         tree.drain()?;
         tree.bring_back(path, at)?;
+        tree.drain()?;
+        // The directory may be gone as well.
+        tree.settle()?;
         let realised = tree.realise();
         self.rest()?;
         realised

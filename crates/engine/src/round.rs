@@ -122,6 +122,9 @@ impl<'a> Parties<'a> {
     }
 }
 
+/// Goes through the folders of documents.
+pub type Documents<'a> = dyn FnMut(&mut dyn Watch) + 'a;
+
 /// What goes with a round of rows.
 #[derive(Default)]
 pub struct Beside<'a> {
@@ -129,7 +132,7 @@ pub struct Beside<'a> {
     pub scrub: Option<&'a mut Scrub>,
     /// Is called when both sites have agreed and every row that was written before has its stamp, and before any row goes:
     /// what rows cite has to be there first. A row that is written meanwhile waits for the next round.
-    pub documents: Option<&'a mut dyn FnMut(&mut dyn Watch)>,
+    pub documents: Option<&'a mut Documents<'a>>,
 }
 
 /// Runs a round. `master` is the local store, which starts it.
@@ -177,10 +180,7 @@ pub fn round_beside(
     let horizon = Horizon::new(latest, options.expected.max_clock_difference);
     let mode = if options.dry_run { Mode::Preview } else { Mode::Write };
     let mut parties = Parties { master, slave, agreement, about, horizon, mode, left };
-    if let Some(documents) = beside.documents {
-        documents(watch);
-    }
-    exchange(&mut parties, &mut knowledge, options, beside.scrub, &mut report, watch)?;
+    exchange(&mut parties, &mut knowledge, options, beside, &mut report, watch)?;
     report.millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(report)
 }
@@ -232,10 +232,13 @@ fn exchange(
     parties: &mut Parties,
     knowledge: &mut Sides<Knowledge>,
     options: &Options,
-    scrub: Option<&mut Scrub>,
+    mut beside: Beside,
     report: &mut RoundReport,
     watch: &mut dyn Watch,
 ) -> Result<()> {
+    if let Some(documents) = &mut beside.documents {
+        documents(watch);
+    }
     leave_old_histories(parties, knowledge, options)?;
     let pull = greet(parties, Direction::Pull, &mut knowledge.master)?;
     let push = greet(parties, Direction::Push, &mut knowledge.slave)?;
@@ -273,7 +276,7 @@ fn exchange(
         gone.add(contact::compare(parties, options, &others, &settling, report, watch)?);
     }
     gone.bury(parties, options, &settling.reaches, report)?;
-    if let Some(scrub) = scrub.filter(|_| !settling.all) {
+    if let Some(scrub) = beside.scrub.filter(|_| !settling.all) {
         scrub.run(parties, options, &settling, report, watch)?;
     }
     if report.compared && parties.mode == Mode::Write {
@@ -284,10 +287,31 @@ fn exchange(
         (Direction::Pull, pull, &knowledge.slave, &knowledge.master),
         (Direction::Push, push, &knowledge.master, &knowledge.slave),
     ] {
-        let stream = Stream { direction, start: start.unwrap_or_default(), sender_knows, receiver_knows };
+        let bound = bound(parties, direction, beside.documents.as_deref_mut(), report, watch)?;
+        let stream = Stream { direction, start: start.unwrap_or_default(), bound, sender_knows, receiver_knows };
         stream.run(parties, options, report, watch)?;
     }
     graves::purge(parties, &registry, knowledge, options)
+}
+
+/// Up to where rows may go, where documents have to be there before them. What was merged since the documents were gone through
+/// may be of rows that were written since: they are gone through again.
+fn bound(
+    parties: &mut Parties,
+    direction: Direction,
+    documents: Option<&mut Documents>,
+    report: &RoundReport,
+    watch: &mut dyn Watch,
+) -> Result<Option<Position>> {
+    // What a compare stamped has to follow at once, whenever it was written.
+    let Some(documents) = documents.filter(|_| !report.compared) else { return Ok(None) };
+    let is_merged = direction == Direction::Push && report.pulled.total().received > 0;
+    if !is_merged || parties.mode == Mode::Preview {
+        return Ok(Some(parties.sender(direction).head));
+    }
+    let head = parties.stores(direction).0.describe()?.head;
+    documents(watch);
+    Ok(Some(head))
 }
 
 /// A store that goes on in a history which it left behind takes a new one, unless it runs twice.
@@ -372,6 +396,8 @@ fn doubted(parties: &Parties, knowledge: &Sides<Knowledge>) -> Vec<String> {
 struct Stream<'a> {
     direction: Direction,
     start: Position,
+    /// What was written before the documents were gone through; later rows wait for the next round.
+    bound: Option<Position>,
     sender_knows: &'a Knowledge,
     receiver_knows: &'a Knowledge,
 }
@@ -401,12 +427,18 @@ impl Stream<'_> {
         let tables = parties.agreement.tables.clone();
         let held = self.receiver_knows.held(parties.sender(self.direction).source);
         let held = held.filter(|(t, _)| tables.iter().any(|a| a == t)).map(|(t, s)| (t.to_owned(), s)).collect();
-        Since { receiver: parties.receiver(self.direction).source, position: self.start, held, tables }
+        Since {
+            receiver: parties.receiver(self.direction).source,
+            position: self.start,
+            held,
+            tables,
+            upto: self.bound,
+        }
     }
 
     /// The sender's head; since the handshake only the rows of the other direction, or of a compare, moved it.
     fn head(&self, parties: &mut Parties, report: &RoundReport) -> Result<Position> {
-        if report.is_quiet() && !report.compared {
+        if self.bound.is_some() || (report.is_quiet() && !report.compared) {
             return Ok(parties.sender(self.direction).head);
         }
         Ok(parties.stores(self.direction).0.describe()?.head)

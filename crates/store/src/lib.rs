@@ -34,6 +34,8 @@ pub struct Since {
     pub held: Vec<(String, u64)>,
     /// The tables to send. Anything else is withheld, and the receiver holds it.
     pub tables: Vec<String>,
+    /// Nothing that was published later is sent; to the head, if there is none. What a drain left is sent nevertheless.
+    pub upto: Option<Position>,
 }
 
 /// What a store makes of a peer's claim to contain it up to a position.

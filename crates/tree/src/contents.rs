@@ -45,13 +45,16 @@ const ROOM: u64 = 8 << 20;
 const LACKING: &str = "SELECT e.path, e.hash, e.content FROM entry e LEFT JOIN disk d ON d.path=e.path \
      WHERE e.path>? AND e.kind='f' AND (d.hash IS NULL OR d.hash<>e.hash) \
      AND NOT EXISTS (SELECT 1 FROM disk x WHERE x.hash=e.hash) \
-     AND NOT EXISTS (SELECT 1 FROM trash t WHERE t.hash=e.hash) ORDER BY e.path LIMIT ?";
+     AND NOT EXISTS (SELECT 1 FROM trash t WHERE t.hash=e.hash) AND NOT ignored(e.path, 0) ORDER BY e.path LIMIT ?";
 
 /// The next contents to ask for.
 pub fn wanted(tree: &mut Tree, limit: usize) -> Result<Vec<Want>> {
     let mut wants: Vec<Want> = Vec::new();
     let mut room = ROOM;
     tree.asked.open.clear();
+    if tree.is_at_rest()? {
+        return Ok(wants);
+    }
     while wants.len() < limit && room > 0 {
         let page = lacking(tree, limit)?;
         if page.is_empty() {

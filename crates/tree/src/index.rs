@@ -4,8 +4,10 @@
 //! Everything is written here as an application writes: the triggers of [`sync_database`] mark what happens to `entry`.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::{FromSql, Type};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row, Transaction, TransactionBehavior, params};
 use sync_core::codec::unpack_state;
@@ -14,6 +16,7 @@ use sync_store::{Hash, Result, StoreError, Trouble};
 
 use crate::cells::{Cells, Content};
 use crate::disk::{Disk, Op};
+use crate::ignore::Ignore;
 use crate::look::{Known, Seen};
 use crate::root::Marker;
 use crate::tree::Prepare;
@@ -78,6 +81,22 @@ impl Index {
         connection.execute_batch("PRAGMA synchronous=FULL").map_err(fault)?;
         connection.execute_batch(TABLES).map_err(fault)?;
         Ok(Index { path: path.to_owned(), disk: disk.clone(), connection })
+    }
+
+    /// Gives queries a function `ignored(path, is_directory)`.
+    pub fn set_ignored(&self, ignore: Arc<Ignore>) -> Result<()> {
+        let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+        let ignored = move |context: &Context| {
+            let path = context.get_raw(0).as_blob().unwrap_or_default();
+            Ok(ignore.covers(path, context.get(1)?))
+        };
+        self.connection.create_scalar_function("ignored", 2, flags, ignored).map_err(fault)
+    }
+
+    /// Is another number once anything was written to the index, by whomever.
+    pub fn version(&self) -> Result<(i64, u64)> {
+        let others = self.connection.pragma_query_value(None, "data_version", |row| row.get(0)).map_err(fault)?;
+        Ok((others, self.connection.total_changes()))
     }
 
     /// Another connection, which reads from a snapshot beside our writing.

@@ -60,7 +60,11 @@ impl Scan<'_> {
         }
         self.flush(&mut pass.changes)?;
         let root = self.sight.root;
-        if pass.met == 0 && pass.gone.count > 0 && !self.force && walk::is_empty(root).unwrap_or(true) {
+        if pass.met == 0
+            && pass.gone.count > 0
+            && !self.force
+            && walk::is_empty(root, self.sight.ignore).unwrap_or(true)
+        {
             return Err(emptied(root, pass.gone.count));
         }
         // What is gone comes last: a file that was moved is then at its new path before it leaves the old one.

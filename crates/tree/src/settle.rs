@@ -205,6 +205,9 @@ const PENDING: &str = "SELECT path FROM (SELECT e.path FROM entry e LEFT JOIN di
      ORDER BY path LIMIT 500";
 
 fn shapes(tree: &mut Tree) -> Result<u64> {
+    if tree.is_at_rest()? {
+        return Ok(0);
+    }
     let (mut after, mut written) = (Vec::new(), 0);
     loop {
         let writing = tree.index.begin()?;

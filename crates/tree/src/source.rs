@@ -24,7 +24,8 @@ pub struct Holder {
 /// The files of the tree that hold a content.
 pub fn holders(tree: &Tree, hash: Hash) -> Result<Vec<Holder>> {
     let query = format!(
-        "SELECT d.path, NOT EXISTS (SELECT 1 FROM entry e WHERE e.path=d.path) AS spare, {} \
+        "SELECT d.path, NOT EXISTS (SELECT 1 FROM entry e WHERE e.path=d.path) \
+         AND NOT ignored(d.path, 0) AS spare, {} \
          FROM disk d WHERE d.hash=? ORDER BY spare DESC LIMIT {TRIES}",
         KNOWN.split(", ").map(|c| format!("d.{c}")).collect::<Vec<_>>().join(", ")
     );

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::fs::FileType;
 use sync_core::Source;
 use sync_database::{Card, Connections, Database, identity, sqlite};
 use sync_store::contents::NAMED;
@@ -22,8 +23,8 @@ use crate::disk::Disk;
 use crate::ignore::Ignore;
 use crate::index::{ENTRY, Index, LOCAL};
 use crate::retention::Keep;
-use crate::root::Root;
-use crate::walk::Sight;
+use crate::root::{self, Root};
+use crate::walk::{self, Sight};
 use crate::watch::{Extent, WatchTrouble, Watcher};
 use crate::{contents, hostile, moves, realise, scan, settle, trash};
 
@@ -97,6 +98,8 @@ pub struct Tree {
     /// For as long as it is watched.
     watcher: Option<RefCell<Watcher>>,
     pub(crate) unread: Vec<Skipped>,
+    /// What version of the index nothing was to be done in.
+    rested: Option<(i64, u64)>,
     /// Whether the next scan reads every file.
     doubt: bool,
     /// Contents that the peer does not have.
@@ -127,6 +130,7 @@ impl Tree {
         let Seams { disk, mut hook, connect, index: prepare } = seams;
         let ignore = Arc::new(Ignore::new(&options.ignore, options.ignore_temporary)?);
         let mut index = Index::open(&options.index, &disk, prepare)?;
+        index.set_ignored(Arc::clone(&ignore))?;
         let root = Root::open(&disk, &options.root, index.root()?.as_ref())?;
         refuse_inside(&options, &root)?;
         index.set_root(&root.marker)?;
@@ -149,6 +153,7 @@ impl Tree {
             ignore,
             watcher,
             unread: Vec::new(),
+            rested: None,
             doubt: false,
             absent: HashSet::new(),
             asked: contents::Asked::default(),
@@ -186,6 +191,30 @@ impl Tree {
     /// What a person should know about the watch; each thing is told once.
     pub fn watch_troubles(&mut self) -> Vec<WatchTrouble> {
         self.watcher.as_mut().map(|watcher| watcher.get_mut().news()).unwrap_or_default()
+    }
+
+    /// Whether nothing was written since the disk was like the rows.
+    pub(crate) fn is_at_rest(&self) -> Result<bool> {
+        Ok(self.rested.is_some() && self.rested == Some(self.index.version()?))
+    }
+
+    /// The disk is like the rows.
+    pub(crate) fn comes_to_rest(&mut self) -> Result<()> {
+        self.rested = Some(self.index.version()?);
+        Ok(())
+    }
+
+    /// Whether only what is ignored keeps a directory, and those in it, from being empty.
+    pub(crate) fn holds_ignored_only(&self, path: &[u8]) -> bool {
+        let sight = Sight { root: &self.root, ignore: &self.ignore, watcher: None };
+        let Ok(mut walk) = walk::Walk::below(sight, path) else { return false };
+        while let Some(step) = walk.step() {
+            let is_directory = matches!(&step, walk::Step::Found(stat) if root::kind(stat) == FileType::Directory);
+            if !is_directory {
+                return false;
+            }
+        }
+        true
     }
 
     /// From here on we write to the directory ourselves.

@@ -151,10 +151,9 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Whether nothing is in the root but what is ours.
-pub fn is_empty(root: &Root) -> disk::Result<bool> {
-    let all = Ignore::new(&[], false).map_err(|_| Errno::INVAL)?;
-    Ok(Names::read(&root.directory(b"")?, b"", &all)?.spans.is_empty())
+/// Whether nothing is in the root but what is ours and what is ignored.
+pub fn is_empty(root: &Root, ignore: &Ignore) -> disk::Result<bool> {
+    Ok(Names::read(&root.directory(b"")?, b"", ignore)?.spans.is_empty())
 }
 
 /// The names in a directory, sorted, in one piece of memory.
