@@ -10,7 +10,7 @@ use rusqlite::params;
 use sync_store::contents::{Ask, Body, CHUNKS, Chunk, PIECE};
 use sync_store::{Hash, Piece, PieceSink, Result, StoreError, Trouble, Want};
 
-use crate::disk::Onto;
+use crate::disk::{Onto, Slip};
 use crate::look;
 use crate::parts;
 use crate::root::failed;
@@ -206,6 +206,9 @@ pub fn check_staged(tree: &mut Tree) -> Result<()> {
     for name in names {
         match sound(tree, &name)? {
             Sound::Keep => {}
+            Sound::Found(..) if tree.root.disk().slips(Slip::StagedIsRubbish) => {
+                let _ = tree.root.own().staging.remove(&name);
+            }
             Sound::Found(hash, size) => trash::keep_found(tree, &name, hash, size)?,
             Sound::Drop => drop(tree.root.own().staging.remove(&name)),
         }

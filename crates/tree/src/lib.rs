@@ -30,7 +30,7 @@ mod trash;
 mod tree;
 mod walk;
 
-pub use disk::{Disk, Fault, Op};
+pub use disk::{Disk, Fault, Op, Slip};
 pub use retention::Keep;
 pub use trash::Version;
 pub use tree::{Connect, Hook, Options, Prepare, Seams, Tree};

@@ -7,7 +7,7 @@ use sync_store::contents::NAMED;
 use sync_store::{Reason, Result, Skipped, StoreError, Trouble};
 
 use crate::cells::{self, Cells, Content};
-use crate::disk::Dir;
+use crate::disk::{Dir, Slip};
 use crate::index::{Index, KNOWN, Writing, fault, known};
 use crate::look::{self, Known, Seen};
 use crate::name::{self, Loser};
@@ -44,7 +44,13 @@ impl Scan<'_> {
     /// Runs it; says which paths could not be taken in.
     pub fn run(&mut self) -> Result<Vec<Skipped>> {
         let reader = self.index.reader()?;
-        let mut pass = Pass { changes: Vec::new(), gone: Gone::open()?, skipped: Vec::new(), met: 0, now: look::now() };
+        let mut pass = Pass {
+            changes: Vec::new(),
+            gone: Gone::open()?,
+            skipped: Vec::new(),
+            met: 0,
+            rest: look::rest(self.root.disk()),
+        };
         self.compare(&reader, &mut pass)?;
         self.flush(&mut pass.changes)?;
         if pass.met == 0 && pass.gone.count > 0 && !self.force {
@@ -75,7 +81,7 @@ impl Scan<'_> {
                 }
                 Step::Blind(why) => {
                     pass.skip(walk.path(), reason(why));
-                    blind = Some([walk.path(), b"/"].concat());
+                    blind = Some([walk.path(), b"/"].concat()).filter(|_| !root.disk().slips(Slip::BlindIsGone));
                 }
             }
             if pass.changes.len() >= BATCH {
@@ -93,10 +99,10 @@ impl Scan<'_> {
         if old.as_ref().is_some_and(|old| old.seen == *seen && !old.racy) {
             return Ok(());
         }
-        let known_file = self.moved(seen, old.as_ref(), pass.now)?;
+        let known_file = self.moved(seen, old.as_ref(), pass.rest)?;
         let looked = match known_file {
             Some(known) => Ok(known),
-            None => look_at(walk, seen, old.as_ref(), pass.now),
+            None => look_at(walk, seen, old.as_ref(), pass.rest),
         };
         match looked {
             Ok(new) => pass.changes.push(Found { path: walk.path().to_vec(), old, new: Some(new) }),
@@ -111,8 +117,8 @@ impl Scan<'_> {
     }
 
     /// A file that was moved with its directory: nothing about it changed but its path, so that it need not be read.
-    fn moved(&self, seen: &Seen, old: Option<&Known>, now: i64) -> Result<Option<Known>> {
-        if old.is_some() || seen.kind != cells::FILE || seen.is_racy(now) {
+    fn moved(&self, seen: &Seen, old: Option<&Known>, rest: i64) -> Result<Option<Known>> {
+        if old.is_some() || seen.kind != cells::FILE || seen.is_racy(rest) {
             return Ok(None);
         }
         let query = format!("SELECT {KNOWN} FROM disk WHERE ino=? LIMIT 1");
@@ -154,9 +160,9 @@ impl Scan<'_> {
     }
 }
 
-fn look_at(walk: &mut Walk, seen: &Seen, old: Option<&Known>, now: i64) -> std::result::Result<Known, Reason> {
+fn look_at(walk: &mut Walk, seen: &Seen, old: Option<&Known>, rest: i64) -> std::result::Result<Known, Reason> {
     let (directory, name): (&Dir, &[u8]) = walk.place().map_err(look::reason)?;
-    look::read(directory, name, seen, old, now)
+    look::read(directory, name, seen, old, rest)
 }
 
 /// Writes one change down: what is there, and what becomes of the row.
@@ -214,7 +220,8 @@ struct Pass {
     gone: Gone,
     skipped: Vec<Skipped>,
     met: u64,
-    now: i64,
+    /// What was last changed before this time is at rest.
+    rest: i64,
 }
 
 impl Pass {

@@ -93,7 +93,8 @@ impl Tree {
         let root = Root::open(&disk, &options.root, index.root()?.as_ref())?;
         refuse_inside(&options, &root)?;
         index.set_root(&root.marker)?;
-        let mut connections = connect.map_or_else(|| sqlite::connect(&options.index), |connect| connect(&options.index))?;
+        let mut connections =
+            connect.map_or_else(|| sqlite::connect(&options.index), |connect| connect(&options.index))?;
         if identity::read(connections.writer.as_mut())?.is_none() {
             // What is there before synchronisation begins has no stamp: it never wins against what was written since.
             let mut first =
