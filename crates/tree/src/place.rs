@@ -25,6 +25,9 @@ const BATCH: usize = 200;
 /// With more files than this, the whole file system is made safe at once.
 const MANY: usize = 8;
 
+/// So begin the names of what was moved aside.
+pub(crate) const ASIDE: &str = "aside";
+
 /// A path and what it has to become.
 pub struct Task {
     /// The path.
@@ -253,9 +256,8 @@ impl<'a> Batch<'a> {
                 Err(e) => return Err(reason(e)),
             }
         } else {
-            let away = self.new_name("away");
+            let away = self.move_aside(Some(&parent), name).map_err(reason)?;
             let staging = &self.tree.root.own().staging;
-            parent.rename(name, staging, &away, Onto::Anything).map_err(reason)?;
             if !self.is_it(&away, known) {
                 let back = staging.rename(&away, &parent, name, Onto::Nothing);
                 return Err(back.map_or_else(reason, |()| Reason::Changed));
@@ -265,6 +267,19 @@ impl<'a> Batch<'a> {
         self.touch(path, &parent);
         self.done.push(Done::Gone { path: path.to_vec() });
         Ok(())
+    }
+
+    /// Into the staging directory, or within it, under a name that says nothing: what is there under a hash is what the hash
+    /// says.
+    fn move_aside(&mut self, from: Option<&Dir>, name: &[u8]) -> disk::Result<String> {
+        loop {
+            let aside = self.new_name(ASIDE);
+            let staging = &self.tree.root.own().staging;
+            match from.unwrap_or(staging).rename(name, staging, &aside, Onto::Nothing) {
+                Err(Errno::EXIST) => {}
+                other => return other.map(|()| aside),
+            }
+        }
     }
 
     /// Whether what is in the staging directory is what is known of a path. Renaming changes the ctime.
@@ -387,13 +402,19 @@ impl<'a> Batch<'a> {
     /// Puts the new file in the place of the old one in one step, and looks at what was displaced.
     fn exchange(&mut self, task: &Task, parent: &Dir, staged: &str, known: &Known) -> std::result::Result<(), Reason> {
         let (_, name) = name::split(&task.path);
-        let swap = |tree: &Tree| tree.root.own().staging.rename(staged, parent, name, Onto::Exchange).map_err(reason);
-        swap(self.tree)?;
-        if !self.is_it(staged, known) {
-            swap(self.tree)?;
-            return Err(Reason::Changed);
+        // Should anything fail after the exchange, what was displaced must not be taken for what was staged.
+        let aside = self.move_aside(None, staged.as_bytes()).map_err(reason)?;
+        let staging = &self.tree.root.own().staging;
+        let swap = || staging.rename(&aside, parent, name, Onto::Exchange).map_err(reason);
+        let swapped = swap();
+        if swapped.is_err() || !self.is_it(&aside, known) {
+            let undone = swapped.and_then(|()| swap());
+            if undone.is_ok() {
+                let _ = staging.rename(&aside, staging, staged, Onto::Nothing);
+            }
+            return Err(undone.err().unwrap_or(Reason::Changed));
         }
-        self.discard(&task.path, staged, known).map_err(reason)
+        self.discard(&task.path, &aside, known).map_err(reason)
     }
 
     fn write_down(&mut self) -> Result<()> {

@@ -38,6 +38,7 @@ pub fn is_due(tree: &Tree) -> Result<bool> {
 pub fn realise(tree: &mut Tree) -> Result<Realised> {
     let mut report = Realised::default();
     if !is_due(tree)? {
+        contents::tidy(tree)?;
         return Ok(report);
     }
     let mut batch = Batch::new(tree, &mut report);

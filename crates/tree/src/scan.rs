@@ -11,8 +11,9 @@ use crate::disk::{Dir, Slip};
 use crate::index::{Index, KNOWN, Writing, fault, known};
 use crate::look::{self, Known, Seen};
 use crate::name::{self, Loser};
-use crate::reconcile::{Change, judge};
+use crate::reconcile::{Change, Verdict, judge};
 use crate::root::{Root, failed};
+use crate::stage;
 use crate::tree::Hook;
 use crate::walk::{Blind, Step, Walk};
 
@@ -52,13 +53,13 @@ impl Scan<'_> {
             rest: look::rest(self.root.disk()),
         };
         self.compare(&reader, &mut pass)?;
-        self.flush(&mut pass.changes)?;
+        self.flush(&mut pass.changes, &mut pass.skipped)?;
         if pass.met == 0 && pass.gone.count > 0 && !self.force {
             return Err(emptied(self.root, pass.gone.count));
         }
         // What is gone comes last: a file that was moved is then at its new path before it leaves the old one.
         self.root.check()?;
-        self.forget(&pass.gone)?;
+        self.forget(&pass.gone, &mut pass.skipped)?;
         Ok(pass.skipped)
     }
 
@@ -85,7 +86,7 @@ impl Scan<'_> {
                 }
             }
             if pass.changes.len() >= BATCH {
-                self.flush(&mut pass.changes)?;
+                self.flush(&mut pass.changes, &mut pass.skipped)?;
             }
         }
         while let Some((path, _)) = rows.next_if(|_| true)? {
@@ -126,20 +127,22 @@ impl Scan<'_> {
         Ok(there.filter(|there| there.seen == *seen && !there.racy))
     }
 
-    fn flush(&mut self, changes: &mut Vec<Found>) -> Result<()> {
+    fn flush(&mut self, changes: &mut Vec<Found>, skipped: &mut Vec<Skipped>) -> Result<()> {
         if changes.is_empty() {
             return Ok(());
         }
         self.moment("scan: write")?;
         let writing = self.index.begin()?;
         for found in changes.drain(..) {
-            take_in(&writing, &found, self.site)?;
+            if let Some(why) = take_in(&writing, &found, self.site, self.root)? {
+                skip(skipped, &found.path, why);
+            }
         }
         writing.commit()
     }
 
     /// Takes in that things are gone.
-    fn forget(&mut self, gone: &Gone) -> Result<()> {
+    fn forget(&mut self, gone: &Gone, skipped: &mut Vec<Skipped>) -> Result<()> {
         let mut after = Vec::new();
         loop {
             let mut changes = Vec::new();
@@ -151,7 +154,7 @@ impl Scan<'_> {
             if changes.is_empty() {
                 return Ok(());
             }
-            self.flush(&mut changes)?;
+            self.flush(&mut changes, skipped)?;
         }
     }
 
@@ -165,30 +168,34 @@ fn look_at(walk: &mut Walk, seen: &Seen, old: Option<&Known>, rest: i64) -> std:
     look::read(directory, name, seen, old, rest)
 }
 
-/// Writes one change down: what is there, and what becomes of the row.
-fn take_in(writing: &Writing, found: &Found, site: SiteId) -> Result<()> {
+/// Writes one change down: what is there, and what becomes of the row. Says why it could not be taken in.
+fn take_in(writing: &Writing, found: &Found, site: SiteId, root: &Root) -> Result<Option<Reason>> {
     let Found { path, old, new } = found;
+    let (seen, known) = (new.as_ref().map(|k| &k.cells), old.as_ref().map(|k| &k.cells));
+    let verdict = match seen == known {
+        true => Verdict { row: Change::Keep, copy: None },
+        false => judge(seen, known, writing.look().entry(path)?.as_ref()),
+    };
+    if let Some(copy) = &verdict.copy {
+        // Until the copy is made, somebody may write to the file again.
+        if let Err(why) = stage::keep(root, path, &copy.content) {
+            return Ok(Some(why));
+        }
+        put_copy(writing, path, copy, site)?;
+    }
     match new {
         Some(new) => writing.put_known(path, new)?,
         None => writing.delete_known(path)?,
     }
-    let (seen, known) = (new.as_ref().map(|k| &k.cells), old.as_ref().map(|k| &k.cells));
-    if seen == known {
-        return Ok(());
-    }
-    let wanted = writing.look().entry(path)?;
-    let verdict = judge(seen, known, wanted.as_ref());
-    if let Some(copy) = verdict.copy {
-        put_copy(writing, path, &copy, site)?;
-    }
     match verdict.row {
-        Change::Keep => Ok(()),
-        Change::Write(cells) => writing.put_entry(path, &cells),
-        Change::Remove => writing.delete_entry(path),
+        Change::Keep => {}
+        Change::Write(cells) => writing.put_entry(path, &cells)?,
+        Change::Remove => writing.delete_entry(path)?,
     }
+    Ok(None)
 }
 
-/// What is there stays there until it is replaced; its copy is a row of its own, and finds its content on the disk.
+/// What is there stays there until it is replaced; its copy is a row of its own.
 fn put_copy(writing: &Writing, path: &[u8], cells: &Cells, site: SiteId) -> Result<()> {
     let mtime = match cells.content {
         Content::File { mtime, .. } => u64::try_from(mtime / 1_000_000).unwrap_or_default(),
@@ -214,6 +221,12 @@ pub fn add_copy(writing: &Writing, path: &[u8], cells: &Cells, loser: &Loser) ->
     writing.put_entry(&copy, cells).map(|()| true)
 }
 
+fn skip(skipped: &mut Vec<Skipped>, path: &[u8], reason: Reason) {
+    if skipped.len() < NAMED {
+        skipped.push(Skipped { path: path.to_vec(), reason });
+    }
+}
+
 /// What a pass through the directory finds.
 struct Pass {
     changes: Vec<Found>,
@@ -226,9 +239,7 @@ struct Pass {
 
 impl Pass {
     fn skip(&mut self, path: &[u8], reason: Reason) {
-        if self.skipped.len() < NAMED {
-            self.skipped.push(Skipped { path: path.to_vec(), reason });
-        }
+        skip(&mut self.skipped, path, reason);
     }
 
     /// A known path that the walk did not meet. What lies where it could not look is not gone.

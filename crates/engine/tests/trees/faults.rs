@@ -44,7 +44,14 @@ impl Plan {
 
     /// Counts only one kind of call.
     pub fn of(only: Option<Op>, at: u64, manner: Manner) -> Arc<Self> {
-        Arc::new(Plan { only, calls: AtomicU64::new(0), at, manner, met: Mutex::new(None), ended: AtomicBool::new(false) })
+        Arc::new(Plan {
+            only,
+            calls: AtomicU64::new(0),
+            at,
+            manner,
+            met: Mutex::new(None),
+            ended: AtomicBool::new(false),
+        })
     }
 
     /// Which site it happened to, at what call.

@@ -49,7 +49,7 @@ pub struct SiteDisk {
 }
 
 impl SiteDisk {
-    /// One that works. If `calm`, nothing counts as changed just now.
+    /// One that works. If `calm`, nothing counts as changed just now; otherwise everything does.
     pub fn new(desktop: &Arc<Mutex<Desktop>>, index: &Path, calm: bool, slip: Option<Slip>) -> Self {
         SiteDisk { plan: Mutex::default(), desktop: Arc::clone(desktop), index: index.to_owned(), calm, slip }
     }
@@ -115,7 +115,7 @@ impl Fault for SiteDisk {
     }
 
     fn coarse(&self) -> Option<Duration> {
-        self.calm.then_some(Duration::ZERO)
+        Some(if self.calm { Duration::ZERO } else { Duration::from_secs(3600) })
     }
 
     fn slips(&self, slip: Slip) -> bool {

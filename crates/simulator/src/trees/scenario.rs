@@ -15,7 +15,7 @@ pub struct Scenario {
     pub links: Vec<(usize, usize)>,
     /// How far each clock is off, in milliseconds.
     pub skews: Vec<i64>,
-    /// Whether what changed just now counts as at rest: so that not everything is read again each time.
+    /// Whether what changed just now counts as at rest, so that it is only read again if the system says that it changed.
     pub calm: bool,
     /// What is there before synchronisation begins.
     pub before: Vec<(usize, Action)>,

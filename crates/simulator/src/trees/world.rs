@@ -257,13 +257,15 @@ impl World {
     /// Rounds until nothing moves any more.
     fn settle(&mut self) -> Result<()> {
         let mut last = String::new();
-        for _ in 0..PATIENCE {
+        for pass in 0..PATIENCE {
             let mut quiet = true;
             last.clear();
             for (master, slave) in self.links.clone() {
                 self.pass(1000);
                 let outcome = self.round(master, slave);
-                self.tell(|| told(&outcome));
+                if pass < 4 {
+                    self.tell(|| format!("  {} and {} {}", name(master), name(slave), told(&outcome)));
+                }
                 let report = outcome?;
                 let remains = remains(&report);
                 quiet &= report.is_quiet() && remains.is_empty();
@@ -354,14 +356,23 @@ fn told(outcome: &std::result::Result<DocumentsReport, EngineError>) -> String {
         Err(e) => format!("   round: {e}"),
         Ok(report) if report.is_quiet() => format!("   round: quiet; {}", remains(report)),
         Ok(report) => format!(
-            "   round: {:?} {:?}; {:?}; {:?}; {}",
-            report.rows.pulled,
-            report.rows.pushed,
-            report.master.realised,
-            report.slave.realised,
+            "   round: {} and {} rows; {}; {}; {}",
+            rows(&report.rows.pulled),
+            rows(&report.rows.pushed),
+            done(&report.master),
+            done(&report.slave),
             remains(report)
         ),
     }
+}
+
+fn rows(applied: &sync_store::Applied) -> u64 {
+    applied.tables.values().map(|table| table.received).sum()
+}
+
+fn done(side: &sync_engine::documents::Side) -> String {
+    let sync_store::Realised { created, replaced, deleted, moved, touched, .. } = side.realised;
+    format!("{} settled, +{created} ~{replaced} -{deleted} ->{moved} .{touched}", side.settled)
 }
 
 fn remains(report: &DocumentsReport) -> String {
