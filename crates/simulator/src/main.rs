@@ -17,7 +17,7 @@ simulator --trees (--seeds N [--from S] [--jobs J] | --seed S [--trace] [--whole
 
 --whole tells the history as the seed gives it, not the shortest that fails the same way.
 Bugs: high-water-mark, early-knowledge, newest-unique, tie-without-site;
-with --trees no-second-look, blind-is-gone, index-first, staged-is-rubbish.";
+with --trees no-second-look, blind-is-gone, index-first, no-copy.";
 
 #[derive(Default)]
 struct Arguments {

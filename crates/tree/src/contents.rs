@@ -11,7 +11,7 @@ use rustix::fs::FileType;
 use sync_store::contents::{Ask, Body, CHUNKS, Chunk, PIECE};
 use sync_store::{Hash, Piece, PieceSink, Result, StoreError, Trouble, Want};
 
-use crate::disk::{Onto, Slip};
+use crate::disk::Onto;
 use crate::look;
 use crate::parts;
 use crate::place::ASIDE;
@@ -209,11 +209,9 @@ pub fn check_staged(tree: &mut Tree) -> Result<()> {
 
 fn check_one(tree: &mut Tree, name: &str) -> Result<()> {
     match sound(tree, name)? {
-        Sound::Found(hash, size) if !tree.root.disk().slips(Slip::StagedIsRubbish) => {
-            return trash::keep_found(tree, name, hash, size);
-        }
+        Sound::Found(hash, size) => return trash::keep_found(tree, name, hash, size),
         Sound::Keep => {}
-        Sound::Found(..) | Sound::Drop => drop(tree.root.own().staging.remove(name)),
+        Sound::Drop => drop(tree.root.own().staging.remove(name)),
     }
     Ok(())
 }

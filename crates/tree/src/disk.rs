@@ -134,8 +134,8 @@ pub enum Slip {
     BlindIsGone,
     /// The index is written before the files are in their places.
     IndexFirst,
-    /// What a crash left in the staging directory is thrown away.
-    StagedIsRubbish,
+    /// Of two edits that meet in a scan, one is forgotten.
+    NoCopy,
 }
 
 /// Clocks of file systems are coarse: what changed just now may change again without looking different.

@@ -14,7 +14,7 @@ use sync_store::{Realised, Reason, Result};
 use crate::attributes;
 use crate::cells::{self, Cells, Content};
 use crate::disk::{self, Dir, Onto, Slip};
-use crate::look::{self, Known, Seen, is_as_known, reason};
+use crate::look::{Known, Seen, is_as_known, reason};
 use crate::name;
 use crate::source::Holder;
 use crate::trash;
@@ -220,8 +220,8 @@ impl<'a> Batch<'a> {
     fn note_placed(&mut self, task: &Task, parent: &Dir, attributes: Vec<u8>) -> disk::Result<()> {
         let (_, name) = name::split(&task.path);
         let seen = Seen::of(&parent.look(name)?.ok_or(Errno::NOENT)?);
-        let racy = seen.is_racy(look::rest(self.tree.root.disk()));
-        let known = Box::new(Known { cells: task.cells.clone(), seen, attributes, racy });
+        // Since it is at its place, or was looked at there, somebody may have written to it: it is read once more.
+        let known = Box::new(Known { cells: task.cells.clone(), seen, attributes, racy: true });
         self.done.push(Done::Placed { path: task.path.clone(), known });
         Ok(())
     }

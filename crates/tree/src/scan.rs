@@ -176,7 +176,7 @@ fn take_in(writing: &Writing, found: &Found, site: SiteId, root: &Root) -> Resul
         true => Verdict { row: Change::Keep, copy: None },
         false => judge(seen, known, writing.look().entry(path)?.as_ref()),
     };
-    if let Some(copy) = &verdict.copy {
+    if let Some(copy) = verdict.copy.as_ref().filter(|_| !root.disk().slips(Slip::NoCopy)) {
         // Until the copy is made, somebody may write to the file again.
         if let Err(why) = stage::keep(root, path, &copy.content) {
             return Ok(Some(why));

@@ -116,6 +116,18 @@ impl Desktop {
         }
     }
 
+    /// Whether a file has this name.
+    pub fn has(&self, name: &[u8]) -> bool {
+        self.items().is_ok_and(|all| all.iter().any(|item| item.is_file && name_of(&item.path) == name))
+    }
+
+    /// Writes to the file of this name, if there is one.
+    pub fn write_over(&mut self, name: &[u8]) -> String {
+        let named = |item: &Item| item.is_file && name_of(&item.path) == name;
+        let written = self.items().and_then(|all| one(&all, 0, named)).and_then(|path| self.write(&path, false, b""));
+        written.unwrap_or_else(|e| format!("could not write over it: {e}"))
+    }
+
     fn attempt(&mut self, action: &Action) -> io::Result<String> {
         let all = self.items()?;
         match *action {

@@ -1,5 +1,6 @@
 //! A site's disk: it counts calls, and at one of them something happens.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use sync_tree::{Fault, Op, Slip};
 
 use super::action::Action;
 use super::desktop::Desktop;
+use super::scenario::Event;
 use super::site::keep_index;
 use crate::tap::lock;
 
@@ -27,16 +29,28 @@ pub enum Manner {
     FromThen(Errno),
     /// An application does this right before the call.
     Meanwhile(Action),
+    /// An application writes to the file that the call is about, right before it.
+    Over,
 }
 
 /// What happens in this round.
 #[derive(Clone, Debug, Default)]
 struct Plan {
     calls: u64,
-    events: Vec<(u64, Manner)>,
+    counts: HashMap<Op, u64>,
+    events: Vec<Event>,
     met: Vec<String>,
     is_dead: bool,
     fails: Option<Errno>,
+}
+
+impl Plan {
+    fn is_due(&self, event: &Event, op: Op) -> bool {
+        match event.op {
+            None => event.nth <= self.calls,
+            Some(only) => only == op && self.counts.get(&op) >= Some(&event.nth),
+        }
+    }
 }
 
 /// The disk of a site.
@@ -55,8 +69,13 @@ impl SiteDisk {
     }
 
     /// For another round.
-    pub fn plan(&self, events: Vec<(u64, Manner)>) {
+    pub fn plan(&self, events: Vec<Event>) {
         *lock(&self.plan) = Plan { events, ..Plan::default() };
+    }
+
+    /// Whether nothing happened.
+    pub fn was_good(&self) -> bool {
+        lock(&self.plan).met.is_empty()
     }
 
     /// What happened; whether the site is dead.
@@ -67,7 +86,12 @@ impl SiteDisk {
         ended
     }
 
-    fn happen(&self, plan: &mut Plan, manner: &Manner, op: Op) -> rustix::io::Result<()> {
+    /// Somebody who writes over a file waits until one is in the way.
+    fn fits(&self, event: &Event, name: &[u8]) -> bool {
+        event.manner != Manner::Over || lock(&self.desktop).has(name)
+    }
+
+    fn happen(&self, plan: &mut Plan, manner: &Manner, op: Op, name: &[u8]) -> rustix::io::Result<()> {
         let (told, answer) = match manner {
             Manner::Kill => {
                 plan.is_dead = true;
@@ -80,8 +104,9 @@ impl SiteDisk {
                 (format!("fails from now on with {errno}"), self.broken(*errno, op))
             }
             Manner::Meanwhile(action) => (lock(&self.desktop).act(action), Ok(())),
+            Manner::Over => (lock(&self.desktop).write_over(name), Ok(())),
         };
-        plan.met.push(format!("at call {}, {op:?}: {told}", plan.calls));
+        plan.met.push(format!("at call {}, {op:?} {}: {told}", plan.calls, name.escape_ascii()));
         answer
     }
 
@@ -101,15 +126,16 @@ impl SiteDisk {
 }
 
 impl Fault for SiteDisk {
-    fn before(&self, op: Op, _name: &[u8]) -> rustix::io::Result<()> {
+    fn before(&self, op: Op, name: &[u8]) -> rustix::io::Result<()> {
         let mut plan = lock(&self.plan);
         if plan.is_dead {
             return Err(Errno::IO);
         }
         plan.calls += 1;
-        while let Some(at) = plan.events.iter().position(|(at, _)| *at <= plan.calls) {
-            let (_, manner) = plan.events.remove(at);
-            self.happen(&mut plan, &manner, op)?;
+        *plan.counts.entry(op).or_default() += 1;
+        while let Some(at) = plan.events.iter().position(|event| plan.is_due(event, op) && self.fits(event, name)) {
+            let event = plan.events.remove(at);
+            self.happen(&mut plan, &event.manner, op, name)?;
         }
         plan.fails.map_or(Ok(()), |errno| self.broken(errno, op))
     }

@@ -26,7 +26,7 @@ pub fn slip(name: &str) -> Option<Slip> {
         "no-second-look" => Slip::NoSecondLook,
         "blind-is-gone" => Slip::BlindIsGone,
         "index-first" => Slip::IndexFirst,
-        "staged-is-rubbish" => Slip::StagedIsRubbish,
+        "no-copy" => Slip::NoCopy,
         _ => return None,
     })
 }

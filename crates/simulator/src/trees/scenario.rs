@@ -5,6 +5,7 @@ use rustix::io::Errno;
 
 use super::action::Action;
 use super::fault::Manner;
+use sync_tree::Op;
 
 /// A history.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,13 +46,26 @@ pub enum Damage {
     Emptied,
 }
 
+/// What happens in a round, at one of its sides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The slave, otherwise the master.
+    pub at_slave: bool,
+    /// At the n-th call of this kind, or of any.
+    pub op: Option<Op>,
+    /// Which one of them.
+    pub nth: u64,
+    /// What it is.
+    pub manner: Manner,
+}
+
 /// One thing that happens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// An application works.
-    Act { site: usize, action: Action },
-    /// A round; things that happen at the n-th call at the master (`false`) or the slave.
-    Round { link: usize, events: Vec<(bool, u64, Manner)> },
+    Act { site: usize, actions: Vec<Action> },
+    /// A round, and what happens in it.
+    Round { link: usize, events: Vec<Event> },
     /// Time passes, in milliseconds.
     Wait(i64),
     /// A clock is set.
@@ -82,7 +96,7 @@ impl Scenario {
         let links = links(&mut rng, sites);
         let skews = (0..sites).map(|_| if rng.bool() { 0 } else { rng.i64(-5000..5000) }).collect();
         let calm = rng.u32(..4) > 0;
-        let before = (0..rng.usize(..8)).map(|_| (rng.usize(..sites), Action::any(&mut rng))).collect();
+        let before = before(&mut rng, sites);
         let rough = rng.bool();
         let mut steps = Vec::new();
         for _ in 0..rng.usize(8..30) {
@@ -110,7 +124,7 @@ fn links(rng: &mut Rng, sites: usize) -> Vec<(usize, usize)> {
 fn step(rng: &mut Rng, sites: usize, links: usize, rough: bool) -> Step {
     let site = rng.usize(..sites);
     match rng.u32(..40) {
-        0..=21 => Step::Act { site, action: Action::any(rng) },
+        0..=21 => act(rng, site),
         22..=33 => Step::Round { link: rng.usize(..links), events: events(rng) },
         34 => Step::Wait(rng.i64(0..10_000)),
         35 => Step::Reopen { site },
@@ -123,20 +137,48 @@ fn step(rng: &mut Rng, sites: usize, links: usize, rough: bool) -> Step {
             _ => Step::Restore { site, part: Part::Both },
         },
         39 => Step::Damage { site, damage: [Damage::Missing, Damage::Other, Damage::Emptied][rng.usize(..3)] },
-        _ => Step::Act { site, action: Action::any(rng) },
+        _ => act(rng, site),
     }
 }
 
-fn events(rng: &mut Rng) -> Vec<(bool, u64, Manner)> {
+/// A few directories with files in them, and whatever else.
+fn before(rng: &mut Rng, sites: usize) -> Vec<(usize, Action)> {
+    let makes = (0..3).map(|n| Action::Make { pick: n, name: n + 8 });
+    let writes = (0..6).map(|n| Action::Write { pick: n, name: n, large: false });
+    let mut before: Vec<(usize, Action)> = makes.chain(writes).map(|action| (0, action)).collect();
+    before.extend((0..rng.usize(..6)).map(|_| (rng.usize(..sites), Action::any(rng))));
+    before
+}
+
+fn act(rng: &mut Rng, site: usize) -> Step {
+    Step::Act { site, actions: (0..rng.usize(1..5)).map(|_| Action::any(rng)).collect() }
+}
+
+fn events(rng: &mut Rng) -> Vec<Event> {
     if rng.u32(..3) == 0 {
         return Vec::new();
     }
     let event = |rng: &mut Rng| {
-        let most = 1 << rng.u32(3..10);
-        (rng.bool(), rng.u64(1..most), manner(rng))
+        let op = OPS[rng.usize(..OPS.len())];
+        let most = if op.is_some() { 1 << rng.u32(1..5) } else { 1 << rng.u32(3..10) };
+        Event { at_slave: rng.bool(), op, nth: rng.u64(1..=most), manner: manner(rng) }
     };
     (0..rng.usize(1..4)).map(|_| event(rng)).collect()
 }
+
+/// Where it is worth while.
+const OPS: [Option<Op>; 10] = [
+    None,
+    None,
+    None,
+    Some(Op::Rename),
+    Some(Op::Rename),
+    Some(Op::List),
+    Some(Op::Enter),
+    Some(Op::Commit),
+    Some(Op::Chmod),
+    Some(Op::Read),
+];
 
 fn manner(rng: &mut Rng) -> Manner {
     let errno = [Errno::NOSPC, Errno::IO, Errno::ACCESS][rng.usize(..3)];
@@ -144,6 +186,7 @@ fn manner(rng: &mut Rng) -> Manner {
         0..=2 => Manner::Kill,
         3 => Manner::Once(errno),
         4 => Manner::FromThen(errno),
-        _ => Manner::Meanwhile(Action::any(rng)),
+        5 => Manner::Meanwhile(Action::any(rng)),
+        _ => Manner::Over,
     }
 }

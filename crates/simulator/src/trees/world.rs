@@ -15,8 +15,7 @@ use tempfile::TempDir;
 
 use super::action::Action;
 use super::desktop::{Journal, text};
-use super::fault::Manner;
-use super::scenario::{Damage, Part, Scenario, Step};
+use super::scenario::{Damage, Event, Part, Scenario, Step};
 use super::site::{Listing, Site, copy_all, remove};
 use crate::clock::START;
 use crate::failure::{Failure, Result};
@@ -133,7 +132,7 @@ impl World {
 
     fn step(&mut self, step: &Step) -> Result<()> {
         match step {
-            Step::Act { site, action } => self.act(*site, action),
+            Step::Act { site, actions } => actions.iter().for_each(|action| self.act(*site, action)),
             Step::Round { link, events } => return self.round_with(*link, events),
             Step::Wait(millis) => self.pass(*millis),
             Step::Clock { site, by } => self.sites[*site].skew += by,
@@ -147,13 +146,13 @@ impl World {
     }
 
     /// A round in which things happen. Whatever comes of it, nobody sees half a file.
-    fn round_with(&mut self, link: usize, events: &[(bool, u64, Manner)]) -> Result<()> {
+    fn round_with(&mut self, link: usize, events: &[Event]) -> Result<()> {
         let (master, slave) = self.links[link];
         for (site, at_slave) in [(master, false), (slave, true)] {
-            let mine = events.iter().filter(|(side, ..)| *side == at_slave);
-            self.sites[site].disk.plan(mine.map(|(_, call, manner)| (*call, manner.clone())).collect());
+            let mine = events.iter().filter(|event| event.at_slave == at_slave);
+            self.sites[site].disk.plan(mine.cloned().collect());
         }
-        let outcome = self.round(master, slave);
+        let outcome = self.watched_round(master, slave)?;
         self.tell(|| told(&outcome));
         for site in [master, slave] {
             let (met, is_dead) = self.sites[site].disk.ended();
@@ -166,6 +165,34 @@ impl World {
         match outcome {
             Err(e) if e.kind == Kind::Halt && events.is_empty() => Err(Failure::from(e)),
             _ => Ok(()),
+        }
+    }
+
+    /// A round, after which at each side where nothing happened meanwhile all is there that nobody destroyed.
+    fn watched_round(
+        &mut self,
+        master: usize,
+        slave: usize,
+    ) -> Result<std::result::Result<DocumentsReport, EngineError>> {
+        let before = [self.contents(|i| i == master)?, self.contents(|i| i == slave)?];
+        let outcome = self.round(master, slave);
+        for (site, before) in [master, slave].into_iter().zip(before) {
+            if self.sites[site].disk.was_good() {
+                self.nothing_vanished(site, &before)?;
+            }
+        }
+        Ok(outcome)
+    }
+
+    fn nothing_vanished(&self, site: usize, before: &BTreeSet<Vec<u8>>) -> Result<()> {
+        let after = self.contents(|i| i == site)?;
+        let journal = lock(&self.journal);
+        let is_missed = |content: &&Vec<u8>| journal.contents.get(*content).is_some_and(|written| !written.destroyed);
+        match before.difference(&after).find(is_missed) {
+            None => Ok(()),
+            Some(content) => {
+                Err(Failure::new(format!("a round takes a content away: {} at {}", text(content), name(site))))
+            }
         }
     }
 
@@ -262,7 +289,7 @@ impl World {
             last.clear();
             for (master, slave) in self.links.clone() {
                 self.pass(1000);
-                let outcome = self.round(master, slave);
+                let outcome = self.watched_round(master, slave)?;
                 if pass < 4 {
                     self.tell(|| format!("  {} and {} {}", name(master), name(slave), told(&outcome)));
                 }
@@ -331,7 +358,7 @@ impl World {
 
     /// What is written, renamed and deleted now arrives everywhere as if nothing had ever happened.
     fn afterwards(&mut self) -> Result<()> {
-        for site in 0..self.sites.len() {
+        for site in [0, self.sites.len() - 1] {
             for n in 0..3 {
                 self.act(site, &Action::Write { pick: 7 * n, name: 5 + n, large: false });
             }
