@@ -23,7 +23,8 @@ fn batches(site: &mut impl BenchSite, receiver: &mut impl BenchSite, rows: usize
     }
     site.store().drain().unwrap();
     let receiver = receiver.store().describe().unwrap().source;
-    let since = Since { receiver, position: Default::default(), held: vec![], tables: vec!["person".to_owned()], upto: None };
+    let since =
+        Since { receiver, position: Default::default(), held: vec![], tables: vec!["person".to_owned()], upto: None };
     let mut batches = Vec::new();
     let mut sink = |batch: Batch| {
         batches.extend(batch.changes.chunks(1).map(|one| Batch { changes: one.to_vec(), upto: None, ..batch.clone() }));
