@@ -63,7 +63,7 @@ fn stream(from: &mut Database, to: &mut Database) -> u64 {
     };
     let knowledge = from.knowledge().unwrap();
     let tables = tables(from);
-    let since = Since { receiver, position, held: Vec::new(), tables: tables.clone() };
+    let since = Since { receiver, position, held: Vec::new(), tables: tables.clone(), upto: None };
     let mut received = 0;
     let Streamed { end, .. } = from
         .changes(&since, &mut |batch| {

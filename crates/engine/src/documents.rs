@@ -42,6 +42,14 @@ pub enum Outcome {
 }
 
 impl FolderReport {
+    /// Takes in another round of it that followed at once.
+    pub fn then(&mut self, later: FolderReport) {
+        match (&mut self.outcome, later.outcome) {
+            (Outcome::Done(done), Outcome::Done(later)) => done.add(*later),
+            (outcome, later) => *outcome = later,
+        }
+    }
+
     /// Its round, if it was done.
     pub fn done(&self) -> Option<&DocumentsReport> {
         match &self.outcome {
@@ -89,6 +97,13 @@ impl DocumentsReport {
         self.rows.has_remains() || remains(&self.master) || remains(&self.slave)
     }
 
+    fn add(&mut self, later: DocumentsReport) {
+        self.rows.pulled.add(later.rows.pulled);
+        self.rows.pushed.add(later.rows.pushed);
+        self.master.add(later.master);
+        self.slave.add(later.slave);
+    }
+
     /// Copies of concurrent edits that this round made; both sides make the same.
     pub fn copies(&self) -> u64 {
         self.master.settled.max(self.slave.settled)
@@ -112,6 +127,13 @@ impl DocumentsReport {
 }
 
 impl Side {
+    fn add(&mut self, later: Side) {
+        self.bytes += later.bytes;
+        self.settled += later.settled;
+        self.realised.add(later.realised);
+        self.unread = later.unread;
+    }
+
     fn skipped(&self) -> impl Iterator<Item = &Skipped> {
         self.unread.iter().chain(&self.realised.skipped)
     }

@@ -80,6 +80,9 @@ impl Folder {
         let tree = self.open()?;
         tree.drain()?;
         tree.bring_back(path, at)?;
+        tree.drain()?;
+        // The directory may be gone as well.
+        tree.settle()?;
         let realised = tree.realise();
         self.rest()?;
         realised
@@ -221,8 +224,8 @@ fn absent(path: &Path, e: &std::io::Error, is_known: bool) -> StoreError {
 
 impl Store for Folder {
     sync_store::pass_on! {
-        describe drain knowledge forgot last_heard leave_history is_empty recognises greet reincarnate outline changes apply complete enter
-        scan digest rows restamp bury registry register purge compared conflicts parked restore
+        describe drain knowledge forgot last_heard leave_history is_empty recognises greet reincarnate outline changes apply
+        complete enter scan digest rows restamp bury registry register purge compared conflicts parked restore
     }
 }
 

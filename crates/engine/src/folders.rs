@@ -54,6 +54,11 @@ impl Folders {
         Folders { folders, slave_first }
     }
 
+    /// Whether there is one that both sites have.
+    pub fn are_common(&self) -> bool {
+        self.folders.iter().any(|folder| matches!(folder.sides, Sides::Both(_)))
+    }
+
     /// A round of each.
     pub fn round(&mut self, options: &Options, watch: &mut dyn Watch) -> Vec<FolderReport> {
         let slave_first = self.slave_first;

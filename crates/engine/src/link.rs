@@ -13,7 +13,7 @@ use crate::folders::Folders;
 use crate::open;
 use crate::remote::Remote;
 use crate::report::{Event, RoundReport, Watch};
-use crate::round::{Beside, Options, round_beside};
+use crate::round::{Beside, Documents, Options, round_beside};
 use crate::scrub::{Pace, Scrub};
 use crate::state::{self, LinkState, Remembered, State};
 
@@ -136,8 +136,14 @@ impl<'a> Session<'a> {
         tries.connected = true;
         let options = self.options(flags);
         let (folders, documents) = (&mut stores.folders, &mut self.documents);
-        let mut of_documents = |watch: &mut dyn Watch| *documents = folders.round(&options, watch);
-        let beside = Beside { scrub: self.scrub.as_mut(), documents: Some(&mut of_documents) };
+        // Without folders in common no row has to wait.
+        let is_needed = folders.are_common();
+        let mut go_through = |watch: &mut dyn Watch| note_round(documents, folders.round(&options, watch));
+        if !is_needed {
+            go_through(watch);
+        }
+        let beside =
+            Beside { scrub: self.scrub.as_mut(), documents: is_needed.then_some(&mut go_through as &mut Documents) };
         let mut report = round_beside(&mut stores.local, stores.remote.store(), &options, beside, watch)?;
         report.documents.clone_from(&self.documents);
         report.notes.splice(0..0, std::mem::take(&mut stores.notes));
@@ -247,6 +253,15 @@ fn note_outcome(link: &mut LinkState, result: std::result::Result<&RoundReport, 
             link.failing_since.get_or_insert(now);
         }
     }
+}
+
+/// Folders can be gone through twice in a round.
+fn note_round(reports: &mut Vec<FolderReport>, later: Vec<FolderReport>) {
+    if reports.is_empty() {
+        *reports = later;
+        return;
+    }
+    reports.iter_mut().zip(later).for_each(|(report, later)| report.then(later));
 }
 
 /// What is remembered of folders that the settings name no more, is forgotten once the others have had a round.

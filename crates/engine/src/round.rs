@@ -17,7 +17,7 @@ use crate::graves::{self, Memory};
 use crate::handshake::{self, Agreement, Expectation};
 use crate::report::{Direction, Event, RoundReport, Watch};
 use crate::scrub::Scrub;
-use crate::transfer::{Horizon, pump};
+use crate::transfer::{Horizon, pour};
 use crate::{restores, twins};
 
 /// How a round is to be done.
@@ -125,6 +125,9 @@ impl<'a> Parties<'a> {
     }
 }
 
+/// Goes through the folders of documents.
+pub type Documents<'a> = dyn FnMut(&mut dyn Watch) + 'a;
+
 /// What goes with a round of rows.
 #[derive(Default)]
 pub struct Beside<'a> {
@@ -132,7 +135,7 @@ pub struct Beside<'a> {
     pub scrub: Option<&'a mut Scrub>,
     /// Is called when both sites have agreed and every row that was written before has its stamp, and before any row goes:
     /// what rows cite has to be there first. A row that is written meanwhile waits for the next round.
-    pub documents: Option<&'a mut dyn FnMut(&mut dyn Watch)>,
+    pub documents: Option<&'a mut Documents<'a>>,
 }
 
 /// Runs a round. `master` is the local store, which starts it.
@@ -162,8 +165,12 @@ pub fn round_beside(
     let started = Instant::now();
     let mut report = RoundReport { dry_run: options.dry_run, ..RoundReport::default() };
     let mut knowledge = Sides { master: master.knowledge()?, slave: slave.knowledge()? };
-    recall(master, slave, &knowledge.slave)?;
-    recall(slave, master, &knowledge.master)?;
+    if recall(master, slave, &knowledge.slave)? {
+        knowledge.master = master.knowledge()?;
+    }
+    if recall(slave, master, &knowledge.master)? {
+        knowledge.slave = slave.knowledge()?;
+    }
     let left = Sides { master: drain(master, &mut report, watch)?, slave: drain(slave, &mut report, watch)? };
     let about = Sides { master: master.describe()?, slave: slave.describe()? };
     let agreement = handshake::check(&about.master, &about.slave, &options.expected)?;
@@ -176,21 +183,17 @@ pub fn round_beside(
     let horizon = Horizon::new(latest, options.expected.max_clock_difference);
     let mode = if options.dry_run { Mode::Preview } else { Mode::Write };
     let mut parties = Parties { master, slave, agreement, about, horizon, mode, left };
-    if let Some(documents) = beside.documents {
-        documents(watch);
-    }
-    exchange(&mut parties, &mut knowledge, options, beside.scrub, &mut report, watch)?;
+    exchange(&mut parties, &mut knowledge, options, beside, &mut report, watch)?;
     report.millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(report)
 }
 
-/// A store with counters that was restored takes a new history before anything is stamped.
-fn recall(store: &mut dyn Store, peer: &mut dyn Store, peer_knows: &Knowledge) -> Result<()> {
-    if let Some(site) = store.forgot(peer_knows)? {
-        let latest = peer.last_heard(site)?;
-        store.leave_history(latest)?;
-    }
-    Ok(())
+/// A store that was restored takes a new history before anything is stamped. Says whether it did.
+fn recall(store: &mut dyn Store, peer: &mut dyn Store, peer_knows: &Knowledge) -> Result<bool> {
+    let Some(site) = store.forgot(peer_knows)? else { return Ok(false) };
+    let latest = peer.last_heard(site)?;
+    store.leave_history(latest)?;
+    Ok(true)
 }
 
 /// In what order a table's rows can be compared: by key, if both sides sort it alike.
@@ -232,10 +235,13 @@ fn exchange(
     parties: &mut Parties,
     knowledge: &mut Sides<Knowledge>,
     options: &Options,
-    scrub: Option<&mut Scrub>,
+    mut beside: Beside,
     report: &mut RoundReport,
     watch: &mut dyn Watch,
 ) -> Result<()> {
+    if let Some(documents) = &mut beside.documents {
+        documents(watch);
+    }
     leave_old_histories(parties, knowledge, options)?;
     let pull = greet(parties, Direction::Pull, &mut knowledge.master)?;
     let push = greet(parties, Direction::Push, &mut knowledge.slave)?;
@@ -252,25 +258,28 @@ fn exchange(
     let (master, slave) = (parties.about.master.source, parties.about.slave.source);
     let reaches = Reaches::of((master, &knowledge.master), (slave, &knowledge.slave)).from((push, pull));
     let reaches = behind.judged(reaches);
-    let knows_another = |k: &Knowledge, peer: Source| k.positions().any(|(source, _)| source.store != peer.store);
-    let acquainted =
-        Sides { master: knows_another(&knowledge.master, slave), slave: knows_another(&knowledge.slave, master) };
+    let knows_another =
+        |k: &Knowledge| k.positions().any(|(source, _)| source.store != master.store && source.store != slave.store);
+    let acquainted = Sides { master: knows_another(&knowledge.master), slave: knows_another(&knowledge.slave) };
     let settling = Settling { strangers, all: strangers || options.init, reaches, acquainted };
     behind.tell(report, watch);
     let mut gone = Gone::default();
-    if strangers || options.init {
+    if settling.all {
         watch.event(Event::FirstContact);
+    }
+    if strangers {
         gone.add(contact::meet(parties, options, &settling, report, watch)?);
     } else {
         let doubted = doubted(parties, knowledge);
-        let others: Vec<String> = behind.tables().filter(|t| !doubted.contains(t)).cloned().collect();
-        report.compared = !doubted.is_empty() || !others.is_empty();
+        let others = if options.init { parties.agreement.tables.clone() } else { behind.tables().cloned().collect() };
+        let others: Vec<String> = others.into_iter().filter(|t| !doubted.contains(t)).collect();
+        report.compared |= !doubted.is_empty() || !others.is_empty();
         let unheard = Settling { strangers: true, all: true, ..settling.clone() };
         gone.add(contact::compare(parties, options, &doubted, &unheard, report, watch)?);
         gone.add(contact::compare(parties, options, &others, &settling, report, watch)?);
     }
     gone.bury(parties, options, &settling.reaches, report)?;
-    if let Some(scrub) = scrub.filter(|_| !settling.all) {
+    if let Some(scrub) = beside.scrub.filter(|_| !settling.all) {
         scrub.run(parties, options, &settling, report, watch)?;
     }
     if report.compared && parties.mode == Mode::Write {
@@ -281,10 +290,31 @@ fn exchange(
         (Direction::Pull, pull, &knowledge.slave, &knowledge.master),
         (Direction::Push, push, &knowledge.master, &knowledge.slave),
     ] {
-        let stream = Stream { direction, start: start.unwrap_or_default(), sender_knows, receiver_knows };
+        let bound = bound(parties, direction, beside.documents.as_deref_mut(), report, watch)?;
+        let stream = Stream { direction, start: start.unwrap_or_default(), bound, sender_knows, receiver_knows };
         stream.run(parties, options, report, watch)?;
     }
     graves::purge(parties, &registry, knowledge, options)
+}
+
+/// Up to where rows may go, where documents have to be there before them. What was merged since the documents were gone through
+/// may be of rows that were written since: they are gone through again.
+fn bound(
+    parties: &mut Parties,
+    direction: Direction,
+    documents: Option<&mut Documents>,
+    report: &RoundReport,
+    watch: &mut dyn Watch,
+) -> Result<Option<Position>> {
+    // What a compare stamped has to follow at once, whenever it was written.
+    let Some(documents) = documents.filter(|_| !report.compared) else { return Ok(None) };
+    let is_merged = direction == Direction::Push && report.pulled.total().received > 0;
+    if !is_merged || parties.mode == Mode::Preview {
+        return Ok(Some(parties.sender(direction).head));
+    }
+    let head = parties.stores(direction).0.describe()?.head;
+    documents(watch);
+    Ok(Some(head))
 }
 
 /// A store that goes on in a history which it left behind takes a new one, unless it runs twice.
@@ -369,6 +399,8 @@ fn doubted(parties: &Parties, knowledge: &Sides<Knowledge>) -> Vec<String> {
 struct Stream<'a> {
     direction: Direction,
     start: Position,
+    /// What was written before the documents were gone through; later rows wait for the next round.
+    bound: Option<Position>,
     sender_knows: &'a Knowledge,
     receiver_knows: &'a Knowledge,
 }
@@ -398,12 +430,18 @@ impl Stream<'_> {
         let tables = parties.agreement.tables.clone();
         let held = self.receiver_knows.held(parties.sender(self.direction).source);
         let held = held.filter(|(t, _)| tables.iter().any(|a| a == t)).map(|(t, s)| (t.to_owned(), s)).collect();
-        Since { receiver: parties.receiver(self.direction).source, position: self.start, held, tables }
+        Since {
+            receiver: parties.receiver(self.direction).source,
+            position: self.start,
+            held,
+            tables,
+            upto: self.bound,
+        }
     }
 
     /// The sender's head; since the handshake only the rows of the other direction, or of a compare, moved it.
     fn head(&self, parties: &mut Parties, report: &RoundReport) -> Result<Position> {
-        if report.is_quiet() && !report.compared {
+        if self.bound.is_some() || (report.is_quiet() && !report.compared) {
             return Ok(parties.sender(self.direction).head);
         }
         Ok(parties.stores(self.direction).0.describe()?.head)
@@ -435,17 +473,13 @@ impl Stream<'_> {
         let (from, to) = parties.stores(direction);
         let mut done = 0;
         let side = if direction == Direction::Pull { &mut report.pulled } else { &mut report.pushed };
-        pump(
-            from,
-            |from, sink| from.changes(since, sink),
-            |batch: Batch| {
-                horizon.check(&batch)?;
-                done += batch.changes.len() as u64;
-                side.add(to.apply(&batch, mode)?);
-                watch.event(Event::Rows { direction, done, total });
-                Ok(())
-            },
-        )
+        let look = |batch: &Batch| {
+            horizon.check(batch)?;
+            done += batch.changes.len() as u64;
+            watch.event(Event::Rows { direction, done, total });
+            Ok(())
+        };
+        pour(from, to, mode, |from, sink| from.changes(since, sink), look, |applied| side.add(applied))
     }
 
     /// Records which tables do not come with the stream before its first batch moves the receiver's knowledge: if it is
@@ -493,16 +527,12 @@ fn deletions(
     outline: &Outline,
 ) -> Result<(Outline, Vec<String>)> {
     let (mut applied, mut examples) = (Applied::default(), Vec::new());
-    pump(
-        from,
-        |from, sink| from.changes(since, sink),
-        |batch: Batch| {
-            applied.add(to.apply(&batch, Mode::Preview)?);
-            let deleted = batch.changes.iter().filter(|change| !change.row.state.is_live());
-            examples.extend(deleted.take(EXAMPLES - examples.len()).map(|change| shown(&change.key)));
-            Ok(())
-        },
-    )?;
+    let look = |batch: &Batch| {
+        let deleted = batch.changes.iter().filter(|change| !change.row.state.is_live());
+        examples.extend(deleted.take(EXAMPLES - examples.len()).map(|change| shown(&change.key)));
+        Ok(())
+    };
+    pour(from, to, Mode::Preview, |from, sink| from.changes(since, sink), look, |more| applied.add(more))?;
     let mut outline = outline.clone();
     for (name, table) in &mut outline.tables {
         table.graves = applied.tables.get(name).map_or(0, |summary| summary.deleted);

@@ -225,6 +225,11 @@ pub fn status_of_link_object(link: &LinkState) -> Json {
 pub fn tell_verified(folder: &VerifiedFolder, output: &Output) {
     let (lang, name) = (output.lang, folder.name.as_str());
     let warn = |text: String| output.say(Line::new().add(Style::Yellow, format!("  {text}")));
+    if let FolderFindings::Compared { paths, .. } = &folder.found
+        && paths.on_the_way > 0
+    {
+        output.say(format!("  {}", lang.verified_on_the_way(name, lang.files(paths.on_the_way))));
+    }
     match &folder.found {
         FolderFindings::Paused(why) => warn(lang.folder_paused(name, why)),
         FolderFindings::Failed(error) => tell_failure(name, &error.message, error.hint.as_deref(), output),

@@ -147,7 +147,7 @@ texts! {
     }
 
     // Folders of documents.
-    documents_of(name) { "documents {name}" "documents {name}" }
+    documents_of(name) { "documents {name}" "les documents {name}" }
     folder_done(name, here, peer, there, received, sent) {
         "documents {name}: {here} changed here, {there} at {peer}; {received} received, {sent} sent"
         "documents {name} : {here} en changement ici, {there} à {peer} ; reçu {received}, envoyé {sent}"
@@ -210,7 +210,6 @@ texts! {
 
     // The trash.
     trash_empty() { "the trash holds no such version" "la corbeille ne contient pas de telle version" }
-    trash_version(at, size, path) { "{at}  {size}  {path}" "{at}  {size}  {path}" }
     trash_how(vd) {
         "to put one back: server_sync trash restore -vd {vd} FOLDER PATH [--at TIME]"
         "pour en remettre une : server_sync trash restore -vd {vd} DOSSIER CHEMIN [--at HEURE]"

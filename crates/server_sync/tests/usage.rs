@@ -19,16 +19,18 @@ Usage: server_sync -vd NAME [-f|-force] [-init] [-d|-daemon]
        server_sync COMMAND -vd NAME [OPTIONS]
 
 Commands:
-  check      Try everything a round needs, and say what is missing
-  status     Show how the links are doing
-  verify     Compare everything with each slave and report; nothing is changed
-  conflicts  Show values that lost against a concurrent change, and put them back
-  lock       Run a command, such as an upgrade, while no round runs
-  init-site  Prepare this site's database and publish its settings
-  retire     Declare that a site has left the network for good
-  agent      Serve this site to a master over standard input and output; ssh starts it
-  demo       Show how it works, on two small databases in a temporary folder
-  uninstall  Remove everything of server_sync from this site's database
+  check         Try everything a round needs, and say what is missing
+  status        Show how the links are doing
+  verify        Compare everything with each slave and report; nothing is changed
+  conflicts     Show values that lost against a concurrent change, and put them back
+  trash         Show the versions of files that were replaced or deleted, and put them back
+  lock          Run a command, such as an upgrade, while no round runs
+  init-site     Prepare this site's database and publish its settings
+  restore-here  Declare what this site's database shows the truth for all sites, after a backup was put back
+  retire        Declare that a site has left the network for good
+  agent         Serve this site to a master over standard input and output; ssh starts it
+  demo          Show how it works, on two small databases in a temporary folder
+  uninstall     Remove everything of server_sync from this site's database
 
 Options:
       --vd <NAME>                  The virtual desktop
@@ -57,16 +59,18 @@ Utilisation : server_sync -vd NOM [-f|-force] [-init] [-d|-daemon]
               server_sync COMMANDE -vd NOM [OPTIONS]
 
 Commandes :
-  check      Essayer tout ce qu'il faut à une synchronisation, et dire ce qui manque.
-  status     Montrer l'état des liaisons.
-  verify     Tout comparer avec chaque esclave et rendre compte ; rien n'est modifié.
-  conflicts  Montrer les valeurs qui ont perdu contre une modification simultanée, et les remettre.
-  lock       Exécuter une commande, telle une mise à niveau, pendant qu'aucune synchronisation ne tourne.
-  init-site  Préparer la base de ce site et publier ses réglages.
-  retire     Déclarer qu'un site a quitté le réseau pour de bon.
-  agent      Servir ce site à un maître par l'entrée et la sortie standard ; ssh le lance.
-  demo       Montrer comment cela marche, sur deux petites bases dans un dossier temporaire.
-  uninstall  Retirer de la base de ce site tout ce qui est à server_sync.
+  check         Essayer tout ce qu'il faut à une synchronisation, et dire ce qui manque.
+  status        Montrer l'état des liaisons.
+  verify        Tout comparer avec chaque esclave et rendre compte ; rien n'est modifié.
+  conflicts     Montrer les valeurs qui ont perdu contre une modification simultanée, et les remettre.
+  trash         Montrer les versions des fichiers remplacés ou supprimés, et les remettre.
+  lock          Exécuter une commande, telle une mise à niveau, pendant qu'aucune synchronisation ne tourne.
+  init-site     Préparer la base de ce site et publier ses réglages.
+  restore-here  Déclarer que ce que montre la base de ce site fait foi pour tous, après la remise d'une sauvegarde.
+  retire        Déclarer qu'un site a quitté le réseau pour de bon.
+  agent         Servir ce site à un maître par l'entrée et la sortie standard ; ssh le lance.
+  demo          Montrer comment cela marche, sur deux petites bases dans un dossier temporaire.
+  uninstall     Retirer de la base de ce site tout ce qui est à server_sync.
 
 Options :
       --vd <NOM>                   Le bureau virtuel.

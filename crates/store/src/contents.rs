@@ -205,6 +205,18 @@ impl Realised {
         }
     }
 
+    /// Takes in what was done later; what was left out then is what is left out.
+    pub fn add(&mut self, later: Realised) {
+        *self = Realised {
+            created: self.created + later.created,
+            replaced: self.replaced + later.replaced,
+            deleted: self.deleted + later.deleted,
+            moved: self.moved + later.moved,
+            touched: self.touched + later.touched,
+            ..later
+        };
+    }
+
     /// Whether nothing changed in the directory.
     pub fn is_quiet(&self) -> bool {
         self.created + self.replaced + self.deleted + self.touched == 0

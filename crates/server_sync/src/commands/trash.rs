@@ -45,7 +45,7 @@ fn list(settings: &Settings, folder: Option<&str>, path: Option<&OsString>, outp
             is_empty = false;
             output.object(&json::trashed(settings.vd.as_str(), name, &path, &version));
             let (at, size) = (moment(version.at), show::bytes(version.size));
-            output.say(lang.trash_version(at, size, format!("{name} {}", shown(&path))));
+            output.say(format!("{at}  {size:>7}  {name} {}", shown(&path)));
         }
     }
     output.say(if is_empty { lang.trash_empty() } else { lang.trash_how(&settings.vd) });
