@@ -383,7 +383,7 @@ impl Contents for Tree {
     }
 
     fn unrealised(&mut self) -> Result<u64> {
-        realise::due(self)
+        if self.is_at_rest()? { Ok(0) } else { realise::due(self) }
     }
 
     fn unread(&self) -> &[Skipped] {
