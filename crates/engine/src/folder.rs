@@ -223,7 +223,7 @@ fn absent(path: &Path, e: &std::io::Error, is_known: bool) -> StoreError {
 impl Store for Folder {
     sync_store::pass_on! {
         describe drain knowledge forgot last_heard leave_history is_empty recognises greet reincarnate outline changes apply complete
-        scan digest rows restamp bury registry register purge compared conflicts parked restore
+        scan digest rows restamp bury registry register purge compared conflicts parked restore enter
     }
 }
 
