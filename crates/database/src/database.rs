@@ -104,7 +104,7 @@ impl Connections {
         };
         sql.run(dialect.begin_snapshot())?;
         let result = work(sql, dialect);
-        let ended = sql.run("COMMIT");
+        let ended = commit(sql);
         result.and_then(|value| ended.map(|()| value))
     }
 
@@ -115,7 +115,7 @@ impl Connections {
         let worked = work(self);
         self.in_transaction = false;
         match worked {
-            Ok(Ended::Commit(value)) => self.writer.run("COMMIT").map(|()| value),
+            Ok(Ended::Commit(value)) => commit(self.writer.as_mut()).map(|()| value),
             Ok(Ended::Rollback(value)) => self.writer.run("ROLLBACK").map(|()| value),
             Err(error) => {
                 // The error matters, not whether the connection could still roll back: closing it does as well.
@@ -124,6 +124,15 @@ impl Connections {
             }
         }
     }
+}
+
+/// Ends a transaction. One that cannot be committed does not stay open: the connection is used for the next one.
+fn commit(sql: &mut dyn Sql) -> Result<()> {
+    let ended = sql.run("COMMIT");
+    if ended.is_err() {
+        let _ = sql.run("ROLLBACK");
+    }
+    ended
 }
 
 /// The server's counts of statements that change schemas, if it tells, and when they were asked for.

@@ -101,8 +101,11 @@ fn drain_all(
     let lines = meta::load(c.writer.as_mut(), tracked.number(), &read.row_ids())?;
     let is_born = |row: &Marked| row.marks.first().is_some_and(|mark| mark.operation == Operation::Insert);
     let is_brief = |row: &Marked| !row.present && is_born(row) && !lines.contains_key(&row.id);
-    let mut graves: Vec<Numbered> =
-        read.rows.iter().filter(|r| is_brief(r)).filter_map(|r| grave(tracked, r, author, now)).collect();
+    let grave = |row: &Marked| {
+        let before = lines.state_of(&row.id).unwrap_or_default();
+        Some((tracked.number(), row.id.clone(), own_line(grave(before, row, author, now)?, &row.key)))
+    };
+    let mut graves: Vec<Numbered> = read.rows.iter().filter(|r| is_brief(r)).filter_map(grave).collect();
     read.rows.retain(|row| !is_brief(row));
     let head = publish(c, head, &mut graves)?;
     let (head, _) = publish_marked(c, (catalog, tracked), &read, head, (author, now))?;
@@ -111,11 +114,10 @@ fn drain_all(
 }
 
 /// The grave of a row that was never heard of here, and may have been elsewhere.
-fn grave(tracked: &Tracked, row: &Marked, author: Author, now: u64) -> Option<Numbered> {
+fn grave(before: RowState, row: &Marked, author: Author, now: u64) -> Option<RowState> {
     let mut marks = row.marks.clone();
     marks.iter_mut().for_each(|mark| mark.millis = mark.millis.min(now));
-    let state = stamp(Some(&RowState::default()), &marks, false, author)?;
-    Some((tracked.number(), row.id.clone(), own_line(state, &row.key)))
+    stamp(Some(&before), &marks, false, author)
 }
 
 /// The first marks of a row, up to the one that is later. What is left then says what became of the row since.

@@ -17,7 +17,7 @@ use crate::graves::{self, Memory};
 use crate::handshake::{self, Agreement, Expectation};
 use crate::report::{Direction, Event, RoundReport, Watch};
 use crate::scrub::Scrub;
-use crate::transfer::{Horizon, pump};
+use crate::transfer::{Horizon, pour};
 use crate::{restores, twins};
 
 /// How a round is to be done.
@@ -470,17 +470,13 @@ impl Stream<'_> {
         let (from, to) = parties.stores(direction);
         let mut done = 0;
         let side = if direction == Direction::Pull { &mut report.pulled } else { &mut report.pushed };
-        pump(
-            from,
-            |from, sink| from.changes(since, sink),
-            |batch: Batch| {
-                horizon.check(&batch)?;
-                done += batch.changes.len() as u64;
-                side.add(to.apply(&batch, mode)?);
-                watch.event(Event::Rows { direction, done, total });
-                Ok(())
-            },
-        )
+        let look = |batch: &Batch| {
+            horizon.check(batch)?;
+            done += batch.changes.len() as u64;
+            watch.event(Event::Rows { direction, done, total });
+            Ok(())
+        };
+        pour(from, to, mode, |from, sink| from.changes(since, sink), look, |applied| side.add(applied))
     }
 
     /// Records which tables do not come with the stream before its first batch moves the receiver's knowledge: if it is
@@ -528,16 +524,12 @@ fn deletions(
     outline: &Outline,
 ) -> Result<(Outline, Vec<String>)> {
     let (mut applied, mut examples) = (Applied::default(), Vec::new());
-    pump(
-        from,
-        |from, sink| from.changes(since, sink),
-        |batch: Batch| {
-            applied.add(to.apply(&batch, Mode::Preview)?);
-            let deleted = batch.changes.iter().filter(|change| !change.row.state.is_live());
-            examples.extend(deleted.take(EXAMPLES - examples.len()).map(|change| shown(&change.key)));
-            Ok(())
-        },
-    )?;
+    let look = |batch: &Batch| {
+        let deleted = batch.changes.iter().filter(|change| !change.row.state.is_live());
+        examples.extend(deleted.take(EXAMPLES - examples.len()).map(|change| shown(&change.key)));
+        Ok(())
+    };
+    pour(from, to, Mode::Preview, |from, sink| from.changes(since, sink), look, |more| applied.add(more))?;
     let mut outline = outline.clone();
     for (name, table) in &mut outline.tables {
         table.graves = applied.tables.get(name).map_or(0, |summary| summary.deleted);

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 use sync_engine::documents::DocumentsReport;
+use sync_tree::Op;
 use trees::faults::{Manner, Plan, put_back_index, seams};
 use trees::{PAIR, Site, assert_equal, settle, try_sync};
 
@@ -115,11 +116,11 @@ fn assert_complete(pair: &[Site; 2], when: &str) {
 }
 
 /// One round with a fault; says whether it was met.
-fn trial(at: u64, manner: Manner) -> bool {
+fn trial(only: Option<Op>, at: u64, manner: Manner) -> bool {
     let mut pair = pair();
     change(&pair);
     let before = [contents(&pair[0]), contents(&pair[1])];
-    let plan = Plan::new(at, manner);
+    let plan = Plan::of(only, at, manner);
     for site in &mut pair {
         site.drop_tree();
     }
@@ -136,10 +137,10 @@ fn trial(at: u64, manner: Manner) -> bool {
     if met.is_some() && matches!(round, Ok(false)) && manner != Manner::Kill {
         // It says that all is well.
         assert_equal(&pair);
+        assert_ne!(only, Some(Op::Sync), "what the system may lose is said to be there {when}");
     }
-    for site in &mut pair {
-        site.drop_tree();
-    }
+    // A site that did not die goes on as it is.
+    plan.end();
     let settled = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| settle(&mut pair, &PAIR)));
     assert!(settled.is_ok(), "{when}");
     for ((site, during), before) in pair.iter().zip(&during).zip(&before) {
@@ -172,10 +173,26 @@ fn all(manner: Manner, otherwise: u64) {
     let step = step(otherwise);
     let day = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs() / 86_400;
     let mut at = 1 + day % step;
-    while trial(at, manner) {
+    while trial(None, at, manner) {
         at += step;
     }
     assert!(at > 300, "only {at} calls");
+}
+
+/// All calls of one kind.
+fn each(only: Op, manner: Manner) {
+    let count = (1..).take_while(|at| trial(Some(only), *at, manner)).count();
+    assert!(count > 3, "only {count} calls");
+}
+
+#[test]
+fn a_transaction_cannot_be_committed() {
+    each(Op::Commit, Manner::Once(Errno::NOSPC));
+}
+
+#[test]
+fn what_is_written_cannot_be_made_safe() {
+    each(Op::Sync, Manner::FromThen(Errno::IO));
 }
 
 #[test]

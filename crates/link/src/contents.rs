@@ -39,8 +39,8 @@ impl RemoteTree {
 
 impl Store for RemoteTree {
     sync_store::pass_on! {
-        describe knowledge forgot last_heard leave_history is_empty recognises greet reincarnate outline changes apply complete
-        enter scan digest rows restamp bury registry register purge compared conflicts parked restore
+        describe knowledge forgot last_heard leave_history is_empty recognises greet reincarnate outline changes apply
+        apply_ahead applied complete enter scan digest rows restamp bury registry register purge compared conflicts parked restore
     }
 
     /// Also hears what the scan could not take in.
@@ -108,7 +108,7 @@ const WANTS: u32 = 4096;
 /// # Errors
 /// What the link broke of. What goes wrong with the store is the other side's to hear.
 pub fn serve(channel: &Channel, tree: &mut dyn Contents) -> crate::Result<()> {
-    let service = Service { channel };
+    let mut service = Service::new(channel);
     let mut late: Option<StoreError> = None;
     while let Some(message) = channel.receive()? {
         let request = unpack(&message)?;
@@ -120,14 +120,14 @@ pub fn serve(channel: &Channel, tree: &mut dyn Contents) -> crate::Result<()> {
             Request::Contents(ContentsRequest::Meet) => tree.meet(),
             request => match late.take() {
                 Some(error) => service.end(Err::<(), _>(error))?,
-                None => answer_one(&service, tree, request)?,
+                None => answer_one(&mut service, tree, request)?,
             },
         }
     }
     Ok(())
 }
 
-fn answer_one(service: &Service, tree: &mut dyn Contents, request: Request) -> crate::Result<()> {
+fn answer_one(service: &mut Service, tree: &mut dyn Contents, request: Request) -> crate::Result<()> {
     let Request::Contents(request) = request else { return service.answer(tree, request) };
     match request {
         ContentsRequest::Begin(manner) => service.end(tree.begin(manner)),

@@ -42,6 +42,10 @@ pub(crate) enum Request<'a> {
     LastHeard(SiteId),
     LeaveHistory(u64),
     Enter(Cow<'a, [(String, Stamp)]>),
+    /// Answered like `Apply`, but others follow before the answer. After one that failed all are refused until `Applied`.
+    ApplyAhead(Cow<'a, Batch>, Mode),
+    /// All that went ahead has been answered: what comes now does not follow something that failed.
+    Applied,
     /// A verb of a store of files.
     Contents(ContentsRequest<'a>),
 }

@@ -42,7 +42,7 @@ impl Told {
 impl Store for Told {
     sync_store::pass_on! {
         describe knowledge forgot last_heard leave_history is_empty recognises greet reincarnate outline changes apply complete
-        scan digest rows restamp bury registry register purge compared conflicts parked restore enter
+        enter scan digest rows restamp bury registry register purge compared conflicts parked restore
     }
 
     fn drain(&mut self) -> Result<Drained> {

@@ -62,7 +62,8 @@ pub struct Site {
     logged: usize,
     /// Of each time a copy was put back: how many events were in it, and how many there were.
     pub forks: Vec<(usize, usize)>,
-    /// Of each time it was said to have left and was not met: its events that nobody else had, and those of that time.
+    /// Its events that nobody waited for, up to when it was met again: of each time it was said to have left, and of each
+    /// time a copy was put back.
     pub apart: Vec<std::ops::Range<usize>>,
     /// So many events are from before synchronisation began here.
     pub before: usize,
@@ -168,6 +169,7 @@ impl Site {
         self.look();
         let in_copy = here.iter().filter(|(site, _)| *site == self.index).map(|(_, i)| i + 1).max().unwrap_or(0);
         self.forks.push((in_copy, self.logged));
+        self.apart.push(self.logged..usize::MAX);
         self.store = None;
         lock(&self.application).put(&copy, &self.clock)?;
         self.here = here;
@@ -180,6 +182,12 @@ impl Site {
         let count = lock(&self.application).log.len();
         self.here.extend((self.logged..count).map(|i| (self.index, i)));
         self.logged = count;
+    }
+
+    /// Another site has what happened here.
+    pub fn meets(&mut self) {
+        let end = self.logged;
+        self.apart.iter_mut().filter(|apart| apart.end == usize::MAX).for_each(|apart| apart.end = end);
     }
 
     /// How many events of the application are known.

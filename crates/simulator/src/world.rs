@@ -191,7 +191,7 @@ impl World {
                 None => Ok(()),
             },
             Step::Return { site } => {
-                self.come_back(*site);
+                self.away.remove(site);
                 Ok(())
             }
             Step::Reopen { site }
@@ -323,17 +323,6 @@ impl World {
         self.declare_retired(site, other)
     }
 
-    fn come_back(&mut self, site: usize) {
-        if !self.away.remove(&site) {
-            return;
-        }
-        self.sites[site].look();
-        let end = self.sites[site].logged();
-        if let Some(apart) = self.sites[site].apart.last_mut() {
-            apart.end = end;
-        }
-    }
-
     fn declare_retired(&mut self, site: usize, at: usize) -> Result<()> {
         let store = self.sites[site].store()?.source().store;
         let now = (self.now / 1000).unsigned_abs();
@@ -442,6 +431,8 @@ impl World {
         let shared: Vec<(usize, usize)> = union.into_iter().filter(arrived).collect();
         for i in [m, s] {
             self.sites[i].here.extend(shared.iter().copied());
+            self.sites[i].look();
+            self.sites[i].meets();
         }
     }
 
@@ -451,7 +442,7 @@ impl World {
         let ahead = self.sites.iter().map(|s| s.skew).max().unwrap_or_default().max(0);
         self.now += ahead + 60_000;
         self.sites.iter_mut().for_each(|s| s.skew = 0);
-        self.away.clone().into_iter().for_each(|site| self.come_back(site));
+        self.away.clear();
         if self.active().count() < 2 {
             self.sites.iter_mut().filter(|s| s.phase == Phase::Waiting).try_for_each(Site::join)?;
         }

@@ -111,6 +111,18 @@ pub trait Store: Send {
     /// Merges a batch, shows the outcome and records the sender's position, all in one transaction.
     fn apply(&mut self, batch: &Batch, mode: Mode) -> Result<Applied>;
 
+    /// As [`Store::apply`], but where there is a long line to the store it may return before: what became of a batch then comes
+    /// with a later call, at the latest with [`Store::applied`]. They are applied in order, and after one that cannot be none
+    /// that follows it: the error comes with a later call too.
+    fn apply_ahead(&mut self, batch: &Batch, mode: Mode) -> Result<Applied> {
+        self.apply(batch, mode)
+    }
+
+    /// Waits until all is applied that went ahead, and says what became of what was not told yet. Also after an error.
+    fn applied(&mut self) -> Result<Applied> {
+        Ok(Applied::default())
+    }
+
     /// After a stream has been received whole: records its end, what the sender itself contained when it began, and
     /// which tables are held for this sender.
     fn complete(&mut self, stream: &Completed) -> Result<()>;

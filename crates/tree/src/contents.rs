@@ -7,13 +7,15 @@ use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
 
 use rusqlite::params;
+use rustix::fs::FileType;
 use sync_store::contents::{Ask, Body, CHUNKS, Chunk, PIECE};
 use sync_store::{Hash, Piece, PieceSink, Result, StoreError, Trouble, Want};
 
 use crate::disk::Onto;
 use crate::look;
 use crate::parts;
-use crate::root::failed;
+use crate::place::ASIDE;
+use crate::root::{failed, kind};
 use crate::source;
 use crate::trash;
 use crate::tree::Tree;
@@ -205,13 +207,14 @@ fn stage(tree: &Tree, hash: Hash, bytes: &[u8]) -> io::Result<()> {
 /// After a crash: what was staged is only used if it is whole. What is there under a name that is not its hash was taken
 /// out of the tree a moment before, and goes to the trash.
 pub fn check_staged(tree: &mut Tree) -> Result<()> {
-    let names = staged(tree).map_err(|e| failed("list the staging directory of", tree.root.path(), e))?;
-    for name in names {
-        match sound(tree, &name)? {
-            Sound::Keep => {}
-            Sound::Found(hash, size) => trash::keep_found(tree, &name, hash, size)?,
-            Sound::Drop => drop(tree.root.own().staging.remove(&name)),
-        }
+    staged(tree)?.iter().try_for_each(|name| check_one(tree, name))
+}
+
+fn check_one(tree: &mut Tree, name: &str) -> Result<()> {
+    match sound(tree, name)? {
+        Sound::Found(hash, size) => return trash::keep_found(tree, name, hash, size),
+        Sound::Keep => {}
+        Sound::Drop => drop(tree.root.own().staging.remove(name)),
     }
     Ok(())
 }
@@ -233,28 +236,43 @@ fn sound(tree: &Tree, name: &str) -> Result<Sound> {
     if name.ends_with(".new") {
         return keep(false);
     }
-    let file = tree.root.own().staging.open(name);
-    Ok(match file.ok().and_then(|mut file| look::hash(&mut file).ok()) {
-        Some((hash, _)) if hash.to_string() == name => Sound::Keep,
-        Some((hash, size)) => Sound::Found(hash, size),
-        // A link, or unreadable: its row is still there.
-        None => Sound::Drop,
+    let staging = &tree.root.own().staging;
+    Ok(match staging.open(name).map_err(io::Error::from).and_then(|mut file| look::hash(&mut file)) {
+        Ok((hash, _)) if hash.to_string() == name => Sound::Keep,
+        Ok((hash, size)) => Sound::Found(hash, size),
+        // Of a link, the row is still there; what cannot be read may be all there is of it.
+        Err(_) => match staging.look(name) {
+            Ok(Some(stat)) if kind(&stat) == FileType::Symlink => Sound::Drop,
+            _ => Sound::Keep,
+        },
     })
 }
 
-fn staged(tree: &Tree) -> io::Result<Vec<String>> {
+fn staged(tree: &Tree) -> Result<Vec<String>> {
     let mut names = Vec::new();
-    tree.root.own().staging.below(".")?.list(|name, _| {
-        names.push(String::from_utf8_lossy(name).into_owned());
-        Ok(())
-    })?;
+    let listed = tree.root.own().staging.below(".").and_then(|directory| {
+        directory.list(|name, _| {
+            names.push(String::from_utf8_lossy(name).into_owned());
+            Ok(())
+        })
+    });
+    listed.map_err(|e| failed("list the staging directory of", tree.root.path(), e))?;
     Ok(names)
 }
 
 /// Nothing is to be done any more: what lies in the staging directory is of no use.
 pub fn tidy(tree: &mut Tree) -> Result<()> {
-    for name in staged(tree).map_err(|e| failed("list the staging directory of", tree.root.path(), e))? {
-        let _ = tree.root.own().staging.remove(&name);
+    let staged = staged(tree)?;
+    if staged.is_empty() {
+        return Ok(());
+    }
+    for name in staged {
+        // What could not be put into the trash when it was displaced.
+        if name.starts_with(ASIDE) {
+            check_one(tree, &name)?;
+        } else {
+            let _ = tree.root.own().staging.remove(&name);
+        }
     }
     let writing = tree.index.begin()?;
     writing.run(

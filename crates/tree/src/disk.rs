@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::fs::inotify::{self, WatchFlags};
 use rustix::fs::{
@@ -122,7 +123,33 @@ pub trait Fault: Send + Sync {
     /// # Errors
     /// What the call shall answer instead of being made.
     fn before(&self, op: Op, name: &[u8]) -> Result<()>;
+
+    /// How long ago the last change of a file must be for it to count as at rest, where it is not the usual.
+    fn coarse(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Whether the tree shall make a mistake, so that it is seen that tests find it.
+    fn slips(&self, _slip: Slip) -> bool {
+        false
+    }
 }
+
+/// Mistakes that are easily made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slip {
+    /// What is at a place is not looked at again before it is replaced.
+    NoSecondLook,
+    /// What is in a directory that cannot be listed is gone.
+    BlindIsGone,
+    /// The index is written before the files are in their places.
+    IndexFirst,
+    /// Of two edits that meet in a scan, one is forgotten.
+    NoCopy,
+}
+
+/// Clocks of file systems are coarse: what changed just now may change again without looking different.
+const COARSE: Duration = Duration::from_secs(2);
 
 /// The file system as one tree sees it.
 #[derive(Clone, Default)]
@@ -141,6 +168,16 @@ impl Disk {
             None => Ok(()),
             Some(fault) => fault.before(op, name),
         }
+    }
+
+    /// How long ago the last change of a file must be for it to count as at rest.
+    pub(crate) fn coarse(&self) -> Duration {
+        self.0.as_ref().and_then(|fault| fault.coarse()).unwrap_or(COARSE)
+    }
+
+    /// Whether to make a mistake.
+    pub(crate) fn slips(&self, slip: Slip) -> bool {
+        self.0.as_ref().is_some_and(|fault| fault.slips(slip))
     }
 
     /// Opens a directory by its path; everything else is below it.

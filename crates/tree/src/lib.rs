@@ -33,7 +33,7 @@ mod tree;
 mod walk;
 mod watch;
 
-pub use disk::{Disk, Fault, Op};
+pub use disk::{Disk, Fault, Op, Slip};
 pub use ignore::TEMPORARY;
 pub use name::shown;
 pub use retention::Keep;

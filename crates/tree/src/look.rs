@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use sync_store::{Hash, Reason};
 
 use crate::cells::{self, Cells, Content, MODE};
-use crate::disk::{self, Dir, Handle};
+use crate::disk::{self, Dir, Disk, Handle};
 use crate::root::kind;
 
 /// What the system says: as long as all of it is the same, nothing changed.
@@ -58,10 +58,9 @@ impl Seen {
         *self == Seen { ctime, ..other.clone() }
     }
 
-    /// Whether it may change again without anything here changing: clocks of file systems are coarse.
-    pub fn is_racy(&self, now: i64) -> bool {
-        const COARSE: i64 = 2_000_000_000;
-        self.mtime.max(self.ctime) >= now.saturating_sub(COARSE)
+    /// Whether it may change again without anything here changing: it changed after this time, see [`rest`].
+    pub fn is_racy(&self, rest: i64) -> bool {
+        self.mtime.max(self.ctime) >= rest
     }
 }
 
@@ -96,15 +95,20 @@ pub fn now() -> i64 {
     i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX)
 }
 
+/// What was last changed before this time is at rest.
+pub(crate) fn rest(disk: &Disk) -> i64 {
+    now().saturating_sub(i64::try_from(disk.coarse().as_nanos()).unwrap_or(i64::MAX))
+}
+
 /// Reads a thing: what it is now, in the light of what was known of it.
-pub(crate) fn read(at: &Dir, name: &[u8], seen: &Seen, known: Option<&Known>, now: i64) -> Result<Known, Reason> {
+pub(crate) fn read(at: &Dir, name: &[u8], seen: &Seen, known: Option<&Known>, rest: i64) -> Result<Known, Reason> {
     let (seen, content, attributes) = match seen.kind {
         cells::DIRECTORY => (seen.clone(), Content::Directory, attributes(&*at.open(name).map_err(reason)?)?),
         cells::LINK => (seen.clone(), link(at, name)?, Vec::new()),
         cells::FILE => file(at, name, seen)?,
         _ => return Err(Reason::Special),
     };
-    Ok(Known { cells: cells_of(&seen, content, &attributes, known), racy: seen.is_racy(now), seen, attributes })
+    Ok(Known { cells: cells_of(&seen, content, &attributes, known), racy: seen.is_racy(rest), seen, attributes })
 }
 
 fn file(at: &Dir, name: &[u8], seen: &Seen) -> Result<(Seen, Content, Vec<u8>), Reason> {

@@ -13,8 +13,8 @@ use sync_store::{Realised, Reason, Result};
 
 use crate::attributes;
 use crate::cells::{self, Cells, Content};
-use crate::disk::{self, Dir, Onto};
-use crate::look::{self, Known, Seen, is_as_known, reason};
+use crate::disk::{self, Dir, Onto, Slip};
+use crate::look::{Known, Seen, is_as_known, reason};
 use crate::name;
 use crate::source::Holder;
 use crate::trash;
@@ -24,6 +24,9 @@ use crate::tree::Tree;
 const BATCH: usize = 200;
 /// With more files than this, the whole file system is made safe at once.
 const MANY: usize = 8;
+
+/// So begin the names of what was moved aside.
+pub(crate) const ASIDE: &str = "aside";
 
 /// A path and what it has to become.
 pub struct Task {
@@ -56,6 +59,14 @@ enum Done {
     Placed { path: Vec<u8>, known: Box<Known> },
     Gone { path: Vec<u8> },
     Trashed { path: Vec<u8>, known: Box<Known> },
+}
+
+impl Done {
+    fn path(&self) -> &[u8] {
+        match self {
+            Done::Placed { path, .. } | Done::Gone { path } | Done::Trashed { path, .. } => path,
+        }
+    }
 }
 
 /// A batch under way.
@@ -209,8 +220,8 @@ impl<'a> Batch<'a> {
     fn note_placed(&mut self, task: &Task, parent: &Dir, attributes: Vec<u8>) -> disk::Result<()> {
         let (_, name) = name::split(&task.path);
         let seen = Seen::of(&parent.look(name)?.ok_or(Errno::NOENT)?);
-        let racy = seen.is_racy(look::now());
-        let known = Box::new(Known { cells: task.cells.clone(), seen, attributes, racy });
+        // Since it is at its place, or was looked at there, somebody may have written to it: it is read once more.
+        let known = Box::new(Known { cells: task.cells.clone(), seen, attributes, racy: true });
         self.done.push(Done::Placed { path: task.path.clone(), known });
         Ok(())
     }
@@ -245,9 +256,8 @@ impl<'a> Batch<'a> {
                 Err(e) => return Err(reason(e)),
             }
         } else {
-            let away = self.new_name("away");
+            let away = self.move_aside(Some(&parent), name).map_err(reason)?;
             let staging = &self.tree.root.own().staging;
-            parent.rename(name, staging, &away, Onto::Anything).map_err(reason)?;
             if !self.is_it(&away, known) {
                 let back = staging.rename(&away, &parent, name, Onto::Nothing);
                 return Err(back.map_or_else(reason, |()| Reason::Changed));
@@ -259,8 +269,24 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
+    /// Into the staging directory, or within it, under a name that says nothing: what is there under a hash is what the hash
+    /// says.
+    fn move_aside(&mut self, from: Option<&Dir>, name: &[u8]) -> disk::Result<String> {
+        loop {
+            let aside = self.new_name(ASIDE);
+            let staging = &self.tree.root.own().staging;
+            match from.unwrap_or(staging).rename(name, staging, &aside, Onto::Nothing) {
+                Err(Errno::EXIST) => {}
+                other => return other.map(|()| aside),
+            }
+        }
+    }
+
     /// Whether what is in the staging directory is what is known of a path. Renaming changes the ctime.
     fn is_it(&self, name: &str, known: &Known) -> bool {
+        if self.tree.root.disk().slips(Slip::NoSecondLook) {
+            return true;
+        }
         let found = self.tree.root.own().staging.look(name).ok().flatten().map(|s| Seen::of(&s));
         found.is_some_and(|found| Seen { ctime: known.seen.ctime, ..found } == known.seen)
     }
@@ -281,6 +307,7 @@ impl<'a> Batch<'a> {
         if !self.prepared.is_empty() {
             self.tree.moment("realise: prepared")?;
             self.make_contents_safe();
+            self.slip()?;
         }
         for prepared in std::mem::take(&mut self.prepared) {
             self.tree.moment("realise: place")?;
@@ -292,36 +319,61 @@ impl<'a> Batch<'a> {
         let touched = std::mem::take(&mut self.touched);
         if !touched.is_empty() {
             self.tree.moment("realise: placed")?;
-            let own = self.tree.root.own();
-            for directory in touched.values().map(Rc::as_ref).chain([&own.trash]) {
-                // What is not safe yet is found out by the next scan.
-                let _ = directory.sync();
-            }
+            self.make_places_safe(&touched);
         }
         self.write_down()
     }
 
-    fn make_contents_safe(&self) {
-        let staging = &self.tree.root.own().staging;
-        let unsafe_names = self.prepared.iter().filter_map(|p| match &p.from {
-            From::Staged { name, safe: false } => Some(name.as_str()),
-            _ => None,
-        });
-        let names: Vec<&str> = unsafe_names.collect();
-        if names.len() > MANY && staging.sync_file_system().is_ok() {
-            return;
+    /// What the system may still lose is not said to be there: the next scan looks again.
+    fn make_places_safe(&mut self, touched: &HashMap<Vec<u8>, Rc<Dir>>) {
+        let _ = self.tree.root.own().trash.sync();
+        for (path, directory) in touched {
+            let Err(e) = directory.sync() else { continue };
+            let is_in = |done: &Done| name::split(done.path()).0 == path.as_slice();
+            for done in self.done.iter().filter(|done| is_in(done)) {
+                self.report.skip(done.path(), reason(e));
+            }
+            self.done.retain(|done| !is_in(done));
         }
-        for name in names {
-            if let Ok(file) = staging.open(name) {
-                let _ = file.sync_data();
+    }
+
+    /// The mistake of [`Slip::IndexFirst`].
+    fn slip(&mut self) -> Result<()> {
+        if !self.tree.root.disk().slips(Slip::IndexFirst) {
+            return Ok(());
+        }
+        let writing = self.tree.index.begin()?;
+        for Prepared { task, from, attributes, .. } in &self.prepared {
+            if let From::Staged { name, .. } = from
+                && let Ok(Some(stat)) = self.tree.root.own().staging.look(name)
+            {
+                let (cells, attributes) = (task.cells.clone(), attributes.clone());
+                writing.put_known(&task.path, &Known { cells, seen: Seen::of(&stat), attributes, racy: true })?;
             }
         }
+        writing.commit()
+    }
+
+    /// What cannot be made safe is not put into its place.
+    fn make_contents_safe(&mut self) {
+        let staging = &self.tree.root.own().staging;
+        let is_unsafe = |prepared: &&Prepared| matches!(prepared.from, From::Staged { safe: false, .. });
+        if self.prepared.iter().filter(is_unsafe).count() > MANY && staging.sync_file_system().is_ok() {
+            return;
+        }
+        let report = &mut *self.report;
+        self.prepared.retain(|prepared| {
+            let From::Staged { name, safe: false } = &prepared.from else { return true };
+            let made = staging.open(name).and_then(|file| file.sync_data());
+            made.map_err(|e| report.skip(&prepared.task.path, reason(e))).is_ok()
+        });
     }
 
     fn place(&mut self, prepared: &Prepared) -> std::result::Result<(), Reason> {
         let Prepared { task, parent, from, attributes } = prepared;
         let (_, name) = name::split(&task.path);
-        if !is_as_known(parent, name, task.known.as_ref()).map_err(reason)? {
+        let is_seen = self.tree.root.disk().slips(Slip::NoSecondLook);
+        if !is_seen && !is_as_known(parent, name, task.known.as_ref()).map_err(reason)? {
             return Err(Reason::Changed);
         }
         match (from, &task.known) {
@@ -350,13 +402,19 @@ impl<'a> Batch<'a> {
     /// Puts the new file in the place of the old one in one step, and looks at what was displaced.
     fn exchange(&mut self, task: &Task, parent: &Dir, staged: &str, known: &Known) -> std::result::Result<(), Reason> {
         let (_, name) = name::split(&task.path);
-        let swap = |tree: &Tree| tree.root.own().staging.rename(staged, parent, name, Onto::Exchange).map_err(reason);
-        swap(self.tree)?;
-        if !self.is_it(staged, known) {
-            swap(self.tree)?;
-            return Err(Reason::Changed);
+        // Should anything fail after the exchange, what was displaced must not be taken for what was staged.
+        let aside = self.move_aside(None, staged.as_bytes()).map_err(reason)?;
+        let staging = &self.tree.root.own().staging;
+        let swap = || staging.rename(&aside, parent, name, Onto::Exchange).map_err(reason);
+        let swapped = swap();
+        if swapped.is_err() || !self.is_it(&aside, known) {
+            let undone = swapped.and_then(|()| swap());
+            if undone.is_ok() {
+                let _ = staging.rename(&aside, staging, staged, Onto::Nothing);
+            }
+            return Err(undone.err().unwrap_or(Reason::Changed));
         }
-        self.discard(&task.path, staged, known).map_err(reason)
+        self.discard(&task.path, &aside, known).map_err(reason)
     }
 
     fn write_down(&mut self) -> Result<()> {

@@ -52,6 +52,7 @@ pub fn realise(tree: &mut Tree) -> Result<Realised> {
         return Ok(report);
     }
     if !is_due(tree)? {
+        contents::tidy(tree)?;
         tree.comes_to_rest()?;
         return Ok(report);
     }

@@ -80,6 +80,11 @@ impl Root {
         &self.path
     }
 
+    /// How the file system is called.
+    pub(crate) fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
     /// Our own directories.
     pub fn own(&self) -> &Own {
         &self.own

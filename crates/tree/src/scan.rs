@@ -10,12 +10,13 @@ use sync_store::contents::NAMED;
 use sync_store::{Reason, Result, Skipped, StoreError, Trouble};
 
 use crate::cells::{self, Cells, Content};
-use crate::disk::Dir;
+use crate::disk::{Dir, Slip};
 use crate::index::{Index, KNOWN, SEEN, Writing, fault, known, seen};
 use crate::look::{self, Known, Seen};
 use crate::name::{self, Loser};
-use crate::reconcile::{Change, judge};
+use crate::reconcile::{Change, Verdict, judge};
 use crate::root::{Root, failed};
+use crate::stage;
 use crate::tree::Hook;
 use crate::walk::{self, Blind, Sight, Step, Walk};
 use crate::watch::Extent;
@@ -49,7 +50,13 @@ struct Found {
 impl Scan<'_> {
     /// Runs it; says which paths could not be taken in.
     pub fn run(&mut self, extent: &Extent) -> Result<Vec<Skipped>> {
-        let mut pass = Pass { changes: Vec::new(), gone: Gone::open()?, skipped: Vec::new(), met: 0, now: look::now() };
+        let mut pass = Pass {
+            changes: Vec::new(),
+            gone: Gone::open()?,
+            skipped: Vec::new(),
+            met: 0,
+            rest: look::rest(self.sight.root.disk()),
+        };
         match extent {
             Extent::Everything => self.compare(b"", true, &mut pass)?,
             Extent::Places(places) => {
@@ -58,7 +65,7 @@ impl Scan<'_> {
                 }
             }
         }
-        self.flush(&mut pass.changes)?;
+        self.flush(&mut pass.changes, &mut pass.skipped)?;
         let root = self.sight.root;
         if pass.met == 0
             && pass.gone.count > 0
@@ -69,7 +76,7 @@ impl Scan<'_> {
         }
         // What is gone comes last: a file that was moved is then at its new path before it leaves the old one.
         root.check()?;
-        self.forget(&pass.gone)?;
+        self.forget(&pass.gone, &mut pass.skipped)?;
         Ok(pass.skipped)
     }
 
@@ -103,8 +110,8 @@ impl Scan<'_> {
         let is_same = old.as_ref().is_some_and(|old| old.seen.kind == now.kind && old.seen.inode == now.inode);
         pass.met += 1;
         if self.doubt || !old.as_ref().is_some_and(|old| old.seen == now && !old.racy) {
-            let look = |old: Option<&Known>| look::read(&directory, name::split(path).1, &now, old, pass.now);
-            let looked = self.differing(&now, old, look, pass.now)?;
+            let look = |old: Option<&Known>| look::read(&directory, name::split(path).1, &now, old, pass.rest);
+            let looked = self.differing(&now, old, look, pass.rest)?;
             pass.note(path, looked)?;
         }
         let may_differ_below = below || !is_same;
@@ -146,7 +153,7 @@ impl Scan<'_> {
                 }
                 Step::Blind(why) => {
                     pass.skip(walk.path(), reason(why));
-                    blind = Some([walk.path(), b"/"].concat());
+                    blind = Some([walk.path(), b"/"].concat()).filter(|_| !sight.root.disk().slips(Slip::BlindIsGone));
                 }
             }
             if is_known {
@@ -161,8 +168,8 @@ impl Scan<'_> {
     fn found(&mut self, walk: &mut Walk, now: &Seen, is_known: bool, pass: &mut Pass) -> Result<()> {
         let path = walk.path().to_vec();
         let old = if is_known { self.index.look().known(&path)? } else { None };
-        let time = pass.now;
-        let looked = self.differing(now, old, |old| look_at(walk, now, old, time), time)?;
+        let rest = pass.rest;
+        let looked = self.differing(now, old, |old| look_at(walk, now, old, rest), rest)?;
         pass.note(&path, looked)
     }
 
@@ -172,9 +179,9 @@ impl Scan<'_> {
         now: &Seen,
         old: Option<Known>,
         look: impl FnOnce(Option<&Known>) -> std::result::Result<Known, Reason>,
-        time: i64,
+        rest: i64,
     ) -> Result<Looked> {
-        let new = match self.moved(now, old.as_ref(), time)? {
+        let new = match self.moved(now, old.as_ref(), rest)? {
             Some(known) => Ok(known),
             None => look(old.as_ref()),
         };
@@ -182,8 +189,8 @@ impl Scan<'_> {
     }
 
     /// A file that was moved with its directory: nothing about it changed but its path, so that it need not be read.
-    fn moved(&self, seen: &Seen, old: Option<&Known>, now: i64) -> Result<Option<Known>> {
-        if self.doubt || old.is_some() || seen.kind != cells::FILE || seen.is_racy(now) {
+    fn moved(&self, seen: &Seen, old: Option<&Known>, rest: i64) -> Result<Option<Known>> {
+        if self.doubt || old.is_some() || seen.kind != cells::FILE || seen.is_racy(rest) {
             return Ok(None);
         }
         let query = format!("SELECT {KNOWN} FROM disk WHERE ino=? LIMIT 1");
@@ -192,23 +199,25 @@ impl Scan<'_> {
     }
 
     fn flush_if_full(&mut self, pass: &mut Pass) -> Result<()> {
-        if pass.changes.len() >= BATCH { self.flush(&mut pass.changes) } else { Ok(()) }
+        if pass.changes.len() >= BATCH { self.flush(&mut pass.changes, &mut pass.skipped) } else { Ok(()) }
     }
 
-    fn flush(&mut self, changes: &mut Vec<Found>) -> Result<()> {
+    fn flush(&mut self, changes: &mut Vec<Found>, skipped: &mut Vec<Skipped>) -> Result<()> {
         if changes.is_empty() {
             return Ok(());
         }
         self.moment("scan: write")?;
         let writing = self.index.begin()?;
         for found in changes.drain(..) {
-            take_in(&writing, &found, self.site)?;
+            if let Some(why) = take_in(&writing, &found, self.site, self.sight.root)? {
+                skip(skipped, &found.path, why);
+            }
         }
         writing.commit()
     }
 
     /// Takes in that things are gone.
-    fn forget(&mut self, gone: &Gone) -> Result<()> {
+    fn forget(&mut self, gone: &Gone, skipped: &mut Vec<Skipped>) -> Result<()> {
         let mut after = Vec::new();
         loop {
             let mut changes = Vec::new();
@@ -220,7 +229,7 @@ impl Scan<'_> {
             if changes.is_empty() {
                 return Ok(());
             }
-            self.flush(&mut changes)?;
+            self.flush(&mut changes, skipped)?;
         }
     }
 
@@ -229,35 +238,39 @@ impl Scan<'_> {
     }
 }
 
-fn look_at(walk: &mut Walk, seen: &Seen, old: Option<&Known>, now: i64) -> std::result::Result<Known, Reason> {
+fn look_at(walk: &mut Walk, seen: &Seen, old: Option<&Known>, rest: i64) -> std::result::Result<Known, Reason> {
     let (directory, name): (&Dir, &[u8]) = walk.place().map_err(look::reason)?;
-    look::read(directory, name, seen, old, now)
+    look::read(directory, name, seen, old, rest)
 }
 
-/// Writes one change down: what is there, and what becomes of the row.
-fn take_in(writing: &Writing, found: &Found, site: SiteId) -> Result<()> {
+/// Writes one change down: what is there, and what becomes of the row. Says why it could not be taken in.
+fn take_in(writing: &Writing, found: &Found, site: SiteId, root: &Root) -> Result<Option<Reason>> {
     let Found { path, old, new } = found;
+    let (seen, known) = (new.as_ref().map(|k| &k.cells), old.as_ref().map(|k| &k.cells));
+    let verdict = match seen == known {
+        true => Verdict { row: Change::Keep, copy: None },
+        false => judge(seen, known, writing.look().entry(path)?.as_ref()),
+    };
+    if let Some(copy) = verdict.copy.as_ref().filter(|_| !root.disk().slips(Slip::NoCopy)) {
+        // Until the copy is made, somebody may write to the file again.
+        if let Err(why) = stage::keep(root, path, &copy.content) {
+            return Ok(Some(why));
+        }
+        put_copy(writing, path, copy, site)?;
+    }
     match new {
         Some(new) => writing.put_known(path, new)?,
         None => writing.delete_known(path)?,
     }
-    let (seen, known) = (new.as_ref().map(|k| &k.cells), old.as_ref().map(|k| &k.cells));
-    if seen == known {
-        return Ok(());
-    }
-    let wanted = writing.look().entry(path)?;
-    let verdict = judge(seen, known, wanted.as_ref());
-    if let Some(copy) = verdict.copy {
-        put_copy(writing, path, &copy, site)?;
-    }
     match verdict.row {
-        Change::Keep => Ok(()),
-        Change::Write(cells) => writing.put_entry(path, &cells),
-        Change::Remove => writing.delete_entry(path),
+        Change::Keep => {}
+        Change::Write(cells) => writing.put_entry(path, &cells)?,
+        Change::Remove => writing.delete_entry(path)?,
     }
+    Ok(None)
 }
 
-/// What is there stays there until it is replaced; its copy is a row of its own, and finds its content on the disk.
+/// What is there stays there until it is replaced; its copy is a row of its own.
 fn put_copy(writing: &Writing, path: &[u8], cells: &Cells, site: SiteId) -> Result<()> {
     let mtime = match cells.content {
         Content::File { mtime, .. } => u64::try_from(mtime / 1_000_000).unwrap_or_default(),
@@ -295,20 +308,25 @@ fn range(directory: &[u8]) -> (Vec<u8>, Option<Vec<u8>>) {
     (from, Some(to))
 }
 
+fn skip(skipped: &mut Vec<Skipped>, path: &[u8], reason: Reason) {
+    if skipped.len() < NAMED {
+        skipped.push(Skipped { path: path.to_vec(), reason });
+    }
+}
+
 /// What a pass through the directory finds.
 struct Pass {
     changes: Vec<Found>,
     gone: Gone,
     skipped: Vec<Skipped>,
     met: u64,
-    now: i64,
+    /// What was last changed before this time is at rest.
+    rest: i64,
 }
 
 impl Pass {
     fn skip(&mut self, path: &[u8], reason: Reason) {
-        if self.skipped.len() < NAMED {
-            self.skipped.push(Skipped { path: path.to_vec(), reason });
-        }
+        skip(&mut self.skipped, path, reason);
     }
 
     fn note(&mut self, path: &[u8], looked: Looked) -> Result<()> {

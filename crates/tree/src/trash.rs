@@ -97,7 +97,7 @@ pub fn keep_found(tree: &mut Tree, staged: &str, content: Hash, size: u64) -> Re
         .rename(staged, &own.trash, content.to_string(), Onto::Anything)
         .map_err(|e| failed("keep what was left in", tree.root.path(), e))?;
     let writing = tree.index.begin()?;
-    let next: Option<i64> = writing.look().one("SELECT MAX(at)+1 FROM trash WHERE path=x''", [])?;
+    let next: Option<i64> = writing.look().one("SELECT COALESCE(MAX(at)+1,0) FROM trash WHERE path=x''", [])?;
     let at = next.unwrap_or_default().max(millis());
     writing.run(
         "INSERT INTO trash (path, at, hash, size, mode, owner, grp, xattrs, mtime) VALUES (x'',?,?,?,384,?,?,x'',0)",

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use rustix::io::Errno;
@@ -28,16 +28,30 @@ pub enum Manner {
 
 /// Counts the calls of all sites; at one of them something happens.
 pub struct Plan {
+    only: Option<Op>,
     calls: AtomicU64,
     at: u64,
     manner: Manner,
     /// The site it happened to, and the call.
     met: Mutex<Option<(usize, String)>>,
+    ended: AtomicBool,
 }
 
 impl Plan {
     pub fn new(at: u64, manner: Manner) -> Arc<Self> {
-        Arc::new(Plan { calls: AtomicU64::new(0), at, manner, met: Mutex::new(None) })
+        Self::of(None, at, manner)
+    }
+
+    /// Counts only one kind of call.
+    pub fn of(only: Option<Op>, at: u64, manner: Manner) -> Arc<Self> {
+        Arc::new(Plan {
+            only,
+            calls: AtomicU64::new(0),
+            at,
+            manner,
+            met: Mutex::new(None),
+            ended: AtomicBool::new(false),
+        })
     }
 
     /// Which site it happened to, at what call.
@@ -45,15 +59,19 @@ impl Plan {
         self.met.lock().unwrap().clone()
     }
 
-    /// How many calls there were.
-    pub fn calls(&self) -> u64 {
-        self.calls.load(Ordering::SeqCst)
+    /// Nothing happens any more.
+    pub fn end(&self) {
+        self.ended.store(true, Ordering::SeqCst);
     }
 
     fn before(&self, site: usize, index: &Path, op: Op, name: &[u8]) -> rustix::io::Result<()> {
+        if self.ended.load(Ordering::SeqCst) {
+            return Ok(());
+        }
         let mut met = self.met.lock().unwrap();
-        let number = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
-        let is_it = number == self.at;
+        let counts = self.only.is_none_or(|only| only == op);
+        let number = self.calls.fetch_add(counts.into(), Ordering::SeqCst) + 1;
+        let is_it = counts && number == self.at;
         if is_it {
             *met = Some((site, format!("{op:?} {}", name.escape_ascii())));
             if self.manner == Manner::Kill {
@@ -64,7 +82,7 @@ impl Plan {
         match self.manner {
             Manner::Kill if is_it || is_after => Err(Errno::IO),
             Manner::Once(errno) if is_it => Err(errno),
-            Manner::FromThen(errno) if (is_it || is_after) && fails(errno, op) => Err(errno),
+            Manner::FromThen(errno) if (is_it || is_after) && counts && fails(errno, op) => Err(errno),
             _ => Ok(()),
         }
     }

@@ -94,6 +94,20 @@ pub fn two_old_copies(bench: &impl Bench) {
     network.finish(&mesh);
 }
 
+/// A row was published and lost, and its mark is in the copy: deleting it there is a delete all the same.
+pub fn a_row_that_is_only_a_mark_in_the_copy(bench: &impl Bench) {
+    let mut network = Network::new(bench, 2);
+    network.app(1, "INSERT INTO person (id, name) VALUES (1, 'early')");
+    network.finish(&PAIR);
+    network.app(0, "INSERT INTO person (id, name) VALUES (2, 'not stamped yet'), (3, 'not stamped yet')");
+    let copy = network.sites[0].copy();
+    network.finish(&PAIR);
+    network.sites[0].put_back(&copy);
+    network.app(0, "DELETE FROM person WHERE id=2");
+    network.finish(&PAIR);
+    network.shows("SELECT id FROM person ORDER BY id", &["1", "3"]);
+}
+
 /// A table that waited for another site before the copy was made has still to come, in the new history as well.
 pub fn a_table_that_waited(bench: &impl Bench) {
     let mut network = Network::new(bench, 2);
