@@ -9,8 +9,8 @@ use simulator::tap::lock;
 use simulator::{Bug, Counts, Failure, Scenario, Wishes, run, shrink};
 
 const HELP: &str =
-    "simulator --seeds N [--from S] [--sites K] [--constraints] [--graves] [--remember] [--jobs J] [--bug NAME]
-simulator --seed S [--trace] [--whole] [--sites K] [--constraints] [--graves] [--remember] [--bug NAME]
+    "simulator --seeds N [--from S] [--sites K] [--constraints] [--graves] [--declare] [--remember] [--jobs J] [--bug NAME]
+simulator --seed S [--trace] [--whole] [--sites K] [--constraints] [--graves] [--declare] [--remember] [--bug NAME]
 
 --whole tells the history as the seed gives it, not the shortest that fails the same way.
 Bugs: high-water-mark, early-knowledge, newest-unique, tie-without-site.";
@@ -57,6 +57,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
             "--sites" => arguments.wishes.sites = Some(usize::try_from(number()?).unwrap_or(7).clamp(2, 50)),
             "--constraints" => arguments.wishes.constraints = true,
             "--remember" => arguments.wishes.remembers = true,
+            "--declare" => arguments.wishes.declares = true,
             "--graves" => arguments.wishes.graves = true,
             "--trace" => arguments.trace = true,
             "--whole" => arguments.whole = true,

@@ -10,6 +10,9 @@
 //! A site that was put back and writes to a row before it has its own lost writes to it again looks as if it had seen
 //! them, because stamps name a site and not its incarnation: these are forgiven as well.
 //!
+//! What was deleted is also gone by a declaration that does not have it; if a second declaration has it again, nobody remembers
+//! the delete: forgiven.
+//!
 //! What a copy that was put back takes with it is forgiven as far as it cannot be known to have left the site before.
 
 use std::collections::{HashMap, HashSet};
@@ -67,6 +70,7 @@ pub fn judge(world: &mut World) -> Result<u64> {
             }
             let back = event.removed.iter().find(|(column, value)| {
                 event.did == Did::Delete
+                    && world.declared < 2
                     && i >= before[site]
                     && !is_forked()
                     && shown(event.table, &event.key, *column).as_deref() == Some(value)
