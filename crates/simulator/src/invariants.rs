@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use sync_core::merge::join;
 use sync_core::{ColumnId, RowId, RowState, Stamp, Sum, Value, codec};
+use sync_database::epochs::Epochs;
 use sync_database::kept::Kept;
 use sync_store::{ConflictEntry, Store};
 
@@ -47,7 +48,7 @@ pub fn check(world: &mut World) -> Result<()> {
     same(world, "what is parked differs", |site| {
         Ok(parked(site)?.into_iter().filter(|p| !fragile.contains(&(p.table, p.key.clone()))).collect::<Vec<_>>())
     })?;
-    same(world, "declarations that were met differ", |site| Ok(site.store()?.describe()?.epochs))?;
+    same(world, "declarations that were met differ", |site| met(lock(&site.application).connection()))?;
     same(world, "numbers of tables differ", |site| tables(lock(&site.application).connection()))?;
     let purged = purged(world)?;
     same(world, "states differ", |site| {
@@ -238,6 +239,14 @@ fn lines(connection: &Connection) -> Result<Lines> {
     Ok(lines)
 }
 
+/// The declarations that a site has met, by table.
+fn met(connection: &Connection) -> Result<BTreeMap<String, Stamp>> {
+    let stored: Option<Vec<u8>> = connection.query_row("SELECT epochs FROM server_sync_store", [], |row| row.get(0))?;
+    let epochs = Epochs::unpack(stored.map_or(Value::Null, Value::Bytes)).map_err(|e| Failure::new(e.message))?;
+    let met = |(number, name)| Some((name, epochs.of(number).met)).filter(|(_, met)| *met > Stamp::NEVER);
+    Ok(tables(connection)?.into_iter().filter_map(met).collect())
+}
+
 fn content(state: &RowState) -> Content {
     // Histories have random numbers, which a seed must not depend on.
     let sums = || state.sums.iter().map(|((column, _), sum)| (*column, *sum)).collect();
@@ -247,8 +256,8 @@ fn content(state: &RowState) -> Content {
 /// All lines that say something: a row from before that was never written has none, or one that says so.
 /// Of a row that went without a mark everybody may know something else: it is not sent.
 fn contents(site: &mut Site, fragile: &Fragile) -> Result<BTreeMap<(u16, String), Content>> {
-    let met: BTreeMap<String, Stamp> = site.store()?.describe()?.epochs.into_iter().collect();
     let application = lock(&site.application);
+    let met = met(application.connection())?;
     let (lines, tables) = (lines(application.connection())?, tables(application.connection())?);
     // Since a declaration a row without a line is gone, so a line that says no more says nothing.
     let is_swept = |tab: &u16, state: &RowState| {
@@ -291,7 +300,7 @@ pub fn knowledge(world: &mut World, a: usize, b: usize) -> Result<()> {
         _ => return Ok(()),
     }
     let forgets = world.sites[a].store()?.registry()?.forgotten().next().is_some();
-    let met: BTreeMap<String, Stamp> = world.sites[a].store()?.describe()?.epochs.into_iter().collect();
+    let met = met(lock(&world.sites[a].application).connection())?;
     let fragile = world.fragile();
     let (here, there) = (&world.sites[a], &world.sites[b]);
     let ours = lines(lock(&here.application).connection())?;

@@ -27,7 +27,7 @@ fn the_first_seeds() {
 
 #[test]
 fn further_seeds() {
-    all_are_good(51..101);
+    all_are_good(51..151);
 }
 
 #[test]
