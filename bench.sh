@@ -5,6 +5,6 @@
 # MySQL 9 is measured as well where SERVER_SYNC_TEST_MYSQL_ROOT and SERVER_SYNC_TEST_MYSQL_TOOL name one.
 set -eu
 cd "$(dirname "$0")"
-cargo build --quiet --release -p sync_bench
+cargo build --quiet --release -p sync_bench -p server_sync
 if [ $# -eq 0 ]; then set -- all; fi
 exec target/release/sync_bench "$@"

@@ -1,11 +1,16 @@
 //! The command line of the benches. Parsing only.
 
+use std::time::Duration;
+
 /// How it is called.
 pub const USAGE: &str =
-    "usage: sync_bench capture|catchup|idle|memory|compare|copy|all [--samples N] [--rows N] [--transactions N]
+    "usage: sync_bench capture|catchup|idle|memory|compare|copy|documents|all [--samples N] [--rows N] …
   --samples N       repetitions of which the median is printed (5)
   --rows N          changed rows of a catch-up (200000), of a compare or a copy (1000000)
-  --transactions 1|10|bulk   only this size of transaction in the catch-up";
+  --transactions 1|10|bulk   only this size of transaction in the catch-up
+  --files N         documents (100000)
+  --megabytes N     that they have together (800)
+  --delay MS        of the line that documents take, there and back (0)";
 
 /// What is measured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +27,8 @@ pub enum Bench {
     Compare,
     /// The first copy, beside a dump that is loaded.
     Copy,
+    /// Folders of documents, beside rsync, Unison and Syncthing.
+    Documents,
     /// Everything.
     All,
     /// Not for people: one compare between the servers on these ports, in a process whose memory is then looked at.
@@ -51,6 +58,10 @@ pub struct Arguments {
     pub rows: Option<u32>,
     /// Only this size of transaction; 0 is the bulk statement.
     pub transactions: Option<u32>,
+    files: Option<u64>,
+    megabytes: Option<u64>,
+    /// Milliseconds.
+    delay: u64,
 }
 
 impl Arguments {
@@ -64,12 +75,14 @@ impl Arguments {
             "memory" => Bench::Memory,
             "compare" => Bench::Compare,
             "copy" => Bench::Copy,
+            "documents" => Bench::Documents,
             "comparing-child" => Bench::ComparingChild { master: number(words.next())?, slave: number(words.next())? },
             "all" => Bench::All,
             "child" => Bench::Child { master: number(words.next())?, slave: number(words.next())? },
             other => return Err(format!("there is no bench {other}")),
         };
-        let mut arguments = Arguments { bench, samples: 5, rows: None, transactions: None };
+        let mut arguments =
+            Arguments { bench, samples: 5, rows: None, transactions: None, files: None, megabytes: None, delay: 0 };
         while let Some(option) = words.next() {
             arguments.set(&option, words.next())?;
         }
@@ -81,6 +94,9 @@ impl Arguments {
             "--samples" => self.samples = number::<usize>(value)?.max(1),
             "--rows" => self.rows = Some(number::<u32>(value)?.max(10)),
             "--transactions" if value.as_deref() == Some("bulk") => self.transactions = Some(0),
+            "--files" => self.files = Some(number::<u64>(value)?.max(1)),
+            "--megabytes" => self.megabytes = Some(number::<u64>(value)?.max(1)),
+            "--delay" => self.delay = number(value)?,
             "--transactions" => self.transactions = Some(number(value)?),
             other => return Err(format!("there is no option {other}")),
         }
@@ -95,6 +111,21 @@ impl Arguments {
     /// Rows of a table in a compare or a copy.
     pub fn compared_rows(&self) -> u32 {
         self.rows.unwrap_or(1_000_000)
+    }
+
+    /// Documents.
+    pub fn files(&self) -> u64 {
+        self.files.unwrap_or(100_000)
+    }
+
+    /// What they have together.
+    pub fn megabytes(&self) -> u64 {
+        self.megabytes.unwrap_or(800)
+    }
+
+    /// Of the line that documents take, there and back.
+    pub fn delay(&self) -> Duration {
+        Duration::from_millis(self.delay)
     }
 
     /// Whether this bench was asked for.

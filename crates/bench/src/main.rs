@@ -2,13 +2,14 @@
 //! up, what a quiet round costs, and how much memory is used. A development tool: it changes nothing but servers of
 //! its own, and never decides whether a figure is good enough.
 //!
-//! `sync_bench capture|catchup|idle|memory|compare|copy|all [--samples N] [--rows N]`; tables in Markdown on standard output.
+//! `sync_bench capture|catchup|idle|memory|compare|copy|documents|all [--samples N] [--rows N]`; tables in Markdown on standard output.
 
 mod arguments;
 mod capture;
 mod catchup;
 mod compare;
 mod copy;
+mod documents;
 mod idle;
 mod memory;
 mod process;
@@ -65,6 +66,9 @@ fn run(arguments: &Arguments) -> Result<()> {
     }
     if arguments.wants(&Bench::Copy) {
         copy::run(arguments)?;
+    }
+    if arguments.wants(&Bench::Documents) {
+        documents::run(arguments)?;
     }
     if arguments.wants(&Bench::Memory) {
         memory::run(arguments)?;

@@ -4,6 +4,7 @@
 
 mod consistency;
 mod database;
+mod documents;
 mod ssh;
 
 use self::consistency::Here;
@@ -74,6 +75,7 @@ fn read(top: &Section, origin: &Origin) -> Option<Settings> {
     let version = needed(top, "vd").and_then(|section| version(&section));
     let database = needed(top, "database").and_then(|section| database::read(&section, origin, true));
     let state_root = state_root(top);
+    let documents = documents::read(top, state_root.as_deref());
     let here = Here { site: site.as_ref(), database: database.as_ref() };
     let masters = masters(top, here);
     let (links, disabled_links) = links(top, origin, here);
@@ -89,6 +91,7 @@ fn read(top: &Section, origin: &Origin) -> Option<Settings> {
         version: version?,
         database: database?,
         state_root: state_root?,
+        documents,
         masters: masters?,
         links,
         disabled_links,

@@ -34,6 +34,8 @@ pub struct Settings {
     pub database: Database,
     /// The directory for the state of all virtual desktops, absolute; see [`Settings::state_dir`].
     pub state_root: PathBuf,
+    /// The folders of documents, each with another name and place; none lies within another or within the state.
+    pub documents: Vec<Folder>,
     /// Slave mode: the sites that may start rounds with this one, each once; empty when the mode is off.
     pub masters: Vec<Name>,
     /// Master mode: the enabled links, each to another slave; empty when the mode is off.
@@ -71,6 +73,22 @@ pub struct Link {
     pub database: Option<Database>,
     /// How the slave's agent is reached. There is at least one of the two.
     pub ssh: Option<Ssh>,
+}
+
+/// A folder of documents. Whether it is there is looked at when it is used: a file system that is not mounted concerns
+/// nothing else.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Folder {
+    /// Its name, alike at all sites.
+    pub name: Name,
+    /// Where it is here; absolute path.
+    pub path: PathBuf,
+    /// How long replaced and deleted files are kept.
+    pub keep_deleted: Duration,
+    /// The share of its files and directories that one round may delete, 0 to 1.
+    pub max_deleted_share: f64,
+    /// How many of them one round may delete.
+    pub max_deleted_files: u64,
 }
 
 /// How the agent at a slave is reached. What is not there is left to ssh's own configuration.
@@ -248,6 +266,11 @@ impl Settings {
     /// Whether other sites may start rounds with this one.
     pub fn is_slave(&self) -> bool {
         !self.masters.is_empty()
+    }
+
+    /// The folder of documents of this name.
+    pub fn folder(&self, name: &str) -> Option<&Folder> {
+        self.documents.iter().find(|folder| folder.name.as_str() == name)
     }
 
     /// The enabled link to a slave.

@@ -16,7 +16,7 @@ pub use cells::{Cells, fold};
 pub use wire::{pack_nodes, pack_rows, unpack_nodes, unpack_rows};
 
 /// A leaf ends at one key in so many.
-pub const LEAF: u64 = 64;
+pub const LEAF: u64 = 32;
 /// A super-leaf ends at one key in so many; every end of one is the end of a leaf.
 pub const SUPER: u64 = 4096;
 
@@ -67,6 +67,8 @@ pub struct RowHash {
 pub struct Cutter {
     leaves: Vec<Node>,
     open: Node,
+    /// Where the last leaf that was taken ended.
+    taken: Vec<u8>,
 }
 
 impl Cutter {
@@ -81,16 +83,34 @@ impl Cutter {
         cut.is_multiple_of(SUPER)
     }
 
-    /// The leaves; the last one, which may be empty, ends at `upto`, the end of what was to be read. `None`: reading
-    /// stopped at a cut.
+    /// The leaves so far that were not taken yet. Who takes them whenever a super-leaf ends never holds more than those of
+    /// one.
+    pub fn take(&mut self) -> Vec<Node> {
+        if let Some(last) = self.leaves.last() {
+            self.taken.clone_from(&last.end);
+        }
+        std::mem::take(&mut self.leaves)
+    }
+
+    /// The rest of the leaves; the last one, which may be empty, ends at `upto`, the end of what was to be read. `None`:
+    /// reading stopped at a cut.
     pub fn finish(mut self, upto: Option<&[u8]>) -> Vec<Node> {
         if let Some(end) = upto {
-            match self.leaves.last() {
-                Some(last) if last.end == end && self.open.rows == 0 => {}
-                _ => self.leaves.push(Node { end: end.to_vec(), ..self.open }),
+            let is_whole = !self.is_new() && self.last_end() == end && self.open.rows == 0;
+            if !is_whole {
+                self.leaves.push(Node { end: end.to_vec(), ..self.open });
             }
         }
         self.leaves
+    }
+
+    /// Whether no leaf has ended yet.
+    fn is_new(&self) -> bool {
+        self.leaves.is_empty() && self.taken.is_empty()
+    }
+
+    fn last_end(&self) -> &[u8] {
+        self.leaves.last().map_or(&self.taken, |last| &last.end)
     }
 }
 

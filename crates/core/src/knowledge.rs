@@ -129,6 +129,20 @@ impl Knowledge {
         self.held.remove(&(source, table.to_owned()));
     }
 
+    /// What is contained of a history that was never heard of, if it goes on where `left` was at `upto`: as much as was
+    /// contained of that one, with the tables that are held. A store that began as a copy goes on in a history of the
+    /// original's. Nothing if `left` is not known either.
+    pub fn inherit(&mut self, heir: Source, left: Incarnation, upto: Position) -> Option<Position> {
+        let own = Source { incarnation: left, ..heir };
+        let all = || self.positions().filter(|(source, _)| source.incarnation == left);
+        let (left, known) = all().find(|(source, _)| *source == own).or_else(|| all().next())?;
+        let start = if known.seq < upto.seq { known } else { upto };
+        let held: Vec<_> = self.held(left).map(|(table, seq)| (table.to_owned(), seq)).collect();
+        self.advance(heir, start);
+        held.iter().filter(|(_, seq)| *seq <= start.seq).for_each(|(table, seq)| self.hold(heir, table, *seq));
+        Some(start)
+    }
+
     /// Takes the maximum with all that another store contained when the stream began that has now been received
     /// whole. Entries about `own` are of no use here and are left out.
     ///

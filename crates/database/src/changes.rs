@@ -40,7 +40,7 @@ pub fn greet(db: &mut Database, peer: Source, claimed: Option<Position>) -> Resu
         return Ok(Greeting::Restored);
     }
     let sql = db.connections.writer.as_mut();
-    if vector::acknowledged(sql, peer)? != Some(claimed.seq) {
+    if vector::acknowledged(sql, peer)? != Some((own, claimed.seq)) {
         vector::acknowledge(sql, peer, own, claimed.seq)?;
     }
     Ok(Greeting::Known(claimed))
@@ -52,9 +52,9 @@ fn greet_by_record(sql: &mut dyn Sql, peer: Source, own: Incarnation) -> Result<
     if vector::has_acknowledged(sql, peer, own)? {
         return Ok(Greeting::Stranger);
     }
-    let Some(seq) = vector::acknowledged(sql, peer)? else { return Ok(Greeting::Stranger) };
+    let Some((left, seq)) = vector::acknowledged(sql, peer)? else { return Ok(Greeting::Stranger) };
     let token = identity::token_of(sql, seq)?.unwrap_or_default();
-    Ok(Greeting::Known(Position { seq, token }))
+    Ok(Greeting::Continues { left, upto: Position { seq, token } })
 }
 
 /// How many rows a stream would bring.
@@ -134,7 +134,7 @@ pub fn stream(db: &mut Database, since: &Since, sink: &mut Sink) -> Result<Strea
     let from = stream_backlog(db, since, origin, sink)?;
     drain_pending(db, &mut Drained::default())?;
     // What moves out of the part for held tables later than this moves behind the end.
-    let window = Window::to_head(db, from.seq)?;
+    let window = Window::to_head(db, from.seq, since.upto)?;
     let mut whole = true;
     for (table, seq) in since.held.iter().filter(|(t, _)| since.tables.contains(t)) {
         let only = db.catalog.named(table).map(Tracked::number);
@@ -151,7 +151,7 @@ fn stream_backlog(db: &mut Database, since: &Since, origin: u16, sink: &mut Sink
     if db.backlog.is_empty() || !published_little(db, since, origin)? {
         return Ok(since.position);
     }
-    let window = Window { drains: false, ..Window::to_head(db, since.position.seq)? };
+    let window = Window { drains: false, ..Window::to_head(db, since.position.seq, None)? };
     stream_window(db, since, origin, &window, sink)?;
     backlog::stream(db, window.upto, |t| wanted(t, &since.tables), sink)
 }
@@ -180,15 +180,19 @@ struct Window {
 }
 
 impl Window {
-    /// All that is published now.
-    fn to_head(db: &mut Database, after: u64) -> Result<Self> {
+    /// All that is published now, or was up to a position.
+    fn to_head(db: &mut Database, after: u64, bound: Option<Position>) -> Result<Self> {
         // In one statement: what moves afterwards is missed.
-        let query = "SELECT (SELECT COUNT(*) FROM server_sync_row WHERE seq>?), seq, token FROM server_sync_store \
-                     WHERE one=1";
-        let row = db.connections.writer.first(query, &[Value::unsigned(after)])?;
+        let query = "SELECT (SELECT COUNT(*) FROM server_sync_row WHERE seq>? AND seq<=?), seq, token \
+                     FROM server_sync_store WHERE one=1";
+        // A backlog may have been streamed beyond the bound.
+        let bound = bound.filter(|bound| bound.seq >= after);
+        let last = bound.map_or(i64::MAX.cast_unsigned(), |bound| bound.seq);
+        let row = db.connections.writer.first(query, &[Value::unsigned(after), Value::unsigned(last)])?;
         let mut fields = Fields::of(row.unwrap_or_default());
         let lines = fields.unsigned()?;
-        let upto = Position { seq: fields.unsigned()?, token: fields.unsigned()? };
+        let head = Position { seq: fields.unsigned()?, token: fields.unsigned()? };
+        let upto = bound.filter(|bound| bound.seq < head.seq).unwrap_or(head);
         Ok(Window { only: None, after, upto, lines, moves: true, drains: true })
     }
 

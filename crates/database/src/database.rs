@@ -1,6 +1,6 @@
 //! The store itself: its connections, its identity and its catalog, and the [`Store`] interface over them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
 use sync_core::{Incarnation, Knowledge, Position, Purgeable, Registry, SiteId, Source, Stamp, StoreId, Value};
@@ -13,6 +13,7 @@ use crate::catalog::Catalog;
 use crate::dialect::Dialect;
 use crate::identity::{self, Card, Identity};
 use crate::layout::Tracked;
+use crate::leaves::Packed;
 use crate::rules::Rules;
 use crate::sql::{Fields, Sql};
 use crate::vigil::Vigil;
@@ -103,7 +104,7 @@ impl Connections {
         };
         sql.run(dialect.begin_snapshot())?;
         let result = work(sql, dialect);
-        let ended = sql.run("COMMIT");
+        let ended = commit(sql);
         result.and_then(|value| ended.map(|()| value))
     }
 
@@ -114,7 +115,7 @@ impl Connections {
         let worked = work(self);
         self.in_transaction = false;
         match worked {
-            Ok(Ended::Commit(value)) => self.writer.run("COMMIT").map(|()| value),
+            Ok(Ended::Commit(value)) => commit(self.writer.as_mut()).map(|()| value),
             Ok(Ended::Rollback(value)) => self.writer.run("ROLLBACK").map(|()| value),
             Err(error) => {
                 // The error matters, not whether the connection could still roll back: closing it does as well.
@@ -123,6 +124,15 @@ impl Connections {
             }
         }
     }
+}
+
+/// Ends a transaction. One that cannot be committed does not stay open: the connection is used for the next one.
+fn commit(sql: &mut dyn Sql) -> Result<()> {
+    let ended = sql.run("COMMIT");
+    if ended.is_err() {
+        let _ = sql.run("ROLLBACK");
+    }
+    ended
 }
 
 /// The server's counts of statements that change schemas, if it tells, and when they were asked for.
@@ -156,7 +166,7 @@ pub struct Database {
     /// With more marks than this a table is left for the stream.
     pub(crate) backlog_from: usize,
     /// What a full compare read last.
-    pub(crate) leaves: digest::Leaves,
+    pub(crate) leaves: HashMap<String, Packed>,
     /// The oldest grave that may be purged is as old as this, in milliseconds since the Unix epoch.
     pub(crate) oldest_grave: u64,
 }
@@ -175,7 +185,7 @@ impl Database {
             suspects,
             backlog,
             backlog_from,
-            leaves: digest::Leaves::new(),
+            leaves: HashMap::new(),
             oldest_grave: 0,
         }
     }
@@ -387,8 +397,7 @@ impl Store for Database {
     }
 
     fn forgot(&mut self, peer: &Knowledge) -> Result<Option<SiteId>> {
-        let claimed = peer.position(self.identity.source);
-        match claimed.filter(|_| !self.identity.card.rules.counters.is_empty()) {
+        match peer.position(self.identity.source) {
             Some(own) if !changes::recognises(self, own)? => Ok(Some(self.identity.card.site)),
             _ => Ok(None),
         }
@@ -427,6 +436,7 @@ impl Store for Database {
     fn reincarnate(&mut self) -> Result<Source> {
         let millis = self.latest_millis()?.saturating_sub(1000);
         let incarnation = self.identity.source.incarnation.next(millis, random()?);
+        vector::leave(self.connections.writer.as_mut(), self.identity.source)?;
         identity::set_incarnation(self.connections.writer.as_mut(), incarnation)?;
         self.identity.source.incarnation = incarnation;
         Ok(self.identity.source)

@@ -138,12 +138,11 @@ fn other_begun(mut names: Vec<&str>) -> StoreError {
     StoreError::new(Trouble::Configuration, message).hint("finish that first, with exactly these tables")
 }
 
+/// What is done with some keys of a table.
+type Work<'a> = dyn FnMut(&mut Database, &[Vec<Value>]) -> Result<()> + 'a;
+
 /// Calls `work` with the keys of a table, some at a time, in key order.
-fn each(
-    db: &mut Database,
-    tracked: &Tracked,
-    work: &mut dyn FnMut(&mut Database, &[Vec<Value>]) -> Result<()>,
-) -> Result<()> {
+fn each(db: &mut Database, tracked: &Tracked, work: &mut Work) -> Result<()> {
     let mut after: Option<Vec<Value>> = None;
     loop {
         let c = &mut db.connections;

@@ -17,6 +17,7 @@ use crate::database::Database;
 use crate::dialect::Dialect;
 use crate::drain::unknown_table;
 use crate::layout::Tracked;
+use crate::leaves::{Packed, within};
 use crate::meta::{self, Line};
 use crate::sql::{Fields, Sql};
 use crate::{parked, sums, tables, vector};
@@ -32,12 +33,6 @@ const PIECE: usize = 4_096;
 
 /// Rows between two signs of life.
 const STEP: u64 = 16_384;
-
-/// Leaves that are kept from the first question to the second: those of twenty million rows. What is beyond is read again.
-const KEPT: usize = 320_000;
-
-/// The leaves of tables that were read, by name.
-pub(crate) type Leaves = HashMap<String, Vec<Node>>;
 
 /// Answers.
 pub fn answer(db: &mut Database, question: &Question, answers: &mut Answers) -> Result<()> {
@@ -62,50 +57,44 @@ fn each<T>(all: &[T], mut work: impl FnMut(usize, &T) -> Result<()>) -> Result<(
 }
 
 fn read_through(db: &mut Database, scope: usize, wanted: &Scope, answers: &mut Answers) -> Result<()> {
+    let mut kept = Packed::with_room(db.leaves.values().map(Packed::size).sum(), wanted.order);
     let mut reading = Reading::new(db, wanted)?;
     let about = if wanted.limit == 0 { reading.about()? } else { 0 };
     answers(Answer::Begins { scope, about })?;
-    let mut all = Vec::new();
     for (span, bounds) in wanted.spans.iter().enumerate() {
-        let leaves = reading.leaves(bounds, |rows| answers(Answer::Read { scope, rows }))?;
-        answers(Answer::Nodes { scope, span, nodes: supers(&leaves, wanted.order) })?;
-        all.extend(leaves);
+        let mut nodes = Vec::new();
+        reading.leaves(bounds, &mut |rows| answers(Answer::Read { scope, rows }), &mut |leaves| {
+            nodes.extend(supers(&leaves, wanted.order));
+            kept.add(&leaves, wanted.order);
+            Ok(())
+        })?;
+        answers(Answer::Nodes { scope, span, nodes })?;
     }
     let rows = reading.aside()?;
-    keep(&mut db.leaves, wanted, all);
+    db.leaves.insert(wanted.table.clone(), kept);
     answers(Answer::Aside { scope, rows })
-}
-
-fn keep(kept: &mut Leaves, scope: &Scope, leaves: Vec<Node>) {
-    let total: usize = kept.values().map(Vec::len).sum();
-    if total + leaves.len() <= KEPT || scope.order == Order::Buckets {
-        kept.insert(scope.table.clone(), leaves);
-    }
 }
 
 fn leaves(db: &mut Database, scope: usize, wanted: &Scope, answers: &mut Answers) -> Result<()> {
     let kept = db.leaves.remove(&wanted.table).unwrap_or_default();
-    let places = places(&kept);
+    let places = kept.places();
     for (span, bounds) in wanted.spans.iter().enumerate() {
-        let nodes = match within(&kept, &places, bounds) {
-            Some(nodes) => nodes.to_vec(),
-            None => Reading::new(db, wanted)?.leaves(bounds, |rows| answers(Answer::Read { scope, rows }))?,
+        let nodes = match kept.within(&places, bounds)? {
+            Some(nodes) => nodes,
+            None => read_again(&mut Reading::new(db, wanted)?, scope, bounds, answers)?,
         };
         answers(Answer::Nodes { scope, span, nodes })?;
     }
     Ok(())
 }
 
-/// Where leaves end.
-fn places(leaves: &[Node]) -> HashMap<&[u8], usize> {
-    leaves.iter().enumerate().map(|(i, leaf)| (leaf.end.as_slice(), i)).collect()
-}
-
-/// The leaves that make up a span; nothing if it does not begin and end with any.
-fn within<'a>(leaves: &'a [Node], places: &HashMap<&[u8], usize>, span: &Span) -> Option<&'a [Node]> {
-    let place = |end: &[u8]| places.get(end).copied();
-    let from = if span.after.is_empty() { 0 } else { place(&span.after)? + 1 };
-    leaves.get(from..=place(&span.upto)?)
+fn read_again(reading: &mut Reading, scope: usize, span: &Span, answers: &mut Answers) -> Result<Vec<Node>> {
+    let mut nodes = Vec::new();
+    reading.leaves(span, &mut |rows| answers(Answer::Read { scope, rows }), &mut |leaves| {
+        nodes.extend(leaves);
+        Ok(())
+    })?;
+    Ok(nodes)
 }
 
 fn rows(db: &mut Database, scope: usize, wanted: &Scope, answers: &mut Answers) -> Result<()> {
@@ -148,6 +137,12 @@ impl Pieces<'_, '_> {
     }
 }
 
+/// Hears how many more rows were read.
+pub(crate) type Told<'a> = dyn FnMut(u64) -> Result<()> + 'a;
+
+/// Receives leaves.
+pub(crate) type Leaves<'a> = dyn FnMut(Vec<Node>) -> Result<()> + 'a;
+
 /// Whether a span begins behind a key, and whether it ends with one.
 type Ends = (bool, bool);
 
@@ -178,34 +173,40 @@ impl<'a> Reading<'a> {
         Fields::of(row.unwrap_or_default()).unsigned()
     }
 
-    pub fn leaves(&mut self, span: &Span, mut read: impl FnMut(u64) -> Result<()>) -> Result<Vec<Node>> {
+    /// Gives the leaves of a span to `sink` as they end, a super-leaf's or fewer at a time.
+    pub fn leaves(&mut self, span: &Span, read: &mut Told, sink: &mut Leaves) -> Result<()> {
         match self.scope.order {
-            Order::Keys => self.cut(span, read),
-            Order::Buckets => {
-                let mut buckets = Buckets::default();
-                let mut count = Count::default();
-                self.each(&[], |key, hash| {
-                    buckets.add(key, hash);
-                    count.one(&mut read).map(|()| true)
-                })?;
-                count.finish(read)?;
-                let all = buckets.finish();
-                Ok(within(&all, &places(&all), span).unwrap_or(&all).to_vec())
-            }
+            Order::Keys => self.cut(span, read, sink),
+            Order::Buckets => self.spread(span, read, sink),
         }
     }
 
-    fn cut(&mut self, span: &Span, mut read: impl FnMut(u64) -> Result<()>) -> Result<Vec<Node>> {
+    fn spread(&mut self, span: &Span, read: &mut Told, sink: &mut Leaves) -> Result<()> {
+        let mut buckets = Buckets::default();
+        let mut count = Count::default();
+        self.each(&[], |key, hash| {
+            buckets.add(key, hash);
+            count.one(read).map(|()| true)
+        })?;
+        count.finish(read)?;
+        let all = buckets.finish();
+        sink(within(&all, span).unwrap_or(&all).to_vec())
+    }
+
+    fn cut(&mut self, span: &Span, read: &mut Told, sink: &mut Leaves) -> Result<()> {
         let mut cutter = Cutter::default();
         let mut count = Count::default();
         let limit = self.scope.limit;
         let whole = self.each(std::slice::from_ref(span), |key, hash| {
             let ends_super = cutter.add(key, hash);
-            count.one(&mut read)?;
+            count.one(read)?;
+            if ends_super {
+                sink(cutter.take())?;
+            }
             Ok(!(ends_super && limit > 0 && count.total >= limit))
         })?;
         count.finish(read)?;
-        Ok(cutter.finish(whole.then_some(span.upto.as_slice())))
+        sink(cutter.finish(whole.then_some(span.upto.as_slice())))
     }
 
     /// Calls `row` with the key and the hash of each row of these spans (none: of the table), in key order, until it says no.
@@ -298,7 +299,7 @@ struct Count {
 }
 
 impl Count {
-    fn one(&mut self, read: &mut impl FnMut(u64) -> Result<()>) -> Result<()> {
+    fn one(&mut self, read: &mut Told) -> Result<()> {
         self.total += 1;
         if self.total - self.told < STEP {
             return Ok(());
@@ -307,7 +308,7 @@ impl Count {
         read(STEP)
     }
 
-    fn finish(self, mut read: impl FnMut(u64) -> Result<()>) -> Result<()> {
+    fn finish(self, read: &mut Told) -> Result<()> {
         read(self.total - self.told)
     }
 }

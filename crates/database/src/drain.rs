@@ -220,7 +220,7 @@ fn unchanged(known: Option<&Line>, row: &Marked, lines: &Lines) -> Option<Line> 
 }
 
 /// A line about a change of this site; its values are in the table, or gone.
-fn own_line(state: RowState, key: &[Value]) -> Line {
+pub(crate) fn own_line(state: RowState, key: &[Value]) -> Line {
     Line { seq: 0, origin: 0, state, key: Some(key.to_vec()), kept: Kept::Nothing }
 }
 

@@ -24,6 +24,7 @@ pub mod identity;
 pub mod kept;
 mod large;
 pub mod layout;
+mod leaves;
 mod marks;
 mod meta;
 pub mod mysql;

@@ -134,14 +134,12 @@ impl Deciding<'_> {
         let hidden = values.as_ref().map(|values| shown_cells(&kept, values)).unwrap_or_default();
         let local = state.map(|state| Row { state, values: kept.true_values(values) });
         let Incoming { id, key, row, noticed } = incoming;
-        let unchanged =
-            |id: &ColumnId, new: &RowState| local.as_ref().is_some_and(|l| l.state.cell(*id) == new.cell(*id));
         let planned = self.planned(&id, local.as_ref(), row);
-        let is_shown = |id: &ColumnId| planned.row.state.is_live() && unchanged(id, &planned.row.state);
-        // What is added to a counter writes it without writing its cell.
-        let is_same = |id: &ColumnId| local.as_ref().is_some_and(|l| l.value(*id) == planned.row.value(*id));
-        let mut shown: BTreeMap<ColumnId, Value> =
-            hidden.into_iter().filter(|(id, _)| is_shown(id) && is_same(id)).collect();
+        // A value that is the same is not written, whatever its stamp is now.
+        let is_hidden = |id: &ColumnId| {
+            planned.row.state.is_live() && local.as_ref().is_some_and(|l| l.value(*id) == planned.row.value(*id))
+        };
+        let mut shown: BTreeMap<ColumnId, Value> = hidden.into_iter().filter(|(id, _)| is_hidden(id)).collect();
         let unfit = self.unfit(&planned.row);
         let is_unfit = !unfit.is_empty();
         shown.extend(unfit);
@@ -213,6 +211,8 @@ pub(crate) fn record(outcome: &Outcome, sender: u16, is_parked: bool, alone: boo
         Relation::Mixed => Recorded::Published(line(0, 0)),
         Relation::Dominated if outcome.drained => Recorded::Published(line(0, 0)),
         Relation::Dominated => match known {
+            // Those that show it as well must come to the same values.
+            Some(l) if outcome.stays() && l.state.cells != state.cells => Recorded::Published(line(sender, 0)),
             Some(l) if planned.saw_more || l.is_parked() != is_parked || learns_values(l, planned) => {
                 Recorded::Taught(line(l.origin, l.seq))
             }

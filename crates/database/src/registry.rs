@@ -1,7 +1,7 @@
 //! `server_sync_registry`: this store's copy of the registry, as one packed value; and the purge of graves, which records in
 //! the same transaction which may be gone. Decides nothing: what may go is told by [`sync_core::registry`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sync_core::resolve::Name;
 use sync_core::{Forgotten, Purgeable, Registry, RowId, RowState, Source, Value, codec, registry};
@@ -93,7 +93,9 @@ fn purge_page(c: &mut Connections, catalog: &Catalog, own: Source, graves: &Purg
     if upto <= from {
         return Ok(Purged { dropped: 0, oldest: young.map_or(0, Seen::millis), is_last: true });
     }
-    let dead: Vec<&Seen> = old.into_iter().filter(|line| line.is_purgeable(catalog, graves)).collect();
+    let waiting: BTreeSet<u16> = parked::names(sql)?.into_iter().map(|(number, _)| number).collect();
+    let is_purgeable = |line: &&Seen| line.is_purgeable(catalog, graves) && !line.is_referred_to(catalog, &waiting);
+    let dead: Vec<&Seen> = old.into_iter().filter(is_purgeable).collect();
     let dropped = drop_lines(sql, dead.iter().map(|line| line.name.clone()).collect())?;
     let latest = dead.iter().map(|line| line.state.deleted).max().unwrap_or_default();
     registry.forget(own, Forgotten { seq: upto, latest });
@@ -116,6 +118,13 @@ impl Seen {
     fn is_purgeable(&self, catalog: &Catalog, graves: &Purgeable) -> bool {
         let waits = catalog.numbered(self.name.0).is_some_and(|t| graves.except.contains(&t.table.name));
         !self.state.is_live() && !waits
+    }
+
+    /// Whether it can be what keeps rows of these tables from being shown as they are: without the grave their parent would
+    /// seem to be still on its way.
+    fn is_referred_to(&self, catalog: &Catalog, waiting: &BTreeSet<u16>) -> bool {
+        let constraints = catalog.constraints.get(&self.name.0);
+        constraints.is_some_and(|c| c.referenced.iter().any(|(child, _)| waiting.contains(child)))
     }
 }
 

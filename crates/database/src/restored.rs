@@ -1,18 +1,22 @@
-//! What becomes of the counters of a store that was restored from a backup. Its additions are summed up by history, so it
-//! takes a new one before it stamps what was added since; but marks that were in the backup were made in the old one, and
-//! may have been stamped and published there. Stamped once more as part of it, they count once.
+//! What becomes of the marks that lay in a backup when a store was restored from it: they may have been stamped and published
+//! in the history that is left.
+//!
+//! Additions to counters are summed up by history, so the store takes a new one before it stamps what was added since.
+//! Those that were in the backup are stamped once more as part of the old one, so that they count once. And a row that was
+//! inserted before and deleted since was perhaps heard of, so it gets a grave.
 
-use sync_core::capture::Operation;
-use sync_core::{Position, SiteId, Source, Value, codec};
+use sync_core::capture::{Operation, stamp};
+use sync_core::{Author, Position, RowState, SiteId, Source, Value, codec};
 use sync_store::Result;
 
 use crate::catalog::Catalog;
 use crate::database::{Connections, Database, Ended, random};
-use crate::drain::{author, publish_marked};
+use crate::drain::{author, own_line, publish, publish_marked};
 use crate::layout::Tracked;
 use crate::marks::{self, Marked, Marks};
+use crate::meta::{self, Numbered};
 use crate::sql::Fields;
-use crate::{identity, retry};
+use crate::{identity, retry, vector};
 
 /// Marks read at a time.
 const PAGE: usize = 2_000;
@@ -44,11 +48,18 @@ pub fn leave_history(db: &mut Database, latest: u64) -> Result<Source> {
         db.connections.transaction(|c| {
             let (source, mut head) = identity::lock(c.writer.as_mut(), c.dialect.wait_for_update())?;
             marks::gather(c.writer.as_mut(), c.dialect.as_ref(), catalog)?;
-            for tracked in catalog.tracked.iter().filter(|t| !t.counters.is_empty()) {
-                while let Some(next) = drain_old(c, (catalog, tracked), head, (author(site, source), latest))? {
+            let author = author(site, source);
+            for tracked in &catalog.tracked {
+                loop {
+                    let next = match tracked.counters.is_empty() {
+                        true => drain_all(c, (catalog, tracked), head, (author, now))?,
+                        false => drain_old(c, (catalog, tracked), head, (author, latest))?,
+                    };
+                    let Some(next) = next else { break };
                     head = next;
                 }
             }
+            vector::leave(c.writer.as_mut(), source)?;
             identity::set_incarnation(c.writer.as_mut(), incarnation)?;
             Ok(Ended::Commit(()))
         })
@@ -62,7 +73,7 @@ fn drain_old(
     c: &mut Connections,
     (catalog, tracked): (&Catalog, &Tracked),
     head: Position,
-    (author, latest): (sync_core::Author, u64),
+    (author, latest): (Author, u64),
 ) -> Result<Option<Position>> {
     let (sql, dialect) = (c.writer.as_mut(), c.dialect.as_ref());
     let read = marks::oldest(sql, dialect, tracked, PAGE)?;
@@ -73,6 +84,40 @@ fn drain_old(
     let (head, _) = publish_marked(c, (catalog, tracked), &old, head, (author, latest))?;
     marks::delete(c.writer.as_mut(), c.dialect.as_ref(), tracked, &old.ids())?;
     Ok(Some(head))
+}
+
+/// Drains the oldest marks of a table without counters; nothing if there are none.
+fn drain_all(
+    c: &mut Connections,
+    (catalog, tracked): (&Catalog, &Tracked),
+    head: Position,
+    (author, now): (Author, u64),
+) -> Result<Option<Position>> {
+    let mut read = marks::oldest(c.writer.as_mut(), c.dialect.as_ref(), tracked, PAGE)?;
+    if read.rows.is_empty() {
+        return Ok(None);
+    }
+    let ids = read.ids();
+    let lines = meta::load(c.writer.as_mut(), tracked.number(), &read.row_ids())?;
+    let is_born = |row: &Marked| row.marks.first().is_some_and(|mark| mark.operation == Operation::Insert);
+    let is_brief = |row: &Marked| !row.present && is_born(row) && !lines.contains_key(&row.id);
+    let grave = |row: &Marked| {
+        let before = lines.state_of(&row.id).unwrap_or_default();
+        Some((tracked.number(), row.id.clone(), own_line(grave(before, row, author, now)?, &row.key)))
+    };
+    let mut graves: Vec<Numbered> = read.rows.iter().filter(|r| is_brief(r)).filter_map(grave).collect();
+    read.rows.retain(|row| !is_brief(row));
+    let head = publish(c, head, &mut graves)?;
+    let (head, _) = publish_marked(c, (catalog, tracked), &read, head, (author, now))?;
+    marks::delete(c.writer.as_mut(), c.dialect.as_ref(), tracked, &ids)?;
+    Ok(Some(head))
+}
+
+/// The grave of a row that was never heard of here, and may have been elsewhere.
+fn grave(before: RowState, row: &Marked, author: Author, now: u64) -> Option<RowState> {
+    let mut marks = row.marks.clone();
+    marks.iter_mut().for_each(|mark| mark.millis = mark.millis.min(now));
+    stamp(Some(&before), &marks, false, author)
 }
 
 /// The first marks of a row, up to the one that is later. What is left then says what became of the row since.

@@ -48,8 +48,7 @@ const LONGEST: usize = (1 << 20) / RANGES;
 pub(crate) fn ends(db: &mut Database, scope: usize, wanted: &Scope, answers: &mut Answers) -> Result<()> {
     let mut reading = Reading::of_keys(db, wanted)?;
     for (span, bounds) in wanted.spans.iter().enumerate() {
-        let nodes = reading.leaves(bounds, |_| Ok(()))?;
-        answers(Answer::Nodes { scope, span, nodes })?;
+        reading.leaves(bounds, &mut |_| Ok(()), &mut |nodes| answers(Answer::Nodes { scope, span, nodes }))?;
     }
     Ok(())
 }

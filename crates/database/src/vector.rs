@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use sync_core::{Incarnation, Knowledge, Position, Source, Value};
 use sync_store::{Result, StoreError, Trouble};
 
-use crate::identity::store_id;
+use crate::identity::{self, store_id};
 use crate::sql::{Fields, Sql};
 
 /// Reads the knowledge.
@@ -111,15 +111,24 @@ pub fn acknowledge(sql: &mut dyn Sql, peer: Source, own: Incarnation, seq: u64) 
     Ok(())
 }
 
-/// Up to which seq `peer` is known to contain this store's history, in any of its incarnations. A new incarnation
-/// continues the seqs of the one before, and what was acknowledged then is in the part they share.
-pub fn acknowledged(sql: &mut dyn Sql, peer: Source) -> Result<Option<u64>> {
-    let query = "SELECT MAX(seq) FROM server_sync_acknowledged WHERE store=? AND incarnation=?";
-    let row = sql.first(query, &source_params(peer))?.unwrap_or_default();
-    match Fields::of(row).value() {
-        Value::Null => Ok(None),
-        value => Fields::of(vec![value]).unsigned().map(Some),
-    }
+/// Up to which seq `peer` is known to contain this store's history, and in which of its incarnations it said so. A new
+/// incarnation continues the seqs of the one before, and what was acknowledged then is in the part they share.
+pub fn acknowledged(sql: &mut dyn Sql, peer: Source) -> Result<Option<(Incarnation, u64)>> {
+    let query = "SELECT own_incarnation, seq FROM server_sync_acknowledged WHERE store=? AND incarnation=? \
+                 ORDER BY seq DESC, own_incarnation DESC LIMIT 1";
+    let Some(row) = sql.first(query, &source_params(peer))? else { return Ok(None) };
+    let mut fields = Fields::of(row);
+    Ok(Some((Incarnation(fields.unsigned()?), fields.unsigned()?)))
+}
+
+/// Remembers, as this store leaves a history, what it certainly contains of it: as much as anybody acknowledged. What came
+/// later there can be lost.
+pub fn leave(sql: &mut dyn Sql, own: Source) -> Result<()> {
+    let row = sql.first("SELECT MAX(seq) FROM server_sync_acknowledged", &[])?.unwrap_or_default();
+    let Value::Int(seq) = Fields::of(row).value() else { return Ok(()) };
+    let seq = seq.unsigned_abs();
+    let token = identity::token_of(sql, seq)?.unwrap_or_default();
+    advance(sql, own, Position { seq, token })
 }
 
 /// Whether `peer` ever said that it contains anything of this incarnation of ours.

@@ -57,13 +57,13 @@ fn stream(from: &mut Database, to: &mut Database) -> u64 {
     let (sender, receiver) = (from.source(), to.source());
     let claimed = to.knowledge().unwrap().position(sender);
     let position = match from.greet(receiver, claimed).unwrap() {
-        Greeting::Known(position) => position,
+        Greeting::Known(position) | Greeting::Continues { upto: position, .. } => position,
         Greeting::Stranger => Default::default(),
         Greeting::Restored => panic!("restored"),
     };
     let knowledge = from.knowledge().unwrap();
     let tables = tables(from);
-    let since = Since { receiver, position, held: Vec::new(), tables: tables.clone() };
+    let since = Since { receiver, position, held: Vec::new(), tables: tables.clone(), upto: None };
     let mut received = 0;
     let Streamed { end, .. } = from
         .changes(&since, &mut |batch| {

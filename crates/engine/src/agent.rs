@@ -8,13 +8,14 @@ use sync_config::Settings;
 use sync_database::Database;
 use sync_link::mux::{Channel, Mux};
 use sync_link::serve::{refuse, serve};
-use sync_link::{Hello, LinkError};
-use sync_store::{Store, StoreError, Trouble};
+use sync_link::{Hello, LinkError, contents};
+use sync_store::{Store, StoreError};
 
-use crate::error::{EngineError, Result};
+use crate::error::{EngineError, Kind, Result};
+use crate::folder::Folder;
 use crate::link::open_prepared;
 use crate::open;
-use crate::remote::DATABASE;
+use crate::remote::{DATABASE, FOLDERS, folder_service};
 
 /// Serves until the other side ends the link.
 ///
@@ -71,15 +72,30 @@ fn broken(error: LinkError) -> EngineError {
 }
 
 fn answer(settings: &Settings, channel: &Channel, service: &str) -> sync_link::Result<()> {
-    let opened = match service {
-        DATABASE => database(settings).map_err(store_error),
-        _ => Err(StoreError::new(Trouble::Configuration, format!("the agent serves no {service:?}"))
-            .hint("install the same version of server_sync at both sites")),
-    };
-    match opened {
-        Ok(mut store) => serve(channel, &mut store),
+    if service == FOLDERS {
+        let names: Vec<String> = settings.documents.iter().map(|f| f.name.to_string()).collect();
+        return contents::tell_names(channel, &names);
+    }
+    if service == DATABASE {
+        return match database(settings).map_err(store_error) {
+            Ok(mut store) => serve(channel, &mut store),
+            Err(error) => refuse(channel, &error),
+        };
+    }
+    match folder(settings, service).map_err(store_error) {
+        Ok(mut folder) => contents::serve(channel, &mut folder),
         Err(error) => refuse(channel, &error),
     }
+}
+
+/// One of this site's folders of documents; the settings say which there are, whatever is asked for.
+fn folder(settings: &Settings, service: &str) -> Result<Folder> {
+    let named = settings.documents.iter().find(|f| folder_service(f.name.as_str()) == service);
+    let folder = named.map(|f| Folder::of(settings, f.name.as_str())).transpose()?.flatten();
+    folder.ok_or_else(|| {
+        EngineError::new(Kind::Configuration, format!("the agent serves no {service:?}"))
+            .hint("install the same version of server_sync at both sites")
+    })
 }
 
 /// This site's database. While an upgrade of the application runs it is left as it is; the handshake then refuses.

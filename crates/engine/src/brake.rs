@@ -14,11 +14,13 @@ pub struct Brake {
     pub rows: u64,
     /// Below this many rows nobody is asked, whatever the share.
     pub always: u64,
+    /// Whether the rows stand for the files of a folder.
+    pub files: bool,
 }
 
 impl Default for Brake {
     fn default() -> Self {
-        Brake { share: 0.2, rows: 10_000, always: 100 }
+        Brake { share: 0.2, rows: 10_000, always: 100, files: false }
     }
 }
 
@@ -28,13 +30,31 @@ pub fn check(outline: &Outline, brake: &Brake, from: &str) -> Result<()> {
         .tables
         .iter()
         .filter(|(_, t)| is_excessive(t.graves, t.rows.saturating_add(t.graves), brake))
-        .map(|(name, t)| format!("{} of {} rows of {name}", t.graves, t.rows.saturating_add(t.graves)))
+        .map(|(name, t)| format!("{} of {}", t.graves, brake.named(name, t.rows.saturating_add(t.graves))))
         .collect();
     if excessive.is_empty() {
         return Ok(());
     }
-    Err(EngineError::new(Kind::Halt, format!("{from} deleted {}: that is more than a round may delete", excessive.join(", ")))
-        .hint("if it was meant, run once with -force; if not, restore the rows there first (limits: max_deleted_share, max_deleted_rows)"))
+    Err(EngineError::new(
+        Kind::Halt,
+        format!("{from} deleted {}: that is more than a round may delete", excessive.join(", ")),
+    )
+    .hint(format!("if it was meant, run once with -force; if not, restore them there first ({})", brake.settings())))
+}
+
+impl Brake {
+    /// So many rows of a table, for people.
+    pub fn named(&self, table: &str, rows: u64) -> String {
+        if self.files { format!("{rows} files and directories") } else { format!("{rows} rows of {table}") }
+    }
+
+    /// Where it is set.
+    pub fn settings(&self) -> &'static str {
+        match self.files {
+            true => "max_deleted_share and max_deleted_files in [[documents]]",
+            false => "limits: max_deleted_share, max_deleted_rows",
+        }
+    }
 }
 
 /// Whether so many of a table's rows are more than may go without somebody's being asked.
@@ -55,7 +75,7 @@ mod tests {
 
     #[test]
     fn only_much_and_a_large_share_halts() {
-        let brake = Brake { share: 0.2, rows: 1000, always: 100 };
+        let brake = Brake { share: 0.2, rows: 1000, ..Brake::default() };
         for (graves, rows, halts) in [
             (0, 0, false),
             (100, 0, false),

@@ -161,25 +161,40 @@ fn read_through(stores: &mut Stores, works: &mut [Work], traffic: &mut Traffic, 
     })
 }
 
-/// Narrows spans of super-leaves, one list for each table, to spans of leaves.
+/// Narrows spans of super-leaves, one list for each table, to spans of leaves. Leaves are looked at span by span as they
+/// come from both sides, and none is kept.
 fn leaves(stores: &mut Stores, works: &[Work], spans: Vec<Vec<Span>>, traffic: &mut Traffic) -> Result<Vec<Vec<Span>>> {
     let asked = Asked::new(works, spans);
-    let mut found: Vec<Vec<[Vec<Node>; SIDES]>> =
-        asked.scopes.iter().map(|s| vec![Default::default(); s.spans.len()]).collect();
-    asked.mixed(stores, Question::Leaves, traffic, |side, answer| {
-        match answer {
-            Answer::Nodes { scope, span, nodes } => at(at(&mut found, scope)?, span)?[side as usize] = nodes,
-            Answer::Read { .. } => {}
-            _ => return Err(confused()),
+    let mut narrowed = vec![Vec::new(); works.len()];
+    if asked.scopes.is_empty() {
+        return Ok(narrowed);
+    }
+    let questions = Questions::alike(Question::Leaves(asked.scopes.clone()));
+    traffic.ask(&questions.slave);
+    paired(stores, &questions, |answers| {
+        for (scope, place) in asked.places.iter().enumerate() {
+            for (number, span) in asked.scopes[scope].spans.iter().enumerate() {
+                let mut nodes = |side: Side| nodes(answers[side as usize], side, (scope, number), traffic);
+                let (ours, theirs) = (nodes(Side::Master)?, nodes(Side::Slave)?);
+                narrowed[*place].extend(differing(&span.after, &ours, &theirs));
+            }
         }
         Ok(())
     })?;
-    let mut narrowed = vec![Vec::new(); works.len()];
-    for ((place, scope), found) in asked.places.iter().zip(&asked.scopes).zip(found) {
-        let spans = scope.spans.iter().zip(found);
-        narrowed[*place] = spans.flat_map(|(span, [a, b])| differing(&span.after, &a, &b)).collect();
-    }
     Ok(narrowed)
+}
+
+/// The next nodes of a side, which must be those of this scope and span.
+fn nodes(answers: &Receiver<Answer>, side: Side, expected: (usize, usize), traffic: &mut Traffic) -> Result<Vec<Node>> {
+    loop {
+        let answer = answers.recv().map_err(|_| confused())?;
+        traffic.hear(side, &answer);
+        match answer {
+            Answer::Nodes { scope, span, nodes } if (scope, span) == expected => return Ok(nodes),
+            Answer::Read { .. } => {}
+            _ => return Err(confused()),
+        }
+    }
 }
 
 /// The tables that are asked about again.

@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::gone::Gone;
 use crate::report::{Direction, Event, RoundReport, Watch};
 use crate::round::{Options, Parties, Sides};
-use crate::transfer::pump;
+use crate::transfer::pour;
 
 /// Which differences are settled, and how.
 #[derive(Clone)]
@@ -67,17 +67,13 @@ fn copy(
         let side = if direction == Direction::Pull { &mut report.pulled } else { &mut report.pushed };
         let horizon = parties.horizon;
         let (from, to) = parties.stores(direction);
-        pump(
-            from,
-            |from, sink| from.scan(table, sink),
-            |batch| {
-                horizon.check(&batch)?;
-                rows += batch.changes.len() as u64;
-                side.add(to.apply(&batch, mode)?);
-                watch.event(Event::Table { name: table, rows, total: 0 });
-                Ok(())
-            },
-        )?;
+        let look = |batch: &Batch| {
+            horizon.check(batch)?;
+            rows += batch.changes.len() as u64;
+            watch.event(Event::Table { name: table, rows, total: 0 });
+            Ok(())
+        };
+        pour(from, to, mode, |from, sink| from.scan(table, sink), look, |applied| side.add(applied))?;
     }
     Ok(Gone::default())
 }

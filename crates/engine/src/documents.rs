@@ -3,7 +3,7 @@
 
 use sync_store::{Contents, Realised, Skipped, Store};
 
-use crate::error::Result;
+use crate::error::{EngineError, Result};
 use crate::report::{Direction, Event, RoundReport, Watch};
 use crate::round::{Options, round};
 
@@ -16,6 +16,62 @@ pub struct DocumentsReport {
     pub master: Side,
     /// What was done at the slave.
     pub slave: Side,
+}
+
+/// What became of one folder in a round of its virtual desktop.
+#[derive(Clone, Debug)]
+pub struct FolderReport {
+    /// The folder.
+    pub name: String,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// What became of a folder.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// Its round was done.
+    Done(Box<DocumentsReport>),
+    /// It does not take part in this link, and why.
+    Paused(String),
+    /// Its round could not be done.
+    Failed(EngineError),
+}
+
+impl FolderReport {
+    /// Takes in another round of it that followed at once.
+    pub fn then(&mut self, later: FolderReport) {
+        match (&mut self.outcome, later.outcome) {
+            (Outcome::Done(done), Outcome::Done(later)) => done.add(*later),
+            (outcome, later) => *outcome = later,
+        }
+    }
+
+    /// Its round, if it was done.
+    pub fn done(&self) -> Option<&DocumentsReport> {
+        match &self.outcome {
+            Outcome::Done(report) => Some(report),
+            _ => None,
+        }
+    }
+
+    /// What kept its round from being done.
+    pub fn error(&self) -> Option<&EngineError> {
+        match &self.outcome {
+            Outcome::Failed(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Whether a person should look.
+    pub fn has_remains(&self) -> bool {
+        self.done().is_none_or(DocumentsReport::has_remains)
+    }
+
+    /// Whether nothing moved.
+    pub fn is_quiet(&self) -> bool {
+        self.done().is_none_or(DocumentsReport::is_quiet)
+    }
 }
 
 /// What was done at one side.
@@ -38,6 +94,28 @@ impl DocumentsReport {
         self.rows.has_remains() || remains(&self.master) || remains(&self.slave)
     }
 
+    fn add(&mut self, later: DocumentsReport) {
+        self.rows.pulled.add(later.rows.pulled);
+        self.rows.pushed.add(later.rows.pushed);
+        self.master.add(later.master);
+        self.slave.add(later.slave);
+    }
+
+    /// Copies of concurrent edits that this round made; both sides make the same.
+    pub fn copies(&self) -> u64 {
+        self.master.settled.max(self.slave.settled)
+    }
+
+    /// Paths that were left out, and whether at the master.
+    pub fn skipped(&self) -> impl Iterator<Item = (bool, &Skipped)> {
+        self.master.skipped().map(|s| (true, s)).chain(self.slave.skipped().map(|s| (false, s)))
+    }
+
+    /// How many paths were left out.
+    pub fn skipped_count(&self) -> u64 {
+        self.skipped().count() as u64 + self.master.realised.more_skipped + self.slave.realised.more_skipped
+    }
+
     /// Whether nothing moved.
     pub fn is_quiet(&self) -> bool {
         let is_quiet = |side: &Side| side.bytes == 0 && side.settled == 0 && side.realised.is_quiet();
@@ -45,8 +123,21 @@ impl DocumentsReport {
     }
 }
 
+impl Side {
+    fn add(&mut self, later: Side) {
+        self.bytes += later.bytes;
+        self.settled += later.settled;
+        self.realised.add(later.realised);
+        self.unread = later.unread;
+    }
+
+    fn skipped(&self) -> impl Iterator<Item = &Skipped> {
+        self.unread.iter().chain(&self.realised.skipped)
+    }
+}
+
 /// How many contents are asked for at once.
-const WANTS: usize = 256;
+const WANTS: usize = 2048;
 
 /// Runs a round between two trees. `master` is the local one, which starts it.
 ///

@@ -56,7 +56,7 @@ impl Kind {
 }
 
 /// Why a round did not happen or did not end.
-#[derive(Debug, Error)]
+#[derive(Clone, Debug, Error)]
 #[error("{message}")]
 pub struct EngineError {
     /// What kind.

@@ -138,9 +138,15 @@ impl Gone {
         let (count, here, there) = (keys.count(), names[*side], names[1 - *side]);
         Err(EngineError::new(
             Kind::Halt,
-            format!("{count} of {rows} rows of {table} at {here} were deleted at {there} long ago: that is more than a round may delete"),
+            format!(
+                "{count} of {} at {here} were deleted at {there} long ago: that is more than a round may delete",
+                options.brake.named(table, *rows)
+            ),
         )
-        .hint("if that is right, run once with -force; if not, restore the rows there first (limits: max_deleted_share, max_deleted_rows)"))
+        .hint(format!(
+            "if that is right, run once with -force; if not, restore them there first ({})",
+            options.brake.settings()
+        )))
     }
 }
 

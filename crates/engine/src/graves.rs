@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sync_core::{Knowledge, Position, Registry, Source, Told};
+use sync_core::{Forgotten, Knowledge, Position, Registry, Source, Told};
 use sync_store::Mode;
 
 use crate::compare::Reaches;
@@ -72,8 +72,14 @@ fn lost(
         true => knows.held(of).find(|(held, _)| *held == table).map_or(start, |(_, seq)| seq.min(start)),
         false => knows.table_seq(of, table),
     };
-    let lacks =
-        |table: &&String| forgetful.forgotten().any(|(of, graves)| of != receiver && reaches(of, table) < graves.seq);
+    // What the sender contains no more of than the receiver, a compare with it does not bring.
+    let offers = |of: Source, table: &str| if of == sender { u64::MAX } else { other_knows.table_seq(of, table) };
+    let lacks = |table: &&String| {
+        let lacks_of = |(of, graves): (Source, Forgotten)| {
+            of != receiver && reaches(of, table) < graves.seq.min(offers(of, table))
+        };
+        forgetful.forgotten().any(lacks_of)
+    };
     let is_known = other_knows.latest(receiver.store).is_some();
     let met = is_known || (starts.master.is_some() && starts.slave.is_some());
     let unmet = |table: &String| {

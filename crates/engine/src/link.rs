@@ -7,11 +7,13 @@ use sync_config::{Link, Settings, VersionSource};
 use sync_database::Database;
 use sync_store::Store;
 
+use crate::documents::FolderReport;
 use crate::error::{EngineError, Kind, Result};
+use crate::folders::Folders;
 use crate::open;
 use crate::remote::Remote;
 use crate::report::{Event, RoundReport, Watch};
-use crate::round::{Options, round_scrubbing};
+use crate::round::{Beside, Documents, Options, round_beside};
 use crate::scrub::{Pace, Scrub};
 use crate::state::{self, LinkState, Remembered, State};
 
@@ -45,10 +47,14 @@ pub struct Session<'a> {
     stores: Option<Stores>,
     recorded: Option<Instant>,
     scrub: Option<Scrub>,
+    /// What became of the folders of documents in the last try, whatever became of the rows.
+    documents: Vec<FolderReport>,
 }
 
+// Fields are dropped in order: conversations before the link that carries them.
 struct Stores {
     local: Database,
+    folders: Folders,
     remote: Remote,
     /// Number and name of the site at the other end.
     peer: (u16, String),
@@ -67,7 +73,7 @@ const QUIET_RECORD: Duration = Duration::from_secs(10);
 impl<'a> Session<'a> {
     /// A session; nothing is opened yet.
     pub fn new(settings: &'a Settings, link: &'a Link) -> Self {
-        Session { settings, link, stores: None, recorded: None, scrub: None }
+        Session { settings, link, stores: None, recorded: None, scrub: None, documents: Vec::new() }
     }
 
     /// The same, comparing a slice after each round.
@@ -121,6 +127,7 @@ impl<'a> Session<'a> {
     }
 
     fn once(&mut self, flags: Flags, watch: &mut dyn Watch, tries: &mut Tries) -> Result<RoundReport> {
+        self.documents.clear();
         self.close_if_stale()?;
         let mut stores = match self.stores.take() {
             Some(stores) => stores,
@@ -128,8 +135,17 @@ impl<'a> Session<'a> {
         };
         tries.connected = true;
         let options = self.options(flags);
-        let scrub = self.scrub.as_mut();
-        let mut report = round_scrubbing(&mut stores.local, stores.remote.store(), &options, scrub, watch)?;
+        let (folders, documents) = (&mut stores.folders, &mut self.documents);
+        // Without folders in common no row has to wait.
+        let is_needed = folders.are_common();
+        let mut go_through = |watch: &mut dyn Watch| note_round(documents, folders.round(&options, watch));
+        if !is_needed {
+            go_through(watch);
+        }
+        let beside =
+            Beside { scrub: self.scrub.as_mut(), documents: is_needed.then_some(&mut go_through as &mut Documents) };
+        let mut report = round_beside(&mut stores.local, stores.remote.store(), &options, beside, watch)?;
+        report.documents.clone_from(&self.documents);
         report.notes.splice(0..0, std::mem::take(&mut stores.notes));
         stores.used = Instant::now();
         self.stores = Some(stores);
@@ -151,7 +167,8 @@ impl<'a> Session<'a> {
         let about = remote.store().describe().map_err(|e| EngineError::from(e).at(self.link.slave.as_str()))?;
         let now = Instant::now();
         let peer = (about.site.number(), about.site_name);
-        Ok(Stores { local, remote, peer, notes, used: now, version: now })
+        let folders = Folders::open(self.settings, self.link, &mut remote);
+        Ok(Stores { local, folders, remote, peer, notes, used: now, version: now })
     }
 
     /// Servers close idle connections, and an upgrade of the application changes what must be published.
@@ -180,7 +197,9 @@ impl<'a> Session<'a> {
         State::update(&self.settings.state_dir(), |state| {
             state.store = store.or(state.store.take());
             state.sites.extend(sites);
-            note_outcome(state.links.entry(link).or_default(), result.as_ref());
+            let link = state.links.entry(link).or_default();
+            note_outcome(link, result.as_ref());
+            note_documents(link, &self.documents);
         })?;
         self.recorded = result.is_ok().then(Instant::now);
         Ok(())
@@ -225,6 +244,7 @@ fn note_outcome(link: &mut LinkState, result: std::result::Result<&RoundReport, 
                 rows: report.pulled.total().received + report.pushed.total().received,
                 millis: report.millis,
                 paused: report.paused.iter().map(|t| (t.name.clone(), t.reason.clone())).collect(),
+                documents: std::mem::take(&mut link.documents),
                 ..LinkState::default()
             };
         }
@@ -232,6 +252,25 @@ fn note_outcome(link: &mut LinkState, result: std::result::Result<&RoundReport, 
             link.last_error = Some(error.message.clone());
             link.failing_since.get_or_insert(now);
         }
+    }
+}
+
+/// Folders can be gone through twice in a round.
+fn note_round(reports: &mut Vec<FolderReport>, later: Vec<FolderReport>) {
+    if reports.is_empty() {
+        *reports = later;
+        return;
+    }
+    reports.iter_mut().zip(later).for_each(|(report, later)| report.then(later));
+}
+
+/// What is remembered of folders that the settings name no more, is forgotten once the others have had a round.
+fn note_documents(link: &mut LinkState, reports: &[FolderReport]) {
+    if !reports.is_empty() {
+        link.documents.retain(|name, _| reports.iter().any(|r| r.name == *name));
+    }
+    for report in reports {
+        link.documents.entry(report.name.clone()).or_default().note(&report.outcome, &state::now());
     }
 }
 

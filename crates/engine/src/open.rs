@@ -62,7 +62,8 @@ pub fn upgrade_lock(settings: &Settings) -> Result<Option<UpgradeLock>> {
 /// Prepares this site's own database, or publishes changed settings in it. Says what was done.
 pub fn prepare(settings: &Settings) -> Result<(Database, Vec<String>)> {
     let mut connections = connect(&settings.database)?;
-    let card = match card(settings, connections.writer.as_mut()) {
+    let version = vd_version(settings, connections.writer.as_mut());
+    let card = match version.and_then(|version| card(settings, version)) {
         Ok(card) => card,
         // Without privileges the version cannot be asked for.
         Err(e) => return Err(connections.require_privileges().map_or_else(Into::into, |()| e)),
@@ -84,7 +85,7 @@ fn is_copy(settings: &Settings, sql: &mut dyn Sql, card: &Card) -> Result<bool> 
 }
 
 /// What this site publishes of itself.
-fn card(settings: &Settings, sql: &mut dyn Sql) -> Result<Card> {
+pub(crate) fn card(settings: &Settings, vd_version: String) -> Result<Card> {
     let site = SiteId::new(settings.site_number.into())
         .map_err(|e| EngineError::new(Kind::Configuration, e.to_string()).hint("check site_number"))?;
     let masters: Vec<String> = settings.masters.iter().map(ToString::to_string).collect();
@@ -93,7 +94,7 @@ fn card(settings: &Settings, sql: &mut dyn Sql) -> Result<Card> {
         site,
         site_name: settings.site.to_string(),
         vd: settings.vd.to_string(),
-        vd_version: vd_version(settings, sql)?,
+        vd_version,
         role,
         rules: rules(settings),
     })

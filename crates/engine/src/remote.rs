@@ -3,9 +3,9 @@
 
 use sync_config::Link;
 use sync_database::Database;
-use sync_link::mux::Mux;
+use sync_link::mux::{Channel, Mux};
 use sync_link::transport::{Process, Ssh};
-use sync_link::{Fault, Hello, LinkError, RemoteStore};
+use sync_link::{Fault, Hello, LinkError, RemoteStore, RemoteTree};
 use sync_store::{Store, Trouble};
 
 use crate::error::{EngineError, Kind, Result};
@@ -14,15 +14,31 @@ use crate::open;
 /// The service of an agent that is the database.
 pub(crate) const DATABASE: &str = "database";
 
-/// A slave's store, reached.
-pub struct Remote {
-    way: Way,
+/// The service that says which folders of documents there are.
+pub(crate) const FOLDERS: &str = "documents";
+
+/// The service that is a folder of documents.
+pub(crate) fn folder_service(name: &str) -> String {
+    format!("{FOLDERS}/{name}")
 }
 
-// Fields are dropped in order: the channel, then the link, then the process that carries it.
-enum Way {
+/// A slave's stores, reached.
+pub struct Remote {
+    // Fields are dropped in order: the channel, then the link, then the process that carries it.
+    database: Place,
+    agent: Option<Agent>,
+    link: Link,
+}
+
+enum Place {
     Direct(Box<Database>),
-    Agent { store: RemoteStore, _link: Mux, _process: Process },
+    Agent(RemoteStore),
+}
+
+/// The agent at the other end.
+struct Agent {
+    mux: Mux,
+    _process: Process,
 }
 
 impl Remote {
@@ -31,9 +47,12 @@ impl Remote {
     /// # Errors
     /// What keeps it from being reached, and what to do about it.
     pub fn open(link: &Link) -> Result<Self> {
-        let way = match (&link.database, &link.ssh) {
-            (Some(database), _) => Way::Direct(Box::new(direct(link, database)?)),
-            (None, Some(ssh)) => agent(link, &way_of(ssh))?,
+        let (database, agent) = match (&link.database, &link.ssh) {
+            (Some(database), _) => (Place::Direct(Box::new(direct(link, database)?)), None),
+            (None, Some(ssh)) => {
+                let agent = Agent::reach(link, ssh)?;
+                (Place::Agent(RemoteStore::new(agent.open(link, DATABASE)?)), Some(agent))
+            }
             (None, None) => {
                 return Err(EngineError::new(
                     Kind::Configuration,
@@ -42,15 +61,64 @@ impl Remote {
                 .hint("write a section [master.ssh] or [master.database]"));
             }
         };
-        Ok(Remote { way })
+        Ok(Remote { database, agent, link: link.clone() })
     }
 
-    /// The store.
+    /// The database.
     pub fn store(&mut self) -> &mut dyn Store {
-        match &mut self.way {
-            Way::Direct(database) => database.as_mut(),
-            Way::Agent { store, .. } => store,
+        match &mut self.database {
+            Place::Direct(database) => database.as_mut(),
+            Place::Agent(store) => store,
         }
+    }
+
+    /// Whether the agent is there already.
+    pub fn has_agent(&self) -> bool {
+        self.agent.is_some()
+    }
+
+    /// The folders of documents that the other site names.
+    ///
+    /// # Errors
+    /// If its agent cannot be reached.
+    pub fn folders(&mut self) -> Result<Vec<String>> {
+        let channel = self.channel(FOLDERS)?;
+        sync_link::contents::ask_names(&channel).map_err(|e| EngineError::from(e).at(self.link.slave.as_str()))
+    }
+
+    /// One of them.
+    ///
+    /// # Errors
+    /// As [`Remote::folders`].
+    pub fn folder(&mut self, name: &str) -> Result<RemoteTree> {
+        Ok(RemoteTree::new(self.channel(&folder_service(name))?, self.link.slave.as_str()))
+    }
+
+    /// A conversation with the agent, which is started if the database is reached in another way.
+    fn channel(&mut self, service: &str) -> Result<Channel> {
+        if self.agent.is_none() {
+            let ssh = self.link.ssh.as_ref().ok_or_else(|| no_way(&self.link))?;
+            self.agent = Some(Agent::reach(&self.link, ssh)?);
+        }
+        let agent = self.agent.as_ref().ok_or_else(|| no_way(&self.link))?;
+        agent.open(&self.link, service)
+    }
+}
+
+fn no_way(link: &Link) -> EngineError {
+    EngineError::new(Kind::Configuration, format!("documents go to {} by ssh, and nothing says how", link.slave))
+        .hint("write a section [master.ssh] below that [[master]]")
+}
+
+impl Agent {
+    fn reach(link: &Link, ssh: &sync_config::Ssh) -> Result<Self> {
+        let reached = reach(&way_of(ssh), link.remote_vd.as_str(), link.slave.as_str());
+        let (mux, process) = reached.map_err(|e| of_link(e, link))?;
+        Ok(Agent { mux, _process: process })
+    }
+
+    fn open(&self, link: &Link, service: &str) -> Result<Channel> {
+        self.mux.open(service).map_err(|e| of_link(e, link))
     }
 }
 
@@ -77,14 +145,6 @@ fn way_of(ssh: &sync_config::Ssh) -> Ssh {
         config: ssh.config_file.clone(),
         program: ssh.program.clone(),
     }
-}
-
-fn agent(link: &Link, ssh: &Ssh) -> Result<Way> {
-    let vd = link.remote_vd.as_str();
-    let reached = reach(ssh, vd, link.slave.as_str()).map_err(|e| of_link(e, link));
-    let (mux, process) = reached?;
-    let channel = mux.open(DATABASE).map_err(|e| of_link(e, link))?;
-    Ok(Way::Agent { store: RemoteStore::new(channel), _link: mux, _process: process })
 }
 
 /// Starts the agent there, and hears who it is.

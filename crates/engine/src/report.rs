@@ -6,6 +6,7 @@ use std::time::Duration;
 use sync_core::Summary;
 use sync_store::{Applied, ConflictEntry};
 
+use crate::documents::FolderReport;
 use crate::error::EngineError;
 
 /// Which way rows go, seen from the master.
@@ -45,6 +46,8 @@ pub enum Event<'a> {
         /// How long the pause is.
         pause: Duration,
     },
+    /// A folder of documents is at work.
+    Folder(&'a str),
     /// Contents of files have been received.
     Contents {
         /// Which way.
@@ -100,6 +103,8 @@ pub struct RoundReport {
     pub warnings: Vec<String>,
     /// What was noticed about the schema and dealt with.
     pub notes: Vec<String>,
+    /// The folders of documents.
+    pub documents: Vec<FolderReport>,
     /// Whether everything was compared.
     pub compared: bool,
     /// Whether nothing was written (`--dry-run`).
@@ -119,14 +124,16 @@ impl RoundReport {
         self.pulled.total().parked + self.pushed.total().parked
     }
 
-    /// Whether a person should look: conflicts, paused tables, parked rows (exit code 3).
+    /// Whether a person should look: conflicts, paused tables, parked rows, folders or files left out (exit code 3).
     pub fn has_remains(&self) -> bool {
-        self.conflicts().next().is_some() || !self.paused.is_empty() || self.parked() > 0
+        let documents = || self.documents.iter().any(FolderReport::has_remains);
+        self.conflicts().next().is_some() || !self.paused.is_empty() || self.parked() > 0 || documents()
     }
 
-    /// Whether no row went either way.
+    /// Whether no row and no file went either way.
     pub fn is_quiet(&self) -> bool {
-        self.pulled.total().received + self.pushed.total().received == 0
+        let rows = self.pulled.total().received + self.pushed.total().received;
+        rows == 0 && self.documents.iter().all(FolderReport::is_quiet)
     }
 
     /// By table: what was pulled and what was pushed.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use sync_core::digest::Order;
-use sync_core::{Knowledge, Position, Source};
+use sync_core::{Incarnation, Knowledge, Position, Source, Value};
 use sync_store::{
     Applied, Batch, Completed, Description, Greeting, Method, Mode, Outline, Scope, Since, Store, Streamed,
 };
@@ -17,7 +17,7 @@ use crate::graves::{self, Memory};
 use crate::handshake::{self, Agreement, Expectation};
 use crate::report::{Direction, Event, RoundReport, Watch};
 use crate::scrub::Scrub;
-use crate::transfer::{Horizon, pump};
+use crate::transfer::{Horizon, pour};
 use crate::{restores, twins};
 
 /// How a round is to be done.
@@ -122,32 +122,52 @@ impl<'a> Parties<'a> {
     }
 }
 
+/// Goes through the folders of documents.
+pub type Documents<'a> = dyn FnMut(&mut dyn Watch) + 'a;
+
+/// What goes with a round of rows.
+#[derive(Default)]
+pub struct Beside<'a> {
+    /// The next slice of a scrub.
+    pub scrub: Option<&'a mut Scrub>,
+    /// Is called when both sites have agreed and every row that was written before has its stamp, and before any row goes:
+    /// what rows cite has to be there first. A row that is written meanwhile waits for the next round.
+    pub documents: Option<&'a mut Documents<'a>>,
+}
+
 /// Runs a round. `master` is the local store, which starts it.
+///
+/// # Errors
+/// As [`round_beside`].
 pub fn round(
     master: &mut dyn Store,
     slave: &mut dyn Store,
     options: &Options,
     watch: &mut dyn Watch,
 ) -> Result<RoundReport> {
-    round_scrubbing(master, slave, options, None, watch)
+    round_beside(master, slave, options, Beside::default(), watch)
 }
 
-/// The same, with the next slice of a scrub.
+/// The same, with what goes with it.
 ///
 /// # Errors
-/// As [`round`].
-pub fn round_scrubbing(
+/// What stopped it; what was done before is done.
+pub fn round_beside(
     master: &mut dyn Store,
     slave: &mut dyn Store,
     options: &Options,
-    scrub: Option<&mut Scrub>,
+    beside: Beside,
     watch: &mut dyn Watch,
 ) -> Result<RoundReport> {
     let started = Instant::now();
     let mut report = RoundReport { dry_run: options.dry_run, ..RoundReport::default() };
-    let knowledge = Sides { master: master.knowledge()?, slave: slave.knowledge()? };
-    recall(master, slave, &knowledge.slave)?;
-    recall(slave, master, &knowledge.master)?;
+    let mut knowledge = Sides { master: master.knowledge()?, slave: slave.knowledge()? };
+    if recall(master, slave, &knowledge.slave)? {
+        knowledge.master = master.knowledge()?;
+    }
+    if recall(slave, master, &knowledge.master)? {
+        knowledge.slave = slave.knowledge()?;
+    }
     let left = Sides { master: drain(master, &mut report, watch)?, slave: drain(slave, &mut report, watch)? };
     let about = Sides { master: master.describe()?, slave: slave.describe()? };
     let agreement = handshake::check(&about.master, &about.slave, &options.expected)?;
@@ -160,18 +180,17 @@ pub fn round_scrubbing(
     let horizon = Horizon::new(latest, options.expected.max_clock_difference);
     let mode = if options.dry_run { Mode::Preview } else { Mode::Write };
     let mut parties = Parties { master, slave, agreement, about, horizon, mode, left };
-    exchange(&mut parties, &knowledge, options, scrub, &mut report, watch)?;
+    exchange(&mut parties, &mut knowledge, options, beside, &mut report, watch)?;
     report.millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(report)
 }
 
-/// A store with counters that was restored takes a new history before anything is stamped.
-fn recall(store: &mut dyn Store, peer: &mut dyn Store, peer_knows: &Knowledge) -> Result<()> {
-    if let Some(site) = store.forgot(peer_knows)? {
-        let latest = peer.last_heard(site)?;
-        store.leave_history(latest)?;
-    }
-    Ok(())
+/// A store that was restored takes a new history before anything is stamped. Says whether it did.
+fn recall(store: &mut dyn Store, peer: &mut dyn Store, peer_knows: &Knowledge) -> Result<bool> {
+    let Some(site) = store.forgot(peer_knows)? else { return Ok(false) };
+    let latest = peer.last_heard(site)?;
+    store.leave_history(latest)?;
+    Ok(true)
 }
 
 /// In what order a table's rows can be compared: by key, if both sides sort it alike.
@@ -211,15 +230,19 @@ fn introduce(report: &mut RoundReport, about: &Sides<Description>, agreement: &A
 
 fn exchange(
     parties: &mut Parties,
-    knowledge: &Sides<Knowledge>,
+    knowledge: &mut Sides<Knowledge>,
     options: &Options,
-    scrub: Option<&mut Scrub>,
+    mut beside: Beside,
     report: &mut RoundReport,
     watch: &mut dyn Watch,
 ) -> Result<()> {
+    if let Some(documents) = &mut beside.documents {
+        documents(watch);
+    }
     leave_old_histories(parties, knowledge, options)?;
-    let pull = greet(parties, Direction::Pull, &knowledge.master)?;
-    let push = greet(parties, Direction::Push, &knowledge.slave)?;
+    let pull = greet(parties, Direction::Pull, &mut knowledge.master)?;
+    let push = greet(parties, Direction::Push, &mut knowledge.slave)?;
+    let knowledge = &*knowledge;
     let strangers = pull.is_none() || push.is_none();
     if strangers {
         restores::check_strangers(parties, options)?;
@@ -232,25 +255,28 @@ fn exchange(
     let (master, slave) = (parties.about.master.source, parties.about.slave.source);
     let reaches = Reaches::of((master, &knowledge.master), (slave, &knowledge.slave)).from((push, pull));
     let reaches = behind.judged(reaches);
-    let knows_another = |k: &Knowledge, peer: Source| k.positions().any(|(source, _)| source.store != peer.store);
-    let acquainted =
-        Sides { master: knows_another(&knowledge.master, slave), slave: knows_another(&knowledge.slave, master) };
+    let knows_another =
+        |k: &Knowledge| k.positions().any(|(source, _)| source.store != master.store && source.store != slave.store);
+    let acquainted = Sides { master: knows_another(&knowledge.master), slave: knows_another(&knowledge.slave) };
     let settling = Settling { strangers, all: strangers || options.init, reaches, acquainted };
     behind.tell(report, watch);
     let mut gone = Gone::default();
-    if strangers || options.init {
+    if settling.all {
         watch.event(Event::FirstContact);
+    }
+    if strangers {
         gone.add(contact::meet(parties, options, &settling, report, watch)?);
     } else {
         let doubted = doubted(parties, knowledge);
-        let others: Vec<String> = behind.tables().filter(|t| !doubted.contains(t)).cloned().collect();
-        report.compared = !doubted.is_empty() || !others.is_empty();
+        let others = if options.init { parties.agreement.tables.clone() } else { behind.tables().cloned().collect() };
+        let others: Vec<String> = others.into_iter().filter(|t| !doubted.contains(t)).collect();
+        report.compared |= !doubted.is_empty() || !others.is_empty();
         let unheard = Settling { strangers: true, all: true, ..settling.clone() };
         gone.add(contact::compare(parties, options, &doubted, &unheard, report, watch)?);
         gone.add(contact::compare(parties, options, &others, &settling, report, watch)?);
     }
     gone.bury(parties, options, &settling.reaches, report)?;
-    if let Some(scrub) = scrub.filter(|_| !settling.all) {
+    if let Some(scrub) = beside.scrub.filter(|_| !settling.all) {
         scrub.run(parties, options, &settling, report, watch)?;
     }
     if report.compared && parties.mode == Mode::Write {
@@ -261,10 +287,31 @@ fn exchange(
         (Direction::Pull, pull, &knowledge.slave, &knowledge.master),
         (Direction::Push, push, &knowledge.master, &knowledge.slave),
     ] {
-        let stream = Stream { direction, start: start.unwrap_or_default(), sender_knows, receiver_knows };
+        let bound = bound(parties, direction, beside.documents.as_deref_mut(), report, watch)?;
+        let stream = Stream { direction, start: start.unwrap_or_default(), bound, sender_knows, receiver_knows };
         stream.run(parties, options, report, watch)?;
     }
     graves::purge(parties, &registry, knowledge, options)
+}
+
+/// Up to where rows may go, where documents have to be there before them. What was merged since the documents were gone through
+/// may be of rows that were written since: they are gone through again.
+fn bound(
+    parties: &mut Parties,
+    direction: Direction,
+    documents: Option<&mut Documents>,
+    report: &RoundReport,
+    watch: &mut dyn Watch,
+) -> Result<Option<Position>> {
+    // What a compare stamped has to follow at once, whenever it was written.
+    let Some(documents) = documents.filter(|_| !report.compared) else { return Ok(None) };
+    let is_merged = direction == Direction::Push && report.pulled.total().received > 0;
+    if !is_merged || parties.mode == Mode::Preview {
+        return Ok(Some(parties.sender(direction).head));
+    }
+    let head = parties.stores(direction).0.describe()?.head;
+    documents(watch);
+    Ok(Some(head))
 }
 
 /// A store that goes on in a history which it left behind takes a new one, unless it runs twice.
@@ -284,12 +331,13 @@ fn leave_old_histories(parties: &mut Parties, knowledge: &Sides<Knowledge>, opti
 
 /// Asks the sender of a direction where its stream begins; `None` if the two never met. A sender that was restored
 /// takes a new incarnation first.
-fn greet(parties: &mut Parties, direction: Direction, receiver_knows: &Knowledge) -> Result<Option<Position>> {
+fn greet(parties: &mut Parties, direction: Direction, receiver_knows: &mut Knowledge) -> Result<Option<Position>> {
     for _ in 0..2 {
         let (sender, receiver) = (parties.sender(direction).source, parties.receiver(direction).source);
         let from = parties.stores(direction).0;
         match from.greet(receiver, receiver_knows.position(sender))? {
             Greeting::Known(position) => return Ok(Some(position)),
+            Greeting::Continues { left, upto } => return inherit(parties, direction, receiver_knows, (left, upto)),
             Greeting::Stranger => return Ok(None),
             Greeting::Restored => {
                 let source = from.reincarnate()?;
@@ -298,6 +346,33 @@ fn greet(parties: &mut Parties, direction: Direction, receiver_knows: &Knowledge
         }
     }
     Err(EngineError::new(Kind::Failure, "a store does not recognise its own new history"))
+}
+
+/// The receiver records what it contains of the sender's new history, before the first batch says that it contains more: of
+/// the history that was left it can contain less than it once said, if it was restored as well, and tables can wait.
+fn inherit(
+    parties: &mut Parties,
+    direction: Direction,
+    receiver_knows: &mut Knowledge,
+    (left, upto): (Incarnation, Position),
+) -> Result<Option<Position>> {
+    let (sender, receiver) = (parties.sender(direction).source, parties.receiver(direction).source);
+    if left == receiver.incarnation {
+        // The sender began as a copy of the receiver.
+        if !parties.stores(direction).1.recognises(upto)? {
+            return Ok(None);
+        }
+        receiver_knows.advance(sender, upto);
+    } else if receiver_knows.inherit(sender, left, upto).is_none() {
+        return Ok(None);
+    }
+    let end = receiver_knows.position(sender).unwrap_or_default();
+    if parties.mode == Mode::Write {
+        let held = receiver_knows.held(sender).map(|(table, seq)| (table.to_owned(), seq)).collect();
+        let inherited = Completed { sender, end, knowledge: Knowledge::default(), sent: Vec::new(), held };
+        parties.stores(direction).1.complete(&inherited)?;
+    }
+    Ok(Some(end))
 }
 
 fn set_source(parties: &mut Parties, direction: Direction, source: Source) {
@@ -321,6 +396,8 @@ fn doubted(parties: &Parties, knowledge: &Sides<Knowledge>) -> Vec<String> {
 struct Stream<'a> {
     direction: Direction,
     start: Position,
+    /// What was written before the documents were gone through; later rows wait for the next round.
+    bound: Option<Position>,
     sender_knows: &'a Knowledge,
     receiver_knows: &'a Knowledge,
 }
@@ -350,12 +427,18 @@ impl Stream<'_> {
         let tables = parties.agreement.tables.clone();
         let held = self.receiver_knows.held(parties.sender(self.direction).source);
         let held = held.filter(|(t, _)| tables.iter().any(|a| a == t)).map(|(t, s)| (t.to_owned(), s)).collect();
-        Since { receiver: parties.receiver(self.direction).source, position: self.start, held, tables }
+        Since {
+            receiver: parties.receiver(self.direction).source,
+            position: self.start,
+            held,
+            tables,
+            upto: self.bound,
+        }
     }
 
     /// The sender's head; since the handshake only the rows of the other direction, or of a compare, moved it.
     fn head(&self, parties: &mut Parties, report: &RoundReport) -> Result<Position> {
-        if report.is_quiet() && !report.compared {
+        if self.bound.is_some() || (report.is_quiet() && !report.compared) {
             return Ok(parties.sender(self.direction).head);
         }
         Ok(parties.stores(self.direction).0.describe()?.head)
@@ -375,7 +458,8 @@ impl Stream<'_> {
         let outline = from.outline(since)?;
         if !options.force && brake::check(&outline, &options.brake, &site).is_err() {
             // The receiver may have heard of these deletes by another way, or never have had the rows.
-            brake::check(&deletions(from, to, since, &outline)?, &options.brake, &site)?;
+            let (deletions, examples) = deletions(from, to, since, &outline)?;
+            brake::check(&deletions, &options.brake, &site).map_err(|e| with_examples(e, &examples))?;
         }
         let total = outline.tables.values().map(|t| t.live + t.graves).sum();
         if total == 0 {
@@ -386,17 +470,13 @@ impl Stream<'_> {
         let (from, to) = parties.stores(direction);
         let mut done = 0;
         let side = if direction == Direction::Pull { &mut report.pulled } else { &mut report.pushed };
-        pump(
-            from,
-            |from, sink| from.changes(since, sink),
-            |batch: Batch| {
-                horizon.check(&batch)?;
-                done += batch.changes.len() as u64;
-                side.add(to.apply(&batch, mode)?);
-                watch.event(Event::Rows { direction, done, total });
-                Ok(())
-            },
-        )
+        let look = |batch: &Batch| {
+            horizon.check(batch)?;
+            done += batch.changes.len() as u64;
+            watch.event(Event::Rows { direction, done, total });
+            Ok(())
+        };
+        pour(from, to, mode, |from, sink| from.changes(since, sink), look, |applied| side.add(applied))
     }
 
     /// Records which tables do not come with the stream before its first batch moves the receiver's knowledge: if it is
@@ -432,22 +512,44 @@ impl Stream<'_> {
     }
 }
 
-/// What a stream would really delete at the receiver: it is read once without writing anything.
-fn deletions(from: &mut dyn Store, to: &mut dyn Store, since: &Since, outline: &Outline) -> Result<Outline> {
-    let mut applied = Applied::default();
-    pump(
-        from,
-        |from, sink| from.changes(since, sink),
-        |batch: Batch| {
-            applied.add(to.apply(&batch, Mode::Preview)?);
-            Ok(())
-        },
-    )?;
+/// Deleted rows that are named.
+const EXAMPLES: usize = 10;
+
+/// What a stream would really delete at the receiver, and the keys of some of these rows: it is read once without writing
+/// anything.
+fn deletions(
+    from: &mut dyn Store,
+    to: &mut dyn Store,
+    since: &Since,
+    outline: &Outline,
+) -> Result<(Outline, Vec<String>)> {
+    let (mut applied, mut examples) = (Applied::default(), Vec::new());
+    let look = |batch: &Batch| {
+        let deleted = batch.changes.iter().filter(|change| !change.row.state.is_live());
+        examples.extend(deleted.take(EXAMPLES - examples.len()).map(|change| shown(&change.key)));
+        Ok(())
+    };
+    pour(from, to, Mode::Preview, |from, sink| from.changes(since, sink), look, |more| applied.add(more))?;
     let mut outline = outline.clone();
     for (name, table) in &mut outline.tables {
         table.graves = applied.tables.get(name).map_or(0, |summary| summary.deleted);
     }
-    Ok(outline)
+    Ok((outline, examples))
+}
+
+/// A key, for people; bytes are mostly paths.
+fn shown(key: &[Value]) -> String {
+    let one = |value: &Value| match value {
+        Value::Bytes(bytes) => String::from_utf8_lossy(bytes).escape_debug().to_string(),
+        other => other.to_string(),
+    };
+    key.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn with_examples(mut error: EngineError, examples: &[String]) -> EngineError {
+    let hint = error.hint.unwrap_or_default();
+    error.hint = Some(format!("{hint}\namong them: {}", examples.join("; ")));
+    error
 }
 
 /// How long a round may be silent before somebody should look; used by the daemon's watchdog.

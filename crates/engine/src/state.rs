@@ -10,7 +10,9 @@ use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 use sync_core::{Incarnation, Position, Source, StoreId};
+use sync_store::Skipped;
 
+use crate::documents::Outcome;
 use crate::error::{EngineError, Kind, Result};
 
 /// The file `state.json`.
@@ -76,6 +78,66 @@ pub struct LinkState {
     pub millis: u64,
     /// Tables that wait, with the reason.
     pub paused: BTreeMap<String, String>,
+    /// By name: what became of the folders of documents.
+    pub documents: BTreeMap<String, FolderState>,
+}
+
+/// What became of the last rounds of a folder of documents.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FolderState {
+    /// When the last round that succeeded ended.
+    pub last_success: Option<String>,
+    /// Why it failed, if it did.
+    pub last_error: Option<String>,
+    /// What to do about that.
+    pub hint: Option<String>,
+    /// Since when all rounds have failed.
+    pub failing_since: Option<String>,
+    /// Whether it waits for a person's decision.
+    pub halted: bool,
+    /// Why it does not take part, if it does not.
+    pub paused: Option<String>,
+    /// Paths that were left out in the last round, at both sites.
+    pub skipped: u64,
+    /// Some of them, with the reason.
+    pub examples: Vec<(String, String)>,
+}
+
+/// Skipped paths that are remembered.
+const EXAMPLES: usize = 20;
+
+impl FolderState {
+    /// Takes in what became of a round.
+    pub fn note(&mut self, outcome: &Outcome, now: &str) {
+        let last_success = self.last_success.take();
+        *self = match outcome {
+            Outcome::Done(report) => FolderState {
+                last_success: Some(now.to_owned()),
+                skipped: report.skipped_count(),
+                examples: report.skipped().take(EXAMPLES).map(|(_, s)| example(s)).collect(),
+                ..FolderState::default()
+            },
+            Outcome::Paused(why) => FolderState { last_success, paused: Some(why.clone()), ..FolderState::default() },
+            Outcome::Failed(error) => FolderState {
+                last_success,
+                last_error: Some(error.message.clone()),
+                hint: error.hint.clone(),
+                failing_since: self.failing_since.take().or_else(|| Some(now.to_owned())),
+                halted: error.kind == Kind::Halt,
+                ..FolderState::default()
+            },
+        };
+    }
+
+    /// Whether a person should look.
+    pub fn has_remains(&self) -> bool {
+        self.failing_since.is_some() || self.paused.is_some() || self.skipped > 0
+    }
+}
+
+fn example(skipped: &Skipped) -> (String, String) {
+    (sync_tree::shown(&skipped.path), skipped.reason.to_string())
 }
 
 impl State {

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sync_core::{RowState, Stamp};
-use sync_store::{Batch, Sink, StoreError, Trouble};
+use sync_store::{Applied, Batch, Mode, Sink, Store, StoreError, Trouble};
 
 use crate::error::{EngineError, Kind, Result};
 
@@ -43,6 +43,28 @@ pub(crate) fn pump<S: Send + ?Sized, T: Send>(
         consumed?;
         Ok(produced?)
     })
+}
+
+/// Pumps batches into a store, more of them while it still applies those before. `look` sees each first, and `told` hears what
+/// became of them, some later than the next ones went.
+pub(crate) fn pour<'s, T: Send>(
+    from: &mut (dyn Store + 's),
+    to: &mut dyn Store,
+    mode: Mode,
+    produce: impl FnOnce(&mut (dyn Store + 's), &mut Sink) -> sync_store::Result<T> + Send,
+    mut look: impl FnMut(&Batch) -> Result<()>,
+    mut told: impl FnMut(Applied),
+) -> Result<T> {
+    let ended = pump(from, produce, |batch| {
+        look(&batch)?;
+        told(to.apply_ahead(&batch, mode)?);
+        Ok(())
+    });
+    // Also after an error, so that nothing of this stream comes up in a later one.
+    let rest = to.applied();
+    let ended = ended?;
+    told(rest?);
+    Ok(ended)
 }
 
 /// The end of the queue where batches are applied. Once it is gone, a producer that waits sees that nobody reads any more.

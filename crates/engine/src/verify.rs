@@ -7,7 +7,8 @@ use sync_config::{Link, Settings};
 use sync_core::Value;
 
 use crate::compare::{self, Differences, Found, Reaches, Stores, Traffic};
-use crate::error::{Kind, Result};
+use crate::error::{EngineError, Kind, Result};
+use crate::folders::Folders;
 use crate::handshake::{self, Expectation};
 use crate::link::open_prepared;
 use crate::remote::Remote;
@@ -25,10 +26,49 @@ pub struct Verification {
     pub paused: Vec<PausedTable>,
     /// Tables that cannot be synchronised.
     pub refused: Vec<PausedTable>,
+    /// The folders of documents.
+    pub documents: Vec<VerifiedFolder>,
     /// What crossed the link.
     pub traffic: Traffic,
     /// How long it took, in milliseconds.
     pub millis: u64,
+}
+
+/// What was found in one folder of documents.
+#[derive(Clone, Debug)]
+pub struct VerifiedFolder {
+    /// The folder.
+    pub name: String,
+    /// What was found.
+    pub found: FolderFindings,
+}
+
+/// What was found in a folder.
+#[derive(Clone, Debug)]
+pub enum FolderFindings {
+    /// Every file was read again at both sites.
+    Compared {
+        /// Files and directories.
+        paths: Verified,
+        /// Those at either site that could not be looked at.
+        unread: u64,
+        /// Those at either site that are not as they should be yet.
+        waiting: u64,
+    },
+    /// It does not take part in this link, and why.
+    Paused(String),
+    /// It could not be compared.
+    Failed(EngineError),
+}
+
+impl VerifiedFolder {
+    /// Whether all of it was compared and is equal.
+    pub fn is_equal(&self) -> bool {
+        match &self.found {
+            FolderFindings::Compared { paths, unread, waiting } => paths.differences() + unread + waiting == 0,
+            _ => false,
+        }
+    }
 }
 
 /// What was found in one table.
@@ -101,9 +141,10 @@ impl Verified {
 }
 
 impl Verification {
-    /// Whether all tables were compared and are equal.
+    /// Whether all tables and folders were compared and are equal.
     pub fn is_equal(&self) -> bool {
-        self.paused.is_empty() && self.tables.iter().all(|t| t.differences() == 0)
+        let tables = self.tables.iter().all(|t| t.differences() == 0);
+        self.paused.is_empty() && tables && self.documents.iter().all(VerifiedFolder::is_equal)
     }
 }
 
@@ -122,7 +163,11 @@ pub fn verify_link(settings: &Settings, link: &Link, watch: &mut dyn Watch) -> R
         let expected = open::options(settings, link).expected;
         match verify(&mut Stores { master: &mut here, slave: there.store() }, &expected, watch) {
             Err(e) if e.retryable && e.kind == Kind::Failure && tries < TRIES => tries += 1,
-            other => return other,
+            Err(e) => return Err(e),
+            Ok(found) => {
+                let documents = Folders::open(settings, link, &mut there).verify(&expected, watch);
+                return Ok(Verification { documents, ..found });
+            }
         }
     }
 }

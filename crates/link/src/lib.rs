@@ -2,6 +2,7 @@
 //! the other side as if it were here, and the ways there (ssh, a child process). Decides nothing about rounds, reads no
 //! settings.
 
+pub mod contents;
 pub mod error;
 pub mod frame;
 pub mod hello;
@@ -11,6 +12,7 @@ pub mod remote;
 pub mod serve;
 pub mod transport;
 
+pub use contents::RemoteTree;
 pub use error::{Fault, LinkError, Result};
 pub use hello::Hello;
 pub use mux::{Channel, Mux};

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sync_core::{Knowledge, Position, Purgeable, Registry, SiteId, Source, Stamp, Value};
-use sync_store::{Batch, Burial, Completed, Mode, Question, Restamp, Since, StoreError};
+use sync_store::{Batch, Burial, Completed, Manner, Mode, Piece, Question, Restamp, Since, StoreError, Want};
 
 use crate::error::{Fault, LinkError, Result};
 
@@ -42,6 +42,29 @@ pub(crate) enum Request<'a> {
     LastHeard(SiteId),
     LeaveHistory(u64),
     Enter(Cow<'a, [(String, Stamp)]>),
+    /// Answered like `Apply`, but others follow before the answer. After one that failed all are refused until `Applied`.
+    ApplyAhead(Cow<'a, Batch>, Mode),
+    /// All that went ahead has been answered: what comes now does not follow something that failed.
+    Applied,
+    /// A verb of a store of files.
+    Contents(ContentsRequest<'a>),
+}
+
+/// What a store of files can be asked beside rows. The order is part of the protocol.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum ContentsRequest<'a> {
+    Begin(Manner),
+    Rest,
+    Settle,
+    Wanted(u32),
+    /// Not answered: what goes wrong is told in the answer to the next verb.
+    Meet,
+    Supply(Cow<'a, [Want]>),
+    /// Not answered either, so that pieces follow one another however long the line is.
+    Receive(Cow<'a, Piece>),
+    Realise,
+    Unrealised,
+    Unread,
 }
 
 /// What a message of an answer is; its first byte.

@@ -17,15 +17,30 @@ use crate::mux::Channel;
 /// A store that is reached over a channel.
 pub struct RemoteStore {
     channel: Channel,
+    ahead: Ahead,
 }
+
+/// Batches that went ahead, [`AHEAD`] at most.
+#[derive(Default)]
+struct Ahead {
+    /// How many have no answer yet.
+    waiting: usize,
+    /// What became of those that have, and nobody was told yet.
+    applied: Applied,
+    /// Why one could not be applied.
+    failed: Option<StoreError>,
+}
+
+/// What is on its way is bounded by the channel's credit; this bounds how many small ones have no answer.
+const AHEAD: usize = 32;
 
 impl RemoteStore {
     /// The store that the other side serves on this channel.
     pub fn new(channel: Channel) -> Self {
-        RemoteStore { channel }
+        RemoteStore { channel, ahead: Ahead::default() }
     }
 
-    fn ask(&self, request: &impl Serialize) -> crate::Result<()> {
+    pub(crate) fn ask(&self, request: &impl Serialize) -> crate::Result<()> {
         self.channel.send(pack(request)?)
     }
 
@@ -33,17 +48,18 @@ impl RemoteStore {
         self.channel.receive()?.ok_or_else(LinkError::closed)
     }
 
-    fn call<T: DeserializeOwned>(&mut self, request: &Request) -> Result<T> {
+    pub(crate) fn call<T: DeserializeOwned>(&mut self, request: &Request) -> Result<T> {
         self.stream(request, &mut |(): ()| Ok(()))
     }
 
     /// Asks, gives each item to `sink`, and returns the end. If `sink` wants no more, the other side is told so, and what is
     /// on its way is let pass, so that the channel can be used again.
-    fn stream<I: DeserializeOwned, T: DeserializeOwned>(
+    pub(crate) fn stream<I: DeserializeOwned, T: DeserializeOwned>(
         &mut self,
         request: &Request,
         sink: &mut dyn FnMut(I) -> Result<()>,
     ) -> Result<T> {
+        self.hear_ahead(0)?;
         self.ask(request)?;
         let mut refused = None;
         loop {
@@ -65,6 +81,34 @@ impl RemoteStore {
                 }
             }
         }
+    }
+}
+
+impl RemoteStore {
+    /// Hears answers of batches that went ahead: those that are here, and more until no more than `left` are missing.
+    fn hear_ahead(&mut self, left: usize) -> crate::Result<()> {
+        while self.ahead.waiting > left || (self.ahead.waiting > 0 && self.channel.is_readable()) {
+            let message = self.heard()?;
+            self.ahead.waiting -= 1;
+            match opened(&message)? {
+                (Part::Failed, body) => {
+                    let error = unpack(body)?;
+                    self.ahead.failed.get_or_insert(error);
+                }
+                (_, body) => self.ahead.applied.add(unpack(body)?),
+            }
+        }
+        Ok(())
+    }
+
+    /// What became of the batches that were answered. After one that failed, once the rest has been refused, begins anew.
+    fn told(&mut self) -> Result<Applied> {
+        if self.ahead.failed.is_some() {
+            self.call::<()>(&Request::Applied)?;
+        }
+        let ahead = std::mem::take(&mut self.ahead);
+        self.ahead.waiting = ahead.waiting;
+        ahead.failed.map_or(Ok(ahead.applied), Err)
     }
 }
 
@@ -119,6 +163,20 @@ impl Store for RemoteStore {
 
     fn apply(&mut self, batch: &Batch, mode: Mode) -> Result<Applied> {
         self.call(&Request::Apply(Cow::Borrowed(batch), mode))
+    }
+
+    fn apply_ahead(&mut self, batch: &Batch, mode: Mode) -> Result<Applied> {
+        self.hear_ahead(AHEAD - 1)?;
+        if self.ahead.failed.is_none() {
+            self.ask(&Request::ApplyAhead(Cow::Borrowed(batch), mode))?;
+            self.ahead.waiting += 1;
+        }
+        self.told()
+    }
+
+    fn applied(&mut self) -> Result<Applied> {
+        self.hear_ahead(0)?;
+        self.told()
     }
 
     fn complete(&mut self, stream: &Completed) -> Result<()> {

@@ -2,7 +2,7 @@
 //! [`crate::remote`].
 
 use serde::Serialize;
-use sync_store::{Batch, Result as StoreResult, Store};
+use sync_store::{Batch, Mode, Result as StoreResult, Store};
 
 use crate::error::Result;
 use crate::message::{Part, Request, answer, stopped, unpack};
@@ -13,10 +13,11 @@ use crate::mux::Channel;
 /// # Errors
 /// What the link broke of. What goes wrong with the store is the other side's to hear.
 pub fn serve(channel: &Channel, store: &mut dyn Store) -> Result<()> {
+    let mut service = Service::new(channel);
     while let Some(message) = channel.receive()? {
         let request = unpack(&message)?;
         drop(message);
-        Service { channel }.answer(store, request)?;
+        service.answer(store, request)?;
     }
     Ok(())
 }
@@ -32,12 +33,18 @@ pub fn refuse(channel: &Channel, error: &sync_store::StoreError) -> Result<()> {
     Ok(())
 }
 
-struct Service<'a> {
+pub(crate) struct Service<'a> {
     channel: &'a Channel,
+    /// A batch that went ahead could not be applied, and none that follows it may be.
+    spoilt: bool,
 }
 
-impl Service<'_> {
-    fn answer(&self, store: &mut dyn Store, request: Request) -> Result<()> {
+impl<'a> Service<'a> {
+    pub fn new(channel: &'a Channel) -> Self {
+        Service { channel, spoilt: false }
+    }
+
+    pub fn answer(&mut self, store: &mut dyn Store, request: Request) -> Result<()> {
         match request {
             Request::Stop => Ok(()),
             Request::Describe => self.end(store.describe()),
@@ -67,18 +74,30 @@ impl Service<'_> {
             Request::LastHeard(site) => self.end(store.last_heard(site)),
             Request::LeaveHistory(latest) => self.end(store.leave_history(latest)),
             Request::Enter(tables) => self.end(store.enter(&tables)),
+            Request::ApplyAhead(batch, mode) => self.ahead(store, &batch, mode),
+            Request::Applied => {
+                self.spoilt = false;
+                self.end(Ok(()))
+            }
+            Request::Contents(_) => self.end(Err::<(), _>(crate::contents::no_files())),
         }
     }
 
+    fn ahead(&mut self, store: &mut dyn Store, batch: &Batch, mode: Mode) -> Result<()> {
+        let applied = if self.spoilt { Err(stopped()) } else { store.apply(batch, mode) };
+        self.spoilt |= applied.is_err();
+        self.end(applied)
+    }
+
     /// One of several; refused once the other side says anything, which can only be that it wants no more.
-    fn item(&self, item: &impl Serialize) -> StoreResult<()> {
+    pub fn item(&self, item: &impl Serialize) -> StoreResult<()> {
         if self.channel.is_readable() {
             return Err(stopped());
         }
         Ok(self.channel.send(answer(Part::Item, item)?)?)
     }
 
-    fn end(&self, result: StoreResult<impl Serialize>) -> Result<()> {
+    pub fn end(&self, result: StoreResult<impl Serialize>) -> Result<()> {
         let message = match &result {
             Ok(value) => answer(Part::Done, value)?,
             Err(error) => answer(Part::Failed, error)?,

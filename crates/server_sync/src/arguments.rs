@@ -101,6 +101,11 @@ pub enum Verb {
         #[command(subcommand)]
         action: Option<ConflictsAction>,
     },
+    /// Show the versions of files that were replaced or deleted, and put them back.
+    Trash {
+        #[command(subcommand)]
+        action: Option<TrashAction>,
+    },
     /// Run a command, such as an upgrade, while no round runs.
     Lock {
         /// The command and its arguments.
@@ -170,6 +175,31 @@ pub enum ConflictsAction {
     Restore {
         /// Its id, or how it begins.
         id: String,
+    },
+}
+
+/// What to do with the trash.
+#[derive(Clone, Debug, Subcommand)]
+pub enum TrashAction {
+    /// List them, newest first (this is the default).
+    List {
+        /// Only of this folder of documents.
+        folder: Option<String>,
+
+        /// Only of this file, or of what was in this directory.
+        path: Option<OsString>,
+    },
+    /// Put a version back, as a new change.
+    Restore {
+        /// The folder of documents.
+        folder: String,
+
+        /// The file's path in it.
+        path: OsString,
+
+        /// The version that was there until then, as the list shows it (default: the newest).
+        #[arg(long, value_name = "TIME")]
+        at: Option<String>,
     },
 }
 

@@ -11,7 +11,10 @@ use sync_engine::numbering::{Plan, Steps};
 use sync_engine::verify::{Difference, Example, Verification, Verified};
 use sync_engine::{EngineError, PausedTable, RoundReport};
 use sync_store::{Applied, ConflictEntry, ParkedEntry};
+use sync_tree::Version;
+use sync_tree::survey::Copied;
 
+use crate::documents;
 use crate::failure::{Failure, code_name};
 use crate::show::Sites;
 
@@ -77,6 +80,7 @@ pub struct Round<'a> {
     sent: BTreeMap<&'a str, Counts>,
     conflicts: u64,
     parked: u64,
+    documents: Vec<Json>,
     paused: Vec<Paused<'a>>,
     refused: Vec<Paused<'a>>,
     warnings: &'a [String],
@@ -99,6 +103,7 @@ impl<'a> Round<'a> {
             sent: counts(&report.pushed),
             conflicts: report.conflicts().count() as u64,
             parked: report.parked(),
+            documents: report.documents.iter().map(documents::object).collect(),
             paused: paused(&report.paused),
             refused: paused(&report.refused),
             warnings: &report.warnings,
@@ -130,6 +135,7 @@ pub fn verification(vd: &str, site: &str, found: &Verification) -> Json {
         "equal": found.is_equal(),
         "millis": found.millis,
         "tables": tables,
+        "documents": found.documents.iter().map(documents::verified_object).collect::<Vec<_>>(),
         "paused": paused(&found.paused),
         "refused": paused(&found.refused),
         "exchanges": found.traffic.exchanges,
@@ -213,6 +219,37 @@ pub fn parked(vd: &str, entry: &ParkedEntry) -> Json {
         "detail": entry.detail,
         "other": entry.other.as_ref().map(|(table, other)| json!({ "table": table, "key": key(other) })),
     })
+}
+
+/// A copy of a concurrent edit in a folder of documents.
+pub fn document_copy(vd: &str, folder: &str, copy: &Copied) -> Json {
+    json!({
+        "message_type": "document_conflict",
+        "vd": vd,
+        "folder": folder,
+        "path": sync_tree::shown(&copy.path),
+        "size": copy.size,
+        "modified": nanos(copy.mtime),
+    })
+}
+
+/// A version of a file in the trash of a folder.
+pub fn trashed(vd: &str, folder: &str, path: &[u8], version: &Version) -> Json {
+    json!({
+        "message_type": "trash_version",
+        "vd": vd,
+        "folder": folder,
+        "path": sync_tree::shown(path),
+        "at": crate::show::utc_millis(u64::try_from(version.at).unwrap_or_default()),
+        "size": version.size,
+        "modified": nanos(version.mtime),
+        "hash": version.hash.to_string(),
+    })
+}
+
+/// A moment in nanoseconds since the Unix epoch, RFC 3339.
+fn nanos(nanos: i64) -> Option<String> {
+    jiff::Timestamp::from_nanosecond(nanos.into()).ok().map(|t| t.to_string())
 }
 
 /// When and where something was written.

@@ -52,6 +52,22 @@ impl Lang {
         }
     }
 
+    /// So many files.
+    pub fn files(self, n: u64) -> String {
+        match self {
+            Lang::En => self.count(n, "file", "files"),
+            Lang::Fr => self.count(n, "fichier", "fichiers"),
+        }
+    }
+
+    /// So many copies of concurrent edits.
+    pub fn copies(self, n: u64) -> String {
+        match self {
+            Lang::En => self.count(n, "copy of a concurrent edit", "copies of concurrent edits"),
+            Lang::Fr => self.count(n, "copie d'une modification simultanée", "copies de modifications simultanées"),
+        }
+    }
+
     /// So many tables.
     pub fn tables(self, n: u64) -> String {
         self.count(n, "table", "tables")

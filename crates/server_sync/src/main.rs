@@ -3,6 +3,7 @@
 
 mod arguments;
 mod commands;
+mod documents;
 mod failure;
 mod help;
 mod interrupt;

@@ -43,6 +43,7 @@ impl Watch for Progress<'_> {
         match event {
             Event::Agreed { peer } => self.remark(lang.agreed(peer)),
             Event::Note(note) => self.remark(note.to_owned()),
+            Event::Folder(name) => self.remark(lang.documents_of(name)),
             Event::FirstContact => self.remark(lang.comparing_all()),
             Event::Retrying { error, .. } => self.remark(lang.trying_again(&error.message)),
             Event::Table { name, rows, total } => self.rows(lang.comparing(name), rows, Some(total).filter(|t| *t > 0)),

@@ -49,6 +49,16 @@ pub fn utc_millis(millis: u64) -> String {
     moment.map_or_else(|| millis.to_string(), |m| m.to_string())
 }
 
+/// So many bytes: `0 B`, `12 kB`, `3.4 MB`.
+pub fn bytes(bytes: u64) -> String {
+    const UNITS: [(&str, u64); 4] = [("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000), ("B", 1)];
+    let (unit, size) = UNITS.into_iter().find(|(_, size)| bytes >= *size).unwrap_or(("B", 1));
+    match bytes / size {
+        whole if whole < 10 && size > 1 => format!("{:.1} {unit}", bytes as f64 / size as f64),
+        whole => format!("{whole} {unit}"),
+    }
+}
+
 /// How long ago a remembered moment is.
 pub fn age(moment: &str, now: Timestamp) -> Option<std::time::Duration> {
     let then: Timestamp = moment.parse().ok()?;

@@ -142,6 +142,87 @@ texts! {
         "ce site est prêt ; {masters} lance les synchronisations de {vd}"
     }
 
+    // Folders of documents.
+    documents_of(name) { "documents {name}" "les documents {name}" }
+    folder_done(name, here, peer, there, received, sent) {
+        "documents {name}: {here} changed here, {there} at {peer}; {received} received, {sent} sent"
+        "documents {name} : {here} en changement ici, {there} à {peer} ; reçu {received}, envoyé {sent}"
+    }
+    folder_planned(name, received, sent) {
+        "documents {name}: {received} would be received, {sent} sent"
+        "documents {name} : {received} à recevoir, {sent} à envoyer"
+    }
+    folder_summary(name, files, skipped) {
+        "documents {name}: {files} changed, {skipped} left out"
+        "documents {name} : {files} en changement, {skipped} de côté"
+    }
+    folder_paused(name, reason) { "documents {name} wait: {reason}" "les documents {name} attendent : {reason}" }
+    folder_failed(name, error) { "documents {name}: {error}" "documents {name} : {error}" }
+    folder_copies(copies, vd) {
+        "{copies}, both are kept: server_sync conflicts -vd {vd}"
+        "{copies}, les deux sont gardées : server_sync conflicts -vd {vd}"
+    }
+    path_skipped(site, path, reason) { "left out at {site}: {path}: {reason}" "laissé de côté à {site} : {path} : {reason}" }
+    paths_skipped_more(files) { "left out: {files} more" "laissés de côté : encore {files}" }
+    status_folder(name, path, files, copies) {
+        "documents {name} in {path}: {files}, {copies}"
+        "documents {name} dans {path} : {files}, {copies}"
+    }
+    status_folder_new(name, path) {
+        "documents {name} in {path}: not set up yet; the first round does that"
+        "documents {name} dans {path} : pas encore préparés ; la première synchronisation s'en charge"
+    }
+    status_folder_in_step(name, age, at) {
+        "documents {name}: last in step {age} ago ({at})"
+        "documents {name} : à jour il y a {age} ({at})"
+    }
+    status_folder_never(name) {
+        "documents {name}: never synchronised yet"
+        "documents {name} : encore jamais synchronisés"
+    }
+    status_folder_skipped(files) { "left out in the last round: {files}" "laissés de côté la dernière fois : {files}" }
+    verified_folder(name, files) { "documents {name}: {files}, equal" "documents {name} : {files}, identiques" }
+    verified_folder_differs(name, differing, here, there) {
+        "documents {name}: {differing} differ, {here} only here, {there} only there"
+        "documents {name} : {differing} en différence, {here} seulement ici, {there} seulement là-bas"
+    }
+    verified_folder_unread(unread, waiting) {
+        "not looked at: {unread}; not made like the other site's yet: {waiting}"
+        "non examinés : {unread} ; pas encore faits comme sur l'autre site : {waiting}"
+    }
+    check_folder(name, path) { "documents {name}: {path}" "documents {name} : {path}" }
+    check_folder_alone(name, slave) {
+        "documents {name} are named here and not at {slave}"
+        "les documents {name} sont nommés ici et pas à {slave}"
+    }
+    check_folder_there(name, slave) {
+        "documents {name} are named at {slave} and not here"
+        "les documents {name} sont nommés à {slave} et pas ici"
+    }
+    check_folders_alike(slave, names) {
+        "{slave}: documents in common: {names}"
+        "{slave} : documents en commun : {names}"
+    }
+
+    // The trash.
+    trash_empty() { "the trash holds no such version" "la corbeille ne contient pas de telle version" }
+    trash_how(vd) {
+        "to put one back: server_sync trash restore -vd {vd} FOLDER PATH [--at TIME]"
+        "pour en remettre une : server_sync trash restore -vd {vd} DOSSIER CHEMIN [--at HEURE]"
+    }
+    trash_restored(path, at) { "{path} is back as it was until {at}" "{path} est revenu tel qu'il était jusqu'au {at}" }
+    trash_not_yet(path, reason) { "{path} could not be put back: {reason}" "{path} n'a pas pu être remis : {reason}" }
+    trash_no_folder(name) { "there are no documents {name} in the settings" "les réglages ne nomment pas de documents {name}" }
+    trash_bad_time(time) {
+        "{time} is no time; write it as the list shows it, or as RFC 3339"
+        "{time} n'est pas une heure ; écrivez-la comme la liste la montre, ou selon RFC 3339"
+    }
+    document_copies(copies) { "{copies} in folders of documents:" "{copies} dans les documents :" }
+    document_copies_how() {
+        "both edits are there; keep the one you want under the name you want, and delete the other"
+        "les deux versions sont là ; gardez celle que vous voulez sous le nom que vous voulez, et supprimez l'autre"
+    }
+
     // The daemon.
     daemon_begins(vd, site, links) {
         "{vd}: {site} keeps {links} in step"

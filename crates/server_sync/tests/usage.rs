@@ -23,6 +23,7 @@ Commands:
   status        Show how the links are doing
   verify        Compare everything with each slave and report; nothing is changed
   conflicts     Show values that lost against a concurrent change, and put them back
+  trash         Show the versions of files that were replaced or deleted, and put them back
   lock          Run a command, such as an upgrade, while no round runs
   init-site     Prepare this site's database and publish its settings
   restore-here  Declare what this site's database shows the truth for all sites, after a backup was put back
@@ -62,6 +63,7 @@ Commandes :
   status        Montrer l'état des liaisons.
   verify        Tout comparer avec chaque esclave et rendre compte ; rien n'est modifié.
   conflicts     Montrer les valeurs qui ont perdu contre une modification simultanée, et les remettre.
+  trash         Montrer les versions des fichiers remplacés ou supprimés, et les remettre.
   lock          Exécuter une commande, telle une mise à niveau, pendant qu'aucune synchronisation ne tourne.
   init-site     Préparer la base de ce site et publier ses réglages.
   restore-here  Déclarer que ce que montre la base de ce site fait foi pour tous, après la remise d'une sauvegarde.

@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode};
 use crate::clock::Clock;
 use crate::failure::Result;
 use crate::scenario::{Operation, Transaction};
-use crate::schema::{self, Kind, Table};
+use crate::schema::{self, Kind, PLAIN, Table};
 use crate::statements::Words;
 
 /// A row as the application sees it: each column's value as text.
@@ -45,6 +45,8 @@ pub struct Event {
     pub removed: Vec<(usize, String)>,
     /// Values that are there since.
     pub written: Vec<(usize, String)>,
+    /// Whether the row had been deleted and was shown all the same, because others refer to it.
+    pub stayed: bool,
 }
 
 /// How a transaction ended.
@@ -241,7 +243,13 @@ impl Application {
         let after = self.rows()?;
         self.connection.execute_batch("COMMIT")?;
         self.added.extend(self.adding.take());
+        let first = self.log.len();
         self.note(&before, &after);
+        let staying =
+            if self.tables.len() > PLAIN { crate::invariants::staying(&self.connection)? } else { Vec::new() };
+        for event in &mut self.log[first..] {
+            event.stayed = staying.iter().any(|(table, key)| (*table, key) == (event.table, &event.key));
+        }
         Ok(Ended::Committed)
     }
 
@@ -380,7 +388,7 @@ fn event(table: usize, key: &str, columns: &[Kind], before: Option<&Row>, after:
     }
     // What a column is filled with when it is added is not a value that anybody wrote.
     written.retain(|(_, v)| v != "none");
-    Some(Event { table, key: key.to_owned(), did, removed, written })
+    Some(Event { table, key: key.to_owned(), did, removed, written, stayed: false })
 }
 
 fn connect(path: &Path, clock: &Clock) -> Result<Connection> {

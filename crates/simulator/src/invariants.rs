@@ -186,13 +186,25 @@ pub struct Parked {
     pub stays: bool,
 }
 
+/// The rows that are shown although they were deleted: table and key.
+pub fn staying(connection: &Connection) -> Result<Vec<(usize, String)>> {
+    let query = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name='server_sync_parked')";
+    if !connection.prepare_cached(query)?.query_row([], |r| r.get::<_, bool>(0))? {
+        return Ok(Vec::new());
+    }
+    Ok(set_aside(connection)?.into_iter().filter(|p| p.stays).map(|p| (p.table, p.key)).collect())
+}
+
 /// What a constraint keeps from being shown at a site.
 pub fn parked(site: &mut Site) -> Result<Vec<Parked>> {
-    let application = lock(&site.application);
-    let tables = tables(application.connection())?;
+    set_aside(lock(&site.application).connection())
+}
+
+fn set_aside(connection: &Connection) -> Result<Vec<Parked>> {
+    let tables = tables(connection)?;
     let query = "SELECT p.tab, p.id, p.kind, r.kept FROM server_sync_parked p \
                  LEFT JOIN server_sync_row r ON r.tab=p.tab AND r.id=p.id ORDER BY p.tab, p.id";
-    let mut statement = application.connection().prepare_cached(query)?;
+    let mut statement = connection.prepare_cached(query)?;
     let mut rows = statement.query([])?;
     let mut parked = Vec::new();
     while let Some(row) = rows.next()? {
@@ -329,6 +341,9 @@ pub fn knowledge(world: &mut World, a: usize, b: usize) -> Result<()> {
             theirs.cells.clear();
             theirs.sums.clear();
         }
+        // What a delete let go of before the row came back is with whoever still has it, and is published when that one hears
+        // of the row.
+        theirs.cells.retain(|_, stamp| *stamp > mine.deleted || !mine.seen.covers(*stamp));
         if theirs.epoch >= epoch && content(&join(&mine, &theirs)) != content(&mine) {
             let what = format!("of {b} at {a}, {table} {}: {mine:?} does not contain {:?}", name(id), line.state);
             return Err(Failure::new(format!("knowledge exceeds what is stored: {what}")));

@@ -18,6 +18,8 @@ pub mod shrink;
 pub mod site;
 pub mod statements;
 pub mod tap;
+#[expect(missing_docs, reason = "the fields of steps and actions are told with them")]
+pub mod trees;
 pub mod words;
 pub mod world;
 

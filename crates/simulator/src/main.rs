@@ -6,14 +6,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use simulator::tap::lock;
+use simulator::trees::{self, Slip};
 use simulator::{Bug, Counts, Failure, Scenario, Wishes, run, shrink};
 
 const HELP: &str =
     "simulator --seeds N [--from S] [--sites K] [--constraints] [--graves] [--declare] [--remember] [--jobs J] [--bug NAME]
 simulator --seed S [--trace] [--whole] [--sites K] [--constraints] [--graves] [--declare] [--remember] [--bug NAME]
 
+simulator --trees (--seeds N [--from S] [--jobs J] | --seed S [--trace] [--whole]) [--bug NAME]
+
 --whole tells the history as the seed gives it, not the shortest that fails the same way.
-Bugs: high-water-mark, early-knowledge, newest-unique, tie-without-site.";
+Bugs: high-water-mark, early-knowledge, newest-unique, tie-without-site;
+with --trees no-second-look, blind-is-gone, index-first, no-copy.";
 
 #[derive(Default)]
 struct Arguments {
@@ -25,6 +29,8 @@ struct Arguments {
     whole: bool,
     wishes: Wishes,
     bug: Option<Bug>,
+    trees: bool,
+    slip: Option<Slip>,
 }
 
 fn main() -> ExitCode {
@@ -36,6 +42,8 @@ fn main() -> ExitCode {
         }
     };
     let good = match arguments.seed {
+        Some(seed) if arguments.trees => one_of_trees(seed, &arguments),
+        None if arguments.trees => many_of_trees(&arguments),
         Some(seed) => one(seed, &arguments),
         None => many(&arguments),
     };
@@ -61,9 +69,13 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
             "--graves" => arguments.wishes.graves = true,
             "--trace" => arguments.trace = true,
             "--whole" => arguments.whole = true,
+            "--trees" => arguments.trees = true,
             "--bug" => {
                 let name = words.next().unwrap_or_default();
-                arguments.bug = Some(Bug::named(&name).ok_or_else(|| format!("there is no bug {name}"))?);
+                (arguments.bug, arguments.slip) = (Bug::named(&name), trees::slip(&name));
+                if arguments.bug.is_none() && arguments.slip.is_none() {
+                    return Err(format!("there is no bug {name}"));
+                }
             }
             other => return Err(format!("{other} is not known")),
         }
@@ -86,6 +98,46 @@ fn one(seed: u64, arguments: &Arguments) -> bool {
         Err(failure) => println!("seed {seed}: {failure}"),
     }
     first.is_ok()
+}
+
+/// The same with directories.
+fn one_of_trees(seed: u64, arguments: &Arguments) -> bool {
+    let mut scenario = trees::Scenario::new(seed);
+    let first = trees::run(&scenario, arguments.slip, false).0;
+    if let (Err(failure), false) = (&first, arguments.whole) {
+        println!("seed {seed}: {failure}\nmaking it short …");
+        scenario = trees::shrink(&scenario, arguments.slip, failure.kind());
+    }
+    let (outcome, trace) = trees::run(&scenario, arguments.slip, arguments.trace || first.is_err());
+    trace.iter().for_each(|line| println!("{line}"));
+    println!("seed {seed}: {outcome:?}");
+    first.is_ok()
+}
+
+/// The same with directories.
+fn many_of_trees(arguments: &Arguments) -> bool {
+    let began = Instant::now();
+    let next = AtomicU64::new(arguments.from);
+    let total = Mutex::new((trees::Counts::default(), Vec::<u64>::new()));
+    let work = || loop {
+        let seed = next.fetch_add(1, Ordering::SeqCst);
+        if seed >= arguments.from.saturating_add(arguments.seeds) {
+            return;
+        }
+        let outcome = trees::run(&trees::Scenario::new(seed), arguments.slip, false).0;
+        let mut total = lock(&total);
+        match outcome {
+            Ok(counts) => total.0.add(&counts),
+            Err(failure) => {
+                println!("seed {seed}: {}", failure.0.chars().take(400).collect::<String>());
+                total.1.push(seed);
+            }
+        }
+    };
+    std::thread::scope(|scope| (0..arguments.jobs).for_each(|_| drop(scope.spawn(work))));
+    let (counts, failed) = &*lock(&total);
+    println!("{} seeds in {:.1} s: {counts:?}; failed: {failed:?}", arguments.seeds, began.elapsed().as_secs_f64());
+    failed.is_empty()
 }
 
 /// Runs many seeds; prints those that fail.

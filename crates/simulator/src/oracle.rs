@@ -13,6 +13,10 @@
 //! What was deleted is also gone by a declaration that does not have it; if a second declaration has it again, nobody remembers
 //! the delete: forgiven.
 //!
+//! A site that was said to have left, or whose database was put back, is not waited for: graves of rows that it wrote to
+//! meanwhile can be forgotten when it is met, and then its write stands, and nobody knows of the delete. And whoever writes to a row that was deleted, and is
+//! shown because others refer to it, brings it back. Such deletes are forgiven.
+//!
 //! What a copy that was put back takes with it is forgiven as far as it cannot be known to have left the site before.
 
 use std::collections::{HashMap, HashSet};
@@ -52,7 +56,11 @@ pub fn judge(world: &mut World) -> Result<u64> {
     let is_sure = |site: usize, i: usize, event: &Event| {
         covered.contains(&(site, i)) && !(world.restored && fragile.contains(&(event.table, event.key.clone())))
     };
-    let fates = Fates::of(&logs);
+    let mut fates = Fates::of(&logs);
+    for (site, log) in world.sites.iter().zip(&logs) {
+        let apart = site.apart.iter().flat_map(|range| &log[range.start..range.end.min(log.len())]);
+        fates.brought_back.extend(apart.filter(|e| e.did != Did::Delete).map(|e| (e.table, &*e.key)));
+    }
     let before: Vec<usize> = world.sites.iter().map(|s| s.before).collect();
     for (site, log) in logs.iter().enumerate() {
         for (i, event) in log.iter().enumerate().filter(|(i, e)| is_sure(site, *i, e)) {
@@ -76,6 +84,7 @@ pub fn judge(world: &mut World) -> Result<u64> {
                     && shown(event.table, &event.key, *column).as_deref() == Some(value)
                     && fates.written.get(&((event.table, &event.key, *column), value)).is_some_and(|n| *n == 1)
                     && !listed.deletes.contains(&(event.table, event.key.clone()))
+                    && !fates.brought_back.contains(&(event.table, &event.key))
             });
             if let Some((column, value)) = back {
                 let what = format!("{value} of {} ({i})", place(event, *column));
@@ -102,6 +111,7 @@ fn place(event: &Event, column: usize) -> String {
 }
 
 /// What became of values at the sites where they were seen.
+#[derive(Default)]
 struct Fates<'a> {
     /// How often each was written.
     written: HashMap<(Place<'a>, &'a str), u32>,
@@ -109,17 +119,22 @@ struct Fates<'a> {
     removed: HashSet<(Place<'a>, &'a str)>,
     /// Rows that somebody deleted.
     deleted: HashSet<(usize, &'a str)>,
+    /// Rows that somebody wrote to after they were deleted, or without anybody's waiting for it.
+    brought_back: HashSet<(usize, &'a str)>,
 }
 
 impl<'a> Fates<'a> {
     fn of(logs: &'a [Vec<Event>]) -> Self {
-        let mut fates = Fates { written: HashMap::new(), removed: HashSet::new(), deleted: HashSet::new() };
+        let mut fates = Fates::default();
         for event in logs.iter().flatten() {
             for (column, value) in &event.written {
                 *fates.written.entry(((event.table, &event.key, *column), value)).or_default() += 1;
             }
             if matches!(event.did, Did::Delete | Did::Lose) {
                 fates.deleted.insert((event.table, &event.key));
+            }
+            if event.stayed && event.did == Did::Update {
+                fates.brought_back.insert((event.table, &event.key));
             }
             fates.removed.extend(event.removed.iter().map(|(c, v)| ((event.table, &*event.key, *c), &**v)));
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sync_core::SiteId;
 use sync_database::sqlite::{Options, SqliteDialect, SqliteDriver};
 use sync_database::{Card, Connections, Database, Rules};
-use sync_store::{Role, SlaveSettings};
+use sync_store::{Role, SlaveSettings, Store};
 
 use crate::application::Application;
 use crate::bugs::Bug;
@@ -62,6 +62,9 @@ pub struct Site {
     logged: usize,
     /// Of each time a copy was put back: how many events were in it, and how many there were.
     pub forks: Vec<(usize, usize)>,
+    /// Its events that nobody waited for, up to when it was met again: of each time it was said to have left, and of each
+    /// time a copy was put back.
+    pub apart: Vec<std::ops::Range<usize>>,
     /// So many events are from before synchronisation began here.
     pub before: usize,
     /// So many additions to the tally are from when it took part.
@@ -99,6 +102,7 @@ impl Site {
             number: number(index)?,
             logged: 0,
             forks: Vec::new(),
+            apart: Vec::new(),
             before: usize::MAX,
             added: usize::MAX,
         })
@@ -136,6 +140,13 @@ impl Site {
         self.store.as_mut().ok_or_else(|| Failure::new("a site that does not take part was asked"))
     }
 
+    /// Of how many other stores something came here.
+    pub fn heard_of(&mut self) -> Result<usize> {
+        let store = self.store()?;
+        let (own, knowledge) = (store.source().store, store.knowledge()?);
+        Ok(knowledge.positions().map(|(of, _)| of.store).filter(|of| *of != own).collect::<BTreeSet<_>>().len())
+    }
+
     /// The store over a bad line.
     pub fn courier(&mut self, conduct: Conduct, said: &Arc<Mutex<Vec<crate::courier::Said>>>) -> Result<Courier<'_>> {
         let (application, highest) = (self.application.clone(), self.highest.clone());
@@ -158,6 +169,7 @@ impl Site {
         self.look();
         let in_copy = here.iter().filter(|(site, _)| *site == self.index).map(|(_, i)| i + 1).max().unwrap_or(0);
         self.forks.push((in_copy, self.logged));
+        self.apart.push(self.logged..usize::MAX);
         self.store = None;
         lock(&self.application).put(&copy, &self.clock)?;
         self.here = here;
@@ -170,6 +182,17 @@ impl Site {
         let count = lock(&self.application).log.len();
         self.here.extend((self.logged..count).map(|i| (self.index, i)));
         self.logged = count;
+    }
+
+    /// Another site has what happened here.
+    pub fn meets(&mut self) {
+        let end = self.logged;
+        self.apart.iter_mut().filter(|apart| apart.end == usize::MAX).for_each(|apart| apart.end = end);
+    }
+
+    /// How many events of the application are known.
+    pub fn logged(&self) -> usize {
+        self.logged
     }
 
     /// Runs a transaction of the application.

@@ -337,7 +337,13 @@ impl World {
     /// Somebody at another site says that this one left.
     fn leave(&mut self, site: usize) -> Result<()> {
         let Some(other) = (0..self.sites.len()).find(|i| *i != site && self.can_meet(*i)) else { return Ok(()) };
-        self.away.insert(site);
+        if self.away.insert(site) {
+            self.sites[site].look();
+            let known = &self.sites[other].here;
+            let first = (0..self.sites[site].logged()).find(|i| !known.contains(&(site, *i)));
+            let from = first.unwrap_or(self.sites[site].logged());
+            self.sites[site].apart.push(from..usize::MAX);
+        }
         self.declare_retired(site, other)
     }
 
@@ -450,6 +456,8 @@ impl World {
         let shared: Vec<(usize, usize)> = union.into_iter().filter(arrived).collect();
         for i in [m, s] {
             self.sites[i].here.extend(shared.iter().copied());
+            self.sites[i].look();
+            self.sites[i].meets();
         }
     }
 
@@ -512,11 +520,7 @@ impl World {
         let count = self.sites.len();
         let mut keep = if self.tells.is_some() { KEEP } else { FOR_EVER };
         for site in self.sites.iter_mut().filter(|_| self.old_rows) {
-            if site.phase == Phase::Waiting
-                || site.phase == Phase::Active
-                    && site.store()?.knowledge()?.positions().map(|(of, _)| of.store).collect::<BTreeSet<_>>().len() + 1
-                        < count
-            {
+            if site.phase == Phase::Waiting || site.phase == Phase::Active && site.heard_of()? + 1 < count {
                 keep = FOR_EVER;
             }
         }

@@ -5,8 +5,12 @@ use simulator::{Scenario, Wishes, run, shrink};
 
 /// Several tests, so that they run at once.
 fn all_are_good(seeds: std::ops::Range<u64>) {
+    all_are_good_with(seeds, Wishes::default());
+}
+
+fn all_are_good_with(seeds: std::ops::Range<u64>, wishes: Wishes) {
     for seed in seeds {
-        let scenario = Scenario::new(seed, Wishes::default());
+        let scenario = Scenario::new(seed, wishes);
         if let (Err(failure), _) = run(&scenario, None, false) {
             let short = shrink(&scenario, None, failure.kind());
             let (outcome, trace) = run(&short, None, true);
@@ -28,6 +32,16 @@ fn the_second_hundred() {
 #[test]
 fn the_third_hundred() {
     all_are_good(201..301);
+}
+
+#[test]
+fn with_constraints() {
+    all_are_good_with(1..51, Wishes { constraints: true, ..Wishes::default() });
+}
+
+#[test]
+fn with_much_that_has_to_do_with_graves() {
+    all_are_good_with(1..51, Wishes { graves: true, ..Wishes::default() });
 }
 
 #[test]

@@ -6,8 +6,10 @@
 
 use std::fmt;
 
-use crate::Store;
+use serde::{Deserialize, Serialize};
+
 use crate::error::Result;
+use crate::{Store, travel};
 
 /// The BLAKE3 hash of a file's content, or of a chunk of it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,7 +31,7 @@ impl fmt::Debug for Hash {
 pub const PIECE: usize = 256 * 1024;
 
 /// A content that is needed and not here.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Want {
     /// The hash of the whole content.
     pub hash: Hash,
@@ -40,7 +42,7 @@ pub struct Want {
 }
 
 /// What of a content is asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ask {
     /// All of it.
     Whole,
@@ -50,11 +52,11 @@ pub enum Ask {
         from: u64,
     },
     /// These chunks.
-    Ranges(Vec<Chunk>),
+    Ranges(#[serde(deserialize_with = "travel::read_list::<_, _, CHUNKS>")] Vec<Chunk>),
 }
 
 /// A chunk of a content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chunk {
     /// Where it begins.
     pub offset: u64,
@@ -65,7 +67,7 @@ pub struct Chunk {
 }
 
 /// A part of an answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Piece {
     /// The hash of the whole content.
     pub content: Hash,
@@ -74,17 +76,18 @@ pub struct Piece {
 }
 
 /// What a piece brings.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Body {
     /// Bytes of the content.
     Data {
         /// Where they belong.
         offset: u64,
         /// At most [`PIECE`] of them.
+        #[serde(serialize_with = "travel::bytes", deserialize_with = "travel::read_bytes::<_, PIECE>")]
         bytes: Vec<u8>,
     },
     /// Chunks of the content in order, without a gap; at most [`CHUNKS`] of them.
-    Chunks(Vec<Chunk>),
+    Chunks(#[serde(deserialize_with = "travel::read_list::<_, _, CHUNKS>")] Vec<Chunk>),
     /// It is not here any more, or not readable.
     Absent,
 }
@@ -106,8 +109,27 @@ impl Piece {
 /// Receives pieces as they are read. An error stops the supply and is passed on.
 pub type PieceSink<'a> = dyn FnMut(Piece) -> Result<()> + 'a;
 
+/// How a round is meant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manner {
+    /// A directory that was emptied was emptied on purpose.
+    pub force: bool,
+    /// Every file is read again, whatever the system says of it.
+    pub doubt: bool,
+    /// Nothing is set up that was not there.
+    pub preview: bool,
+}
+
 /// A store whose rows stand for files.
 pub trait Contents: Store {
+    /// Before the first verb of a round: has it for itself, once whoever else works on it is done.
+    fn begin(&mut self, manner: Manner) -> Result<()>;
+
+    /// The round is over: others may have it.
+    fn rest(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// Resolves what merging rows cannot: concurrent edits, edits that lost against deletes, directories that are gone
     /// while something in them lives. Ordinary writes to rows, alike at every site. Says how many.
     fn settle(&mut self) -> Result<u64>;
@@ -128,12 +150,15 @@ pub trait Contents: Store {
     /// Makes the directory like the rows, as far as contents are here. Nothing that somebody wrote meanwhile is overwritten.
     fn realise(&mut self) -> Result<Realised>;
 
+    /// How many paths the directory is not like the rows at: what [`Contents::realise`] could not do yet.
+    fn unrealised(&mut self) -> Result<u64>;
+
     /// The paths that the last [`Store::drain`] could not take in.
     fn unread(&self) -> &[Skipped];
 }
 
 /// What [`Contents::realise`] did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Realised {
     /// Files, links and directories that were made.
     pub created: u64,
@@ -146,10 +171,14 @@ pub struct Realised {
     /// Those of which only mode, owner or attributes changed.
     pub touched: u64,
     /// What could not be done now; it is tried again in the next round.
+    #[serde(deserialize_with = "travel::read_list::<_, _, NAMED>")]
     pub skipped: Vec<Skipped>,
     /// How many more there were.
     pub more_skipped: u64,
 }
+
+/// No path is longer, in bytes.
+pub const LONGEST_PATH: usize = 1 << 20;
 
 /// The most skipped paths that are named.
 pub const NAMED: usize = 1000;
@@ -164,6 +193,18 @@ impl Realised {
         }
     }
 
+    /// Takes in what was done later; what was left out then is what is left out.
+    pub fn add(&mut self, later: Realised) {
+        *self = Realised {
+            created: self.created + later.created,
+            replaced: self.replaced + later.replaced,
+            deleted: self.deleted + later.deleted,
+            moved: self.moved + later.moved,
+            touched: self.touched + later.touched,
+            ..later
+        };
+    }
+
     /// Whether nothing changed in the directory.
     pub fn is_quiet(&self) -> bool {
         self.created + self.replaced + self.deleted + self.touched == 0
@@ -171,16 +212,17 @@ impl Realised {
 }
 
 /// A path that was left out.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skipped {
     /// The path below the root; any bytes.
+    #[serde(serialize_with = "travel::bytes", deserialize_with = "travel::read_bytes::<_, LONGEST_PATH>")]
     pub path: Vec<u8>,
     /// Why.
     pub reason: Reason,
 }
 
 /// Why a path was left out.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reason {
     /// A socket, a device or a pipe.
     Special,

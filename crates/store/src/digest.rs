@@ -35,7 +35,7 @@ pub enum Method {
 }
 
 /// So many spans are answered as one, as each statement costs more than the rows of a leaf.
-pub const TOGETHER: usize = 16;
+pub const TOGETHER: usize = 32;
 
 /// A table, and which parts of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,16 +11,17 @@ pub mod digest;
 pub mod error;
 mod pass_on;
 pub mod report;
+mod travel;
 
 pub use batch::{Batch, Change, TableHead};
-pub use contents::{Contents, Hash, Piece, PieceSink, Realised, Reason, Skipped, Want};
+pub use contents::{Contents, Hash, Manner, Piece, PieceSink, Realised, Reason, Skipped, Want};
 pub use description::{Description, Role, SlaveSettings, TableInfo, TableStatus};
 pub use digest::{Answer, Answers, Candidates, Method, Question, Scope, Standing, Standpoint};
 pub use error::{Result, StoreError, Trouble};
 pub use report::{Applied, ConflictEntry, Drained, Mode, Outline, ParkedEntry, ParkedKind, TableOutline};
 
 use serde::{Deserialize, Serialize};
-use sync_core::{Knowledge, Position, Purgeable, Registry, SiteId, Source, Stamp, Value};
+use sync_core::{Incarnation, Knowledge, Position, Purgeable, Registry, SiteId, Source, Stamp, Value};
 
 /// What the receiver already contains, and who it is: all that a sender needs to know.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -33,6 +34,8 @@ pub struct Since {
     pub held: Vec<(String, u64)>,
     /// The tables to send. Anything else is withheld, and the receiver holds it.
     pub tables: Vec<String>,
+    /// Nothing that was published later is sent; to the head, if there is none. What a drain left is sent nevertheless.
+    pub upto: Option<Position>,
 }
 
 /// What a store makes of a peer's claim to contain it up to a position.
@@ -40,6 +43,14 @@ pub struct Since {
 pub enum Greeting {
     /// The peer contains everything up to here; what follows is a stream of changes.
     Known(Position),
+    /// The peer never heard of this incarnation. Of an earlier one, which this one goes on from, it said that it contains
+    /// everything up to here.
+    Continues {
+        /// The earlier one.
+        left: Incarnation,
+        /// How far it was acknowledged.
+        upto: Position,
+    },
     /// Nothing is known of what the peer contains: everything must be compared.
     Stranger,
     /// This store does not recognise its own history: it was restored from a backup and must be
@@ -62,15 +73,15 @@ pub trait Store: Send {
     fn knowledge(&mut self) -> Result<Knowledge>;
 
     /// Before anything is stamped: whether a peer knows more of this store's history than it does itself. Then it was
-    /// restored, and what is added to its counters now must not go into sums that are greater elsewhere. Gives its site.
-    /// Nothing if there are no counters: then it is early enough to find that out when it is greeted.
+    /// restored: what is added to its counters now must not go into sums that are greater elsewhere, and a row of which
+    /// it has only marks may have been heard of. Gives its site.
     fn forgot(&mut self, peer: &Knowledge) -> Result<Option<SiteId>>;
 
     /// When a site last wrote to a table with counters, as far as this store knows, in milliseconds since the Unix epoch.
     fn last_heard(&mut self, site: SiteId) -> Result<u64>;
 
-    /// Takes a new incarnation after a restore. What was marked until `latest` was made before the backup, and is stamped as
-    /// part of the history that is left, in which it may have been published; what was marked later was made since.
+    /// Takes a new incarnation after a restore. What was added to counters until `latest` was added before the backup, and is
+    /// stamped as part of the history that is left, in which it may have been published; what was added later was since.
     fn leave_history(&mut self, latest: u64) -> Result<Source>;
 
     /// Brings capture up to date with the schema, then turns the pending marks into stamped rows; where there are very
@@ -99,6 +110,18 @@ pub trait Store: Send {
 
     /// Merges a batch, shows the outcome and records the sender's position, all in one transaction.
     fn apply(&mut self, batch: &Batch, mode: Mode) -> Result<Applied>;
+
+    /// As [`Store::apply`], but where there is a long line to the store it may return before: what became of a batch then comes
+    /// with a later call, at the latest with [`Store::applied`]. They are applied in order, and after one that cannot be none
+    /// that follows it: the error comes with a later call too.
+    fn apply_ahead(&mut self, batch: &Batch, mode: Mode) -> Result<Applied> {
+        self.apply(batch, mode)
+    }
+
+    /// Waits until all is applied that went ahead, and says what became of what was not told yet. Also after an error.
+    fn applied(&mut self) -> Result<Applied> {
+        Ok(Applied::default())
+    }
 
     /// After a stream has been received whole: records its end, what the sender itself contained when it began, and
     /// which tables are held for this sender.

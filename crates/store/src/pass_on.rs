@@ -23,6 +23,10 @@ macro_rules! pass_on {
         $crate::pass_on!(@ changes(since: &$crate::Since, sink: &mut $crate::Sink) -> $crate::Streamed);
     };
     (@ apply) => { $crate::pass_on!(@ apply(batch: &$crate::Batch, mode: $crate::Mode) -> $crate::Applied); };
+    (@ apply_ahead) => {
+        $crate::pass_on!(@ apply_ahead(batch: &$crate::Batch, mode: $crate::Mode) -> $crate::Applied);
+    };
+    (@ applied) => { $crate::pass_on!(@ applied() -> $crate::Applied); };
     (@ complete) => { $crate::pass_on!(@ complete(stream: &$crate::Completed) -> ()); };
     (@ enter) => { $crate::pass_on!(@ enter(tables: &[(String, sync_core::Stamp)]) -> $crate::Applied); };
     (@ scan) => { $crate::pass_on!(@ scan(table: &str, sink: &mut $crate::Sink) -> ()); };

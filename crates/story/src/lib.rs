@@ -12,6 +12,7 @@ mod schema;
 pub mod stories;
 
 pub use bench::{Bench, BenchSite};
+pub use faulty::Watched;
 pub use network::{Network, VD, names};
 pub use schema::{COUNTERS, EXCLUDED, REKEY, Speech, TOGETHER, TREES, schema};
 
@@ -44,14 +45,16 @@ macro_rules! stories {
                 rows_written_while_they_are_passed_on;
             interruption: before_and_after_every_call, in_the_middle_of_many_batches, connections_cut,
                 a_batch_applied_twice, reopened_between_rounds;
-            restore: an_old_copy, an_old_copy_that_was_used, told_by_a_third_site, a_copy_from_before_first_contact,
+            restore: an_old_copy, an_old_copy_that_was_used, told_by_a_third_site, two_old_copies,
+                a_row_that_is_only_a_mark_in_the_copy, a_table_that_waited, a_copy_from_before_first_contact,
                 deleted_rows_stay_deleted, a_copy_seeds_a_new_site, a_copy_beside_its_original;
             declared: what_others_wrote_is_undone, its_own_deletes_are_listed, only_some_tables, counters_begin_anew, what_is_not_shown_is_lost, an_empty_table,
                 two_at_once, one_that_breaks_off, a_round_that_breaks, a_stranger_is_asked_about, rows_imported_since;
             graves: a_copy_from_before, a_copy_that_nobody_knew, a_site_that_comes_back, by_way_of_a_new_site, many_halt,
-                a_key_used_again, a_row_that_stays_is_remembered;
+                a_key_used_again, a_row_that_stays_is_remembered, a_parent_that_a_row_refers_to_is_remembered;
             schemas: a_column_added_here_then_there, a_paused_table_comes_from_somebody_else,
-                a_table_paused_on_first_contact, a_column_added_between_two_who_notice, a_paused_table_and_a_line_that_breaks,
+                a_table_paused_on_first_contact, a_table_paused_on_first_contact_and_init,
+                a_column_added_between_two_who_notice, a_paused_table_and_a_line_that_breaks,
                 an_upgrade_rolled_through_three_sites, a_column_added_while_rows_lie_in_graves, a_column_renamed,
                 a_column_dropped, a_table_created_at_one_site_then_the_other, a_table_created_with_rows_at_both,
                 columns_in_another_order_on_first_contact, excluded_tables_stay;
@@ -59,7 +62,8 @@ macro_rules! stories {
                 a_preview_of_first_contact_writes_nothing,
                 only_rows_that_are_there_count_as_deleted;
             constraints: the_earliest_claim_has_the_value, a_row_that_gave_way_is_changed, a_value_goes_to_the_next_claim,
-                a_text_that_is_taken_is_told_apart, a_parent_that_is_referred_to_stays, a_parent_that_stays_is_changed,
+                a_text_that_is_taken_is_told_apart, a_parent_that_is_referred_to_stays,
+                a_parent_stays_with_its_last_values, a_value_from_before_that_is_not_shown, a_parent_that_stays_is_changed,
                 a_child_goes_with_its_parent, a_parked_row_is_replaced, a_reference_is_shown_as_null, levels_go_and_return_together,
                 rows_that_refer_to_each_other, columns_that_do_not_go_together, a_tree_stays_a_tree, swapped_unique_values,
                 a_collision_among_many_rows, a_case_collision_harms_nobody;

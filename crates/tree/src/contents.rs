@@ -4,18 +4,18 @@
 //! Never asks twice for what the peer did not have, and keeps nothing that it did not ask for.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
 
 use rusqlite::params;
-use rustix::fs::{self, AtFlags, Mode, OFlags};
+use rustix::fs::FileType;
 use sync_store::contents::{Ask, Body, CHUNKS, Chunk, PIECE};
 use sync_store::{Hash, Piece, PieceSink, Result, StoreError, Trouble, Want};
 
+use crate::disk::Onto;
 use crate::look;
 use crate::parts;
-use crate::root::{READ, failed};
+use crate::place::ASIDE;
+use crate::root::{failed, kind};
 use crate::source;
 use crate::trash;
 use crate::tree::Tree;
@@ -47,13 +47,16 @@ const ROOM: u64 = 8 << 20;
 const LACKING: &str = "SELECT e.path, e.hash, e.content FROM entry e LEFT JOIN disk d ON d.path=e.path \
      WHERE e.path>? AND e.kind='f' AND (d.hash IS NULL OR d.hash<>e.hash) \
      AND NOT EXISTS (SELECT 1 FROM disk x WHERE x.hash=e.hash) \
-     AND NOT EXISTS (SELECT 1 FROM trash t WHERE t.hash=e.hash) ORDER BY e.path LIMIT ?";
+     AND NOT EXISTS (SELECT 1 FROM trash t WHERE t.hash=e.hash) AND NOT ignored(e.path, 0) ORDER BY e.path LIMIT ?";
 
 /// The next contents to ask for.
 pub fn wanted(tree: &mut Tree, limit: usize) -> Result<Vec<Want>> {
     let mut wants: Vec<Want> = Vec::new();
     let mut room = ROOM;
     tree.asked.open.clear();
+    if tree.is_at_rest()? {
+        return Ok(wants);
+    }
     while wants.len() < limit && room > 0 {
         let page = lacking(tree, limit)?;
         if page.is_empty() {
@@ -197,22 +200,21 @@ pub fn receive(tree: &mut Tree, piece: &Piece) -> Result<()> {
 fn stage(tree: &Tree, hash: Hash, bytes: &[u8]) -> io::Result<()> {
     let (new, name) = (format!("{hash}.new"), hash.to_string());
     let staging = &tree.root.own().staging;
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = File::from(fs::openat(staging, &new, flags, Mode::from_raw_mode(0o600))?);
-    file.write_all_at(bytes, 0)?;
-    Ok(fs::renameat(staging, &new, staging, &name)?)
+    staging.create(&new)?.write_all_at(bytes, 0)?;
+    Ok(staging.rename(&new, staging, &name, Onto::Anything)?)
 }
 
 /// After a crash: what was staged is only used if it is whole. What is there under a name that is not its hash was taken
 /// out of the tree a moment before, and goes to the trash.
 pub fn check_staged(tree: &mut Tree) -> Result<()> {
-    let names = staged(tree).map_err(|e| failed("list the staging directory of", tree.root.path(), e))?;
-    for name in names {
-        match sound(tree, &name)? {
-            Sound::Keep => {}
-            Sound::Found(hash, size) => trash::keep_found(tree, &name, hash, size)?,
-            Sound::Drop => drop(fs::unlinkat(&tree.root.own().staging, name.as_str(), AtFlags::empty())),
-        }
+    staged(tree)?.iter().try_for_each(|name| check_one(tree, name))
+}
+
+fn check_one(tree: &mut Tree, name: &str) -> Result<()> {
+    match sound(tree, name)? {
+        Sound::Found(hash, size) => return trash::keep_found(tree, name, hash, size),
+        Sound::Keep => {}
+        Sound::Drop => drop(tree.root.own().staging.remove(name)),
     }
     Ok(())
 }
@@ -234,26 +236,43 @@ fn sound(tree: &Tree, name: &str) -> Result<Sound> {
     if name.ends_with(".new") {
         return keep(false);
     }
-    let file = fs::openat(&tree.root.own().staging, name, READ, Mode::empty());
-    Ok(match file.ok().and_then(|fd| look::hash(&mut File::from(fd)).ok()) {
-        Some((hash, _)) if hash.to_string() == name => Sound::Keep,
-        Some((hash, size)) => Sound::Found(hash, size),
-        // A link, or unreadable: its row is still there.
-        None => Sound::Drop,
+    let staging = &tree.root.own().staging;
+    Ok(match staging.open(name).map_err(io::Error::from).and_then(|mut file| look::hash(&mut file)) {
+        Ok((hash, _)) if hash.to_string() == name => Sound::Keep,
+        Ok((hash, size)) => Sound::Found(hash, size),
+        // Of a link, the row is still there; what cannot be read may be all there is of it.
+        Err(_) => match staging.look(name) {
+            Ok(Some(stat)) if kind(&stat) == FileType::Symlink => Sound::Drop,
+            _ => Sound::Keep,
+        },
     })
 }
 
-fn staged(tree: &Tree) -> io::Result<Vec<String>> {
-    let directory = fs::Dir::read_from(&tree.root.own().staging)?;
-    let names = directory.map(|item| Ok(item?.file_name().to_string_lossy().into_owned()));
-    let names: io::Result<Vec<String>> = names.collect();
-    Ok(names?.into_iter().filter(|name| name != "." && name != "..").collect())
+fn staged(tree: &Tree) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    let listed = tree.root.own().staging.below(".").and_then(|directory| {
+        directory.list(|name, _| {
+            names.push(String::from_utf8_lossy(name).into_owned());
+            Ok(())
+        })
+    });
+    listed.map_err(|e| failed("list the staging directory of", tree.root.path(), e))?;
+    Ok(names)
 }
 
 /// Nothing is to be done any more: what lies in the staging directory is of no use.
 pub fn tidy(tree: &mut Tree) -> Result<()> {
-    for name in staged(tree).map_err(|e| failed("list the staging directory of", tree.root.path(), e))? {
-        let _ = fs::unlinkat(&tree.root.own().staging, name.as_str(), AtFlags::empty());
+    let staged = staged(tree)?;
+    if staged.is_empty() {
+        return Ok(());
+    }
+    for name in staged {
+        // What could not be put into the trash when it was displaced.
+        if name.starts_with(ASIDE) {
+            check_one(tree, &name)?;
+        } else {
+            let _ = tree.root.own().staging.remove(&name);
+        }
     }
     let writing = tree.index.begin()?;
     writing.run(

@@ -4,8 +4,10 @@
 //! Everything is written here as an application writes: the triggers of [`sync_database`] mark what happens to `entry`.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::{FromSql, Type};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row, Transaction, TransactionBehavior, params};
 use sync_core::codec::unpack_state;
@@ -13,8 +15,11 @@ use sync_core::{RowId, RowState, Value};
 use sync_store::{Hash, Result, StoreError, Trouble};
 
 use crate::cells::{Cells, Content};
+use crate::disk::{Disk, Op};
+use crate::ignore::Ignore;
 use crate::look::{Known, Seen};
 use crate::root::Marker;
+use crate::tree::Prepare;
 
 /// The synchronised table.
 pub const ENTRY: &str = "entry";
@@ -52,25 +57,46 @@ CREATE TABLE IF NOT EXISTS root (one INTEGER PRIMARY KEY CHECK (one=1), marker T
 pub const KNOWN: &str = "content, mode, owner, grp, xattrs, dev, ino, size, mtime, ctime, kind, seen_mode, uid, gid, \
      seen_xattrs, racy";
 
+/// The columns of [`Seen`], and whether it has to be read again.
+pub const SEEN: &str = "dev, ino, size, mtime, ctime, kind, seen_mode, uid, gid, racy";
+
 /// The columns of [`Cells`].
 pub const CELLS: &str = "content, mode, owner, grp, xattrs";
 
 /// The open index.
 pub struct Index {
     path: PathBuf,
+    disk: Disk,
     connection: Connection,
 }
 
 impl Index {
     /// Opens the file; makes it where there is none.
-    pub fn open(path: &Path) -> Result<Self> {
+    pub fn open(path: &Path, disk: &Disk, prepare: Option<Prepare>) -> Result<Self> {
         let connection = Connection::open(path).map_err(fault)?;
+        prepare.map_or(Ok(()), |prepare| prepare(&connection)).map_err(fault)?;
         connection.busy_timeout(Duration::from_secs(5)).map_err(fault)?;
         connection.set_prepared_statement_cache_capacity(64);
         connection.pragma_update(None, "journal_mode", "wal").map_err(fault)?;
         connection.execute_batch("PRAGMA synchronous=FULL").map_err(fault)?;
         connection.execute_batch(TABLES).map_err(fault)?;
-        Ok(Index { path: path.to_owned(), connection })
+        Ok(Index { path: path.to_owned(), disk: disk.clone(), connection })
+    }
+
+    /// Gives queries a function `ignored(path, is_directory)`.
+    pub fn set_ignored(&self, ignore: Arc<Ignore>) -> Result<()> {
+        let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+        let ignored = move |context: &Context| {
+            let path = context.get_raw(0).as_blob().unwrap_or_default();
+            Ok(ignore.covers(path, context.get(1)?))
+        };
+        self.connection.create_scalar_function("ignored", 2, flags, ignored).map_err(fault)
+    }
+
+    /// Is another number once anything was written to the index, by whomever.
+    pub fn version(&self) -> Result<(i64, u64)> {
+        let others = self.connection.pragma_query_value(None, "data_version", |row| row.get(0)).map_err(fault)?;
+        Ok((others, self.connection.total_changes()))
     }
 
     /// Another connection, which reads from a snapshot beside our writing.
@@ -83,8 +109,9 @@ impl Index {
 
     /// Begins a transaction that writes.
     pub fn begin(&mut self) -> Result<Writing<'_>> {
+        self.disk.may(Op::Begin, b"").map_err(refused)?;
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fault)?;
-        Ok(Writing(transaction))
+        Ok(Writing { transaction, disk: &self.disk })
     }
 
     /// Looks things up.
@@ -106,22 +133,26 @@ impl Index {
 }
 
 /// A transaction that writes; what is not committed is taken back.
-pub struct Writing<'a>(Transaction<'a>);
+pub struct Writing<'a> {
+    transaction: Transaction<'a>,
+    disk: &'a Disk,
+}
 
 impl Writing<'_> {
     /// What was written stays.
     pub fn commit(self) -> Result<()> {
-        self.0.commit().map_err(fault)
+        self.disk.may(Op::Commit, b"").map_err(refused)?;
+        self.transaction.commit().map_err(fault)
     }
 
     /// Looks things up in it.
     pub fn look(&self) -> Look<'_> {
-        Look(&self.0)
+        Look(&self.transaction)
     }
 
     /// Runs a statement; says how many rows it concerned.
     pub fn run(&self, sql: &str, params: impl Params) -> Result<usize> {
-        self.0.prepare_cached(sql).and_then(|mut s| s.execute(params)).map_err(fault)
+        self.transaction.prepare_cached(sql).and_then(|mut s| s.execute(params)).map_err(fault)
     }
 
     /// Writes a row, only the cells that differ are marked.
@@ -184,7 +215,12 @@ impl Writing<'_> {
 #[derive(Clone, Copy)]
 pub struct Look<'a>(&'a Connection);
 
-impl Look<'_> {
+impl<'a> Look<'a> {
+    /// At an index that somebody else works on.
+    pub fn on(connection: &'a Connection) -> Self {
+        Look(connection)
+    }
+
     /// The first row of a query.
     pub fn first<T>(
         &self,
@@ -252,19 +288,24 @@ pub fn cells(row: &Row, at: usize) -> rusqlite::Result<Cells> {
     })
 }
 
+/// Reads the columns [`SEEN`] but for the last.
+pub fn seen(row: &Row, at: usize) -> rusqlite::Result<Seen> {
+    Ok(Seen {
+        device: unsigned(row, at)?,
+        inode: unsigned(row, at + 1)?,
+        size: unsigned(row, at + 2)?,
+        mtime: row.get(at + 3)?,
+        ctime: row.get(at + 4)?,
+        kind: row.get(at + 5)?,
+        mode: row.get(at + 6)?,
+        owner: row.get(at + 7)?,
+        group: row.get(at + 8)?,
+    })
+}
+
 /// Reads the columns [`KNOWN`].
 pub fn known(row: &Row, at: usize) -> rusqlite::Result<Known> {
-    let seen = Seen {
-        device: unsigned(row, at + 5)?,
-        inode: unsigned(row, at + 6)?,
-        size: unsigned(row, at + 7)?,
-        mtime: row.get(at + 8)?,
-        ctime: row.get(at + 9)?,
-        kind: row.get(at + 10)?,
-        mode: row.get(at + 11)?,
-        owner: row.get(at + 12)?,
-        group: row.get(at + 13)?,
-    };
+    let seen = seen(row, at + 5)?;
     Ok(Known { cells: cells(row, at)?, seen, attributes: row.get(at + 14)?, racy: row.get(at + 15)? })
 }
 
@@ -287,6 +328,11 @@ pub fn hash_of(content: &Content) -> Option<Hash> {
         Content::File { hash, .. } => Some(*hash),
         _ => None,
     }
+}
+
+/// A test says that the system does not let us write.
+fn refused(e: rustix::io::Errno) -> StoreError {
+    StoreError::new(Trouble::Failure, format!("the index of the tree: {e}"))
 }
 
 /// An error of SQLite, by what helps.

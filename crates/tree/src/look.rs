@@ -1,18 +1,17 @@
 //! Looking at one thing on the disk: what the system says of it, and its cells. Reads only.
 
-use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{self, FileType, Mode, Stat};
+use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 use sync_store::{Hash, Reason};
 
 use crate::cells::{self, Cells, Content, MODE};
-use crate::root::{READ, kind, stat};
+use crate::disk::{self, Dir, Disk, Handle};
+use crate::root::kind;
 
 /// What the system says: as long as all of it is the same, nothing changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     /// The file system.
     pub device: u64,
@@ -59,10 +58,9 @@ impl Seen {
         *self == Seen { ctime, ..other.clone() }
     }
 
-    /// Whether it may change again without anything here changing: clocks of file systems are coarse.
-    pub fn is_racy(&self, now: i64) -> bool {
-        const COARSE: i64 = 2_000_000_000;
-        self.mtime.max(self.ctime) >= now.saturating_sub(COARSE)
+    /// Whether it may change again without anything here changing: it changed after this time, see [`rest`].
+    pub fn is_racy(&self, rest: i64) -> bool {
+        self.mtime.max(self.ctime) >= rest
     }
 }
 
@@ -97,27 +95,31 @@ pub fn now() -> i64 {
     i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX)
 }
 
+/// What was last changed before this time is at rest.
+pub(crate) fn rest(disk: &Disk) -> i64 {
+    now().saturating_sub(i64::try_from(disk.coarse().as_nanos()).unwrap_or(i64::MAX))
+}
+
 /// Reads a thing: what it is now, in the light of what was known of it.
-pub fn read(at: &OwnedFd, name: &[u8], seen: &Seen, known: Option<&Known>, now: i64) -> Result<Known, Reason> {
+pub(crate) fn read(at: &Dir, name: &[u8], seen: &Seen, known: Option<&Known>, rest: i64) -> Result<Known, Reason> {
     let (seen, content, attributes) = match seen.kind {
-        cells::DIRECTORY => (seen.clone(), Content::Directory, attributes(&open(at, name)?)?),
+        cells::DIRECTORY => (seen.clone(), Content::Directory, attributes(&*at.open(name).map_err(reason)?)?),
         cells::LINK => (seen.clone(), link(at, name)?, Vec::new()),
         cells::FILE => file(at, name, seen)?,
         _ => return Err(Reason::Special),
     };
-    Ok(Known { cells: cells_of(&seen, content, &attributes, known), racy: seen.is_racy(now), seen, attributes })
+    Ok(Known { cells: cells_of(&seen, content, &attributes, known), racy: seen.is_racy(rest), seen, attributes })
 }
 
-fn file(at: &OwnedFd, name: &[u8], seen: &Seen) -> Result<(Seen, Content, Vec<u8>), Reason> {
-    let file = open(at, name)?;
-    let before = Seen::of(&fs::fstat(&file).map_err(reason)?);
+fn file(at: &Dir, name: &[u8], seen: &Seen) -> Result<(Seen, Content, Vec<u8>), Reason> {
+    let mut file = at.open(name).map_err(reason)?;
+    let before = Seen::of(&file.stat().map_err(reason)?);
     if before.inode != seen.inode || before.kind != cells::FILE {
         return Err(Reason::Changed);
     }
     let attributes = attributes(&file)?;
-    let mut reader = File::from(file);
-    let (hash, size) = hash(&mut reader).map_err(|e| Reason::System(e.to_string()))?;
-    let after = Seen::of(&fs::fstat(&reader).map_err(reason)?);
+    let (hash, size) = hash(&mut file).map_err(|e| Reason::System(e.to_string()))?;
+    let after = Seen::of(&file.stat().map_err(reason)?);
     if before != after || size != after.size {
         return Err(Reason::Changed);
     }
@@ -132,13 +134,8 @@ pub fn hash(reader: &mut impl Read) -> std::io::Result<(Hash, u64)> {
     Ok((Hash(*hasher.finalize().as_bytes()), size))
 }
 
-fn open(at: &OwnedFd, name: &[u8]) -> Result<OwnedFd, Reason> {
-    fs::openat(at, name, READ, Mode::empty()).map_err(reason)
-}
-
-fn link(at: &OwnedFd, name: &[u8]) -> Result<Content, Reason> {
-    let target = fs::readlinkat(at, name, Vec::new()).map_err(reason)?;
-    Ok(Content::Link(target.into_bytes()))
+fn link(at: &Dir, name: &[u8]) -> Result<Content, Reason> {
+    at.read_link(name).map(Content::Link).map_err(reason)
 }
 
 /// Cells that the system still says the same of stay what they were.
@@ -159,27 +156,16 @@ fn cells_of(seen: &Seen, content: Content, attributes: &[u8], known: Option<&Kno
 }
 
 /// The extended attributes that are synchronised, packed.
-pub fn attributes(file: impl AsFd) -> Result<Vec<u8>, Reason> {
-    let file = file.as_fd();
-    let length = match fs::flistxattr_query(file) {
-        Err(Errno::NOTSUP) | Ok(0) => return Ok(Vec::new()),
-        other => other.map_err(reason)?,
+pub(crate) fn attributes(file: &Handle) -> Result<Vec<u8>, Reason> {
+    let list = match file.attribute_names() {
+        Err(Errno::NOTSUP) => return Ok(Vec::new()),
+        other => other.map_err(changed)?,
     };
-    let mut list = vec![0; length];
-    let length = fs::flistxattr(file, &mut list[..]).map_err(changed)?;
-    let names = list[..length].split(|b| *b == 0).filter(|name| cells::is_carried(name));
-    let mut found =
-        names.map(|name| Ok((name.to_vec(), attribute(file, name)?))).collect::<Result<Vec<_>, Reason>>()?;
+    let names = list.split(|b| *b == 0).filter(|name| cells::is_carried(name));
+    let read = |name: &[u8]| Ok((name.to_vec(), file.attribute(name).map_err(changed)?));
+    let mut found = names.map(read).collect::<Result<Vec<_>, Reason>>()?;
     found.sort_unstable();
     Ok(cells::pack_attributes(&found))
-}
-
-fn attribute(file: impl AsFd, name: &[u8]) -> Result<Vec<u8>, Reason> {
-    let length = fs::fgetxattr_query(&file, name).map_err(changed)?;
-    let mut value = vec![0; length];
-    let length = if length == 0 { 0 } else { fs::fgetxattr(&file, name, &mut value[..]).map_err(changed)? };
-    value.truncate(length);
-    Ok(value)
 }
 
 /// What the system says, as the reason why a path is left out.
@@ -196,8 +182,8 @@ fn changed(e: Errno) -> Reason {
 }
 
 /// Whether a path still is what is known of it; `None` stands for nothing there.
-pub fn is_as_known(at: &OwnedFd, name: &[u8], known: Option<&Known>) -> rustix::io::Result<bool> {
-    let there = stat(at, name)?.map(|s| Seen::of(&s));
+pub(crate) fn is_as_known(at: &Dir, name: &[u8], known: Option<&Known>) -> disk::Result<bool> {
+    let there = at.look(name)?.map(|s| Seen::of(&s));
     Ok(match (there, known) {
         (Some(there), Some(known)) => there.is_same(&known.seen),
         (there, known) => there.is_none() && known.is_none(),

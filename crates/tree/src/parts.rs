@@ -3,17 +3,15 @@
 //!
 //! `here` is written after the chunks are safe on the disk, so that an interrupted transfer goes on where it was.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
 use rusqlite::{Row, params};
-use rustix::fs::{self, AtFlags, Mode, OFlags};
 use sync_store::contents::{Ask, Chunk, PIECE};
 use sync_store::{Hash, Result, Want};
 
 use crate::chunk;
 use crate::contents::unasked;
+use crate::disk::{File, Onto};
 use crate::index;
 use crate::look;
 use crate::source;
@@ -121,7 +119,7 @@ pub fn cut(tree: &mut Tree, hash: Hash) -> Result<bool> {
 }
 
 fn is_in_the_making(tree: &Tree, hash: Hash) -> bool {
-    matches!(crate::root::stat(&tree.root.own().staging, part_name(hash).as_bytes()), Ok(Some(_)))
+    matches!(tree.root.own().staging.look(part_name(hash)), Ok(Some(_)))
 }
 
 fn part_name(hash: Hash) -> String {
@@ -130,12 +128,8 @@ fn part_name(hash: Hash) -> String {
 
 /// Opens the content in the making.
 fn part(tree: &Tree, hash: Hash, size: u64) -> io::Result<File> {
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = fs::openat(&tree.root.own().staging, part_name(hash), flags, Mode::from_raw_mode(0o600))?;
-    let file = File::from(file);
-    if file.metadata()?.len() != size {
-        file.set_len(size)?;
-    }
+    let file = tree.root.own().staging.open_or_make(part_name(hash))?;
+    file.resize(size)?;
     Ok(file)
 }
 
@@ -157,9 +151,8 @@ fn note_arrived(tree: &mut Tree, hash: Hash) -> Result<()> {
     if arrived.is_empty() {
         return Ok(());
     }
-    if let Ok(file) =
-        fs::openat(&tree.root.own().staging, part_name(hash), OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
-        && fs::fdatasync(&file).is_ok()
+    if let Ok(file) = tree.root.own().staging.open_ours(part_name(hash))
+        && file.sync_data().is_ok()
     {
         tree.moment("receive: note")?;
         let writing = tree.index.begin()?;
@@ -232,17 +225,16 @@ fn copy(tree: &Tree, content: Hash, to: &File, chunk: &Chunk) -> Result<bool> {
 /// All chunks are there: if the whole is what its hash says, it is staged; if not, it begins anew in another round.
 fn finish(tree: &mut Tree, hash: Hash) -> Result<()> {
     let staging = &tree.root.own().staging;
-    let whole = fs::openat(staging, part_name(hash), OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
-    let whole = whole.map(File::from).map_err(io::Error::from);
+    let whole = staging.open_ours(part_name(hash)).map_err(io::Error::from);
     let sound = whole.and_then(|mut file| {
-        fs::fdatasync(&file)?;
+        file.sync_data()?;
         look::hash(&mut file)
     });
     let is_sound = sound.is_ok_and(|(found, _)| found == hash);
-    if is_sound && fs::renameat(staging, part_name(hash), staging, hash.to_string()).is_ok() {
+    if is_sound && staging.rename(part_name(hash), staging, hash.to_string(), Onto::Anything).is_ok() {
         return Ok(());
     }
-    let _ = fs::unlinkat(staging, part_name(hash), AtFlags::empty());
+    let _ = staging.remove(part_name(hash));
     tree.absent.insert(hash);
     let writing = tree.index.begin()?;
     writing.run("DELETE FROM chunk WHERE content=?", [hash.0])?;

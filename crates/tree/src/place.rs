@@ -6,18 +6,16 @@
 //! overwritten.
 
 use std::collections::HashMap;
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use rustix::fs::{self, AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use sync_store::{Realised, Reason, Result};
 
 use crate::attributes;
 use crate::cells::{self, Cells, Content};
-use crate::look::{self, Known, Seen, is_as_known, reason};
+use crate::disk::{self, Dir, Onto, Slip};
+use crate::look::{Known, Seen, is_as_known, reason};
 use crate::name;
-use crate::root::{READ, stat};
 use crate::source::Holder;
 use crate::trash;
 use crate::tree::Tree;
@@ -26,6 +24,9 @@ use crate::tree::Tree;
 const BATCH: usize = 200;
 /// With more files than this, the whole file system is made safe at once.
 const MANY: usize = 8;
+
+/// So begin the names of what was moved aside.
+pub(crate) const ASIDE: &str = "aside";
 
 /// A path and what it has to become.
 pub struct Task {
@@ -40,7 +41,7 @@ pub struct Task {
 /// A file that waits to be renamed into its place.
 struct Prepared {
     task: Task,
-    parent: Rc<OwnedFd>,
+    parent: Rc<Dir>,
     from: From,
     attributes: Vec<u8>,
 }
@@ -50,7 +51,7 @@ pub(crate) enum From {
     /// In the staging directory.
     Staged { name: String, safe: bool },
     /// At a path that is given up.
-    Path { holder: Box<Holder>, parent: Rc<OwnedFd> },
+    Path { holder: Box<Holder>, parent: Rc<Dir> },
 }
 
 /// What happened in the directory and has to be written down.
@@ -60,15 +61,23 @@ enum Done {
     Trashed { path: Vec<u8>, known: Box<Known> },
 }
 
+impl Done {
+    fn path(&self) -> &[u8] {
+        match self {
+            Done::Placed { path, .. } | Done::Gone { path } | Done::Trashed { path, .. } => path,
+        }
+    }
+}
+
 /// A batch under way.
 pub struct Batch<'a> {
     pub(crate) tree: &'a mut Tree,
     report: &'a mut Realised,
     prepared: Vec<Prepared>,
     done: Vec<Done>,
-    parents: HashMap<Vec<u8>, Rc<OwnedFd>>,
+    parents: HashMap<Vec<u8>, Rc<Dir>>,
     /// Directories in which something was renamed.
-    touched: HashMap<Vec<u8>, Rc<OwnedFd>>,
+    touched: HashMap<Vec<u8>, Rc<Dir>>,
     names: u64,
 }
 
@@ -120,7 +129,7 @@ impl<'a> Batch<'a> {
     }
 
     /// The directory that a path lies in.
-    pub fn parent(&mut self, path: &[u8]) -> rustix::io::Result<Rc<OwnedFd>> {
+    pub(crate) fn parent(&mut self, path: &[u8]) -> disk::Result<Rc<Dir>> {
         let (directory, _) = name::split(path);
         if let Some(fd) = self.parents.get(directory) {
             return Ok(Rc::clone(fd));
@@ -130,7 +139,7 @@ impl<'a> Batch<'a> {
         Ok(fd)
     }
 
-    fn touch(&mut self, path: &[u8], parent: &Rc<OwnedFd>) {
+    fn touch(&mut self, path: &[u8], parent: &Rc<Dir>) {
         let (directory, _) = name::split(path);
         self.touched.entry(directory.to_vec()).or_insert_with(|| Rc::clone(parent));
     }
@@ -169,14 +178,14 @@ impl<'a> Batch<'a> {
     }
 
     /// Only what is not content changes.
-    pub fn retouch(&mut self, task: &Task, parent: &Rc<OwnedFd>) -> std::result::Result<(), Reason> {
+    pub(crate) fn retouch(&mut self, task: &Task, parent: &Rc<Dir>) -> std::result::Result<(), Reason> {
         let (_, name) = name::split(&task.path);
         let attributes = if let Content::Link(_) = task.cells.content {
             attributes::write_link(parent, name, &task.cells)?;
             Vec::new()
         } else {
-            let file = fs::openat(parent, name, READ, Mode::empty()).map_err(reason)?;
-            let seen = Seen::of(&fs::fstat(&file).map_err(reason)?);
+            let file = parent.open(name).map_err(reason)?;
+            let seen = Seen::of(&file.stat().map_err(reason)?);
             if !task.known.as_ref().is_some_and(|known| seen.is_same(&known.seen)) {
                 return Err(Reason::Changed);
             }
@@ -193,13 +202,12 @@ impl<'a> Batch<'a> {
         if let Some(known) = &task.known {
             self.take_away(&task.path, known)?;
         }
-        match fs::mkdirat(&parent, name, Mode::from_raw_mode(0o700)) {
+        match parent.make_directory(name) {
             // It may have been made a moment ago, or before a crash.
             Ok(()) | Err(Errno::EXIST) => {}
             Err(e) => return Err(reason(e)),
         }
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let directory = fs::openat(&parent, name, flags, Mode::empty()).map_err(|_| Reason::Changed)?;
+        let directory = parent.child(name).map_err(|_| Reason::Changed)?;
         // Until everything is in it, we have to be able to write to it.
         let open = Cells { mode: task.cells.mode | 0o700, ..task.cells.clone() };
         let attributes = attributes::write(&directory, &open)?;
@@ -209,26 +217,28 @@ impl<'a> Batch<'a> {
         self.note_placed(&task, &parent, attributes).map_err(reason)
     }
 
-    fn note_placed(&mut self, task: &Task, parent: &OwnedFd, attributes: Vec<u8>) -> rustix::io::Result<()> {
+    fn note_placed(&mut self, task: &Task, parent: &Dir, attributes: Vec<u8>) -> disk::Result<()> {
         let (_, name) = name::split(&task.path);
-        let seen = Seen::of(&stat(parent, name)?.ok_or(Errno::NOENT)?);
-        let racy = seen.is_racy(look::now());
-        let known = Box::new(Known { cells: task.cells.clone(), seen, attributes, racy });
+        let seen = Seen::of(&parent.look(name)?.ok_or(Errno::NOENT)?);
+        // Since it is at its place, or was looked at there, somebody may have written to it: it is read once more.
+        let known = Box::new(Known { cells: task.cells.clone(), seen, attributes, racy: true });
         self.done.push(Done::Placed { path: task.path.clone(), known });
         Ok(())
     }
 
     /// Gives it its attributes before anybody sees it.
     fn dress(&self, from: &From, cells: &Cells) -> std::result::Result<Vec<u8>, Reason> {
-        let open = |at: &OwnedFd, name: &[u8]| fs::openat(at, name, READ, Mode::empty()).map_err(reason);
+        let open = |at: &Dir, name: &[u8]| at.open(name).map_err(reason);
         match (from, &cells.content) {
             (From::Staged { name, .. }, Content::Link(_)) => {
                 attributes::write_link(&self.tree.root.own().staging, name.as_bytes(), cells).map(|()| Vec::new())
             }
             (From::Staged { name, .. }, _) => {
-                attributes::write(open(&self.tree.root.own().staging, name.as_bytes())?, cells)
+                attributes::write(&*open(&self.tree.root.own().staging, name.as_bytes())?, cells)
             }
-            (From::Path { holder, parent }, _) => attributes::write(open(parent, name::split(&holder.path).1)?, cells),
+            (From::Path { holder, parent }, _) => {
+                attributes::write(&*open(parent, name::split(&holder.path).1)?, cells)
+            }
         }
     }
 
@@ -240,17 +250,16 @@ impl<'a> Batch<'a> {
             return Err(Reason::Changed);
         }
         if known.seen.kind == cells::DIRECTORY {
-            match fs::unlinkat(&parent, name, AtFlags::REMOVEDIR) {
+            match parent.remove_directory(name) {
                 Ok(()) => {}
                 Err(Errno::NOTEMPTY | Errno::EXIST) => return Err(Reason::NotEmpty),
                 Err(e) => return Err(reason(e)),
             }
         } else {
-            let away = self.new_name("away");
+            let away = self.move_aside(Some(&parent), name).map_err(reason)?;
             let staging = &self.tree.root.own().staging;
-            fs::renameat(&parent, name, staging, away.as_str()).map_err(reason)?;
             if !self.is_it(&away, known) {
-                let back = fs::renameat_with(staging, away.as_str(), &parent, name, RenameFlags::NOREPLACE);
+                let back = staging.rename(&away, &parent, name, Onto::Nothing);
                 return Err(back.map_or_else(reason, |()| Reason::Changed));
             }
             self.discard(path, &away, known).map_err(reason)?;
@@ -260,19 +269,35 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
+    /// Into the staging directory, or within it, under a name that says nothing: what is there under a hash is what the hash
+    /// says.
+    fn move_aside(&mut self, from: Option<&Dir>, name: &[u8]) -> disk::Result<String> {
+        loop {
+            let aside = self.new_name(ASIDE);
+            let staging = &self.tree.root.own().staging;
+            match from.unwrap_or(staging).rename(name, staging, &aside, Onto::Nothing) {
+                Err(Errno::EXIST) => {}
+                other => return other.map(|()| aside),
+            }
+        }
+    }
+
     /// Whether what is in the staging directory is what is known of a path. Renaming changes the ctime.
     fn is_it(&self, name: &str, known: &Known) -> bool {
-        let found = stat(&self.tree.root.own().staging, name.as_bytes()).ok().flatten().map(|s| Seen::of(&s));
+        if self.tree.root.disk().slips(Slip::NoSecondLook) {
+            return true;
+        }
+        let found = self.tree.root.own().staging.look(name).ok().flatten().map(|s| Seen::of(&s));
         found.is_some_and(|found| Seen { ctime: known.seen.ctime, ..found } == known.seen)
     }
 
     /// To the trash, if it is a file.
-    fn discard(&mut self, path: &[u8], staged: &str, known: &Known) -> rustix::io::Result<()> {
+    fn discard(&mut self, path: &[u8], staged: &str, known: &Known) -> disk::Result<()> {
         let own = self.tree.root.own();
         let Content::File { hash, .. } = known.cells.content else {
-            return fs::unlinkat(&own.staging, staged, AtFlags::empty());
+            return own.staging.remove(staged);
         };
-        fs::renameat(&own.staging, staged, &own.trash, hash.to_string())?;
+        own.staging.rename(staged, &own.trash, hash.to_string(), Onto::Anything)?;
         self.done.push(Done::Trashed { path: path.to_vec(), known: Box::new(known.clone()) });
         Ok(())
     }
@@ -282,6 +307,7 @@ impl<'a> Batch<'a> {
         if !self.prepared.is_empty() {
             self.tree.moment("realise: prepared")?;
             self.make_contents_safe();
+            self.slip()?;
         }
         for prepared in std::mem::take(&mut self.prepared) {
             self.tree.moment("realise: place")?;
@@ -293,42 +319,67 @@ impl<'a> Batch<'a> {
         let touched = std::mem::take(&mut self.touched);
         if !touched.is_empty() {
             self.tree.moment("realise: placed")?;
-            let own = self.tree.root.own();
-            for directory in touched.values().map(Rc::as_ref).chain([&own.trash]) {
-                // What is not safe yet is found out by the next scan.
-                let _ = fs::fsync(directory);
-            }
+            self.make_places_safe(&touched);
         }
         self.write_down()
     }
 
-    fn make_contents_safe(&self) {
-        let staging = &self.tree.root.own().staging;
-        let unsafe_names = self.prepared.iter().filter_map(|p| match &p.from {
-            From::Staged { name, safe: false } => Some(name.as_str()),
-            _ => None,
-        });
-        let names: Vec<&str> = unsafe_names.collect();
-        if names.len() > MANY && fs::syncfs(staging).is_ok() {
-            return;
+    /// What the system may still lose is not said to be there: the next scan looks again.
+    fn make_places_safe(&mut self, touched: &HashMap<Vec<u8>, Rc<Dir>>) {
+        let _ = self.tree.root.own().trash.sync();
+        for (path, directory) in touched {
+            let Err(e) = directory.sync() else { continue };
+            let is_in = |done: &Done| name::split(done.path()).0 == path.as_slice();
+            for done in self.done.iter().filter(|done| is_in(done)) {
+                self.report.skip(done.path(), reason(e));
+            }
+            self.done.retain(|done| !is_in(done));
         }
-        for name in names {
-            if let Ok(file) = fs::openat(staging, name, READ, Mode::empty()) {
-                let _ = fs::fdatasync(file);
+    }
+
+    /// The mistake of [`Slip::IndexFirst`].
+    fn slip(&mut self) -> Result<()> {
+        if !self.tree.root.disk().slips(Slip::IndexFirst) {
+            return Ok(());
+        }
+        let writing = self.tree.index.begin()?;
+        for Prepared { task, from, attributes, .. } in &self.prepared {
+            if let From::Staged { name, .. } = from
+                && let Ok(Some(stat)) = self.tree.root.own().staging.look(name)
+            {
+                let (cells, attributes) = (task.cells.clone(), attributes.clone());
+                writing.put_known(&task.path, &Known { cells, seen: Seen::of(&stat), attributes, racy: true })?;
             }
         }
+        writing.commit()
+    }
+
+    /// What cannot be made safe is not put into its place.
+    fn make_contents_safe(&mut self) {
+        let staging = &self.tree.root.own().staging;
+        let is_unsafe = |prepared: &&Prepared| matches!(prepared.from, From::Staged { safe: false, .. });
+        if self.prepared.iter().filter(is_unsafe).count() > MANY && staging.sync_file_system().is_ok() {
+            return;
+        }
+        let report = &mut *self.report;
+        self.prepared.retain(|prepared| {
+            let From::Staged { name, safe: false } = &prepared.from else { return true };
+            let made = staging.open(name).and_then(|file| file.sync_data());
+            made.map_err(|e| report.skip(&prepared.task.path, reason(e))).is_ok()
+        });
     }
 
     fn place(&mut self, prepared: &Prepared) -> std::result::Result<(), Reason> {
         let Prepared { task, parent, from, attributes } = prepared;
         let (_, name) = name::split(&task.path);
-        if !is_as_known(parent, name, task.known.as_ref()).map_err(reason)? {
+        let is_seen = self.tree.root.disk().slips(Slip::NoSecondLook);
+        if !is_seen && !is_as_known(parent, name, task.known.as_ref()).map_err(reason)? {
             return Err(Reason::Changed);
         }
         match (from, &task.known) {
             (From::Path { holder, parent: old }, _) => {
                 let (_, old_name) = name::split(&holder.path);
-                fs::renameat_with(old, old_name, parent, name, RenameFlags::NOREPLACE).map_err(in_the_way)?;
+                old.rename(old_name, parent, name, Onto::Nothing).map_err(in_the_way)?;
                 self.touch(&holder.path, old);
                 self.done.push(Done::Gone { path: holder.path.clone() });
                 self.report.moved += 1;
@@ -336,8 +387,7 @@ impl<'a> Batch<'a> {
             }
             (From::Staged { name: staged, .. }, None) => {
                 let staging = &self.tree.root.own().staging;
-                fs::renameat_with(staging, staged.as_str(), parent, name, RenameFlags::NOREPLACE)
-                    .map_err(in_the_way)?;
+                staging.rename(staged, parent, name, Onto::Nothing).map_err(in_the_way)?;
                 self.report.created += 1;
             }
             (From::Staged { name: staged, .. }, Some(known)) => {
@@ -350,23 +400,21 @@ impl<'a> Batch<'a> {
     }
 
     /// Puts the new file in the place of the old one in one step, and looks at what was displaced.
-    fn exchange(
-        &mut self,
-        task: &Task,
-        parent: &OwnedFd,
-        staged: &str,
-        known: &Known,
-    ) -> std::result::Result<(), Reason> {
+    fn exchange(&mut self, task: &Task, parent: &Dir, staged: &str, known: &Known) -> std::result::Result<(), Reason> {
         let (_, name) = name::split(&task.path);
-        let swap = |tree: &Tree| {
-            fs::renameat_with(&tree.root.own().staging, staged, parent, name, RenameFlags::EXCHANGE).map_err(reason)
-        };
-        swap(self.tree)?;
-        if !self.is_it(staged, known) {
-            swap(self.tree)?;
-            return Err(Reason::Changed);
+        // Should anything fail after the exchange, what was displaced must not be taken for what was staged.
+        let aside = self.move_aside(None, staged.as_bytes()).map_err(reason)?;
+        let staging = &self.tree.root.own().staging;
+        let swap = || staging.rename(&aside, parent, name, Onto::Exchange).map_err(reason);
+        let swapped = swap();
+        if swapped.is_err() || !self.is_it(&aside, known) {
+            let undone = swapped.and_then(|()| swap());
+            if undone.is_ok() {
+                let _ = staging.rename(&aside, staging, staged, Onto::Nothing);
+            }
+            return Err(undone.err().unwrap_or(Reason::Changed));
         }
-        self.discard(&task.path, staged, known).map_err(reason)
+        self.discard(&task.path, &aside, known).map_err(reason)
     }
 
     fn write_down(&mut self) -> Result<()> {

@@ -17,39 +17,60 @@ use crate::tree::Tree;
 /// Rows read at a time.
 const PAGE: usize = 200;
 
-/// Conditions on a row and what is known of its path.
-const LACKING_DIRECTORY: &str = "e.kind='d' AND (d.path IS NULL OR d.kind<>100)";
+/// Conditions on a row and what is known of its path. What is ignored here is left as it is.
+const LACKING_DIRECTORY: &str = "e.kind='d' AND (d.path IS NULL OR d.kind<>100) AND NOT ignored(e.path, 1)";
 const DIFFERING_FILE: &str = "e.kind<>'d' AND (d.path IS NULL OR d.content<>e.content OR d.mode<>e.mode OR d.owner<>e.owner \
-     OR d.grp<>e.grp OR d.xattrs<>e.xattrs)";
+     OR d.grp<>e.grp OR d.xattrs<>e.xattrs) AND NOT ignored(e.path, 0)";
 const DIFFERING_DIRECTORY: &str = "e.kind='d' AND d.kind=100 AND (d.mode<>e.mode OR d.owner<>e.owner OR d.grp<>e.grp \
-     OR d.xattrs<>e.xattrs)";
+     OR d.xattrs<>e.xattrs) AND NOT ignored(e.path, 1)";
 
-/// Any of these, or a path without a row.
-const ANYTHING: &str = "SELECT 1 WHERE EXISTS (SELECT 1 FROM entry e LEFT JOIN disk d ON d.path=e.path WHERE d.path IS NULL \
-     OR d.content<>e.content OR d.mode<>e.mode OR d.owner<>e.owner OR d.grp<>e.grp OR d.xattrs<>e.xattrs) \
-     OR EXISTS (SELECT 1 FROM disk d LEFT JOIN entry e ON e.path=d.path WHERE e.path IS NULL)";
+/// Any of these.
+const DIFFERING: &str = "FROM entry e LEFT JOIN disk d ON d.path=e.path WHERE (d.path IS NULL OR d.content<>e.content \
+     OR d.mode<>e.mode OR d.owner<>e.owner OR d.grp<>e.grp OR d.xattrs<>e.xattrs) AND NOT ignored(e.path, e.kind='d')";
+/// Paths without a row.
+const LEFT: &str =
+    "FROM disk d LEFT JOIN entry e ON e.path=d.path WHERE e.path IS NULL AND NOT ignored(d.path, d.kind=100)";
 
 /// Whether anything is to be done.
 pub fn is_due(tree: &Tree) -> Result<bool> {
-    Ok(tree.index.look().one::<i64>(ANYTHING, [])?.is_some())
+    let query = format!("SELECT 1 WHERE EXISTS (SELECT 1 {DIFFERING}) OR EXISTS (SELECT 1 {LEFT})");
+    Ok(tree.index.look().one::<i64>(&query, [])?.is_some())
+}
+
+/// At how many paths.
+pub fn due(tree: &Tree) -> Result<u64> {
+    let look = tree.index.look();
+    let count = |rows: &str| look.one::<i64>(&format!("SELECT COUNT(*) {rows}"), []);
+    let (differing, left) = (count(DIFFERING)?, count(LEFT)?);
+    Ok((differing.unwrap_or_default() + left.unwrap_or_default()).cast_unsigned())
 }
 
 /// Does it.
 pub fn realise(tree: &mut Tree) -> Result<Realised> {
     let mut report = Realised::default();
-    if !is_due(tree)? {
+    if tree.is_at_rest()? {
         return Ok(report);
     }
+    if !is_due(tree)? {
+        contents::tidy(tree)?;
+        tree.comes_to_rest()?;
+        return Ok(report);
+    }
+    tree.stir();
     let mut batch = Batch::new(tree, &mut report);
     directories(&mut batch)?;
     files(&mut batch, Blocked::Later)?;
     deletions(&mut batch)?;
     files(&mut batch, Blocked::Now)?;
     permissions(&mut batch)?;
-    if !is_due(tree)? {
+    let is_done = !is_due(tree)?;
+    if is_done {
         contents::tidy(tree)?;
     }
     trash::expire(tree)?;
+    if is_done {
+        tree.comes_to_rest()?;
+    }
     Ok(report)
 }
 
@@ -121,7 +142,7 @@ fn files(batch: &mut Batch, blocked: Blocked) -> Result<()> {
 fn deletions(batch: &mut Batch) -> Result<()> {
     let query = format!(
         "SELECT d.path, {} FROM disk d LEFT JOIN entry e ON e.path=d.path \
-         WHERE (?1 IS NULL OR d.path<?1) AND e.path IS NULL ORDER BY d.path DESC LIMIT {PAGE}",
+         WHERE (?1 IS NULL OR d.path<?1) AND e.path IS NULL AND NOT ignored(d.path, d.kind=100) ORDER BY d.path DESC LIMIT {PAGE}",
         KNOWN.split(", ").map(|c| format!("d.{c}")).collect::<Vec<_>>().join(", ")
     );
     let mut last: Option<Vec<u8>> = None;
@@ -138,6 +159,9 @@ fn deletions(batch: &mut Batch) -> Result<()> {
             let gone = batch.take_away(&path, &known);
             if gone.is_ok() {
                 batch.count_deleted();
+            }
+            if gone == Err(Reason::NotEmpty) && batch.tree().holds_ignored_only(&path) {
+                continue;
             }
             settle(batch, &path, gone)?;
         }

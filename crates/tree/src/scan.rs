@@ -1,32 +1,38 @@
 //! The scan: compares the directory with what is known of it, and writes what changed as an application would write it,
 //! to `disk` and to the rows in one transaction. Changes nothing in the directory.
-
-use std::os::fd::OwnedFd;
+//!
+//! Of what did not change only what the system says is compared, in the order of paths at both sides.
 
 use rusqlite::{Connection, Rows};
+use rustix::io::Errno;
 use sync_core::SiteId;
 use sync_store::contents::NAMED;
 use sync_store::{Reason, Result, Skipped, StoreError, Trouble};
 
 use crate::cells::{self, Cells, Content};
-use crate::index::{Index, KNOWN, Writing, fault, known};
+use crate::disk::{Dir, Slip};
+use crate::index::{Index, KNOWN, SEEN, Writing, fault, known, seen};
 use crate::look::{self, Known, Seen};
 use crate::name::{self, Loser};
-use crate::reconcile::{Change, judge};
+use crate::reconcile::{Change, Verdict, judge};
 use crate::root::{Root, failed};
+use crate::stage;
 use crate::tree::Hook;
-use crate::walk::{Blind, Step, Walk};
+use crate::walk::{self, Blind, Sight, Step, Walk};
+use crate::watch::Extent;
 
 /// What a scan works on.
 pub struct Scan<'a> {
-    /// The directory.
-    pub root: &'a Root,
+    /// The directory, and what of it is looked at.
+    pub sight: Sight<'a>,
     /// Its index.
     pub index: &'a mut Index,
     /// Whose changes these are.
     pub site: SiteId,
     /// Whether an empty directory is what it should be.
     pub force: bool,
+    /// Whether files are read whatever the system says of them.
+    pub doubt: bool,
     /// For tests.
     pub hook: &'a mut Option<Hook>,
 }
@@ -43,77 +49,148 @@ struct Found {
 
 impl Scan<'_> {
     /// Runs it; says which paths could not be taken in.
-    pub fn run(&mut self) -> Result<Vec<Skipped>> {
-        let reader = self.index.reader()?;
-        let mut pass = Pass { changes: Vec::new(), gone: Gone::open()?, skipped: Vec::new(), met: 0, now: look::now() };
-        self.compare(&reader, &mut pass)?;
-        self.flush(&mut pass.changes)?;
-        if pass.met == 0 && pass.gone.count > 0 && !self.force {
-            return Err(emptied(self.root, pass.gone.count));
+    pub fn run(&mut self, extent: &Extent) -> Result<Vec<Skipped>> {
+        let mut pass = Pass {
+            changes: Vec::new(),
+            gone: Gone::open()?,
+            skipped: Vec::new(),
+            met: 0,
+            rest: look::rest(self.sight.root.disk()),
+        };
+        match extent {
+            Extent::Everything => self.compare(b"", true, &mut pass)?,
+            Extent::Places(places) => {
+                for (path, below) in places {
+                    self.look_again(path, *below, &mut pass)?;
+                }
+            }
+        }
+        self.flush(&mut pass.changes, &mut pass.skipped)?;
+        let root = self.sight.root;
+        if pass.met == 0
+            && pass.gone.count > 0
+            && !self.force
+            && walk::is_empty(root, self.sight.ignore).unwrap_or(true)
+        {
+            return Err(emptied(root, pass.gone.count));
         }
         // What is gone comes last: a file that was moved is then at its new path before it leaves the old one.
-        self.root.check()?;
-        self.forget(&pass.gone)?;
+        root.check()?;
+        self.forget(&pass.gone, &mut pass.skipped)?;
         Ok(pass.skipped)
     }
 
-    /// One pass through both, in the order of paths.
-    fn compare(&mut self, reader: &Connection, pass: &mut Pass) -> Result<()> {
-        let root = self.root;
-        let mut statement = reader.prepare(&format!("SELECT path, {KNOWN} FROM disk ORDER BY path")).map_err(fault)?;
-        let mut rows = Ahead::of(statement.query([]).map_err(fault)?)?;
-        let mut walk = Walk::new(root).map_err(|e| failed("list", root.path(), e))?;
+    /// A single path, and what is below it if that may have changed as well.
+    fn look_again(&mut self, path: &[u8], below: bool, pass: &mut Pass) -> Result<()> {
+        let looked = match self.sight.root.parent(path) {
+            Ok((directory, name)) => directory.look(name).map(|found| found.map(|stat| (directory, stat))),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+            Err(e) => Err(e),
+        };
+        let there = match looked {
+            Ok(there) => there,
+            Err(e) => {
+                pass.skip(path, look::reason(e));
+                return Ok(());
+            }
+        };
+        let old = self.index.look().known(path)?;
+        let was_directory = old.as_ref().is_some_and(|old| old.seen.kind == cells::DIRECTORY);
+        let Some((directory, stat)) = there else {
+            if old.is_some() {
+                pass.missing(path, was_directory, self.sight)?;
+            }
+            return if was_directory { self.compare(path, false, pass) } else { Ok(()) };
+        };
+        let now = Seen::of(&stat);
+        let is_directory = now.kind == cells::DIRECTORY;
+        if self.sight.ignore.covers(path, is_directory) {
+            return Ok(());
+        }
+        let is_same = old.as_ref().is_some_and(|old| old.seen.kind == now.kind && old.seen.inode == now.inode);
+        pass.met += 1;
+        if self.doubt || !old.as_ref().is_some_and(|old| old.seen == now && !old.racy) {
+            let look = |old: Option<&Known>| look::read(&directory, name::split(path).1, &now, old, pass.rest);
+            let looked = self.differing(&now, old, look, pass.rest)?;
+            pass.note(path, looked)?;
+        }
+        let may_differ_below = below || !is_same;
+        if may_differ_below && (is_directory || was_directory) {
+            self.compare(path, is_directory, pass)?;
+        }
+        self.flush_if_full(pass)
+    }
+
+    /// One pass through a directory and what is known of it, in the order of paths.
+    fn compare(&mut self, directory: &[u8], is_there: bool, pass: &mut Pass) -> Result<()> {
+        let sight = self.sight;
+        let reader = self.index.reader()?;
+        let (from, to) = if directory.is_empty() { (Vec::new(), None) } else { range(directory) };
+        let end = if to.is_some() { "AND path<?2" } else { "AND ?2 IS NULL" };
+        let query = format!("SELECT path, {SEEN} FROM disk WHERE path>=?1 {end} ORDER BY path");
+        let mut statement = reader.prepare(&query).map_err(fault)?;
+        let mut rows = Ahead::of(statement.query((from, to)).map_err(fault)?)?;
+        let mut walk = match is_there.then(|| Walk::below(sight, directory)) {
+            None => return rows.rest(None, sight, pass),
+            Some(Ok(walk)) => walk,
+            Some(Err(e)) if directory.is_empty() => return Err(failed("list", sight.root.path(), e)),
+            Some(Err(e)) => {
+                pass.skip(directory, look::reason(e));
+                return Ok(());
+            }
+        };
         let mut blind = None;
         while let Some(step) = walk.step() {
-            while let Some((path, _)) = rows.next_if(|path| path < walk.path())? {
-                pass.missing(&path, blind.as_deref())?;
-            }
-            let old = rows.next_if(|path| path == walk.path())?.map(|(_, known)| known);
+            rows.missing_before(walk.path(), blind.as_deref(), sight, pass)?;
+            let is_known = rows.next_is(walk.path());
             match step {
                 Step::Found(stat) => {
-                    let seen = Seen::of(&stat);
-                    self.found(&mut walk, &seen, old, pass)?;
+                    let now = Seen::of(&stat);
+                    pass.met += 1;
+                    if self.doubt || !is_known || rows.racy || rows.seen != now {
+                        self.found(&mut walk, &now, is_known, pass)?;
+                    }
                 }
                 Step::Blind(why) => {
                     pass.skip(walk.path(), reason(why));
-                    blind = Some([walk.path(), b"/"].concat());
+                    blind = Some([walk.path(), b"/"].concat()).filter(|_| !sight.root.disk().slips(Slip::BlindIsGone));
                 }
             }
-            if pass.changes.len() >= BATCH {
-                self.flush(&mut pass.changes)?;
+            if is_known {
+                rows.advance()?;
             }
+            self.flush_if_full(pass)?;
         }
-        while let Some((path, _)) = rows.next_if(|_| true)? {
-            pass.missing(&path, blind.as_deref())?;
-        }
-        Ok(())
+        rows.rest(blind.as_deref(), sight, pass)
     }
 
-    fn found(&mut self, walk: &mut Walk, seen: &Seen, old: Option<Known>, pass: &mut Pass) -> Result<()> {
-        pass.met += 1;
-        if old.as_ref().is_some_and(|old| old.seen == *seen && !old.racy) {
-            return Ok(());
-        }
-        let known_file = self.moved(seen, old.as_ref(), pass.now)?;
-        let looked = match known_file {
+    /// Something that is not as it is known.
+    fn found(&mut self, walk: &mut Walk, now: &Seen, is_known: bool, pass: &mut Pass) -> Result<()> {
+        let path = walk.path().to_vec();
+        let old = if is_known { self.index.look().known(&path)? } else { None };
+        let rest = pass.rest;
+        let looked = self.differing(now, old, |old| look_at(walk, now, old, rest), rest)?;
+        pass.note(&path, looked)
+    }
+
+    /// Looks at something, unless it is a file that was only moved.
+    fn differing(
+        &self,
+        now: &Seen,
+        old: Option<Known>,
+        look: impl FnOnce(Option<&Known>) -> std::result::Result<Known, Reason>,
+        rest: i64,
+    ) -> Result<Looked> {
+        let new = match self.moved(now, old.as_ref(), rest)? {
             Some(known) => Ok(known),
-            None => look_at(walk, seen, old.as_ref(), pass.now),
+            None => look(old.as_ref()),
         };
-        match looked {
-            Ok(new) => pass.changes.push(Found { path: walk.path().to_vec(), old, new: Some(new) }),
-            Err(why) => {
-                if why == Reason::Special && old.is_some() {
-                    pass.gone.add(walk.path())?;
-                }
-                pass.skip(walk.path(), why);
-            }
-        }
-        Ok(())
+        Ok(Looked { old, new })
     }
 
     /// A file that was moved with its directory: nothing about it changed but its path, so that it need not be read.
-    fn moved(&self, seen: &Seen, old: Option<&Known>, now: i64) -> Result<Option<Known>> {
-        if old.is_some() || seen.kind != cells::FILE || seen.is_racy(now) {
+    fn moved(&self, seen: &Seen, old: Option<&Known>, rest: i64) -> Result<Option<Known>> {
+        if self.doubt || old.is_some() || seen.kind != cells::FILE || seen.is_racy(rest) {
             return Ok(None);
         }
         let query = format!("SELECT {KNOWN} FROM disk WHERE ino=? LIMIT 1");
@@ -121,20 +198,26 @@ impl Scan<'_> {
         Ok(there.filter(|there| there.seen == *seen && !there.racy))
     }
 
-    fn flush(&mut self, changes: &mut Vec<Found>) -> Result<()> {
+    fn flush_if_full(&mut self, pass: &mut Pass) -> Result<()> {
+        if pass.changes.len() >= BATCH { self.flush(&mut pass.changes, &mut pass.skipped) } else { Ok(()) }
+    }
+
+    fn flush(&mut self, changes: &mut Vec<Found>, skipped: &mut Vec<Skipped>) -> Result<()> {
         if changes.is_empty() {
             return Ok(());
         }
         self.moment("scan: write")?;
         let writing = self.index.begin()?;
         for found in changes.drain(..) {
-            take_in(&writing, &found, self.site)?;
+            if let Some(why) = take_in(&writing, &found, self.site, self.sight.root)? {
+                skip(skipped, &found.path, why);
+            }
         }
         writing.commit()
     }
 
     /// Takes in that things are gone.
-    fn forget(&mut self, gone: &Gone) -> Result<()> {
+    fn forget(&mut self, gone: &Gone, skipped: &mut Vec<Skipped>) -> Result<()> {
         let mut after = Vec::new();
         loop {
             let mut changes = Vec::new();
@@ -146,7 +229,7 @@ impl Scan<'_> {
             if changes.is_empty() {
                 return Ok(());
             }
-            self.flush(&mut changes)?;
+            self.flush(&mut changes, skipped)?;
         }
     }
 
@@ -155,35 +238,39 @@ impl Scan<'_> {
     }
 }
 
-fn look_at(walk: &mut Walk, seen: &Seen, old: Option<&Known>, now: i64) -> std::result::Result<Known, Reason> {
-    let (directory, name): (&OwnedFd, &[u8]) = walk.place().map_err(look::reason)?;
-    look::read(directory, name, seen, old, now)
+fn look_at(walk: &mut Walk, seen: &Seen, old: Option<&Known>, rest: i64) -> std::result::Result<Known, Reason> {
+    let (directory, name): (&Dir, &[u8]) = walk.place().map_err(look::reason)?;
+    look::read(directory, name, seen, old, rest)
 }
 
-/// Writes one change down: what is there, and what becomes of the row.
-fn take_in(writing: &Writing, found: &Found, site: SiteId) -> Result<()> {
+/// Writes one change down: what is there, and what becomes of the row. Says why it could not be taken in.
+fn take_in(writing: &Writing, found: &Found, site: SiteId, root: &Root) -> Result<Option<Reason>> {
     let Found { path, old, new } = found;
+    let (seen, known) = (new.as_ref().map(|k| &k.cells), old.as_ref().map(|k| &k.cells));
+    let verdict = match seen == known {
+        true => Verdict { row: Change::Keep, copy: None },
+        false => judge(seen, known, writing.look().entry(path)?.as_ref()),
+    };
+    if let Some(copy) = verdict.copy.as_ref().filter(|_| !root.disk().slips(Slip::NoCopy)) {
+        // Until the copy is made, somebody may write to the file again.
+        if let Err(why) = stage::keep(root, path, &copy.content) {
+            return Ok(Some(why));
+        }
+        put_copy(writing, path, copy, site)?;
+    }
     match new {
         Some(new) => writing.put_known(path, new)?,
         None => writing.delete_known(path)?,
     }
-    let (seen, known) = (new.as_ref().map(|k| &k.cells), old.as_ref().map(|k| &k.cells));
-    if seen == known {
-        return Ok(());
-    }
-    let wanted = writing.look().entry(path)?;
-    let verdict = judge(seen, known, wanted.as_ref());
-    if let Some(copy) = verdict.copy {
-        put_copy(writing, path, &copy, site)?;
-    }
     match verdict.row {
-        Change::Keep => Ok(()),
-        Change::Write(cells) => writing.put_entry(path, &cells),
-        Change::Remove => writing.delete_entry(path),
+        Change::Keep => {}
+        Change::Write(cells) => writing.put_entry(path, &cells)?,
+        Change::Remove => writing.delete_entry(path)?,
     }
+    Ok(None)
 }
 
-/// What is there stays there until it is replaced; its copy is a row of its own, and finds its content on the disk.
+/// What is there stays there until it is replaced; its copy is a row of its own.
 fn put_copy(writing: &Writing, path: &[u8], cells: &Cells, site: SiteId) -> Result<()> {
     let mtime = match cells.content {
         Content::File { mtime, .. } => u64::try_from(mtime / 1_000_000).unwrap_or_default(),
@@ -209,28 +296,56 @@ pub fn add_copy(writing: &Writing, path: &[u8], cells: &Cells, loser: &Loser) ->
     writing.put_entry(&copy, cells).map(|()| true)
 }
 
+/// What was there, and what is.
+struct Looked {
+    old: Option<Known>,
+    new: std::result::Result<Known, Reason>,
+}
+
+/// The paths below a directory: from the first on, before the second.
+fn range(directory: &[u8]) -> (Vec<u8>, Option<Vec<u8>>) {
+    let (from, to) = name::below(directory);
+    (from, Some(to))
+}
+
+fn skip(skipped: &mut Vec<Skipped>, path: &[u8], reason: Reason) {
+    if skipped.len() < NAMED {
+        skipped.push(Skipped { path: path.to_vec(), reason });
+    }
+}
+
 /// What a pass through the directory finds.
 struct Pass {
     changes: Vec<Found>,
     gone: Gone,
     skipped: Vec<Skipped>,
     met: u64,
-    now: i64,
+    /// What was last changed before this time is at rest.
+    rest: i64,
 }
 
 impl Pass {
     fn skip(&mut self, path: &[u8], reason: Reason) {
-        if self.skipped.len() < NAMED {
-            self.skipped.push(Skipped { path: path.to_vec(), reason });
-        }
+        skip(&mut self.skipped, path, reason);
     }
 
-    /// A known path that the walk did not meet. What lies where it could not look is not gone.
-    fn missing(&mut self, path: &[u8], blind: Option<&[u8]>) -> Result<()> {
-        if blind.is_some_and(|prefix| path.starts_with(prefix)) {
-            return Ok(());
+    fn note(&mut self, path: &[u8], looked: Looked) -> Result<()> {
+        let Looked { old, new } = looked;
+        match new {
+            Ok(new) => self.changes.push(Found { path: path.to_vec(), old, new: Some(new) }),
+            Err(why) => {
+                if why == Reason::Special && old.is_some() {
+                    self.gone.add(path)?;
+                }
+                self.skip(path, why);
+            }
         }
-        self.gone.add(path)
+        Ok(())
+    }
+
+    /// A known path that the walk did not meet. What is ignored by now was not looked for.
+    fn missing(&mut self, path: &[u8], is_directory: bool, sight: Sight) -> Result<()> {
+        if sight.ignore.covers(path, is_directory) { Ok(()) } else { self.gone.add(path) }
     }
 }
 
@@ -264,30 +379,58 @@ impl Gone {
     }
 }
 
-/// The rows of what is known, with one in hand.
+/// What is known, with one path in hand.
 struct Ahead<'s> {
     rows: Rows<'s>,
-    next: Option<(Vec<u8>, Known)>,
+    path: Vec<u8>,
+    seen: Seen,
+    racy: bool,
+    is_over: bool,
 }
 
 impl<'s> Ahead<'s> {
     fn of(rows: Rows<'s>) -> Result<Self> {
-        let mut ahead = Ahead { rows, next: None };
-        ahead.next = ahead.read()?;
+        let mut ahead = Ahead { rows, path: Vec::new(), seen: Seen::default(), racy: false, is_over: false };
+        ahead.advance()?;
         Ok(ahead)
     }
 
-    fn read(&mut self) -> Result<Option<(Vec<u8>, Known)>> {
-        let row = self.rows.next().map_err(fault)?;
-        row.map(|row| Ok((row.get(0)?, known(row, 1)?))).transpose().map_err(fault)
+    fn advance(&mut self) -> Result<()> {
+        let Some(row) = self.rows.next().map_err(fault)? else {
+            self.is_over = true;
+            return Ok(());
+        };
+        self.path.clear();
+        self.path.extend_from_slice(row.get_ref(0).map_err(fault)?.as_bytes().unwrap_or_default());
+        self.seen = seen(row, 1).map_err(fault)?;
+        self.racy = row.get(10).map_err(fault)?;
+        Ok(())
     }
 
-    fn next_if(&mut self, is_due: impl Fn(&[u8]) -> bool) -> Result<Option<(Vec<u8>, Known)>> {
-        if !self.next.as_ref().is_some_and(|(path, _)| is_due(path)) {
-            return Ok(None);
+    fn next_is(&self, path: &[u8]) -> bool {
+        !self.is_over && self.path == path
+    }
+
+    /// What lies before a path is not there any more, unless it could not be looked at.
+    fn missing_before(&mut self, path: &[u8], blind: Option<&[u8]>, sight: Sight, pass: &mut Pass) -> Result<()> {
+        while !self.is_over && self.path.as_slice() < path {
+            self.miss(blind, sight, pass)?;
         }
-        let after = self.read()?;
-        Ok(std::mem::replace(&mut self.next, after))
+        Ok(())
+    }
+
+    fn rest(&mut self, blind: Option<&[u8]>, sight: Sight, pass: &mut Pass) -> Result<()> {
+        while !self.is_over {
+            self.miss(blind, sight, pass)?;
+        }
+        Ok(())
+    }
+
+    fn miss(&mut self, blind: Option<&[u8]>, sight: Sight, pass: &mut Pass) -> Result<()> {
+        if !blind.is_some_and(|prefix| self.path.starts_with(prefix)) {
+            pass.missing(&self.path, self.seen.kind == cells::DIRECTORY, sight)?;
+        }
+        self.advance()
     }
 }
 

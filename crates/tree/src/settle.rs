@@ -15,7 +15,7 @@ use crate::cells::{self, Cells, Content};
 use crate::index::{ENTRY, Writing};
 use crate::name::{self, Loser};
 use crate::scan::add_copy;
-use crate::source;
+use crate::stage::{self, Whereabouts};
 use crate::tree::Tree;
 
 /// Mends all there is to mend; says how many rows were written.
@@ -45,20 +45,21 @@ struct Loss {
 }
 
 const LOSSES: &str = "SELECT c.id, c.kind, c.row_key, c.winner, c.loser, c.column_names, c.winning, c.losing, c.restored \
-     FROM server_sync_conflict c LEFT JOIN settled s ON s.id=c.id WHERE c.table_name=? AND s.id IS NULL ORDER BY c.id LIMIT 200";
+     FROM server_sync_conflict c LEFT JOIN settled s ON s.id=c.id WHERE c.table_name=? AND c.id>? AND s.id IS NULL ORDER BY c.id LIMIT 200";
 
 fn losses(tree: &mut Tree) -> Result<u64> {
-    let mut written = 0;
+    let (mut after, mut written) = (String::new(), 0);
     loop {
-        let page = tree.index.look().all(LOSSES, [ENTRY], raw)?;
-        if page.is_empty() {
-            return Ok(written);
-        }
+        let page = tree.index.look().all(LOSSES, params![ENTRY, after], raw)?;
+        let Some(last) = page.last() else { return Ok(written) };
+        after.clone_from(&last.id);
         let due = page.into_iter().map(|raw| judge(tree, raw)).collect::<Result<Vec<_>>>()?;
         let writing = tree.index.begin()?;
-        for (id, loss) in due {
-            if let Some(loss) = loss {
-                written += u64::from(make_good(&writing, &loss)?);
+        for (id, due) in due {
+            match due {
+                Due::Copy(loss) => written += u64::from(make_good(&writing, &loss)?),
+                Due::Nothing => {}
+                Due::Later => continue,
             }
             writing.run("INSERT OR IGNORE INTO settled (id) VALUES (?)", [id])?;
         }
@@ -68,14 +69,33 @@ fn losses(tree: &mut Tree) -> Result<u64> {
 
 /// A loss is made good where the lost content is: at the site that wrote it, or that it came to. Where it is not any more, it
 /// was made good before, and somebody has replaced or deleted it since.
-fn judge(tree: &Tree, raw: Raw) -> Result<(String, Option<Loss>)> {
+fn judge(tree: &Tree, raw: Raw) -> Result<(String, Due)> {
     let id = raw.id.clone();
-    let Ok(loss) = read(raw) else { return Ok((id, None)) };
-    let is_here = match loss.value("content").and_then(content) {
-        Some(Content::File { hash, size, .. }) => size == 0 || source::open(tree, hash)?.is_some(),
-        other => other.is_some(),
+    let Ok(loss) = read(raw) else { return Ok((id, Due::Nothing)) };
+    let whereabouts = match loss.value("content").and_then(content) {
+        // It may be in a file that somebody writes to before it is at its place.
+        Some(Content::File { hash, size: 1.., .. }) => stage::secure(tree, hash)?,
+        Some(_) => Whereabouts::Here,
+        None => Whereabouts::Nowhere,
     };
-    Ok((id, Some(loss).filter(|_| is_here)))
+    Ok((
+        id,
+        match whereabouts {
+            Whereabouts::Here => Due::Copy(Box::new(loss)),
+            Whereabouts::Nowhere => Due::Nothing,
+            Whereabouts::Unknown => Due::Later,
+        },
+    ))
+}
+
+/// What is to be done about an entry.
+enum Due {
+    /// The loss is made good.
+    Copy(Box<Loss>),
+    /// It is of no concern here.
+    Nothing,
+    /// The disk does not let us see.
+    Later,
 }
 
 /// As it is stored.
@@ -205,6 +225,9 @@ const PENDING: &str = "SELECT path FROM (SELECT e.path FROM entry e LEFT JOIN di
      ORDER BY path LIMIT 500";
 
 fn shapes(tree: &mut Tree) -> Result<u64> {
+    if tree.is_at_rest()? {
+        return Ok(0);
+    }
     let (mut after, mut written) = (Vec::new(), 0);
     loop {
         let writing = tree.index.begin()?;

@@ -1,15 +1,11 @@
 //! Where a content can be had on this machine: in a file of the tree, in the trash, or staged. Whoever reads one verifies
 //! what he read: somebody may be writing to it. Reads only.
 
-use std::fs::File;
-use std::os::fd::OwnedFd;
-
-use rustix::fs::{self, Mode};
 use sync_store::{Hash, Result};
 
+use crate::disk::{self, File};
 use crate::index::{KNOWN, known};
 use crate::look::{Known, is_as_known};
-use crate::root::READ;
 use crate::tree::Tree;
 
 /// Paths that are tried for one content.
@@ -28,7 +24,8 @@ pub struct Holder {
 /// The files of the tree that hold a content.
 pub fn holders(tree: &Tree, hash: Hash) -> Result<Vec<Holder>> {
     let query = format!(
-        "SELECT d.path, NOT EXISTS (SELECT 1 FROM entry e WHERE e.path=d.path) AS spare, {} \
+        "SELECT d.path, NOT EXISTS (SELECT 1 FROM entry e WHERE e.path=d.path) \
+         AND NOT ignored(d.path, 0) AS spare, {} \
          FROM disk d WHERE d.hash=? ORDER BY spare DESC LIMIT {TRIES}",
         KNOWN.split(", ").map(|c| format!("d.{c}")).collect::<Vec<_>>().join(", ")
     );
@@ -38,25 +35,25 @@ pub fn holders(tree: &Tree, hash: Hash) -> Result<Vec<Holder>> {
 }
 
 /// Opens a content for reading, wherever it is.
-pub fn open(tree: &Tree, hash: Hash) -> Result<Option<File>> {
+pub(crate) fn open(tree: &Tree, hash: Hash) -> Result<Option<File>> {
     for place in [&tree.root.own().staging, &tree.root.own().trash] {
-        if let Ok(fd) = fs::openat(place, hash.to_string(), READ, Mode::empty()) {
-            return Ok(Some(File::from(fd)));
+        if let Ok(file) = place.open(hash.to_string()) {
+            return Ok(Some(file));
         }
     }
-    Ok(holders(tree, hash)?.into_iter().find_map(|holder| open_holder(tree, &holder).ok().flatten()).map(File::from))
+    Ok(holders(tree, hash)?.into_iter().find_map(|holder| open_holder(tree, &holder).ok().flatten()))
 }
 
 /// Opens a file of the tree, if it still is what is known of it.
-pub fn open_holder(tree: &Tree, holder: &Holder) -> rustix::io::Result<Option<OwnedFd>> {
+pub(crate) fn open_holder(tree: &Tree, holder: &Holder) -> disk::Result<Option<File>> {
     let (parent, name) = tree.root.parent(&holder.path)?;
     if !is_as_known(&parent, name, Some(&holder.known))? {
         return Ok(None);
     }
-    fs::openat(&parent, name, READ, Mode::empty()).map(Some)
+    parent.open(name).map(Some)
 }
 
 /// Whether a content was received whole and waits to be used.
 pub fn is_staged(tree: &Tree, hash: Hash) -> bool {
-    matches!(crate::root::stat(&tree.root.own().staging, hash.to_string().as_bytes()), Ok(Some(_)))
+    matches!(tree.root.own().staging.look(hash.to_string()), Ok(Some(_)))
 }

@@ -1,25 +1,26 @@
 //! Getting a content or a link ready in the staging directory, from wherever it is on this machine. What is there under a
 //! hash is what the hash says; nothing outside the staging directory is changed.
 
-use std::fs::File;
 use std::io::{self, Write};
 
-use rustix::fs::{self, AtFlags, Mode, OFlags};
 use sync_store::{Hash, Reason, Result};
 
+use crate::cells::Content;
+use crate::disk::{Dir, File, Onto};
 use crate::look::{is_as_known, reason};
 use crate::name;
 use crate::place::{Batch, From, Task};
-use crate::root::READ;
+use crate::root::Root;
 use crate::source::{self, Holder};
 use crate::trash;
+use crate::tree::Tree;
 
 impl Batch<'_> {
     pub(crate) fn stage_link(&mut self, target: &[u8]) -> std::result::Result<From, Reason> {
         let name = self.new_name("link");
         let staging = &self.tree.root.own().staging;
-        let _ = fs::unlinkat(staging, name.as_str(), AtFlags::empty());
-        fs::symlinkat(target, staging, name.as_str()).map_err(reason)?;
+        let _ = staging.remove(&name);
+        staging.symlink(target, &name).map_err(reason)?;
         Ok(From::Staged { name, safe: true })
     }
 
@@ -46,19 +47,22 @@ impl Batch<'_> {
             return Ok(Ok(from));
         }
         for holder in &holders {
-            if let Ok(Some(fd)) = source::open_holder(self.tree, holder)
-                && self.stage_copy(hash, &mut File::from(fd)).is_ok()
+            if let Ok(Some(mut file)) = source::open_holder(self.tree, holder)
+                && self.stage_copy(hash, &mut file).is_ok()
             {
                 return staged(false);
             }
         }
-        if self.out_of_trash(hash) {
-            return staged(false);
+        match self.out_of_trash(hash) {
+            Ok(()) => staged(false),
+            // It has to come from elsewhere.
+            Err(Reason::Changed) if holders.is_empty() => {
+                trash::disown(self.tree, hash)?;
+                Ok(Err(Reason::NoContent))
+            }
+            Err(Reason::Changed) => Ok(Err(Reason::NoContent)),
+            Err(why) => Ok(Err(why)),
         }
-        if holders.is_empty() {
-            trash::disown(self.tree, hash)?;
-        }
-        Ok(Err(Reason::NoContent))
     }
 
     /// A file that no row wants where it is, and that still is what is known of it.
@@ -70,31 +74,76 @@ impl Batch<'_> {
         fits.then(|| From::Path { holder: Box::new(Holder { path, known, spare: true }), parent })
     }
 
-    /// Copies a content into the staging directory; nothing is there under its hash that is not it.
     fn stage_copy(&self, hash: Hash, from: &mut impl io::Read) -> std::result::Result<(), Reason> {
-        let (new, name) = (format!("{hash}.new"), hash.to_string());
-        let staging = &self.tree.root.own().staging;
-        let mut copy = || -> io::Result<Hash> {
-            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let to = File::from(fs::openat(staging, &new, flags, Mode::from_raw_mode(0o600))?);
-            let mut both = Hashed { to, hasher: blake3::Hasher::new() };
-            io::copy(from, &mut both)?;
-            Ok(Hash(*both.hasher.finalize().as_bytes()))
-        };
-        match copy() {
-            Ok(found) if found == hash => fs::renameat(staging, &new, staging, &name).map_err(reason),
-            other => {
-                let _ = fs::unlinkat(staging, &new, AtFlags::empty());
-                Err(other.map_or_else(|e| Reason::System(e.to_string()), |_| Reason::Changed))
-            }
-        }
+        copy(&self.tree.root.own().staging, hash, from)
     }
 
     /// Copies a content from the trash, if it is there and still what it was. What is in the trash stays: versions name it.
-    fn out_of_trash(&self, hash: Hash) -> bool {
-        let file = fs::openat(&self.tree.root.own().trash, hash.to_string(), READ, Mode::empty());
-        file.is_ok_and(|fd| self.stage_copy(hash, &mut File::from(fd)).is_ok())
+    fn out_of_trash(&self, hash: Hash) -> std::result::Result<(), Reason> {
+        let mut file = self.tree.root.own().trash.open(hash.to_string()).map_err(reason)?;
+        self.stage_copy(hash, &mut file)
     }
+}
+
+/// Copies a content into the staging directory; nothing is there under its hash that is not it.
+pub(crate) fn copy(staging: &Dir, hash: Hash, from: &mut impl io::Read) -> std::result::Result<(), Reason> {
+    let (new, name) = (format!("{hash}.new"), hash.to_string());
+    let mut copy = || -> io::Result<Hash> {
+        let mut both = Hashed { to: staging.create(&new)?, hasher: blake3::Hasher::new() };
+        io::copy(from, &mut both)?;
+        Ok(Hash(*both.hasher.finalize().as_bytes()))
+    };
+    match copy() {
+        Ok(found) if found == hash => staging.rename(&new, staging, &name, Onto::Anything).map_err(reason),
+        other => {
+            let _ = staging.remove(&new);
+            Err(other.map_or_else(|e| Reason::System(e.to_string()), |_| Reason::Changed))
+        }
+    }
+}
+
+/// Keeps the content of a file of the tree, which somebody may write to at any time. An empty one need not be kept.
+pub(crate) fn keep(root: &Root, path: &[u8], content: &Content) -> std::result::Result<(), Reason> {
+    let Content::File { hash, size: 1.., .. } = content else { return Ok(()) };
+    let staging = &root.own().staging;
+    if matches!(staging.look(hash.to_string()), Ok(Some(_))) {
+        return Ok(());
+    }
+    let (parent, name) = root.parent(path).map_err(reason)?;
+    copy(staging, *hash, &mut parent.open(name).map_err(reason)?)
+}
+
+/// Whether a content is here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whereabouts {
+    /// It is, and stays.
+    Here,
+    /// It is not.
+    Nowhere,
+    /// It should be, but cannot be read now.
+    Unknown,
+}
+
+/// Sees to it that a content which is here stays here, whatever somebody writes to the file that it is in.
+pub(crate) fn secure(tree: &Tree, hash: Hash) -> Result<Whereabouts> {
+    let own = tree.root.own();
+    for place in [&own.staging, &own.trash] {
+        match place.look(hash.to_string()) {
+            Ok(None) => {}
+            Ok(Some(_)) => return Ok(Whereabouts::Here),
+            Err(_) => return Ok(Whereabouts::Unknown),
+        }
+    }
+    let holders = source::holders(tree, hash)?;
+    let is_copied = holders.iter().any(|holder| {
+        let file = source::open_holder(tree, holder).ok().flatten();
+        file.is_some_and(|mut file| copy(&own.staging, hash, &mut file).is_ok())
+    });
+    Ok(match (is_copied, holders.is_empty()) {
+        (true, _) => Whereabouts::Here,
+        (false, true) => Whereabouts::Nowhere,
+        (false, false) => Whereabouts::Unknown,
+    })
 }
 
 /// Writes and hashes.

@@ -2,10 +2,10 @@
 //! serves moves that arrive late, chunks of new contents, and a person who wants a file back.
 
 use rusqlite::params;
-use rustix::fs::{self, AtFlags};
 use sync_store::{Hash, Result, StoreError, Trouble};
 
 use crate::cells::{Cells, Content};
+use crate::disk::Onto;
 use crate::index::{Look, Writing, hash};
 use crate::look::{Known, now};
 use crate::name;
@@ -59,7 +59,7 @@ pub fn sweep(tree: &Tree, contents: &[Hash]) -> Result<()> {
     for content in contents {
         let named: Option<i64> = tree.index.look().one("SELECT 1 FROM trash WHERE hash=? LIMIT 1", [content.0])?;
         if named.is_none() {
-            let _ = fs::unlinkat(&tree.root.own().trash, content.to_string(), AtFlags::empty());
+            let _ = tree.root.own().trash.remove(content.to_string());
         }
     }
     Ok(())
@@ -93,10 +93,11 @@ pub fn disown(tree: &mut Tree, content: Hash) -> Result<()> {
 /// Keeps a file that a crash left in the staging directory. Its path is not known any more.
 pub fn keep_found(tree: &mut Tree, staged: &str, content: Hash, size: u64) -> Result<()> {
     let own = tree.root.own();
-    fs::renameat(&own.staging, staged, &own.trash, content.to_string())
+    own.staging
+        .rename(staged, &own.trash, content.to_string(), Onto::Anything)
         .map_err(|e| failed("keep what was left in", tree.root.path(), e))?;
     let writing = tree.index.begin()?;
-    let next: Option<i64> = writing.look().one("SELECT MAX(at)+1 FROM trash WHERE path=x''", [])?;
+    let next: Option<i64> = writing.look().one("SELECT COALESCE(MAX(at)+1,0) FROM trash WHERE path=x''", [])?;
     let at = next.unwrap_or_default().max(millis());
     writing.run(
         "INSERT INTO trash (path, at, hash, size, mode, owner, grp, xattrs, mtime) VALUES (x'',?,?,?,384,?,?,x'',0)",

@@ -4,19 +4,28 @@
 //! afterwards. What is still to be done is never written down: it is the difference between rows and disk, so that
 //! nothing is lost by dying at any moment.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
+use rustix::fs::FileType;
 use sync_core::Source;
-use sync_database::{Card, Database, identity, sqlite};
+use sync_database::{Card, Connections, Database, identity, sqlite};
+use sync_store::contents::NAMED;
 use sync_store::{
-    Applied, Batch, Contents, Drained, Hash, Mode, Outline, Piece, PieceSink, Realised, Result, Since, Skipped, Store,
-    StoreError, Trouble, Want,
+    Applied, Batch, Contents, Drained, Hash, Manner, Mode, Outline, Piece, PieceSink, Realised, Result, Since, Skipped,
+    Store, StoreError, Trouble, Want,
 };
 
+use crate::disk::Disk;
+use crate::ignore::Ignore;
 use crate::index::{ENTRY, Index, LOCAL};
 use crate::retention::Keep;
-use crate::root::Root;
+use crate::root::{self, Root};
+use crate::walk::{self, Sight};
+use crate::watch::{Extent, WatchTrouble, Watcher};
 use crate::{contents, hostile, moves, realise, scan, settle, trash};
 
 /// How a tree is kept.
@@ -30,10 +39,54 @@ pub struct Options {
     pub keep: Keep,
     /// Take it for granted that the directory was emptied on purpose.
     pub force: bool,
+    /// Patterns as in `.gitignore` of what is left out at this site.
+    pub ignore: Vec<String>,
+    /// Whether the [`crate::TEMPORARY`] files of editors and office programs are left out as well.
+    pub ignore_temporary: bool,
+    /// For a tree that is held open: have the system tell what changed, so that a drain looks at nothing else.
+    pub watch: bool,
+    /// With `watch`: everything is looked at all the same, after this time.
+    pub rescan: Duration,
+}
+
+impl Options {
+    /// A directory and its index, kept in the usual way.
+    pub fn new(root: impl Into<PathBuf>, index: impl Into<PathBuf>) -> Self {
+        Options {
+            root: root.into(),
+            index: index.into(),
+            keep: Keep::default(),
+            force: false,
+            ignore: Vec::new(),
+            ignore_temporary: false,
+            watch: false,
+            rescan: Duration::from_secs(3600),
+        }
+    }
 }
 
 /// Is called before each step that writes; an error stops everything there, as dying would.
 pub type Hook = Box<dyn FnMut(&'static str) -> Result<()> + Send>;
+
+/// Where a test can step between a tree and the machine.
+#[doc(hidden)]
+#[derive(Default)]
+pub struct Seams {
+    /// The file system.
+    pub disk: Disk,
+    /// Is told of the steps.
+    pub hook: Option<Hook>,
+    /// Opens the index as a database.
+    pub connect: Option<Connect>,
+    /// Prepares the other connection to the index.
+    pub index: Option<Prepare>,
+}
+
+/// Opens an index as a database.
+pub type Connect = Box<dyn FnOnce(&Path) -> Result<Connections>>;
+
+/// Prepares a connection.
+pub type Prepare = Box<dyn FnOnce(&rusqlite::Connection) -> rusqlite::Result<()>>;
 
 /// A directory with its index.
 pub struct Tree {
@@ -41,7 +94,14 @@ pub struct Tree {
     pub(crate) root: Root,
     pub(crate) index: Index,
     pub(crate) inner: Database,
+    pub(crate) ignore: Arc<Ignore>,
+    /// For as long as it is watched.
+    watcher: Option<RefCell<Watcher>>,
     pub(crate) unread: Vec<Skipped>,
+    /// What version of the index nothing was to be done in.
+    rested: Option<(i64, u64)>,
+    /// Whether the next scan reads every file.
+    doubt: bool,
     /// Contents that the peer does not have.
     pub(crate) absent: HashSet<Hash>,
     /// How far [`Contents::wanted`] looked.
@@ -60,25 +120,41 @@ impl Tree {
 
     /// The same; the hook is for tests.
     #[doc(hidden)]
-    pub fn open_hooked(options: Options, card: &Card, mut hook: Option<Hook>) -> Result<Self> {
-        let mut index = Index::open(&options.index)?;
-        let root = Root::open(&options.root, index.root()?.as_ref())?;
+    pub fn open_hooked(options: Options, card: &Card, hook: Option<Hook>) -> Result<Self> {
+        Self::open_on(options, card, Seams { hook, ..Seams::default() })
+    }
+
+    /// The same, on a machine that is partly made up.
+    #[doc(hidden)]
+    pub fn open_on(options: Options, card: &Card, seams: Seams) -> Result<Self> {
+        let Seams { disk, mut hook, connect, index: prepare } = seams;
+        let ignore = Arc::new(Ignore::new(&options.ignore, options.ignore_temporary)?);
+        let mut index = Index::open(&options.index, &disk, prepare)?;
+        index.set_ignored(Arc::clone(&ignore))?;
+        let root = Root::open(&disk, &options.root, index.root()?.as_ref())?;
         refuse_inside(&options, &root)?;
         index.set_root(&root.marker)?;
-        let mut connections = sqlite::connect(&options.index)?;
+        let mut connections =
+            connect.map_or_else(|| sqlite::connect(&options.index), |connect| connect(&options.index))?;
         if identity::read(connections.writer.as_mut())?.is_none() {
             // What is there before synchronisation begins has no stamp: it never wins against what was written since.
-            let mut first =
-                scan::Scan { root: &root, index: &mut index, site: card.site, force: options.force, hook: &mut hook };
-            first.run()?;
+            let sight = Sight { root: &root, ignore: &ignore, watcher: None };
+            let (site, force) = (card.site, options.force);
+            scan::Scan { sight, index: &mut index, site, force, doubt: false, hook: &mut hook }
+                .run(&Extent::Everything)?;
         }
         let (inner, _) = Database::prepare(connections, &own_card(card))?;
+        let watcher = options.watch.then(|| RefCell::new(Watcher::new(root.dir(), options.rescan)));
         let mut tree = Tree {
             options,
             root,
             index,
             inner,
+            ignore,
+            watcher,
             unread: Vec::new(),
+            rested: None,
+            doubt: false,
             absent: HashSet::new(),
             asked: contents::Asked::default(),
             hook,
@@ -107,10 +183,80 @@ impl Tree {
         trash::bring_back(self, path, at)
     }
 
+    /// Whether the system tells what changes.
+    pub fn is_watched(&self) -> bool {
+        self.watcher.as_ref().is_some_and(|watcher| watcher.borrow().is_watching())
+    }
+
+    /// What a person should know about the watch; each thing is told once.
+    pub fn watch_troubles(&mut self) -> Vec<WatchTrouble> {
+        self.watcher.as_mut().map(|watcher| watcher.get_mut().news()).unwrap_or_default()
+    }
+
+    /// Whether nothing was written since the disk was like the rows.
+    pub(crate) fn is_at_rest(&self) -> Result<bool> {
+        Ok(self.rested.is_some() && self.rested == Some(self.index.version()?))
+    }
+
+    /// The disk is like the rows.
+    pub(crate) fn comes_to_rest(&mut self) -> Result<()> {
+        self.rested = Some(self.index.version()?);
+        Ok(())
+    }
+
+    /// Whether only what is ignored keeps a directory, and those in it, from being empty.
+    pub(crate) fn holds_ignored_only(&self, path: &[u8]) -> bool {
+        let sight = Sight { root: &self.root, ignore: &self.ignore, watcher: None };
+        let Ok(mut walk) = walk::Walk::below(sight, path) else { return false };
+        while let Some(step) = walk.step() {
+            let is_directory = matches!(&step, walk::Step::Found(stat) if root::kind(stat) == FileType::Directory);
+            if !is_directory {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// From here on we write to the directory ourselves.
+    pub(crate) fn stir(&mut self) {
+        if let Some(watcher) = &mut self.watcher {
+            watcher.get_mut().stir();
+        }
+    }
+
+    /// Looks at what may have changed.
+    fn look(&mut self) -> Result<()> {
+        let told = self.watcher.as_mut().map_or(Extent::Everything, |w| w.get_mut().due(self.root.dir()));
+        let extent = if self.doubt { Extent::Everything } else { told };
+        if extent == Extent::nothing() {
+            self.unread.clear();
+            return Ok(());
+        }
+        let (force, site, doubt) = (self.options.force, self.inner.card().site, self.doubt);
+        let Tree { root, index, hook, ignore, watcher, .. } = self;
+        let sight = Sight { root, ignore, watcher: watcher.as_ref() };
+        self.unread = scan::Scan { sight, index, site, force, doubt, hook }.run(&extent)?;
+        self.doubt = false;
+        if let Some(watcher) = &mut self.watcher {
+            watcher.get_mut().done(&extent, again(&self.unread));
+        }
+        Ok(())
+    }
+
     /// A moment at which a crash is tried out.
     pub(crate) fn moment(&mut self, what: &'static str) -> Result<()> {
         self.hook.as_mut().map_or(Ok(()), |hook| hook(what))
     }
+}
+
+/// What could not be taken in is looked at again, whether or not anything is told of it.
+fn again(unread: &[Skipped]) -> Extent {
+    if unread.len() >= NAMED {
+        return Extent::Everything;
+    }
+    let mut extent = Extent::nothing();
+    unread.iter().for_each(|skipped| extent.add(skipped.path.clone(), true));
+    extent
 }
 
 /// The card of the index: what is this machine's own stays here.
@@ -147,10 +293,11 @@ impl Store for Tree {
 
     /// Takes in what changed on the disk, then stamps it.
     fn drain(&mut self) -> Result<Drained> {
-        self.root.check()?;
-        let (force, site) = (self.options.force, self.inner.card().site);
-        let Tree { root, index, hook, .. } = self;
-        self.unread = scan::Scan { root, index, site, force, hook }.run()?;
+        let looked = self.root.check().and_then(|()| self.look());
+        if let (Err(_), Some(watcher)) = (&looked, &mut self.watcher) {
+            watcher.get_mut().distrust();
+        }
+        looked?;
         self.inner.drain()
     }
 
@@ -171,6 +318,11 @@ impl Store for Tree {
 }
 
 impl Contents for Tree {
+    fn begin(&mut self, manner: Manner) -> Result<()> {
+        (self.options.force, self.doubt) = (manner.force, manner.doubt);
+        Ok(())
+    }
+
     fn settle(&mut self) -> Result<u64> {
         settle::settle(self)
     }
@@ -195,6 +347,10 @@ impl Contents for Tree {
     fn realise(&mut self) -> Result<Realised> {
         self.root.check()?;
         realise::realise(self)
+    }
+
+    fn unrealised(&mut self) -> Result<u64> {
+        realise::due(self)
     }
 
     fn unread(&self) -> &[Skipped] {

@@ -4,14 +4,16 @@
 //! In the order of paths `a!b` comes between `a` and `a/b`. So a directory is met twice: as `a`, and as `a/`, where what is
 //! in it begins.
 
-use std::ffi::CString;
-use std::os::fd::OwnedFd;
+use std::cell::RefCell;
 
-use rustix::fs::{FileType, RawDir, Stat};
+use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
+use crate::disk::{self, Dir};
+use crate::ignore::Ignore;
 use crate::name;
-use crate::root::{Root, kind, stat};
+use crate::root::{Root, kind};
+use crate::watch::Watcher;
 
 /// What the walk meets.
 #[derive(Debug)]
@@ -34,16 +36,27 @@ pub enum Blind {
 /// Directories that are kept open on the way down, counted from the deepest.
 const OPEN: usize = 64;
 
+/// What a walk goes by.
+#[derive(Clone, Copy)]
+pub struct Sight<'a> {
+    /// Where it walks.
+    pub root: &'a Root,
+    /// What it does not meet.
+    pub ignore: &'a Ignore,
+    /// Is told of each directory before it is listed.
+    pub watcher: Option<&'a RefCell<Watcher>>,
+}
+
 /// A walk under way.
 pub struct Walk<'a> {
-    root: &'a Root,
+    sight: Sight<'a>,
     levels: Vec<Level>,
     path: Vec<u8>,
     device: u64,
 }
 
 struct Level {
-    directory: Option<OwnedFd>,
+    directory: Option<Dir>,
     /// How much of the path is this directory's.
     length: usize,
     names: Names,
@@ -51,10 +64,14 @@ struct Level {
 }
 
 impl<'a> Walk<'a> {
-    /// Begins at the root.
-    pub fn new(root: &'a Root) -> rustix::io::Result<Self> {
-        let mut walk =
-            Walk { root, levels: Vec::new(), path: Vec::new(), device: rustix::fs::fstat(root.fd())?.st_dev };
+    /// Begins in a directory; the empty path is the root.
+    pub fn below(sight: Sight<'a>, directory: &[u8]) -> disk::Result<Self> {
+        let device = sight.root.dir().stat()?.st_dev;
+        let mut path = directory.to_vec();
+        if !path.is_empty() {
+            path.push(b'/');
+        }
+        let mut walk = Walk { sight, levels: Vec::new(), path, device };
         walk.enter()?;
         Ok(walk)
     }
@@ -65,11 +82,11 @@ impl<'a> Walk<'a> {
     }
 
     /// The directory it is in, and its name there.
-    pub fn place(&mut self) -> rustix::io::Result<(&OwnedFd, &[u8])> {
+    pub(crate) fn place(&mut self) -> disk::Result<(&Dir, &[u8])> {
         let Some(level) = self.levels.last_mut() else { return Err(Errno::NOENT) };
         let directory = match &mut level.directory {
             Some(directory) => directory,
-            closed => closed.insert(self.root.directory(&self.path[..level.length.saturating_sub(1)])?),
+            closed => closed.insert(self.sight.root.directory(&self.path[..level.length.saturating_sub(1)])?),
         };
         Ok((directory, &self.path[level.length..]))
     }
@@ -93,7 +110,7 @@ impl<'a> Walk<'a> {
     }
 
     fn look(&mut self) -> Option<Step> {
-        let looked = self.place().and_then(|(directory, name)| stat(directory, name));
+        let looked = self.place().and_then(|(directory, name)| directory.look(name));
         match looked {
             Ok(found) => found.map(Step::Found),
             Err(e) => Some(Step::Blind(Blind::Error(e))),
@@ -111,18 +128,21 @@ impl<'a> Walk<'a> {
     }
 
     /// Lists the directory of the path, which ends with `/` or is empty.
-    fn enter(&mut self) -> rustix::io::Result<()> {
+    fn enter(&mut self) -> disk::Result<()> {
         let directory = match self.path.strip_suffix(b"/") {
-            None => self.root.directory(b"")?,
+            None => self.sight.root.directory(b"")?,
             Some(whole) => match self.levels.last().and_then(|l| l.directory.as_ref().map(|d| (d, l.length))) {
-                Some((above, length)) => open_below(above, &whole[length..])?,
-                None => self.root.directory(whole)?,
+                Some((above, length)) => above.child(&whole[length..])?,
+                None => self.sight.root.directory(whole)?,
             },
         };
-        if rustix::fs::fstat(&directory)?.st_dev != self.device {
+        if directory.stat()?.st_dev != self.device {
             return Err(Errno::XDEV);
         }
-        let names = Names::read(&directory, self.path.is_empty())?;
+        if let Some(watcher) = self.sight.watcher {
+            watcher.borrow_mut().add(&directory, self.path.strip_suffix(b"/").unwrap_or_default());
+        }
+        let names = Names::read(&directory, &self.path, self.sight.ignore)?;
         if let Some(far) = self.levels.len().checked_sub(OPEN) {
             self.levels[far].directory = None;
         }
@@ -131,9 +151,9 @@ impl<'a> Walk<'a> {
     }
 }
 
-fn open_below(above: &OwnedFd, name: &[u8]) -> rustix::io::Result<OwnedFd> {
-    use rustix::fs::{Mode, OFlags, openat};
-    openat(above, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+/// Whether nothing is in the root but what is ours and what is ignored.
+pub fn is_empty(root: &Root, ignore: &Ignore) -> disk::Result<bool> {
+    Ok(Names::read(&root.directory(b"")?, b"", ignore)?.spans.is_empty())
 }
 
 /// The names in a directory, sorted, in one piece of memory.
@@ -144,28 +164,28 @@ struct Names {
 }
 
 impl Names {
-    fn read(directory: &OwnedFd, is_root: bool) -> rustix::io::Result<Self> {
+    fn read(directory: &Dir, path: &[u8], ignore: &Ignore) -> disk::Result<Self> {
         let mut names = Names { bytes: Vec::new(), spans: Vec::new() };
-        let mut buffer = Vec::with_capacity(32 * 1024);
-        let mut listing = RawDir::new(directory, buffer.spare_capacity_mut());
-        while let Some(item) = listing.next() {
-            let item = item?;
-            let name: CString = item.file_name().into();
-            let bytes = name.to_bytes();
-            if bytes == b"." || bytes == b".." || (is_root && bytes == name::OWN) {
-                continue;
+        let mut whole = path.to_vec();
+        directory.list(|name, kind| {
+            if path.is_empty() && name == name::OWN {
+                return Ok(());
             }
-            names.add(bytes, false)?;
-            if is_directory(directory, bytes, item.file_type())? {
-                names.add(bytes, true)?;
+            let is_directory = is_directory(directory, name, kind)?;
+            whole.truncate(path.len());
+            whole.extend_from_slice(name);
+            if ignore.fits(&whole, is_directory) {
+                return Ok(());
             }
-        }
+            names.add(name, false)?;
+            if is_directory { names.add(name, true) } else { Ok(()) }
+        })?;
         let Names { bytes, spans } = &mut names;
         spans.sort_unstable_by_key(|(from, to)| &bytes[*from as usize..*to as usize]);
         Ok(names)
     }
 
-    fn add(&mut self, name: &[u8], inside: bool) -> rustix::io::Result<()> {
+    fn add(&mut self, name: &[u8], inside: bool) -> disk::Result<()> {
         let from = u32::try_from(self.bytes.len()).map_err(|_| Errno::OVERFLOW)?;
         self.bytes.extend_from_slice(name);
         if inside {
@@ -181,9 +201,9 @@ impl Names {
     }
 }
 
-fn is_directory(at: &OwnedFd, name: &[u8], told: FileType) -> rustix::io::Result<bool> {
+fn is_directory(at: &Dir, name: &[u8], told: FileType) -> disk::Result<bool> {
     match told {
-        FileType::Unknown => Ok(stat(at, name)?.is_some_and(|s| kind(&s) == FileType::Directory)),
+        FileType::Unknown => Ok(at.look(name)?.is_some_and(|s| kind(&s) == FileType::Directory)),
         told => Ok(told == FileType::Directory),
     }
 }
@@ -194,9 +214,11 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::disk::Disk;
 
     fn walked(root: &Root) -> Vec<String> {
-        let mut walk = Walk::new(root).unwrap();
+        let ignore = Ignore::new(&[], false).unwrap();
+        let mut walk = Walk::below(Sight { root, ignore: &ignore, watcher: None }, b"").unwrap();
         let mut paths = Vec::new();
         while let Some(step) = walk.step() {
             assert!(matches!(step, Step::Found(_)), "{step:?}");
@@ -217,7 +239,7 @@ mod tests {
             fs::write(at.join(file), "").unwrap();
         }
         std::os::unix::fs::symlink("/etc", at.join("link")).unwrap();
-        let root = Root::open(at, None).unwrap();
+        let root = Root::open(&Disk::default(), at, None).unwrap();
         for _ in 0..2 {
             assert_eq!(walked(&root), ["a", "a!b", "a/b", "a/b/c", "a/b/c/y", "a/x", "a0", "b", "empty", "link"]);
         }
@@ -226,19 +248,20 @@ mod tests {
     #[test]
     fn a_deep_tree_is_walked_with_few_descriptors() {
         let directory = tempfile::tempdir().unwrap();
-        let root = Root::open(directory.path(), None).unwrap();
+        let root = Root::open(&Disk::default(), directory.path(), None).unwrap();
         let mut fd = root.directory(b"").unwrap();
         let deep = 600;
         for _ in 0..deep {
             for name in ["d", "e"] {
-                rustix::fs::mkdirat(&fd, name, rustix::fs::Mode::from_raw_mode(0o755)).unwrap();
+                fd.make_directory(name).unwrap();
             }
-            fd = open_below(&fd, b"d").unwrap();
+            fd = fd.child("d").unwrap();
         }
         let paths = walked(&root);
         assert_eq!(paths.len(), 2 * deep);
         assert_eq!(paths.last().map(String::as_str), Some("e"));
-        let mut walk = Walk::new(&root).unwrap();
+        let ignore = Ignore::new(&[], false).unwrap();
+        let mut walk = Walk::below(Sight { root: &root, ignore: &ignore, watcher: None }, b"").unwrap();
         while walk.step().is_some() {
             assert!(walk.levels.iter().filter(|l| l.directory.is_some()).count() <= OPEN + 2);
         }

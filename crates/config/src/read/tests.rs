@@ -586,3 +586,30 @@ fn ssh_takes_the_place_of_a_direct_connection() {
         assert!(problems.contains(expected), "{bad}: {problems}");
     }
 }
+
+#[test]
+fn folders_of_documents_have_their_own_names_and_places() {
+    let folders = "\n[[documents]]\nname = \"archives\"\npath = \"/srv/a\"\nkeep_deleted = \"30d\"\nmax_deleted_share = 0.5\n\
+         [[documents]]\nname = \"shared\"\npath = \"/srv/b\"\nmax_deleted_files = 7\n";
+    let settings = settings(&format!("{SMALL}{folders}"));
+    let [archives, shared] = settings.documents.as_slice() else { panic!("two folders") };
+    assert_eq!((archives.name.as_str(), archives.path.as_path()), ("archives", Path::new("/srv/a")));
+    assert_eq!(archives.keep_deleted, Duration::from_secs(30 * 86_400));
+    assert_eq!((archives.max_deleted_share, archives.max_deleted_files), (0.5, 10_000));
+    assert_eq!((shared.max_deleted_share, shared.max_deleted_files), (0.2, 7));
+    assert_eq!(settings.folder("shared"), Some(shared));
+    for (from, to, said) in [
+        ("\"shared\"", "\"archives\"", "is `archives`, for which there is a [[documents]] section already"),
+        ("/srv/b", "/srv/a", "is within the folder `archives`, or around it: /srv/a"),
+        ("/srv/b", "/srv/a/x", "is within the folder `archives`, or around it: /srv/a"),
+        ("/srv/b", "/srv", "is within the folder `archives`, or around it: /srv/a"),
+        ("/srv/b", "/var/lib/server_sync/crm/x", "is within the state directory, or around it"),
+        ("/srv/b", "/var", "is within the state directory, or around it"),
+        ("/srv/b", "/srv/../b", "must not contain `..`"),
+        ("/srv/b", "b", "must be an absolute path"),
+        ("\"shared\"", "\"../x\"", "must be a name"),
+    ] {
+        let refused = refusal(&format!("{SMALL}{}", folders.replace(from, to)));
+        assert!(refused.contains(said), "{to}: {refused}");
+    }
+}

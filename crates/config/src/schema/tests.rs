@@ -8,7 +8,19 @@ fn names(section: &str) -> Vec<&'static str> {
 fn names_of_sections() {
     assert_eq!(
         names(""),
-        ["site", "site_number", "vd", "database", "state", "slave", "master", "limits", "tables", "conflicts"]
+        [
+            "site",
+            "site_number",
+            "vd",
+            "database",
+            "state",
+            "documents",
+            "slave",
+            "master",
+            "limits",
+            "tables",
+            "conflicts"
+        ]
     );
     assert_eq!(names("state"), ["dir"]);
     assert_eq!(names("master[]"), ["enabled", "slave", "period", "remote_vd", "mail_domain", "database", "ssh"]);

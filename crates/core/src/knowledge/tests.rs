@@ -94,3 +94,37 @@ fn adopting_claims_nothing_of_a_table_that_was_withheld() {
     assert_eq!(mine.table_seq(source(3), "deals"), 0);
     assert_eq!(mine.table_seq(source(3), "users"), 5);
 }
+
+fn history(incarnation: u64) -> Source {
+    Source { incarnation: Incarnation(incarnation), ..source(2) }
+}
+
+#[test]
+fn a_new_history_inherits_what_was_contained_of_the_one_that_was_left() {
+    let mut mine = Knowledge::default();
+    mine.advance(history(10), at(8));
+    mine.hold(history(10), "deals", 3);
+    mine.hold(history(10), "users", 6);
+    assert_eq!(mine.inherit(history(20), Incarnation(10), at(5)), Some(at(5)));
+    assert_eq!(mine.position(history(20)), Some(at(5)));
+    assert_eq!(mine.held(history(20)).collect::<Vec<_>>(), [("deals", 3)]);
+    assert_eq!((mine.table_seq(history(20), "users"), mine.table_seq(history(10), "users")), (5, 6));
+}
+
+#[test]
+fn nobody_inherits_more_than_was_contained() {
+    let mut mine = Knowledge::default();
+    mine.advance(history(10), at(4));
+    assert_eq!(mine.inherit(history(30), Incarnation(20), at(9)), None);
+    assert_eq!(mine.position(history(30)), None);
+    assert_eq!(mine.inherit(history(30), Incarnation(10), at(9)), Some(at(4)));
+}
+
+#[test]
+fn a_copy_goes_on_in_the_history_of_its_original() {
+    let mut mine = Knowledge::default();
+    mine.advance(history(10), at(4));
+    let copy = Source { store: StoreId(7), incarnation: Incarnation(30) };
+    assert_eq!(mine.inherit(copy, Incarnation(10), at(3)), Some(at(3)));
+    assert_eq!(mine.position(copy), Some(at(3)));
+}

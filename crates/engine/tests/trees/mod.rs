@@ -1,6 +1,8 @@
 //! Sites with a tree each, on real directories, for end-to-end tests.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
+pub mod faults;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -14,7 +16,7 @@ use sync_engine::documents::{DocumentsReport, round_documents};
 use sync_engine::handshake::Expectation;
 use sync_engine::{EngineError, Options};
 use sync_store::{Role, SlaveSettings};
-use sync_tree::{Hook, Keep, Tree};
+use sync_tree::{Hook, Seams, Tree};
 use tempfile::TempDir;
 
 pub const NAMES: [&str; 4] = ["geneva", "lyon", "bern", "basel"];
@@ -29,9 +31,24 @@ pub struct Site {
 
 impl Site {
     pub fn new(number: usize) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        Self::within(number, tempfile::tempdir().unwrap())
+    }
+
+    /// One whose disk is memory, where there is such: for tests that need very many rounds.
+    pub fn in_memory(number: usize) -> Self {
+        let memory = Path::new("/dev/shm");
+        let directory = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+        Self::within(number, directory.unwrap())
+    }
+
+    fn within(number: usize, directory: TempDir) -> Self {
         fs::create_dir(directory.path().join("root")).unwrap();
         Site { name: NAMES[number], number: number as u64 + 1, directory, tree: None }
+    }
+
+    /// Which of the sites.
+    pub fn place(&self) -> usize {
+        self.number as usize - 1
     }
 
     pub fn root(&self) -> PathBuf {
@@ -47,7 +64,7 @@ impl Site {
     }
 
     pub fn options(&self) -> sync_tree::Options {
-        sync_tree::Options { root: self.root(), index: self.index(), keep: Keep::default(), force: false }
+        sync_tree::Options::new(self.root(), self.index())
     }
 
     pub fn card(&self) -> Card {
@@ -82,6 +99,18 @@ impl Site {
         self.tree = None;
         self.tree = Some(Tree::open_hooked(self.options(), &self.card(), Some(hook))?);
         Ok(())
+    }
+
+    pub fn open_on(&mut self, seams: Seams) -> sync_store::Result<()> {
+        self.tree = None;
+        self.tree = Some(Tree::open_on(self.options(), &self.card(), seams)?);
+        Ok(())
+    }
+
+    /// What lies in our own directory of this name.
+    pub fn own(&self, directory: &str) -> Vec<String> {
+        let items = fs::read_dir(self.at(".server_sync").join(directory)).unwrap();
+        items.map(|item| item.unwrap().file_name().to_string_lossy().into_owned()).collect()
     }
 
     pub fn delete_index(&mut self) {

@@ -2,7 +2,9 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use sync_core::{Incarnation, Row, RowState, SiteId, Stamp, StoreId};
+use sync_store::contents::{Body, CHUNKS, Chunk, LONGEST_PATH, NAMED};
 use sync_store::{Applied, Change, Description, Role, SlaveSettings, TableHead, TableInfo, TableStatus, Trouble};
+use sync_store::{Hash, Realised, Reason, Skipped};
 
 use super::*;
 
@@ -53,6 +55,29 @@ proptest! {
         let _ = unpack::<Description>(&bytes);
         let _ = unpack::<Batch>(&bytes);
         let _ = opened(&bytes);
+    }
+
+    /// The same of what is said about files.
+    #[test]
+    fn spoilt_contents_never_panic(
+        offset: u64,
+        bytes in proptest::collection::vec(any::<u8>(), 0..300),
+        at in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+    ) {
+        let piece = Piece { content: Hash([7; 32]), body: Body::Data { offset, bytes } };
+        let request = Request::Contents(ContentsRequest::Receive(Cow::Borrowed(&piece)));
+        let mut message = pack(&request).unwrap();
+        let Request::Contents(ContentsRequest::Receive(received)) = unpack(&message).unwrap() else {
+            panic!("another verb")
+        };
+        prop_assert_eq!(received.into_owned(), piece);
+        let at = at.index(message.len());
+        message[at] = byte;
+        let _ = unpack::<Request>(&message);
+        let _ = unpack::<Piece>(&message[at..]);
+        let _ = unpack::<Vec<Want>>(&message[at..]);
+        let _ = unpack::<Realised>(&message[at..]);
     }
 
     /// What is a message but for one byte is read or refused as well.
@@ -125,4 +150,22 @@ fn what_is_left_over_or_no_site_is_refused() {
     for number in [0u64, 4096] {
         assert!(unpack::<SiteId>(&pack(&number).unwrap()).is_err());
     }
+}
+
+#[test]
+fn lists_that_are_longer_than_anybody_sends_are_refused() {
+    let chunk = Chunk { offset: 0, size: 1, hash: Hash([1; 32]) };
+    let chunks = |n: usize| Piece { content: Hash([2; 32]), body: Body::Chunks(vec![chunk; n]) };
+    assert_eq!(unpack::<Piece>(&pack(&chunks(CHUNKS)).unwrap()).unwrap(), chunks(CHUNKS));
+    assert_eq!(unpack::<Piece>(&pack(&chunks(CHUNKS + 1)).unwrap()).unwrap_err().fault, Fault::Protocol);
+    let skipped = |path: usize| Skipped { path: vec![b'x'; path], reason: Reason::Changed };
+    assert!(unpack::<Skipped>(&pack(&skipped(LONGEST_PATH)).unwrap()).is_ok());
+    assert!(unpack::<Skipped>(&pack(&skipped(LONGEST_PATH + 1)).unwrap()).is_err());
+    let realised = |n: usize| Realised { skipped: vec![skipped(1); n], ..Realised::default() };
+    assert!(unpack::<Realised>(&pack(&realised(NAMED)).unwrap()).is_ok());
+    assert!(unpack::<Realised>(&pack(&realised(NAMED + 1)).unwrap()).is_err());
+    // A hash is 32 bytes, neither more nor fewer.
+    let bytes = pack(&Hash([3; 32])).unwrap();
+    assert!(unpack::<Hash>(&bytes).is_ok());
+    assert!(unpack::<Hash>(&pack(&"x".repeat(32)).unwrap()).is_err());
 }

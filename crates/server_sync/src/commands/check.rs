@@ -22,6 +22,7 @@ pub fn run(cli: &Cli, output: &Output) -> Result<u8> {
     report.ok("program", lang.check_program(env!("CARGO_PKG_VERSION"), sync_database::PROTOCOL, format));
     report.ok("settings", lang.check_settings(settings.file.display()));
     let own = own::check(&mut report);
+    own::check_folders(&mut report);
     for link in &settings.links {
         peer::check(&mut report, link, own.as_deref());
     }

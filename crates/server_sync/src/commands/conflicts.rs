@@ -4,10 +4,11 @@
 use sync_config::Settings;
 use sync_core::{Stamp, Value};
 use sync_database::Database;
-use sync_engine::Kind;
 use sync_engine::link::open_prepared;
 use sync_engine::state::State;
+use sync_engine::{Kind, folder};
 use sync_store::{ConflictEntry, ParkedEntry, Store};
+use sync_tree::survey;
 
 use crate::arguments::{Cli, ConflictsAction};
 use crate::commands::settings;
@@ -23,8 +24,8 @@ pub fn run(cli: &Cli, action: Option<&ConflictsAction>, output: &Output) -> Resu
     let mut database = open_prepared(&settings)?;
     let view = View { vd: settings.vd.as_str(), sites: sites(&settings), output, indent: "" };
     match action {
-        None => view.list(&mut database, false),
-        Some(ConflictsAction::List { all }) => view.list(&mut database, *all),
+        None => view.list(&mut database, &settings, false),
+        Some(ConflictsAction::List { all }) => view.list(&mut database, &settings, *all),
         Some(ConflictsAction::Show { id }) => view.show(&mut database, id),
         Some(ConflictsAction::Restore { id }) => view.restore(&mut database, id),
     }
@@ -57,7 +58,7 @@ impl View<'_> {
         self.output.lang
     }
 
-    fn list(&self, database: &mut Database, all: bool) -> Result<u8> {
+    fn list(&self, database: &mut Database, settings: &Settings, all: bool) -> Result<u8> {
         let entries = database.conflicts()?;
         let shown: Vec<_> = entries.iter().filter(|e| all || !e.restored).collect();
         for entry in &shown {
@@ -66,12 +67,33 @@ impl View<'_> {
         }
         let parked = database.parked()?;
         self.parked(&parked);
-        match (shown.is_empty(), parked.is_empty()) {
+        let copies = self.copies(settings)?;
+        match (shown.is_empty(), parked.is_empty() && copies == 0) {
             (true, true) => self.output.say(self.lang().conflicts_none()),
             (true, false) => {}
             (false, _) => self.output.say(self.lang().conflicts_how(self.vd)),
         }
         Ok(0)
+    }
+
+    /// The copies of concurrent edits in folders of documents; says how many.
+    fn copies(&self, settings: &Settings) -> Result<usize> {
+        let mut all = Vec::new();
+        for folder in &settings.documents {
+            let copies = survey::copies(&folder::index(&settings.state_dir(), folder.name.as_str()))?;
+            all.extend(copies.into_iter().map(|copy| (folder, copy)));
+        }
+        if all.is_empty() {
+            return Ok(0);
+        }
+        self.output.say(self.lang().document_copies(self.lang().copies(all.len() as u64)));
+        for (folder, copy) in &all {
+            self.output.object(&json::document_copy(self.vd, folder.name.as_str(), copy));
+            let path = format!("{}/{}", folder.path.display(), sync_tree::shown(&copy.path));
+            self.output.say(Line::new().plain(self.indent).plain("  ").add(Style::Yellow, path));
+        }
+        self.output.say(self.lang().document_copies_how());
+        Ok(all.len())
     }
 
     /// What a constraint keeps from being shown, and what to do about it.

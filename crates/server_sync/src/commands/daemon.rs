@@ -80,7 +80,11 @@ impl Observer for Voice<'_> {
             Event::Note(note) => log::say(&format!("{link}: {note}")),
             Event::FirstContact => log::say(&format!("{link}: {}", lang.comparing_all())),
             Event::Retrying { error, .. } => log::warn(&format!("{link}: {}", lang.trying_again(&error.message))),
-            Event::Agreed { .. } | Event::Table { .. } | Event::Rows { .. } | Event::Contents { .. } => {}
+            Event::Agreed { .. }
+            | Event::Folder(_)
+            | Event::Table { .. }
+            | Event::Rows { .. }
+            | Event::Contents { .. } => {}
         }
     }
 

@@ -6,7 +6,7 @@ use sync_engine::{lock, open};
 use sync_store::{Store, TableStatus};
 
 use crate::arguments::Cli;
-use crate::commands::{settings, vd};
+use crate::commands::{round, settings, vd};
 use crate::failure::{Failure, Result};
 use crate::json;
 use crate::output::{Line, Output, Style};
@@ -35,7 +35,7 @@ pub fn run(cli: &Cli, example: bool, output: &Output) -> Result<u8> {
     output.object(&json::prepared(&settings, &about.vd_version));
     let line = lang.site_prepared(&settings.vd, &settings.site, settings.site_number, tables);
     output.say(Line::new().add(Style::Green, line));
-    Ok(0)
+    Ok(round::prepare_folders(&settings, output))
 }
 
 fn print_example(cli: &Cli, output: &Output) -> Result<u8> {

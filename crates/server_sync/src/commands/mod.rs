@@ -12,6 +12,7 @@ mod restore_here;
 mod retire;
 mod round;
 mod status;
+mod trash;
 mod uninstall;
 mod verify;
 
@@ -66,6 +67,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<u8> {
         Some(Verb::Status) => status::run(&cli, output),
         Some(Verb::Verify) => verify::run(&cli, output),
         Some(Verb::Conflicts { action }) => conflicts::run(&cli, action.as_ref(), output),
+        Some(Verb::Trash { action }) => trash::run(&cli, action.as_ref(), output),
         Some(Verb::Lock { command }) => lock::run(&cli, command, output),
         Some(Verb::InitSite { set_auto_increment: Some(sites), dry_run, .. }) => {
             numbering::run(&cli, *sites, *dry_run, output)

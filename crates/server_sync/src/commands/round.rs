@@ -1,11 +1,12 @@
 //! `server_sync -vd NAME`: one round over every enabled link, or for a slave: preparing and draining its own store.
 
 use sync_config::Settings;
-use sync_engine::{Flags, RoundReport, lock, open, run_link};
+use sync_engine::{Flags, RoundReport, folder, lock, open, run_link};
 use sync_store::Store;
 
 use crate::arguments::Cli;
 use crate::commands::{conflicts, daemon, settings};
+use crate::documents;
 use crate::failure::{Failure, REMAINS, Result, worse};
 use crate::interrupt;
 use crate::json;
@@ -36,7 +37,12 @@ fn links(settings: &Settings, flags: Flags, output: &Output) -> u8 {
     let one = |link| match run_link(settings, link, flags, &mut Progress::new(output)) {
         Ok(report) => {
             tell(settings, &report, output);
-            if report.has_remains() && !report.dry_run { REMAINS } else { 0 }
+            let remains = if report.has_remains() && !report.dry_run { REMAINS } else { 0 };
+            // A folder that cannot take part has its own code.
+            match (worse(remains, documents::code(&report.documents)), report.dry_run) {
+                (REMAINS, true) => 0,
+                (code, _) => code,
+            }
         }
         Err(error) => {
             let failure = Failure::from(error);
@@ -55,7 +61,27 @@ fn prepare(settings: &Settings, output: &Output) -> Result<u8> {
     let masters: Vec<&str> = settings.masters.iter().map(|n| n.as_str()).collect();
     output.say(output.lang.slave_only(masters.join(", "), &settings.vd));
     output.object(&json::prepared(settings, &database.card().vd_version));
-    Ok(0)
+    Ok(prepare_folders(settings, output))
+}
+
+/// Sets up the folders of documents; the exit code is that of the worst.
+pub fn prepare_folders(settings: &Settings, output: &Output) -> u8 {
+    let one = |(name, prepared): (String, sync_engine::Result<Vec<sync_store::Skipped>>)| match prepared {
+        Ok(skipped) => {
+            for left in &skipped {
+                let text = output.lang.path_skipped(&settings.site, sync_tree::shown(&left.path), &left.reason);
+                output.say(Line::new().add(Style::Yellow, format!("  {text}")));
+            }
+            if skipped.is_empty() { 0 } else { REMAINS }
+        }
+        Err(error) => {
+            let message = output.lang.folder_failed(&name, &error.message);
+            let failure = Failure { message, ..Failure::from(error) };
+            failure.tell(output);
+            failure.code
+        }
+    };
+    folder::prepare(settings).into_iter().map(one).fold(0, worse)
 }
 
 /// Says what a round did, if it did anything.
@@ -67,6 +93,7 @@ pub fn tell(settings: &Settings, report: &RoundReport, output: &Output) {
         output.say(Line::new().add(Style::Bold, headline(report, output)));
         tables(report, output);
     }
+    report.documents.iter().for_each(|f| documents::tell(settings, &report.peer, f, output));
     remains(settings, report, output);
 }
 

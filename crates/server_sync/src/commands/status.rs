@@ -13,7 +13,8 @@ use sync_engine::survey::{Survey, survey};
 
 use crate::arguments::Cli;
 use crate::commands::{retire, settings};
-use crate::failure::{Failure, REMAINS, Result};
+use crate::documents;
+use crate::failure::{Failure, REMAINS, Result, worse};
 use crate::json::now;
 use crate::output::{Line, Output, Style};
 use crate::show;
@@ -40,6 +41,11 @@ pub fn run(cli: &Cli, output: &Output) -> Result<u8> {
         }
     };
     let failing = state.links.iter().any(|(name, link)| is_enabled(&settings, name) && needs_a_person(link));
+    let of_documents = |(name, link): (&String, &LinkState)| match is_enabled(&settings, name) {
+        true => documents::remembered_code(link),
+        false => 0,
+    };
+    let code = state.links.iter().map(of_documents).fold(code, worse);
     Ok(if code == 0 && failing { REMAINS } else { code })
 }
 
@@ -66,6 +72,7 @@ fn tell(settings: &Settings, state: &State, holder: Option<&Holder>, output: &Ou
     for link in &settings.links {
         tell_link(link.slave.as_str(), state.links.get(link.slave.as_str()), output);
     }
+    documents::status(settings, output);
     for slave in &settings.disabled_links {
         output.say(Line::new().add(Style::Dim, lang.status_disabled(slave)));
     }
@@ -98,6 +105,7 @@ fn tell_link(slave: &str, link: Option<&LinkState>, output: &Output) {
         output.say(Line::new().add(Style::Red, format!("  {}", lang.status_failing(show::local_text(since)))));
         output.say(format!("    {}", link.last_error.as_deref().unwrap_or_default()));
     }
+    documents::status_of_link(link, output);
     for (table, reason) in &link.paused {
         output.say(Line::new().add(Style::Yellow, format!("  {}", lang.table_paused(table, reason))));
     }
@@ -140,6 +148,7 @@ fn object(
         "masters": settings.masters.iter().map(|m| m.as_str()).collect::<Vec<_>>(),
         "running": holder.map(|h| json!({ "pid": h.pid, "since": h.since, "purpose": h.purpose })),
         "links": links,
+        "documents": documents::status_object(settings),
         "disabled_links": settings.disabled_links.iter().map(|n| n.as_str()).collect::<Vec<_>>(),
         "sites": members.iter().map(retire::object).collect::<Vec<_>>(),
         "prepared": survey.map(|s| s.card.is_some()),
@@ -160,5 +169,6 @@ fn link_object(slave: &str, state: &State) -> serde_json::Value {
         "rows": link.rows,
         "millis": link.millis,
         "paused": link.paused,
+        "documents": documents::status_of_link_object(&link),
     })
 }

@@ -6,7 +6,7 @@ use std::io::{BufRead, IsTerminal, Write};
 use sync_config::Settings;
 use sync_database::Database;
 use sync_engine::survey::survey;
-use sync_engine::{Kind, lock, open};
+use sync_engine::{Folder, Kind, lock, open};
 use sync_store::ParkedKind;
 
 use crate::arguments::Cli;
@@ -27,6 +27,11 @@ pub fn run(cli: &Cli, yes: bool, output: &Output) -> Result<u8> {
         refuse_what_would_be_lost(&settings, lang)?;
     }
     let _lock = lock::acquire(&settings.state_dir(), "uninstall", cli.common.force)?;
+    for name in settings.documents.iter().map(|f| f.name.as_str()) {
+        if let Some(mut folder) = Folder::of(&settings, name)? {
+            folder.remove()?;
+        }
+    }
     let tables = Database::uninstall(open::connect(&settings.database)?)?;
     // What is remembered of a store that is gone would mislead nobody, but it is of no use either.
     let _ = std::fs::remove_file(settings.state_dir().join("state.json"));

@@ -5,6 +5,7 @@ use sync_engine::verify::{Difference, Verification, Verified, verify_link};
 
 use crate::arguments::Cli;
 use crate::commands::settings;
+use crate::documents;
 use crate::failure::{Failure, REMAINS, Result, worse};
 use crate::interrupt;
 use crate::json;
@@ -28,7 +29,8 @@ fn one(settings: &Settings, link: &Link, output: &Output) -> u8 {
     match verify_link(settings, link, &mut Progress::new(output)) {
         Ok(found) => {
             tell(settings, &found, output);
-            if found.is_equal() { 0 } else { REMAINS }
+            let code = if found.is_equal() { 0 } else { REMAINS };
+            found.documents.iter().map(documents::verified_code).fold(code, worse)
         }
         Err(error) => {
             let failure = Failure::from(error);
@@ -43,6 +45,7 @@ fn tell(settings: &Settings, found: &Verification, output: &Output) {
     output.object(&json::verification(settings.vd.as_str(), settings.site.as_str(), found));
     output.say(Line::new().add(Style::Bold, headline(found, lang)));
     found.tables.iter().for_each(|table| tell_table(table, output));
+    found.documents.iter().for_each(|folder| documents::tell_verified(folder, output));
     let warn = |text: String| output.say(Line::new().add(Style::Yellow, format!("  {text}")));
     found.paused.iter().for_each(|t| warn(lang.table_paused(&t.name, &t.reason)));
     found.refused.iter().for_each(|t| output.say_more(format!("  {}", lang.table_refused(&t.name, &t.reason))));

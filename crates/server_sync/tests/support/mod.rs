@@ -32,7 +32,7 @@ pub struct Said {
 }
 
 impl Said {
-    fn of(output: Output, home: &Path) -> Self {
+    pub fn of(output: Output, home: &Path) -> Self {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(&*home.to_string_lossy(), "HOME");
         Said { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
     }
@@ -175,7 +175,7 @@ impl Site<'_> {
 /// A command that runs.
 pub struct Running {
     pub child: Child,
-    log: PathBuf,
+    pub log: PathBuf,
 }
 
 impl Running {

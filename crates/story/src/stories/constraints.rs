@@ -114,6 +114,41 @@ pub fn a_parent_that_is_referred_to_stays(bench: &impl Bench) {
     network.shows("SELECT id FROM team", &["2"]);
 }
 
+/// What a parent that stays is shown with may be known to one site only, which is not where it is needed first.
+pub fn a_parent_stays_with_its_last_values(bench: &impl Bench) {
+    let mut network = Network::new(bench, 4);
+    let links = [(0, 1), (0, 2), (2, 3)];
+    network.app(0, "INSERT INTO team (id, name) VALUES (1, 'first')");
+    network.settle(&links);
+    network.app(0, "UPDATE team SET name='last' WHERE id=1");
+    network.round(0, 1);
+    network.app(3, "INSERT INTO badge (id, team) VALUES (10, 1)");
+    network.later(0, "DELETE FROM team WHERE id=1");
+    network.round(0, 2);
+    network.round(2, 3);
+    network.settle(&links);
+    network.assert_same();
+    network.shows("SELECT id, name FROM team", &["1|last"]);
+}
+
+/// A value that is not shown is stamped anew and stays what it is: here because sites that never met had it before.
+pub fn a_value_from_before_that_is_not_shown(bench: &impl Bench) {
+    let mut network = Network::unprepared(bench, 4);
+    let links = [(0, 1), (1, 2), (2, 3)];
+    network.app(0, "INSERT INTO person (id, name, email) VALUES (1, 'one', 'same@x')");
+    network.app(1, "INSERT INTO person (id, name, email) VALUES (2, 'two', 'same@x')");
+    network.prepare();
+    network.round(1, 0);
+    network.round(2, 3);
+    network.settle(&links);
+    network.assert_same();
+    network.shows("SELECT id, email FROM person ORDER BY id", &["1|same@x", "2|NULL"]);
+    network.app(0, "DELETE FROM person WHERE id=1");
+    network.settle(&links);
+    network.assert_same();
+    network.shows("SELECT id, email FROM person ORDER BY id", &["2|same@x"]);
+}
+
 /// A parent that stays is changed: it is there again for good.
 pub fn a_parent_that_stays_is_changed(bench: &impl Bench) {
     let mut network = parent_against_child(bench, "INSERT INTO badge (id, team) VALUES (7, 1)");

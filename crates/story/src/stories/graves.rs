@@ -188,3 +188,19 @@ pub fn a_row_that_stays_is_remembered(bench: &impl Bench) {
     network.settle(&RING);
     network.shows("SELECT id FROM team", &["2"]);
 }
+
+/// The grave of a parent is not forgotten while a row that refers to it is shown without.
+pub fn a_parent_that_a_row_refers_to_is_remembered(bench: &impl Bench) {
+    let mut network = Network::new(bench, 2);
+    network.app(0, "INSERT INTO team (id, name) VALUES (1, 'goes')");
+    network.app(0, "INSERT INTO person (id, name) VALUES (1, 'goes')");
+    network.finish(&PAIR);
+    network.app(0, "DELETE FROM team WHERE id=1");
+    network.app(0, "DELETE FROM person WHERE id=1");
+    network.app(1, "INSERT INTO desk (id, team, place) VALUES (1, 1, 'window')");
+    network.finish(&PAIR);
+    forget(&mut network, &PAIR, &[0, 1]);
+    network.app(0, "INSERT INTO desk (id, team, place) VALUES (2, NULL, 'door')");
+    network.finish(&PAIR);
+    network.shows("SELECT id, team, place FROM desk ORDER BY id", &["1|NULL|window", "2|NULL|door"]);
+}

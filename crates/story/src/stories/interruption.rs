@@ -137,7 +137,7 @@ pub fn a_batch_applied_twice(bench: &impl Bench) {
     network.store(1).drain().unwrap();
     let receiver = network.store(1).describe().unwrap().source;
     let tables = ["person", "membership"].map(str::to_owned).to_vec();
-    let since = Since { receiver, position: Default::default(), held: vec![], tables };
+    let since = Since { receiver, position: Default::default(), held: vec![], tables, upto: None };
     let mut batches = Vec::new();
     let mut sink = |batch| {
         batches.push(batch);

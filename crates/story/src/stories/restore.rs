@@ -73,6 +73,62 @@ pub fn told_by_a_third_site(bench: &impl Bench) {
     network.shows("SELECT id, name FROM person ORDER BY id", &["2|published", "3|on the copy"]);
 }
 
+/// The restored site goes on in a new history, of which another one that was restored never heard: what that said of the old
+/// one is more than it contains now.
+pub fn two_old_copies(bench: &impl Bench) {
+    let mut network = Network::new(bench, 3);
+    let mesh = [(0, 1), (1, 2), (0, 2)];
+    network.app(0, "INSERT INTO person (id, name) VALUES (1, 'early')");
+    network.finish(&mesh);
+    let older = network.sites[1].copy();
+    network.app(0, "INSERT INTO person (id, name) VALUES (2, 'not in the older copy')");
+    network.settle(&PAIR);
+    let copy = network.sites[0].copy();
+    network.app(0, "INSERT INTO person (id, name) VALUES (3, 'published')");
+    network.round(0, 2);
+    network.sites[0].put_back(&copy);
+    network.round(0, 2);
+    network.sites[1].put_back(&older);
+    network.round(1, 0);
+    assert_eq!(network.rows(1, "SELECT id FROM person ORDER BY id"), ["1", "2", "3"]);
+    network.finish(&mesh);
+}
+
+/// A row was published and lost, and its mark is in the copy: deleting it there is a delete all the same.
+pub fn a_row_that_is_only_a_mark_in_the_copy(bench: &impl Bench) {
+    let mut network = Network::new(bench, 2);
+    network.app(1, "INSERT INTO person (id, name) VALUES (1, 'early')");
+    network.finish(&PAIR);
+    network.app(0, "INSERT INTO person (id, name) VALUES (2, 'not stamped yet'), (3, 'not stamped yet')");
+    let copy = network.sites[0].copy();
+    network.finish(&PAIR);
+    network.sites[0].put_back(&copy);
+    network.app(0, "DELETE FROM person WHERE id=2");
+    network.finish(&PAIR);
+    network.shows("SELECT id FROM person ORDER BY id", &["1", "3"]);
+}
+
+/// A table that waited for another site before the copy was made has still to come, in the new history as well.
+pub fn a_table_that_waited(bench: &impl Bench) {
+    let mut network = Network::new(bench, 2);
+    network.app(0, "INSERT INTO person (id, name) VALUES (1, 'early'), (2, 'early')");
+    network.finish(&PAIR);
+    network.app(0, "ALTER TABLE person ADD COLUMN city VARCHAR(50)");
+    network.app(0, "UPDATE person SET name='waits' WHERE id=1");
+    network.app(0, "DELETE FROM person WHERE id=2");
+    network.round(0, 1);
+    network.round(0, 1);
+    let (copy, incarnation) = (network.sites[0].copy(), network.incarnation(0));
+    network.app(0, "INSERT INTO team (id, name) VALUES (1, 'published')");
+    network.round(0, 1);
+    network.sites[0].put_back(&copy);
+    network.round(0, 1);
+    assert_ne!(network.incarnation(0), incarnation);
+    network.app(1, "ALTER TABLE person ADD COLUMN city VARCHAR(50)");
+    network.finish(&PAIR);
+    network.shows("SELECT id, name FROM person", &["1|waits"]);
+}
+
 /// The copy is of a time when the site knew nobody: it must be filled again.
 pub fn a_copy_from_before_first_contact(bench: &impl Bench) {
     let mut network = Network::unprepared(bench, 2);

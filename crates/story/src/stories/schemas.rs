@@ -98,6 +98,22 @@ pub fn a_table_paused_on_first_contact(bench: &impl Bench) {
     assert_ne!(conflict.winning, conflict.losing);
 }
 
+/// The same if everything is compared when it no longer waits: what one site had before is listed where it loses.
+pub fn a_table_paused_on_first_contact_and_init(bench: &impl Bench) {
+    let mut network = Network::unprepared(bench, 2);
+    network.app(0, "INSERT INTO person (id, name) VALUES (1, 'of zero')");
+    network.app(1, "INSERT INTO person (id, name) VALUES (1, 'of one')");
+    network.app(0, "ALTER TABLE person ADD COLUMN city VARCHAR(50)");
+    network.prepare();
+    is_paused(&mut network, "person");
+    network.app(1, "UPDATE person SET name='written' WHERE id=1");
+    network.app(1, "ALTER TABLE person ADD COLUMN city VARCHAR(50)");
+    network.round_with(0, 1, |options| options.init = true);
+    network.finish(&PAIR);
+    network.shows("SELECT name FROM person", &["written"]);
+    assert_eq!(losing(&network.only_conflict(0), "name"), "of zero");
+}
+
 /// One site notices that a delete lost before a column is added, another one after it: the entry is the same.
 pub fn a_column_added_between_two_who_notice(bench: &impl Bench) {
     let mut network = Network::new(bench, 4);

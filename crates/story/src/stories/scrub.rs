@@ -6,7 +6,7 @@ use std::time::Duration;
 use sync_engine::compare::Stores;
 use sync_engine::scrub::Pace;
 use sync_engine::verify::{Verification, verify};
-use sync_engine::{RoundReport, Scrub, round_scrubbing};
+use sync_engine::{Beside, RoundReport, Scrub, round_beside};
 
 use super::PAIR;
 use crate::{Bench, BenchSite, Network};
@@ -35,7 +35,8 @@ fn scrub(network: &mut Network<impl BenchSite>, scrub: &mut Scrub, force: bool) 
         let mut options = network.options(1);
         options.force = force;
         let (a, b) = network.two(0, 1);
-        round_scrubbing(a.store(), b.store(), &options, Some(&mut *scrub), &mut ()).unwrap()
+        let beside = Beside { scrub: Some(&mut *scrub), ..Beside::default() };
+        round_beside(a.store(), b.store(), &options, beside, &mut ()).unwrap()
     };
     (0..40).map(one).collect()
 }

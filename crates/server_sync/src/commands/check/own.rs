@@ -5,10 +5,10 @@ use std::time::Duration;
 use sync_config::duration_text;
 use sync_database::Database;
 use sync_database::schema::{Schema, Table};
-use sync_engine::Kind;
 use sync_engine::link::open_prepared;
 use sync_engine::open::version_now;
 use sync_engine::survey::{Access, Numbering, access};
+use sync_engine::{Folder, Kind};
 use sync_store::Store;
 
 use super::{Report, failure};
@@ -34,6 +34,22 @@ pub(super) fn check(report: &mut Report) -> Option<Box<std::cell::RefCell<Databa
         numbers(report, numbering);
     }
     store(report, &access.schema)
+}
+
+/// Whether the folders of documents can be used.
+pub(super) fn check_folders(report: &mut Report) {
+    let settings = report.settings;
+    for folder in &settings.documents {
+        let name = folder.name.as_str();
+        let checked = Folder::of(settings, name).and_then(|f| f.map(|f| Ok(f.check()?)).transpose());
+        match checked {
+            Ok(_) => report.ok("documents", report.output.lang.check_folder(name, folder.path.display())),
+            Err(error) => {
+                let message = report.output.lang.folder_failed(name, &error.message);
+                report.error("documents", Failure { message, ..Failure::from(error) });
+            }
+        }
+    }
 }
 
 /// Whether the account has all privileges.

@@ -21,12 +21,36 @@ pub(super) fn check(report: &mut Report, link: &Link, own: Option<&RefCell<Datab
         Err(e) => return report.error(&subject, e),
     };
     report.ok(&subject, lang.check_peer(&link.slave));
+    folders(report, &subject, link, &mut remote);
     let Some(own) = own else {
         return report.warn(&subject, lang.check_peer_alone(&link.slave), None);
     };
     match agree(report, link, &mut own.borrow_mut(), remote.store()) {
         Ok(agreement) => tell(report, &subject, link, &agreement),
         Err(e) => report.error(&subject, e),
+    }
+}
+
+/// Which folders of documents both sites name.
+fn folders(report: &mut Report, subject: &str, link: &Link, remote: &mut Remote) {
+    let (lang, own) = (report.output.lang, &report.settings.documents);
+    if own.is_empty() && !remote.has_agent() {
+        return;
+    }
+    let theirs = match remote.folders() {
+        Ok(names) => names,
+        Err(e) => return report.error(subject, e),
+    };
+    let (common, alone): (Vec<&str>, Vec<&str>) =
+        own.iter().map(|f| f.name.as_str()).partition(|name| theirs.iter().any(|n| n == name));
+    if !common.is_empty() {
+        report.ok(subject, lang.check_folders_alike(&link.slave, common.join(", ")));
+    }
+    for name in alone {
+        report.skipped(subject, lang.check_folder_alone(name, &link.slave));
+    }
+    for name in theirs.iter().filter(|name| report.settings.folder(name).is_none()) {
+        report.skipped(subject, lang.check_folder_there(name, &link.slave));
     }
 }
 

@@ -10,6 +10,7 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::documents;
 use crate::lang::Lang;
 use crate::output::{Output, clean};
 use crate::show;
@@ -58,6 +59,7 @@ pub fn summary(report: &RoundReport, lang: Lang) -> String {
         line += &format!(", {}", lang.rows_parked(lang.rows(report.parked())));
     }
     report.paused.iter().for_each(|t| line += &format!("; {}", lang.table_paused(&t.name, &t.reason)));
+    report.documents.iter().filter_map(|f| documents::summary(f, lang)).for_each(|text| line += &format!("; {text}"));
     line
 }
 

@@ -1,0 +1,203 @@
+//! A store of files over a link: contents arrive whole and in order, errors are told, and what is hostile is refused.
+#![allow(clippy::unwrap_used)]
+
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use sync_link::mux::Mux;
+use sync_link::{RemoteTree, contents};
+use sync_store::contents::{Ask, Body, PIECE};
+use sync_store::{
+    Contents, Drained, Hash, Manner, Piece, PieceSink, Realised, Reason, Result, Skipped, Store, StoreError, Trouble,
+    Want,
+};
+
+/// A store of files that only remembers what it is told.
+#[derive(Default)]
+struct Told {
+    heard: Arc<Mutex<Vec<String>>>,
+    unread: Vec<Skipped>,
+    /// The piece that cannot be kept.
+    refuses: Option<Hash>,
+}
+
+impl Told {
+    fn note(&self, what: impl Into<String>) {
+        self.heard.lock().unwrap().push(what.into());
+    }
+}
+
+fn unused<T>() -> Result<T> {
+    Err(StoreError::new(Trouble::Failure, "not part of this test"))
+}
+
+/// The verbs of rows are tried out by the story suite.
+impl Told {
+    fn call<T>(&mut self, _: impl FnOnce(&mut dyn Store) -> Result<T>) -> Result<T> {
+        unused()
+    }
+}
+
+impl Store for Told {
+    sync_store::pass_on! {
+        describe knowledge forgot last_heard leave_history is_empty recognises greet reincarnate outline changes apply complete
+        enter scan digest rows restamp bury registry register purge compared conflicts parked restore
+    }
+
+    fn drain(&mut self) -> Result<Drained> {
+        Ok(Drained::default())
+    }
+}
+
+fn hash(n: u32) -> Hash {
+    let mut bytes = [0; 32];
+    bytes[..4].copy_from_slice(&n.to_le_bytes());
+    Hash(bytes)
+}
+
+impl Contents for Told {
+    fn begin(&mut self, manner: Manner) -> Result<()> {
+        self.note(format!("{manner:?}"));
+        Ok(())
+    }
+
+    fn rest(&mut self) -> Result<()> {
+        self.note("rest");
+        Ok(())
+    }
+
+    fn settle(&mut self) -> Result<u64> {
+        Ok(7)
+    }
+
+    fn wanted(&mut self, limit: usize) -> Result<Vec<Want>> {
+        Ok(vec![Want { hash: hash(1), size: limit as u64, ask: Ask::Chunks { from: 3 } }])
+    }
+
+    fn meet(&mut self) {
+        self.note("meet");
+    }
+
+    fn supply(&mut self, wants: &[Want], sink: &mut PieceSink) -> Result<()> {
+        wants.iter().try_for_each(|want| sink(piece(want.hash, want.size as usize)))
+    }
+
+    fn receive(&mut self, piece: &Piece) -> Result<()> {
+        let Body::Data { bytes, .. } = &piece.body else { return unused() };
+        if self.refuses == Some(piece.content) {
+            return Err(StoreError::new(Trouble::Corrupt, "that one is bad"));
+        }
+        self.note(format!("{} {}", piece.content, bytes.len()));
+        Ok(())
+    }
+
+    fn realise(&mut self) -> Result<Realised> {
+        let skipped = vec![Skipped { path: b"\xff/x".to_vec(), reason: Reason::System("full".to_owned()) }];
+        Ok(Realised { created: 3, skipped, ..Realised::default() })
+    }
+
+    fn unrealised(&mut self) -> Result<u64> {
+        Ok(5)
+    }
+
+    fn unread(&self) -> &[Skipped] {
+        &self.unread
+    }
+}
+
+fn piece(content: Hash, size: usize) -> Piece {
+    Piece { content, body: Body::Data { offset: 0, bytes: vec![9; size] } }
+}
+
+/// A store behind a link, as long as `with` runs.
+fn linked(mut store: Told, with: impl FnOnce(&mut RemoteTree)) {
+    let (near, far) = UnixStream::pair().unwrap();
+    let (near_writer, far_writer) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            let link = Mux::start(far, far_writer, 2);
+            let (channel, _) = link.accept().unwrap().unwrap();
+            let _ = contents::serve(&channel, &mut store);
+        });
+        let link = Mux::start(near, near_writer, 1);
+        with(&mut RemoteTree::new(link.open("documents/x").unwrap(), "lyon"));
+    });
+}
+
+#[test]
+fn every_verb_arrives() {
+    let store = Told { unread: vec![Skipped { path: b"pipe".to_vec(), reason: Reason::Special }], ..Told::default() };
+    let heard = store.heard.clone();
+    linked(store, |tree| {
+        let manner = Manner { force: true, doubt: false, preview: true };
+        tree.begin(manner).unwrap();
+        assert!(tree.unread().is_empty());
+        tree.drain().unwrap();
+        assert_eq!(tree.unread()[0].path, b"pipe");
+        tree.meet();
+        assert_eq!(tree.settle().unwrap(), 7);
+        assert_eq!(tree.wanted(12).unwrap(), [Want { hash: hash(1), size: 12, ask: Ask::Chunks { from: 3 } }]);
+        let realised = tree.realise().unwrap();
+        assert_eq!((realised.created, &realised.skipped[0].path[..]), (3, &b"\xff/x"[..]));
+        assert_eq!(tree.unrealised().unwrap(), 5);
+        tree.rest().unwrap();
+        assert_eq!(*heard.lock().unwrap(), [format!("{manner:?}"), "meet".to_owned(), "rest".to_owned()]);
+    });
+}
+
+#[test]
+fn pieces_arrive_in_order_both_ways() {
+    let store = Told::default();
+    let heard = store.heard.clone();
+    linked(store, |tree| {
+        for n in 0..200 {
+            tree.receive(&piece(hash(n), PIECE)).unwrap();
+        }
+        tree.settle().unwrap();
+        let expected: Vec<String> = (0..200).map(|n| format!("{} {PIECE}", hash(n))).collect();
+        assert_eq!(*heard.lock().unwrap(), expected);
+        let wants: Vec<Want> = (0..200).map(|n| Want { hash: hash(n), size: u64::from(n), ask: Ask::Whole }).collect();
+        let mut came = Vec::new();
+        tree.supply(&wants, &mut |piece| {
+            came.push(piece);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(came, (0..200).map(|n| piece(hash(n), n as usize)).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn an_error_is_told_with_the_next_verb_and_names_the_site() {
+    let store = Told { refuses: Some(hash(1)), ..Told::default() };
+    let heard = store.heard.clone();
+    linked(store, |tree| {
+        (0..100).for_each(|n| tree.receive(&piece(hash(n), 10)).unwrap());
+        let error = tree.realise().unwrap_err();
+        assert_eq!((error.trouble, error.message.as_str()), (Trouble::Corrupt, "lyon: that one is bad"));
+        assert_eq!(heard.lock().unwrap().len(), 1, "what follows is not kept");
+        assert_eq!(tree.settle().unwrap(), 7, "it is told once");
+    });
+}
+
+#[test]
+fn who_wants_no_more_can_go_on() {
+    linked(Told::default(), |tree| {
+        let wants: Vec<Want> = (0..500).map(|n| Want { hash: hash(n), size: 100_000, ask: Ask::Whole }).collect();
+        let refused = tree.supply(&wants, &mut |_| Err(StoreError::new(Trouble::Failure, "enough")));
+        assert!(refused.unwrap_err().message.contains("enough"));
+        assert_eq!(tree.settle().unwrap(), 7);
+    });
+}
+
+/// What no site sends is refused before it takes memory.
+#[test]
+fn what_is_too_long_is_refused() {
+    let too_long = piece(hash(1), PIECE + 1);
+    linked(Told::default(), |tree| {
+        tree.receive(&too_long).unwrap();
+        // The other side ends the conversation.
+        assert_eq!(tree.settle().unwrap_err().trouble, Trouble::Unreachable);
+    });
+}

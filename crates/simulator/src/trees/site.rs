@@ -1,0 +1,251 @@
+//! One site: a folder with a directory and an index, an application, a clock, and a tree over a disk that may fail.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use sync_core::SiteId;
+use sync_database::sqlite::{Options, SqliteDialect, SqliteDriver};
+use sync_database::{Card, Connections, Rules};
+use sync_store::{Role, SlaveSettings, StoreError, Trouble};
+use sync_tree::{Disk, Fault, Seams, Slip, Tree};
+
+use super::desktop::{Desktop, Journal, KEPT};
+use super::fault::{Rows, SiteDisk};
+use super::scenario::Part;
+use crate::clock::Clock;
+use crate::failure::{Failure, Result};
+use crate::site::{VD, name};
+
+/// What is at the paths of a directory: kind, content and all that is synchronised, as text; and the content of files.
+pub type Listing = BTreeMap<Vec<u8>, (String, Option<Vec<u8>>)>;
+
+/// A site.
+pub struct Site {
+    /// Which.
+    pub place: usize,
+    /// Its clock.
+    pub clock: Clock,
+    /// How far that is off.
+    pub skew: i64,
+    /// The application.
+    pub desktop: Arc<Mutex<Desktop>>,
+    /// What happens to its disk.
+    pub disk: Arc<SiteDisk>,
+    folder: PathBuf,
+    tree: Option<Tree>,
+    card: Card,
+}
+
+impl Site {
+    /// A site whose directory holds one file.
+    pub fn new(
+        at: &Path,
+        place: usize,
+        sites: usize,
+        now: i64,
+        skew: i64,
+        calm: bool,
+        slip: Option<Slip>,
+        journal: &Arc<Mutex<Journal>>,
+    ) -> Result<Self> {
+        let folder = at.join(place.to_string());
+        fs::create_dir_all(folder.join("root"))?;
+        fs::write(folder.join("root").join(KEPT), KEPT)?;
+        let desktop = Arc::new(Mutex::new(Desktop::new(place, &folder.join("root"), journal)));
+        let disk = Arc::new(SiteDisk::new(&desktop, &folder.join("index"), calm, slip));
+        let number = SiteId::new(place as u64 + 1).map_err(|e| Failure::new(e.to_string()))?;
+        let card = Card {
+            site: number,
+            site_name: name(place),
+            vd: VD.to_owned(),
+            vd_version: "1".to_owned(),
+            role: Role::Slave(SlaveSettings { masters: (0..sites).map(name).collect() }),
+            rules: Rules::default(),
+        };
+        Ok(Site { place, clock: Clock::new(now + skew), skew, desktop, disk, folder, tree: None, card })
+    }
+
+    /// Its directory.
+    pub fn root(&self) -> PathBuf {
+        self.folder.join("root")
+    }
+
+    /// Its index.
+    pub fn index(&self) -> PathBuf {
+        self.folder.join("index")
+    }
+
+    /// The tree, opened if it is not.
+    pub fn tree(&mut self) -> std::result::Result<&mut Tree, StoreError> {
+        let tree = match self.tree.take() {
+            Some(tree) => tree,
+            None => self.open()?,
+        };
+        Ok(self.tree.insert(tree))
+    }
+
+    fn open(&self) -> std::result::Result<Tree, StoreError> {
+        let options = sync_tree::Options::new(self.root(), self.index());
+        let (disk, clock, other) = (Arc::clone(&self.disk), self.clock.clone(), self.clock.clone());
+        let connect = move |path: &Path| {
+            let driver = SqliteDriver::open(path, Options { patience: Duration::ZERO, write_ahead: true })?;
+            clock.rule(driver.connection()).map_err(|e| StoreError::new(Trouble::Failure, e.to_string()))?;
+            Ok(Connections::new(Box::new(Rows { driver, disk }), None, Box::new(SqliteDialect)))
+        };
+        let seams = Seams {
+            disk: Disk::faulty(Arc::clone(&self.disk) as Arc<dyn Fault>),
+            hook: None,
+            connect: Some(Box::new(connect)),
+            index: Some(Box::new(move |connection| other.rule(connection))),
+        };
+        Tree::open_on(options, &self.card, seams)
+    }
+
+    /// Forgets all that is not on its disk.
+    pub fn close(&mut self) {
+        self.tree = None;
+    }
+
+    /// After a round: a dead site is as its disk was at that moment.
+    pub fn bury(&mut self) {
+        self.close();
+        put_back_index(&self.index());
+    }
+
+    /// Deletes the index.
+    pub fn delete_index(&mut self) {
+        self.close();
+        for ending in ["", "-wal", "-shm"] {
+            let _ = fs::remove_file(with(&self.index(), ending));
+        }
+    }
+
+    /// Makes a copy of everything.
+    pub fn backup(&mut self) -> Result<()> {
+        self.close();
+        let copy = self.folder.join("backup");
+        let _ = fs::remove_dir_all(&copy);
+        fs::create_dir(&copy)?;
+        copy_all(&self.root(), &copy.join("root"))?;
+        for ending in ["", "-wal"] {
+            let _ = fs::copy(with(&self.index(), ending), with(&copy.join("index"), ending));
+        }
+        Ok(())
+    }
+
+    /// Puts something of it back; says whether there was a copy.
+    pub fn restore(&mut self, part: Part) -> Result<bool> {
+        let copy = self.folder.join("backup");
+        if !copy.is_dir() {
+            return Ok(false);
+        }
+        self.close();
+        if part != Part::Index {
+            for item in fs::read_dir(self.root())? {
+                remove(&item?.path())?;
+            }
+            copy_all(&copy.join("root/."), &self.root())?;
+        }
+        if part != Part::Directory {
+            self.delete_index();
+            for ending in ["", "-wal"] {
+                let _ = fs::copy(with(&copy.join("index"), ending), with(&self.index(), ending));
+            }
+        }
+        Ok(true)
+    }
+
+    /// All that is there.
+    pub fn listing(&self) -> Result<Listing> {
+        let mut all = Listing::new();
+        list(&self.root(), &self.root(), &mut all)?;
+        Ok(all)
+    }
+
+    /// The contents in one of our own directories.
+    pub fn own(&self, directory: &str) -> Result<Vec<Vec<u8>>> {
+        let items = fs::read_dir(self.root().join(".server_sync").join(directory))?;
+        let paths = items.map(|item| Ok(item?.path())).collect::<io::Result<Vec<_>>>()?;
+        Ok(paths.iter().filter(|p| !p.is_symlink()).map(fs::read).collect::<io::Result<_>>()?)
+    }
+}
+
+fn list(root: &Path, directory: &Path, all: &mut Listing) -> Result<()> {
+    for item in fs::read_dir(directory)? {
+        let path = item?.path();
+        let below = path.strip_prefix(root).unwrap_or(&path).as_os_str().as_bytes().to_vec();
+        if below == b".server_sync" {
+            continue;
+        }
+        let meta = path.symlink_metadata()?;
+        let owner = format!("{:o} {} {} {}", meta.permissions().mode() & 0o7777, meta.uid(), meta.gid(), marks(&path));
+        let (line, content) = if meta.is_symlink() {
+            (format!("-> {:?}", fs::read_link(&path)?), None)
+        } else if meta.is_dir() {
+            (format!("directory {owner}"), None)
+        } else {
+            (format!("file {owner} {}.{:09}", meta.mtime(), meta.mtime_nsec()), Some(fs::read(&path)?))
+        };
+        // What an application never touches, each site made for itself.
+        if below != KEPT.as_bytes() {
+            all.insert(below, (line, content));
+        }
+        if meta.is_dir() {
+            list(root, &path, all)?;
+        }
+    }
+    Ok(())
+}
+
+/// The extended attributes that applications of the simulation write.
+fn marks(path: &Path) -> String {
+    let Ok(file) = fs::File::open(path) else { return String::new() };
+    let mut shown = String::new();
+    for name in ["user.0", "user.1"] {
+        let mut value = [0; 20];
+        if let Ok(length) = rustix::fs::fgetxattr(&file, name, &mut value) {
+            shown += &format!("{name}={} ", value[..length].escape_ascii());
+        }
+    }
+    shown
+}
+
+fn with(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(OsStr::new(ending));
+    name.into()
+}
+
+/// Keeps what of an index is on the disk at this moment.
+pub fn keep_index(index: &Path) {
+    for ending in ["", "-wal"] {
+        let _ = fs::copy(with(index, ending), with(index, &format!("{ending}.kept")));
+    }
+}
+
+fn put_back_index(index: &Path) {
+    for ending in ["", "-wal", "-shm"] {
+        let _ = fs::remove_file(with(index, ending));
+        let _ = fs::rename(with(index, &format!("{ending}.kept")), with(index, ending));
+    }
+}
+
+/// Removes whatever it is.
+pub fn remove(path: &Path) -> Result<()> {
+    let is_directory = path.symlink_metadata()?.is_dir();
+    Ok(if is_directory { fs::remove_dir_all(path) } else { fs::remove_file(path) }?)
+}
+
+/// Copies a directory with everything about it, as a backup program does.
+pub fn copy_all(from: &Path, to: &Path) -> Result<()> {
+    let done = Command::new("cp").arg("-a").arg("--").arg(from).arg(to).status()?;
+    if done.success() { Ok(()) } else { Err(Failure::new("cp -a failed")) }
+}

@@ -1,0 +1,463 @@
+//! A run of a scenario, and what must hold: all sites are equal in the end and nothing moves any more; no path ever shows what
+//! nobody wrote; what an application wrote and none destroyed is there; a directory that vanished deletes nothing.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use sync_engine::documents::{DocumentsReport, round_documents};
+use sync_engine::handshake::Expectation;
+use sync_engine::{EngineError, Kind, Options};
+use sync_tree::Slip;
+use tempfile::TempDir;
+
+use super::action::Action;
+use super::desktop::{Journal, text};
+use super::scenario::{Damage, Event, Part, Scenario, Step};
+use super::site::{Listing, Site, copy_all, remove};
+use crate::clock::START;
+use crate::failure::{Failure, Result};
+use crate::site::{VD, name};
+use crate::tap::lock;
+
+/// What a run did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Rounds that were begun.
+    pub rounds: u64,
+    /// Contents that were written.
+    pub contents: u64,
+    /// Copies of concurrent edits at the end.
+    pub copies: u64,
+    /// Paths at the end.
+    pub paths: u64,
+}
+
+impl Counts {
+    /// With those of another run.
+    pub fn add(&mut self, other: &Self) {
+        self.rounds += other.rounds;
+        self.contents += other.contents;
+        self.copies += other.copies;
+        self.paths += other.paths;
+    }
+}
+
+struct World {
+    sites: Vec<Site>,
+    links: Vec<(usize, usize)>,
+    journal: Arc<Mutex<Journal>>,
+    trace: Option<Vec<String>>,
+    counts: Counts,
+    now: i64,
+    folder: TempDir,
+}
+
+/// Rounds of all links before it is said that there is no rest.
+const PATIENCE: usize = 25;
+
+/// Runs a scenario to its end and judges it. The trace is what happened so far, whatever the outcome.
+pub fn run(scenario: &Scenario, slip: Option<Slip>, trace: bool) -> (Result<Counts>, Vec<String>) {
+    let mut world = match World::new(scenario, slip, trace) {
+        Ok(world) => world,
+        Err(e) => return (Err(e), Vec::new()),
+    };
+    let result = world.live(scenario);
+    (result, world.trace.take().unwrap_or_default())
+}
+
+fn memory() -> PathBuf {
+    let memory = PathBuf::from("/dev/shm");
+    if memory.is_dir() { memory } else { std::env::temp_dir() }
+}
+
+impl World {
+    fn new(scenario: &Scenario, slip: Option<Slip>, trace: bool) -> Result<Self> {
+        let folder = TempDir::with_prefix_in("trees", memory())?;
+        let journal = Arc::default();
+        let site = |i: usize| {
+            Site::new(folder.path(), i, scenario.sites, START, scenario.skews[i], scenario.calm, slip, &journal)
+        };
+        let sites = (0..scenario.sites).map(site).collect::<Result<_>>()?;
+        let trace = trace.then(Vec::new);
+        Ok(World {
+            sites,
+            links: scenario.links.clone(),
+            journal,
+            trace,
+            counts: Counts::default(),
+            now: START,
+            folder,
+        })
+    }
+
+    fn tell(&mut self, text: impl FnOnce() -> String) {
+        if let Some(trace) = &mut self.trace {
+            trace.push(text());
+        }
+    }
+
+    fn live(&mut self, scenario: &Scenario) -> Result<Counts> {
+        self.tell(|| {
+            format!("{} sites, links {:?}, clocks off by {:?} ms", scenario.sites, scenario.links, scenario.skews)
+        });
+        for (site, action) in &scenario.before {
+            self.act(*site, action);
+        }
+        for (i, step) in scenario.steps.iter().enumerate() {
+            self.tell(|| format!("{}: {step}", i + 1));
+            self.step(step).map_err(|e| e.during(&format!("at step {}: {step}", i + 1)))?;
+            self.pass(50);
+        }
+        self.settle().map_err(|e| e.during("when all was to become quiet"))?;
+        self.judge()?;
+        self.afterwards().map_err(|e| e.during("when all went on afterwards"))?;
+        self.counts.contents = lock(&self.journal).contents.len() as u64;
+        Ok(self.counts)
+    }
+
+    fn pass(&mut self, millis: i64) {
+        self.now += millis;
+        for site in &self.sites {
+            site.clock.set(self.now + site.skew);
+        }
+    }
+
+    fn act(&mut self, site: usize, action: &Action) {
+        let did = lock(&self.sites[site].desktop).act(action);
+        self.tell(|| format!("   {} {did}", name(site)));
+    }
+
+    fn step(&mut self, step: &Step) -> Result<()> {
+        match step {
+            Step::Act { site, actions } => actions.iter().for_each(|action| self.act(*site, action)),
+            Step::Round { link, events } => return self.round_with(*link, events),
+            Step::Wait(millis) => self.pass(*millis),
+            Step::Clock { site, by } => self.sites[*site].skew += by,
+            Step::Reopen { site } => self.sites[*site].close(),
+            Step::Backup { site } => return self.sites[*site].backup(),
+            Step::Restore { site, part } => return self.restore(*site, *part),
+            Step::DeleteIndex { site } => self.sites[*site].delete_index(),
+            Step::Damage { site, damage } => return self.damage(*site, *damage),
+        }
+        Ok(())
+    }
+
+    /// A round in which things happen. Whatever comes of it, nobody sees half a file.
+    fn round_with(&mut self, link: usize, events: &[Event]) -> Result<()> {
+        let (master, slave) = self.links[link];
+        for (site, at_slave) in [(master, false), (slave, true)] {
+            let mine = events.iter().filter(|event| event.at_slave == at_slave);
+            self.sites[site].disk.plan(mine.cloned().collect());
+        }
+        let outcome = self.watched_round(master, slave)?;
+        self.tell(|| told(&outcome));
+        for site in [master, slave] {
+            let (met, is_dead) = self.sites[site].disk.ended();
+            self.tell(|| format!("   {}: {met:?}", name(site)));
+            if is_dead {
+                self.sites[site].bury();
+            }
+            self.all_was_written(site)?;
+        }
+        match outcome {
+            Err(e) if e.kind == Kind::Halt && events.is_empty() => Err(Failure::from(e)),
+            _ => Ok(()),
+        }
+    }
+
+    /// A round, after which at each side where nothing happened meanwhile all is there that nobody destroyed.
+    fn watched_round(
+        &mut self,
+        master: usize,
+        slave: usize,
+    ) -> Result<std::result::Result<DocumentsReport, EngineError>> {
+        let before = [self.contents(|i| i == master)?, self.contents(|i| i == slave)?];
+        let outcome = self.round(master, slave);
+        for (site, before) in [master, slave].into_iter().zip(before) {
+            if self.sites[site].disk.was_good() {
+                self.nothing_vanished(site, &before)?;
+            }
+        }
+        Ok(outcome)
+    }
+
+    fn nothing_vanished(&self, site: usize, before: &BTreeSet<Vec<u8>>) -> Result<()> {
+        let after = self.contents(|i| i == site)?;
+        let journal = lock(&self.journal);
+        let is_missed = |content: &&Vec<u8>| journal.contents.get(*content).is_some_and(|written| !written.destroyed);
+        match before.difference(&after).find(is_missed) {
+            None => Ok(()),
+            Some(content) => {
+                Err(Failure::new(format!("a round takes a content away: {} at {}", text(content), name(site))))
+            }
+        }
+    }
+
+    fn round(&mut self, master: usize, slave: usize) -> std::result::Result<DocumentsReport, EngineError> {
+        self.counts.rounds += 1;
+        let expected = Expectation {
+            slave: name(slave),
+            remote_vd: VD.to_owned(),
+            minimum: None,
+            max_clock_difference: Duration::from_secs(30 * 24 * 3600),
+        };
+        let [a, b] =
+            self.sites.get_disjoint_mut([master, slave]).map_err(|e| EngineError::new(Kind::Failure, e.to_string()))?;
+        round_documents(a.tree()?, b.tree()?, &Options::expecting(expected), &mut ())
+    }
+
+    /// No content at any path that nobody wrote.
+    fn all_was_written(&self, site: usize) -> Result<()> {
+        let journal = lock(&self.journal);
+        for (path, (_, content)) in self.sites[site].listing()? {
+            if let Some(content) = content.filter(|c| !journal.contents.contains_key(c)) {
+                let (path, content) = (path.escape_ascii(), text(&content));
+                return Err(Failure::new(format!(
+                    "a content that nobody wrote: {content} at {path} of {}",
+                    name(site)
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// What is nowhere else goes with the state that is replaced; what is put back may be known as destroyed.
+    fn restore(&mut self, site: usize, part: Part) -> Result<()> {
+        let elsewhere = self.contents(|i| i != site)?;
+        let before = self.contents(|i| i == site)?;
+        if !self.sites[site].restore(part)? {
+            return Ok(());
+        }
+        let after = self.contents(|i| i == site)?;
+        let mut journal = lock(&self.journal);
+        for content in &before {
+            let is_reverted = part == Part::Directory && !after.contains(content);
+            if is_reverted || (!after.contains(content) && !elsewhere.contains(content)) {
+                journal.destroy(content);
+            }
+        }
+        Ok(())
+    }
+
+    /// The contents of the files of some sites.
+    fn contents(&self, of: impl Fn(usize) -> bool) -> Result<BTreeSet<Vec<u8>>> {
+        let mut all = BTreeSet::new();
+        for site in self.sites.iter().filter(|site| of(site.place)) {
+            all.extend(site.listing()?.into_values().filter_map(|(_, content)| content));
+        }
+        Ok(all)
+    }
+
+    /// While a directory is not what it should be, its links halt and nobody deletes anything.
+    fn damage(&mut self, site: usize, damage: Damage) -> Result<()> {
+        if self.sites[site].tree().is_err() || !self.sites[site].root().join(".server_sync").exists() {
+            return Ok(());
+        }
+        self.sites[site].tree()?;
+        if matches!(damage, Damage::Missing | Damage::Other) {
+            // An unmounted file system takes our descriptors with it.
+            self.sites[site].close();
+        }
+        let (root, aside) = (self.sites[site].root(), self.folder.path().join("aside"));
+        hide(damage, &root, &aside)?;
+        for (master, slave) in self.links.clone() {
+            let other = if master == site { slave } else { master };
+            if master != site && slave != site {
+                continue;
+            }
+            let before = self.sites[other].listing()?;
+            let outcome = self.round(master, slave);
+            self.tell(|| told(&outcome));
+            if !outcome.is_err_and(|e| e.kind == Kind::Halt) {
+                return Err(Failure::new(format!("a round with a directory that is {damage:?} does not halt")));
+            }
+            if gone(&before, &self.sites[other].listing()?) {
+                return Err(Failure::new(format!("a directory that is {damage:?} deletes elsewhere")));
+            }
+        }
+        show(damage, &root, &aside)
+    }
+
+    /// Rounds until nothing moves any more.
+    fn settle(&mut self) -> Result<()> {
+        let mut last = String::new();
+        for pass in 0..PATIENCE {
+            let mut quiet = true;
+            last.clear();
+            for (master, slave) in self.links.clone() {
+                self.pass(1000);
+                let outcome = self.watched_round(master, slave)?;
+                if pass < 4 {
+                    self.tell(|| format!("  {} and {} {}", name(master), name(slave), told(&outcome)));
+                }
+                let report = outcome?;
+                let remains = remains(&report);
+                quiet &= report.is_quiet() && remains.is_empty();
+                last += &remains;
+                self.all_was_written(master)?;
+                self.all_was_written(slave)?;
+            }
+            if quiet {
+                return Ok(());
+            }
+        }
+        Err(Failure::new(format!("it never rests: {last}")))
+    }
+
+    fn judge(&mut self) -> Result<()> {
+        self.equal()?;
+        let listing = self.sites[0].listing()?;
+        self.counts.paths = listing.len() as u64;
+        self.counts.copies = listing.keys().filter(|path| path.windows(10).any(|w| w == b"(conflict ")).count() as u64;
+        for site in &self.sites {
+            if let Some(left) = site.own("staging")?.first() {
+                return Err(Failure::new(format!(
+                    "left in the staging directory: {} at {}",
+                    text(left),
+                    name(site.place)
+                )));
+            }
+        }
+        let living: BTreeSet<&Vec<u8>> = listing.values().filter_map(|(_, content)| content.as_ref()).collect();
+        for (content, written) in &lock(&self.journal).contents {
+            if !written.destroyed && !living.contains(content) {
+                let found = self.where_is(content)?;
+                return Err(Failure::new(format!(
+                    "a content is lost: {}, written as {}; {found}",
+                    text(content),
+                    written.by
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn where_is(&self, content: &Vec<u8>) -> Result<String> {
+        let mut found = Vec::new();
+        for site in &self.sites {
+            if site.own("trash")?.contains(content) {
+                found.push(name(site.place));
+            }
+        }
+        Ok(format!("in the trash of {found:?}"))
+    }
+
+    fn equal(&self) -> Result<()> {
+        let first = self.sites[0].listing()?;
+        for site in &self.sites[1..] {
+            let other = site.listing()?;
+            if let Some(different) = difference(&first, &other) {
+                return Err(Failure::new(format!("not equal: {} and {}\n{different}", name(0), name(site.place))));
+            }
+        }
+        Ok(())
+    }
+
+    /// What is written, renamed and deleted now arrives everywhere as if nothing had ever happened.
+    fn afterwards(&mut self) -> Result<()> {
+        for site in [0, self.sites.len() - 1] {
+            for n in 0..3 {
+                self.act(site, &Action::Write { pick: 7 * n, name: 5 + n, large: false });
+            }
+            self.act(site, &Action::Save { pick: 3, large: false });
+            self.settle()?;
+            self.judge()?;
+            self.act(site, &Action::Delete { pick: 1 });
+            self.act(site, &Action::Rename { pick: 2, name: 9 });
+            let wanted = self.sites[site].listing()?;
+            self.settle()?;
+            self.judge()?;
+            if let Some(different) = difference(&wanted, &self.sites[site].listing()?) {
+                return Err(Failure::new(format!("what is done afterwards does not stay: {different}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn told(outcome: &std::result::Result<DocumentsReport, EngineError>) -> String {
+    match outcome {
+        Err(e) => format!("   round: {e}"),
+        Ok(report) if report.is_quiet() => format!("   round: quiet; {}", remains(report)),
+        Ok(report) => format!(
+            "   round: {} and {} rows; {}; {}; {}",
+            rows(&report.rows.pulled),
+            rows(&report.rows.pushed),
+            done(&report.master),
+            done(&report.slave),
+            remains(report)
+        ),
+    }
+}
+
+fn rows(applied: &sync_store::Applied) -> u64 {
+    applied.tables.values().map(|table| table.received).sum()
+}
+
+fn done(side: &sync_engine::documents::Side) -> String {
+    let sync_store::Realised { created, replaced, deleted, moved, touched, .. } = side.realised;
+    format!("{} settled, +{created} ~{replaced} -{deleted} ->{moved} .{touched}", side.settled)
+}
+
+fn remains(report: &DocumentsReport) -> String {
+    let mut told = String::new();
+    for side in [&report.master, &report.slave] {
+        for skipped in side.realised.skipped.iter().chain(&side.unread) {
+            told += &format!("{}: {}; ", skipped.path.escape_ascii(), skipped.reason);
+        }
+    }
+    told
+}
+
+fn gone(before: &Listing, after: &Listing) -> bool {
+    before.keys().any(|path| !after.contains_key(path))
+}
+
+fn difference(a: &Listing, b: &Listing) -> Option<String> {
+    let line = |all: &Listing, path: &Vec<u8>| match all.get(path) {
+        None => "nothing".to_owned(),
+        Some((line, content)) => format!("{line} {}", content.as_deref().map(text).unwrap_or_default()),
+    };
+    let paths: BTreeSet<&Vec<u8>> = a.keys().chain(b.keys()).collect();
+    let different = paths.into_iter().find(|path| a.get(*path) != b.get(*path))?;
+    Some(format!("{}: {} and {}", different.escape_ascii(), line(a, different), line(b, different)))
+}
+
+fn hide(damage: Damage, root: &std::path::Path, aside: &std::path::Path) -> Result<()> {
+    match damage {
+        Damage::Missing => fs::rename(root, aside)?,
+        Damage::Other => {
+            fs::rename(root, aside)?;
+            fs::create_dir(root)?;
+        }
+        Damage::Emptied => {
+            copy_all(root, aside)?;
+            for item in fs::read_dir(root)? {
+                let path = item?.path();
+                if !path.ends_with(".server_sync") {
+                    remove(&path)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn show(damage: Damage, root: &std::path::Path, aside: &std::path::Path) -> Result<()> {
+    match damage {
+        Damage::Missing => fs::rename(aside, root)?,
+        Damage::Other => {
+            fs::remove_dir_all(root)?;
+            fs::rename(aside, root)?;
+        }
+        Damage::Emptied => {
+            remove(&aside.join(".server_sync"))?;
+            copy_all(&aside.join("."), root)?;
+            fs::remove_dir_all(aside)?;
+        }
+    }
+    Ok(())
+}
