@@ -10,21 +10,12 @@
 //! A site that was put back and writes to a row before it has its own lost writes to it again looks as if it had seen
 //! them, because stamps name a site and not its incarnation: these are forgiven as well.
 //!
-<<<<<<< HEAD
-//! What was deleted is also gone by a declaration that does not have it; if a second declaration has it again, nobody remembers
-//! the delete: forgiven.
-//!
-//! A site that was said to have left, or whose database was put back, is not waited for: graves of rows that it wrote to
-//! meanwhile can be forgotten when it is met, and then its write stands, and nobody knows of the delete. And whoever writes to a row that was deleted, and is
-//! shown because others refer to it, brings it back. Such deletes are forgiven.
-=======
 //! A site that was said to have left, or whose database was put back, is not waited for: graves of rows that it wrote to
 //! meanwhile can be forgotten when it is met, and then its write stands, and nobody knows of the delete. And whoever writes to a row that was deleted, and is
 //! shown because others refer to it, brings it back. Such deletes are forgiven.
 //!
 //! What was deleted is also gone by a declaration that does not have it; if a second declaration has it again, nobody remembers
 //! the delete: forgiven.
->>>>>>> main
 //!
 //! What a copy that was put back takes with it is forgiven as far as it cannot be known to have left the site before.
 
