@@ -370,3 +370,59 @@ fn a_row_from_before_that_an_insert_replaces_is_listed() {
     let again = inserted(deleted(before_everything(), at(20, B)), [3, 4], at(21, B));
     assert_eq!(Planned::new(Some(&old), &again).conflicts, []);
 }
+
+/// What an authoritative restore declared wins whatever the clocks say, and what loses is listed if nobody had seen it.
+#[test]
+fn what_was_declared_wins() {
+    let epoch = at(50, A);
+    let declared = |row: &Row, list| {
+        let state = row.state.declared(epoch, 50, SiteId::new(A).unwrap());
+        Row { state, values: values(list) }
+    };
+    let later = |row: Row| written(row, 0, 9, at(900, B));
+    check(Example {
+        name: "a later write by who has not met it",
+        local: Some(later(known())),
+        incoming: declared(&known(), [1, 2]),
+        shown: Some([1, 2]),
+        relation: Relation::Taken,
+        effect: Effect::Update(vec![0]),
+        listed: vec![(Insert, at(900, B), vec![9, 2])],
+    });
+    check(Example {
+        name: "a write that was known where it was declared",
+        local: Some(later(known())),
+        incoming: declared(&later(known()), [3, 2]),
+        shown: Some([3, 2]),
+        relation: Relation::Taken,
+        effect: Effect::Update(vec![0]),
+        listed: vec![],
+    });
+    check(Example {
+        name: "a row from before that was known there",
+        local: Some(before_everything()),
+        incoming: declared(&before_everything(), [3, 2]),
+        shown: Some([3, 2]),
+        relation: Relation::Taken,
+        effect: Effect::Update(vec![0]),
+        listed: vec![],
+    });
+    check(Example {
+        name: "a later delete by who has not met it",
+        local: Some(deleted(known(), at(900, B))),
+        incoming: declared(&known(), [1, 2]),
+        shown: Some([1, 2]),
+        relation: Relation::Taken,
+        effect: Effect::Insert,
+        listed: vec![(DeleteLost, at(900, B), vec![])],
+    });
+    check(Example {
+        name: "a row that was not declared",
+        local: Some(later(known())),
+        incoming: Row { state: RowState::swept(epoch), values: None },
+        shown: None,
+        relation: Relation::Taken,
+        effect: Effect::Delete,
+        listed: vec![(UpdateLost, at(900, B), vec![9, 2])],
+    });
+}
