@@ -85,6 +85,10 @@ pub struct Folder {
     pub path: PathBuf,
     /// How long replaced and deleted files are kept.
     pub keep_deleted: Duration,
+    /// Patterns as in `.gitignore` of what is left out at this site.
+    pub ignore: Vec<String>,
+    /// Whether temporary and lock files of editors and office programs are left out as well.
+    pub ignore_temporary: bool,
     /// The share of its files and directories that one round may delete, 0 to 1.
     pub max_deleted_share: f64,
     /// How many of them one round may delete.
@@ -150,6 +154,19 @@ pub struct Mysql {
     pub password: Option<SecretString>,
     /// Encryption; [`TlsMode::Off`] for a socket.
     pub tls: Tls,
+    /// How a compare makes digests of its rows.
+    pub digest: DigestBy,
+}
+
+/// How a full compare makes digests of a database's rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DigestBy {
+    /// By sums if the server is on another host, else by rows.
+    Auto,
+    /// The rows are read, and hashed by this program.
+    Rows,
+    /// The database counts and sums them up.
+    Sums,
 }
 
 /// Where a MySQL server listens.

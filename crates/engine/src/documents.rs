@@ -1,9 +1,12 @@
 //! A round of documents: the rows as in any round, then the contents they name, both ways, then each side's directory is
 //! made like its rows. A file that fails never stops the others.
 
-use sync_store::{Contents, Realised, Skipped, Store};
+use std::time::{Duration, Instant};
+
+use sync_store::{Contents, Hash, Lacking, Piece, Realised, Skipped, Store};
 
 use crate::error::{EngineError, Result};
+use crate::rate::Bucket;
 use crate::report::{Direction, Event, RoundReport, Watch};
 use crate::round::{Options, round};
 
@@ -157,8 +160,8 @@ pub fn round_documents(
         return Ok(report);
     }
     settle(master, slave, options, watch, &mut report)?;
-    report.master.bytes = fetch(slave, master, Direction::Pull, watch)?;
-    report.slave.bytes = fetch(master, slave, Direction::Push, watch)?;
+    report.master.bytes = fetch(slave, master, Direction::Pull, options, watch)?;
+    report.slave.bytes = fetch(master, slave, Direction::Push, options, watch)?;
     report.master.realised = master.realise()?;
     report.slave.realised = slave.realise()?;
     Ok(report)
@@ -195,21 +198,71 @@ fn as_store(contents: &mut dyn Contents) -> &mut dyn Store {
     contents
 }
 
+/// Contents on their way to one side.
+struct Fetch<'a> {
+    direction: Direction,
+    watch: &'a mut dyn Watch,
+    bucket: Bucket,
+    since: Instant,
+    bytes: u64,
+    /// Files that were begun with.
+    files: u64,
+    last: Option<Hash>,
+    total: Lacking,
+}
+
 /// Gets what the receiver lacks; says how many bytes came.
-fn fetch(from: &mut dyn Contents, to: &mut dyn Contents, direction: Direction, watch: &mut dyn Watch) -> Result<u64> {
+fn fetch(
+    from: &mut dyn Contents,
+    to: &mut dyn Contents,
+    direction: Direction,
+    options: &Options,
+    watch: &mut dyn Watch,
+) -> Result<u64> {
+    let bucket = Bucket::new(options.bandwidth, Duration::ZERO);
     to.meet();
-    let (mut bytes, mut before) = (0, Vec::new());
+    let total = to.lacking()?;
+    let mut fetch = Fetch { direction, watch, bucket, since: Instant::now(), bytes: 0, files: 0, last: None, total };
+    let mut before = Vec::new();
     loop {
         let wants = to.wanted(WANTS)?;
         // A peer that answers nothing is not asked again.
         if wants.is_empty() || wants == before {
-            return Ok(bytes);
+            return Ok(fetch.bytes);
         }
         from.supply(&wants, &mut |piece| {
-            bytes += piece.weight() as u64;
-            to.receive(&piece)
+            to.receive(&piece)?;
+            fetch.passed(&piece);
+            Ok(())
         })?;
-        watch.event(Event::Contents { direction, bytes });
+        fetch.tell();
         before = wants;
     }
 }
+
+impl Fetch<'_> {
+    /// Waits as long as the limit demands. Nobody holds a lock of a database meanwhile; the line and the other side's disk
+    /// are held up by what is not taken from them.
+    fn passed(&mut self, piece: &Piece) {
+        let bytes = piece.weight() as u64;
+        self.bytes += bytes;
+        if self.last.replace(piece.content) != Some(piece.content) {
+            self.files += 1;
+        }
+        let mut pause = self.bucket.take(bytes, self.since.elapsed());
+        while !pause.is_zero() {
+            let part = pause.min(SIGN);
+            std::thread::sleep(part);
+            pause -= part;
+            self.tell();
+        }
+    }
+
+    fn tell(&mut self) {
+        let Fetch { direction, bytes, files, total, .. } = *self;
+        self.watch.event(Event::Contents { direction, bytes, files, total });
+    }
+}
+
+/// A pause is interrupted so often for a sign of life.
+const SIGN: Duration = Duration::from_secs(1);

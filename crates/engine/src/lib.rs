@@ -23,6 +23,7 @@ pub mod lock;
 pub mod members;
 pub mod numbering;
 pub mod open;
+mod rate;
 pub mod remote;
 pub mod report;
 mod restores;

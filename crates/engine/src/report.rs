@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sync_core::Summary;
-use sync_store::{Applied, ConflictEntry};
+use sync_store::{Applied, ConflictEntry, Lacking};
 
 use crate::documents::FolderReport;
 use crate::error::EngineError;
@@ -54,6 +54,10 @@ pub enum Event<'a> {
         direction: Direction,
         /// How many bytes so far.
         bytes: u64,
+        /// How many files so far.
+        files: u64,
+        /// How much there will be, roughly: what is here already is counted and does not come.
+        total: Lacking,
     },
     /// Rows have been received.
     Rows {

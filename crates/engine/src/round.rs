@@ -37,6 +37,8 @@ pub struct Options {
     pub graves: Memory,
     /// On first contact the slave's cell wins where nothing tells which is newer; the master's otherwise.
     pub prefer_slave: bool,
+    /// Contents of files go no faster than so many bytes a second, each way.
+    pub bandwidth: Option<u64>,
 }
 
 impl Options {
@@ -49,6 +51,7 @@ impl Options {
             dry_run: false,
             brake: Brake::default(),
             prefer_slave: false,
+            bandwidth: None,
             graves: Memory::default(),
         }
     }

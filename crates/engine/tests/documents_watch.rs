@@ -5,12 +5,13 @@
 mod trees;
 
 use std::fs;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sync_store::Store;
-use sync_tree::{Options, Tree};
-use trees::{Site, assert_equal, sites, sync};
+use sync_tree::{Disk, Options, Seams, Tree};
+use trees::{Site, assert_equal, pair_with, sites, sync};
 
 fn watch(site: &mut Site) {
     watch_with(site, |_| {});
@@ -163,6 +164,37 @@ fn more_than_the_system_remembers_is_found_and_told_once() {
     let told: Vec<String> = pair[0].tree().watch_troubles().iter().map(ToString::to_string).collect();
     assert!(told.len() == 1 && told[0].contains("more changed at once"), "{told:?}");
     assert!(pair[0].tree().is_watched() && pair[0].tree().watch_troubles().is_empty());
+}
+
+/// Answers each request to watch with an error.
+struct Unwatched(rustix::io::Errno);
+
+impl sync_tree::Fault for Unwatched {
+    fn before(&self, op: sync_tree::Op, _: &[u8]) -> rustix::io::Result<()> {
+        if op == sync_tree::Op::Watch { Err(self.0) } else { Ok(()) }
+    }
+}
+
+#[test]
+fn where_nothing_can_be_watched_everything_is_looked_at() {
+    for (error, text) in [(rustix::io::Errno::NOSPC, "max_user_watches"), (rustix::io::Errno::ACCESS, "denied")] {
+        let mut pair = pair_with(&[("d/a", "a"), ("b", "b")]);
+        let options = Options { watch: true, ..pair[0].options() };
+        pair[0].drop_tree();
+        let disk = Disk::faulty(Arc::new(Unwatched(error)));
+        let tree = Tree::open_on(options, &pair[0].card(), Seams { disk, ..Seams::default() }).unwrap();
+        pair[0].set_tree(tree);
+        round(&mut pair);
+        assert!(!pair[0].tree().is_watched());
+        let told: Vec<String> = pair[0].tree().watch_troubles().iter().map(ToString::to_string).collect();
+        assert!(told.len() == 1 && told[0].contains(text), "{told:?}");
+        change_untold(&pair[0], "d/a");
+        pair[0].write("c", "c");
+        round(&mut pair);
+        assert_equal(&pair);
+        assert_eq!(pair[1].read("d/a"), "untold");
+        assert!(pair[0].tree().watch_troubles().is_empty());
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use serde::de::DeserializeOwned;
 use sync_store::{
-    Contents, Drained, Manner, Piece, PieceSink, Realised, Result, Skipped, Store, StoreError, Trouble, Want,
+    Contents, Drained, Lacking, Manner, Piece, PieceSink, Realised, Result, Skipped, Store, StoreError, Trouble, Want,
 };
 
 use crate::message::{ContentsRequest, Part, Request, answer, opened, pack, unpack};
@@ -67,6 +67,10 @@ impl Contents for RemoteTree {
     fn wanted(&mut self, limit: usize) -> Result<Vec<Want>> {
         let limit = u32::try_from(limit).unwrap_or(u32::MAX);
         self.ask(ContentsRequest::Wanted(limit))
+    }
+
+    fn lacking(&mut self) -> Result<Lacking> {
+        self.ask(ContentsRequest::Lacking)
     }
 
     fn meet(&mut self) {
@@ -136,6 +140,7 @@ fn answer_one(service: &mut Service, tree: &mut dyn Contents, request: Request) 
         ContentsRequest::Wanted(limit) => service.end(tree.wanted(limit.min(WANTS) as usize)),
         ContentsRequest::Supply(wants) => service.end(tree.supply(&wants, &mut |piece| service.item(&piece))),
         ContentsRequest::Realise => service.end(tree.realise()),
+        ContentsRequest::Lacking => service.end(tree.lacking()),
         ContentsRequest::Unrealised => service.end(tree.unrealised()),
         ContentsRequest::Unread => service.end(Ok(tree.unread())),
         ContentsRequest::Meet | ContentsRequest::Receive(_) => Ok(()),

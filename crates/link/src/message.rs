@@ -64,6 +64,7 @@ pub(crate) enum ContentsRequest<'a> {
     Receive(Cow<'a, Piece>),
     Realise,
     Unrealised,
+    Lacking,
     Unread,
 }
 

@@ -32,6 +32,16 @@ impl<'a> Progress<'a> {
         self.bar.set_position(done);
     }
 
+    fn files(&self, title: &str, done: u64, total: u64) {
+        let template = "{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec:.dim} {eta}";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            self.bar.set_style(style.progress_chars("=> "));
+        }
+        self.bar.set_length(total.max(done));
+        self.bar.set_message(clean(title));
+        self.bar.set_position(done);
+    }
+
     fn remark(&self, text: String) {
         self.bar.suspend(|| self.output.say_more(Line::new().add(Style::Dim, text)));
     }
@@ -47,8 +57,10 @@ impl Watch for Progress<'_> {
             Event::FirstContact => self.remark(lang.comparing_all()),
             Event::Retrying { error, .. } => self.remark(lang.trying_again(&error.message)),
             Event::Table { name, rows, total } => self.rows(lang.comparing(name), rows, Some(total).filter(|t| *t > 0)),
-            Event::Contents { direction: Direction::Pull, bytes } => self.rows(lang.receiving(), bytes, None),
-            Event::Contents { direction: Direction::Push, bytes } => self.rows(lang.sending(), bytes, None),
+            Event::Contents { direction, bytes, files, total } => {
+                let title = if direction == Direction::Pull { lang.receiving() } else { lang.sending() };
+                self.files(&lang.files_so_far(&title, files.min(total.files), total.files), bytes, total.bytes);
+            }
             Event::Rows { direction: Direction::Pull, done, total } => self.rows(lang.receiving(), done, Some(total)),
             Event::Rows { direction: Direction::Push, done, total } => self.rows(lang.sending(), done, Some(total)),
         }

@@ -80,6 +80,10 @@ texts! {
     comparing(table) { "comparing {table}" "comparaison de {table}" }
     receiving() { "receiving" "réception" }
     sending() { "sending" "envoi" }
+    files_so_far(title, files, total) {
+        "{title}: file {files} of {total}"
+        "{title} : fichier {files} sur {total}"
+    }
     trying_again(error) { "trying again: {error}" "nouvel essai : {error}" }
     round_done(peer, received, sent, time) {
         "{peer}: {received} received, {sent} sent in {time}"

@@ -83,7 +83,7 @@ pub enum Body {
         /// Where they belong.
         offset: u64,
         /// At most [`PIECE`] of them.
-        #[serde(serialize_with = "travel::bytes", deserialize_with = "travel::read_bytes::<_, PIECE>")]
+        #[serde(serialize_with = "travel::content", deserialize_with = "travel::read_content::<_, PIECE>")]
         bytes: Vec<u8>,
     },
     /// Chunks of the content in order, without a gap; at most [`CHUNKS`] of them.
@@ -138,6 +138,9 @@ pub trait Contents: Store {
     /// from this peer now.
     fn wanted(&mut self, limit: usize) -> Result<Vec<Want>>;
 
+    /// How much of contents is needed and not here, roughly: for people who wait.
+    fn lacking(&mut self) -> Result<Lacking>;
+
     /// Begins with a peer: what another did not have, this one may have.
     fn meet(&mut self);
 
@@ -155,6 +158,15 @@ pub trait Contents: Store {
 
     /// The paths that the last [`Store::drain`] could not take in.
     fn unread(&self) -> &[Skipped];
+}
+
+/// How much is needed and not here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lacking {
+    /// Files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 /// What [`Contents::realise`] did.
@@ -236,6 +248,13 @@ pub enum Reason {
     NotEmpty,
     /// What the system says.
     System(String),
+    /// The disk is full.
+    NoRoom {
+        /// How many bytes it takes.
+        size: u64,
+        /// How many there are, without those that are kept for the index.
+        free: u64,
+    },
 }
 
 impl fmt::Display for Reason {
@@ -247,6 +266,7 @@ impl fmt::Display for Reason {
             Reason::NoContent => f.write_str("its content has not come yet"),
             Reason::NotEmpty => f.write_str("the directory holds something new"),
             Reason::System(message) => f.write_str(message),
+            Reason::NoRoom { size, free } => write!(f, "no room on the disk: it takes {size} bytes, {free} are free"),
         }
     }
 }

@@ -50,6 +50,44 @@ pub(crate) fn read_bytes<'de, D: Deserializer<'de>, const MOST: usize>(input: D)
     input.deserialize_bytes(Bytes(MOST))
 }
 
+/// What bytes begin with that are as they are, and those that were made smaller.
+const PLAIN: u8 = 0;
+const ZSTD: u8 = 1;
+
+/// Writes contents: smaller, where that is worth anything.
+pub(crate) fn content<S: Serializer>(bytes: &[u8], out: S) -> Result<S::Ok, S::Error> {
+    let packed = squeezed(bytes).unwrap_or_else(|| [&[PLAIN], bytes].concat());
+    out.serialize_bytes(&packed)
+}
+
+/// Fast: lines are slow, but not that slow.
+const LEVEL: i32 = 1;
+/// What is compressed already is known by its beginning.
+const SAMPLE: usize = 4096;
+
+/// Made smaller by an eighth at least; nothing if that cannot be.
+fn squeezed(bytes: &[u8]) -> Option<Vec<u8>> {
+    let pays = |small: usize, large: usize| small < large - large / 8;
+    let sample = &bytes[..bytes.len().min(SAMPLE)];
+    let first = zstd::bulk::compress(sample, LEVEL).ok().filter(|first| pays(first.len(), sample.len()))?;
+    let all = if bytes.len() > SAMPLE { zstd::bulk::compress(bytes, LEVEL).ok()? } else { first };
+    pays(all.len(), bytes.len()).then(|| [&[ZSTD], all.as_slice()].concat())
+}
+
+/// Reads contents that are at most `MOST` bytes, whatever they claim to become.
+pub(crate) fn read_content<'de, D: Deserializer<'de>, const MOST: usize>(input: D) -> Result<Vec<u8>, D::Error> {
+    let mut packed = input.deserialize_bytes(Bytes(MOST + 1))?;
+    match packed.first() {
+        Some(&PLAIN) => Ok(packed.split_off(1)),
+        Some(&ZSTD) => {
+            // No more room is made than a piece has; what goes on behind it is an error. Nothing is never packed.
+            let content = zstd::bulk::decompress(&packed[1..], MOST).ok().filter(|content| !content.is_empty());
+            content.ok_or_else(|| D::Error::custom("a content that cannot be unpacked"))
+        }
+        _ => Err(D::Error::custom("a content that is packed in an unknown way")),
+    }
+}
+
 /// Reads a list of at most `MOST`.
 pub(crate) fn read_list<'de, D: Deserializer<'de>, T: Deserialize<'de>, const MOST: usize>(
     input: D,
@@ -75,5 +113,57 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
             list.push(item);
         }
         Ok(list)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::contents::{Body, PIECE, Piece};
+
+    fn data(bytes: Vec<u8>) -> Piece {
+        Piece { content: Hash([7; 32]), body: Body::Data { offset: 5, bytes } }
+    }
+
+    /// Bytes that nobody can make smaller.
+    fn noise(length: usize) -> Vec<u8> {
+        let mut reader = 0x9e37_79b9_7f4a_7c15_u64;
+        let next = || {
+            reader = reader.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (reader >> 56) as u8
+        };
+        std::iter::repeat_with(next).take(length).collect()
+    }
+
+    #[test]
+    fn contents_arrive_whatever_they_are() {
+        let mixed = [noise(1 << 10), vec![b'a'; 100 << 10]].concat();
+        for bytes in [vec![], vec![1], vec![0; PIECE], noise(PIECE), b"text ".repeat(20_000), mixed] {
+            let packed = rmp_serde::to_vec(&data(bytes.clone())).unwrap();
+            assert_eq!(rmp_serde::from_slice::<Piece>(&packed).unwrap(), data(bytes));
+        }
+    }
+
+    #[test]
+    fn what_can_be_made_smaller_is_and_nothing_else() {
+        let size = |bytes: Vec<u8>| rmp_serde::to_vec(&data(bytes)).unwrap().len();
+        assert!(size(b"text ".repeat(20_000)) < 1000);
+        assert!(size(vec![0; PIECE]) < 1000);
+        let random = size(noise(PIECE));
+        assert!((PIECE..PIECE + 100).contains(&random), "{random}");
+    }
+
+    #[test]
+    fn a_bomb_is_refused_before_it_bursts() {
+        let bomb = [&[ZSTD], zstd::bulk::compress(&vec![0; 1 << 30], 1).unwrap().as_slice()].concat();
+        assert!(bomb.len() < PIECE);
+        for bad in [bomb, vec![ZSTD], vec![ZSTD, 1, 2, 3], vec![9, 9], vec![], vec![0; PIECE + 2]] {
+            let mut packed = rmp_serde::Serializer::new(Vec::new());
+            serde::Serializer::serialize_bytes(&mut packed, &bad).unwrap();
+            let packed = packed.into_inner();
+            let mut input = rmp_serde::Deserializer::from_read_ref(&packed);
+            assert!(read_content::<_, PIECE>(&mut input).is_err(), "{} bytes", bad.len());
+        }
     }
 }

@@ -77,6 +77,14 @@ impl Content {
     }
 }
 
+/// The size of a file by its packed content; 0 if it is none.
+pub fn size(packed: &[u8]) -> u64 {
+    match packed.first() {
+        Some(&FILE) => packed.get(33..41).map_or(0, |bytes| bytes.iter().fold(0, |n, b| n << 8 | u64::from(*b))),
+        _ => 0,
+    }
+}
+
 fn file(rest: &[u8]) -> Content {
     let number = |at: usize| rest[at..at + 8].iter().fold(0_u64, |n, b| n << 8 | u64::from(*b));
     let mut hash = [0; 32];

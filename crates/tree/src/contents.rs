@@ -9,7 +9,7 @@ use std::io::{self, Read};
 use rusqlite::params;
 use rustix::fs::FileType;
 use sync_store::contents::{Ask, Body, CHUNKS, Chunk, PIECE};
-use sync_store::{Hash, Piece, PieceSink, Result, StoreError, Trouble, Want};
+use sync_store::{Hash, Lacking, Piece, PieceSink, Result, StoreError, Trouble, Want};
 
 use crate::disk::Onto;
 use crate::look;
@@ -44,15 +44,28 @@ impl Asked {
 const ROOM: u64 = 8 << 20;
 
 /// Files that are wanted, and whose content is in no file here and not in the trash.
-const LACKING: &str = "SELECT e.path, e.hash, e.content FROM entry e LEFT JOIN disk d ON d.path=e.path \
-     WHERE e.path>? AND e.kind='f' AND (d.hash IS NULL OR d.hash<>e.hash) \
-     AND NOT EXISTS (SELECT 1 FROM disk x WHERE x.hash=e.hash) \
-     AND NOT EXISTS (SELECT 1 FROM trash t WHERE t.hash=e.hash) AND NOT ignored(e.path, 0) ORDER BY e.path LIMIT ?";
+const LACKING: &str = "FROM entry e LEFT JOIN disk d ON d.path=e.path WHERE e.path>? AND e.kind='f' \
+     AND (d.hash IS NULL OR d.hash<>e.hash) AND NOT EXISTS (SELECT 1 FROM disk x WHERE x.hash=e.hash) \
+     AND NOT EXISTS (SELECT 1 FROM trash t WHERE t.hash=e.hash) AND NOT ignored(e.path, 0)";
+
+/// How much that is.
+pub fn outstanding(tree: &Tree) -> Result<Lacking> {
+    if tree.is_at_rest()? {
+        return Ok(Lacking::default());
+    }
+    let query = format!("SELECT COUNT(*), COALESCE(SUM(content_size(e.content)),0) {LACKING}");
+    let found = tree.index.look().first(&query, [b""], |row| {
+        let (files, bytes): (i64, i64) = (row.get(0)?, row.get(1)?);
+        Ok(Lacking { files: files.cast_unsigned(), bytes: bytes.cast_unsigned() })
+    })?;
+    Ok(found.unwrap_or_default())
+}
 
 /// The next contents to ask for.
 pub fn wanted(tree: &mut Tree, limit: usize) -> Result<Vec<Want>> {
     let mut wants: Vec<Want> = Vec::new();
     let mut room = ROOM;
+    let mut free = tree.root.own().staging.room().unwrap_or(u64::MAX);
     tree.asked.open.clear();
     if tree.is_at_rest()? {
         return Ok(wants);
@@ -63,8 +76,9 @@ pub fn wanted(tree: &mut Tree, limit: usize) -> Result<Vec<Want>> {
             break;
         }
         for (path, hash, size) in page {
-            match next_want(tree, &path, hash, size)? {
+            match next_want(tree, &path, hash, size, free)? {
                 Some(want) if matches!(want.ask, Ask::Whole) => {
+                    free = free.saturating_sub(want.size);
                     room = room.saturating_sub(want.size);
                     wants.push(want);
                 }
@@ -91,20 +105,24 @@ fn remember(tree: &mut Tree, wants: Vec<Want>) -> Vec<Want> {
 
 fn lacking(tree: &Tree, limit: usize) -> Result<Vec<(Vec<u8>, Hash, u64)>> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    tree.index.look().all(LACKING, params![tree.asked.after, limit], |row| {
-        let content: Vec<u8> = row.get(2)?;
-        let size = content.get(33..41).map_or(0, |b| b.iter().fold(0, |n, b| n << 8 | u64::from(*b)));
-        Ok((row.get(0)?, Hash(row.get(1)?), size))
+    let query = format!("SELECT e.path, e.hash, content_size(e.content) {LACKING} ORDER BY e.path LIMIT ?");
+    tree.index.look().all(&query, params![tree.asked.after, limit], |row| {
+        Ok((row.get(0)?, Hash(row.get(1)?), row.get::<_, i64>(2)?.cast_unsigned()))
     })
 }
 
 /// What to ask for of one content; nothing if it is here, was asked for, or cannot be had from this peer.
-fn next_want(tree: &mut Tree, path: &[u8], hash: Hash, size: u64) -> Result<Option<Want>> {
+fn next_want(tree: &mut Tree, path: &[u8], hash: Hash, size: u64, free: u64) -> Result<Option<Want>> {
     let is_asked = tree.asked.open.contains_key(&hash) || tree.absent.contains(&hash);
     if size == 0 || is_asked || source::is_staged(tree, hash) {
         return Ok(None);
     }
-    let ask = if size <= PIECE as u64 { Some(Ask::Whole) } else { parts::next(tree, path, hash, size)? };
+    let is_whole = size <= PIECE as u64;
+    if is_whole && size > free {
+        has_no_room(tree, hash, free);
+        return Ok(None);
+    }
+    let ask = if is_whole { Some(Ask::Whole) } else { parts::next(tree, path, hash, size)? };
     let want = ask.map(|ask| Want { hash, size, ask });
     if let Some(want) = &want {
         tree.asked.open.insert(hash, want.clone());
@@ -190,10 +208,18 @@ pub fn receive(tree: &mut Tree, piece: &Piece) -> Result<()> {
         _ => return Err(unasked()),
     };
     // A full disk concerns this content; others may be smaller.
-    if kept.is_err() {
-        tree.absent.insert(piece.content);
+    match kept {
+        Err(e) if e.kind() == io::ErrorKind::StorageFull => has_no_room(tree, piece.content, 0),
+        Err(_) => drop(tree.absent.insert(piece.content)),
+        Ok(()) => {}
     }
     Ok(())
+}
+
+/// A content is not asked for any more: it is larger than what is free.
+pub(crate) fn has_no_room(tree: &mut Tree, hash: Hash, free: u64) {
+    tree.absent.insert(hash);
+    tree.too_large.insert(hash, free);
 }
 
 /// Writes a whole content, which is there under its hash once it is complete.

@@ -412,11 +412,13 @@ impl Dir {
         Ok(fs::fstatfs(self.as_fd())?.f_type as u64 as u32)
     }
 
-    /// How many bytes its file system has room for.
+    /// How many bytes its file system has room for; a little is left for others, and for the index.
     pub(crate) fn room(&self) -> Result<u64> {
+        const SPARE: u64 = 16 << 20;
         self.disk().may(Op::Room, b"")?;
         let found = fs::fstatvfs(self.as_fd())?;
-        Ok(found.f_bavail.saturating_mul(found.f_frsize))
+        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+        Ok(bytes(found.f_bavail).saturating_sub(SPARE.min(bytes(found.f_blocks) / 100)))
     }
 
     /// Makes everything on its file system safe.
@@ -446,10 +448,10 @@ impl File {
         Ok(fs::ftruncate(self.as_fd(), size)?)
     }
 
-    /// Keeps room for its bytes up to this size. A file system that cannot is no hindrance.
-    pub(crate) fn reserve(&self, size: u64) -> Result<()> {
+    /// Keeps room for some of its bytes. A file system that cannot is no hindrance.
+    pub(crate) fn reserve(&self, offset: u64, size: u64) -> Result<()> {
         self.disk.may(Op::Reserve, b"")?;
-        match fs::fallocate(self.as_fd(), FallocateFlags::KEEP_SIZE, 0, size) {
+        match fs::fallocate(self.as_fd(), FallocateFlags::KEEP_SIZE, offset, size) {
             Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(()),
             other => other,
         }

@@ -83,14 +83,20 @@ impl Index {
         Ok(Index { path: path.to_owned(), disk: disk.clone(), connection })
     }
 
-    /// Gives queries a function `ignored(path, is_directory)`.
-    pub fn set_ignored(&self, ignore: Arc<Ignore>) -> Result<()> {
+    /// Gives queries the functions `ignored(path, is_directory)` and `content_size(content)`.
+    pub fn set_functions(&self, ignore: Arc<Ignore>) -> Result<()> {
         let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
         let ignored = move |context: &Context| {
             let path = context.get_raw(0).as_blob().unwrap_or_default();
             Ok(ignore.covers(path, context.get(1)?))
         };
-        self.connection.create_scalar_function("ignored", 2, flags, ignored).map_err(fault)
+        // The sum of many may be more than a number holds, if a peer lies: each is less than a petabyte here.
+        let size = |context: &Context| {
+            let packed = context.get_raw(0).as_blob().unwrap_or_default();
+            Ok(i64::try_from(crate::cells::size(packed).min(1 << 50)).unwrap_or(i64::MAX))
+        };
+        self.connection.create_scalar_function("ignored", 2, flags, ignored).map_err(fault)?;
+        self.connection.create_scalar_function("content_size", 1, flags, size).map_err(fault)
     }
 
     /// Is another number once anything was written to the index, by whomever.

@@ -38,5 +38,5 @@ pub use ignore::TEMPORARY;
 pub use name::shown;
 pub use retention::Keep;
 pub use trash::Version;
-pub use tree::{Connect, Hook, Options, Prepare, Seams, Tree};
+pub use tree::{Connect, Hook, Options, Owner, Prepare, Seams, Tree};
 pub use watch::WatchTrouble;

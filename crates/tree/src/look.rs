@@ -4,9 +4,11 @@ use std::io::Read;
 
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
+use sync_store::contents::{Chunk, PIECE};
 use sync_store::{Hash, Reason};
 
 use crate::cells::{self, Cells, Content, MODE};
+use crate::chunk;
 use crate::disk::{self, Dir, Disk, Handle};
 use crate::root::kind;
 
@@ -89,6 +91,14 @@ pub struct Known {
     pub racy: bool,
 }
 
+/// What was read.
+pub struct Reading {
+    /// What it is.
+    pub known: Known,
+    /// Its chunks, if it is large.
+    pub chunks: Vec<Chunk>,
+}
+
 /// Nanoseconds since the Unix epoch.
 pub fn now() -> i64 {
     let elapsed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
@@ -101,30 +111,49 @@ pub(crate) fn rest(disk: &Disk) -> i64 {
 }
 
 /// Reads a thing: what it is now, in the light of what was known of it.
-pub(crate) fn read(at: &Dir, name: &[u8], seen: &Seen, known: Option<&Known>, rest: i64) -> Result<Known, Reason> {
+pub(crate) fn read(at: &Dir, name: &[u8], seen: &Seen, known: Option<&Known>, rest: i64) -> Result<Reading, Reason> {
+    let mut chunks = Vec::new();
     let (seen, content, attributes) = match seen.kind {
         cells::DIRECTORY => (seen.clone(), Content::Directory, attributes(&*at.open(name).map_err(reason)?)?),
         cells::LINK => (seen.clone(), link(at, name)?, Vec::new()),
-        cells::FILE => file(at, name, seen)?,
+        cells::FILE => file(at, name, seen, &mut chunks)?,
         _ => return Err(Reason::Special),
     };
-    Ok(Known { cells: cells_of(&seen, content, &attributes, known), racy: seen.is_racy(rest), seen, attributes })
+    let cells = cells_of(&seen, content, &attributes, known);
+    Ok(Reading { known: Known { cells, racy: seen.is_racy(rest), seen, attributes }, chunks })
 }
 
-fn file(at: &Dir, name: &[u8], seen: &Seen) -> Result<(Seen, Content, Vec<u8>), Reason> {
+fn file(at: &Dir, name: &[u8], seen: &Seen, chunks: &mut Vec<Chunk>) -> Result<(Seen, Content, Vec<u8>), Reason> {
     let mut file = at.open(name).map_err(reason)?;
     let before = Seen::of(&file.stat().map_err(reason)?);
     if before.inode != seen.inode || before.kind != cells::FILE {
         return Err(Reason::Changed);
     }
     let attributes = attributes(&file)?;
-    let (hash, size) = hash(&mut file).map_err(|e| Reason::System(e.to_string()))?;
+    let read = if LARGE.contains(&before.size) { cut(&mut file, chunks) } else { hash(&mut file) };
+    let (hash, size) = read.map_err(|e| Reason::System(e.to_string()))?;
     let after = Seen::of(&file.stat().map_err(reason)?);
     if before != after || size != after.size {
         return Err(Reason::Changed);
     }
     let mtime = after.mtime;
     Ok((after, Content::File { hash, size, mtime }, attributes))
+}
+
+/// Contents that are cut into chunks while they are read: another one may have some in common. Of larger ones that is
+/// done once somebody asks for them, for memory's sake.
+const LARGE: std::ops::RangeInclusive<u64> = PIECE as u64 + 1..=8 << 30;
+
+/// The same as [`hash`], with the chunks.
+fn cut(reader: &mut impl Read, chunks: &mut Vec<Chunk>) -> std::io::Result<(Hash, u64)> {
+    let (mut hasher, mut size) = (blake3::Hasher::new(), 0);
+    chunk::each::<std::io::Error>(reader, |chunk, bytes| {
+        hasher.update(bytes);
+        size += bytes.len() as u64;
+        chunks.push(chunk);
+        Ok(())
+    })?;
+    Ok((Hash(*hasher.finalize().as_bytes()), size))
 }
 
 /// The hash of all that a reader gives, and how much that is.

@@ -4,13 +4,15 @@
 //! `here` is written after the chunks are safe on the disk, so that an interrupted transfer goes on where it was.
 
 use std::io;
+use std::ops::Range;
+use std::sync::LazyLock;
 
 use rusqlite::{Row, params};
 use sync_store::contents::{Ask, Chunk, PIECE};
 use sync_store::{Hash, Result, Want};
 
 use crate::chunk;
-use crate::contents::unasked;
+use crate::contents::{has_no_room, unasked};
 use crate::disk::{File, Onto};
 use crate::index;
 use crate::look;
@@ -32,6 +34,9 @@ pub fn next(tree: &mut Tree, path: &[u8], hash: Hash, size: u64) -> Result<Optio
     }
     if tree.asked.filled.insert(hash) {
         fill(tree, path, hash, size)?;
+    }
+    if tree.absent.contains(&hash) {
+        return Ok(None);
     }
     note_arrived(tree, hash)?;
     let mut ranges = missing(tree, hash, 0)?;
@@ -92,6 +97,11 @@ pub fn list(tree: &mut Tree, want: &Want, from: u64, chunks: &[Chunk]) -> Result
     writing.commit()?;
     tree.asked.done(want.hash);
     Ok(())
+}
+
+/// Writes down the chunks of a content that was read.
+pub fn note(writing: &index::Writing, content: Hash, chunks: &[Chunk]) -> Result<()> {
+    chunks.iter().try_for_each(|chunk| put(writing, content, chunk))
 }
 
 fn put(writing: &index::Writing, content: Hash, chunk: &Chunk) -> Result<()> {
@@ -165,10 +175,17 @@ fn note_arrived(tree: &mut Tree, hash: Hash) -> Result<()> {
     Ok(())
 }
 
+/// The same, of all contents: the line was cut, or the round is over.
+pub fn note_all(tree: &mut Tree) -> Result<()> {
+    let begun: Vec<Hash> = tree.asked.arrived.keys().copied().collect();
+    begun.into_iter().try_for_each(|hash| note_arrived(tree, hash))
+}
+
 /// Copies the chunks that are here in other contents.
 fn fill(tree: &mut Tree, path: &[u8], hash: Hash, size: u64) -> Result<()> {
     // Without a part of it, nothing of it is here, whatever was written down.
-    if !is_in_the_making(tree, hash) {
+    let is_new = !is_in_the_making(tree, hash);
+    if is_new {
         let writing = tree.index.begin()?;
         writing.run("UPDATE chunk SET here=0 WHERE content=?", [hash.0])?;
         writing.commit()?;
@@ -177,6 +194,9 @@ fn fill(tree: &mut Tree, path: &[u8], hash: Hash, size: u64) -> Result<()> {
         cut(tree, relative)?;
     }
     let Ok(file) = part(tree, hash, size) else { return Ok(()) };
+    if !reserve(tree, hash, &file, is_new)? {
+        return Ok(());
+    }
     let mut from = 0;
     loop {
         let page = missing(tree, hash, from)?;
@@ -189,6 +209,48 @@ fn fill(tree: &mut Tree, path: &[u8], hash: Hash, size: u64) -> Result<()> {
         }
         note_arrived(tree, hash)?;
     }
+}
+
+/// Keeps room on the disk for all that is to come, so that a full one is told before half of it is written. What will be
+/// a hole takes no room. Says whether there is room.
+fn reserve(tree: &mut Tree, hash: Hash, file: &File, is_new: bool) -> Result<bool> {
+    let staging = &tree.root.own().staging;
+    // What was begun has its room already.
+    let free = if is_new { staging.room().unwrap_or(u64::MAX) } else { u64::MAX };
+    let (mut from, mut needed, mut is_kept) = (0, 0, true);
+    loop {
+        let page = missing(tree, hash, from)?;
+        let Some(last) = page.last().filter(|_| is_kept) else { break };
+        from = last.offset + 1;
+        for run in runs(&page) {
+            needed += run.end - run.start;
+            is_kept = is_kept && needed <= free && file.reserve(run.start, run.end - run.start).is_ok();
+        }
+    }
+    if !is_kept {
+        let _ = tree.root.own().staging.remove(part_name(hash));
+        has_no_room(tree, hash, free);
+    }
+    Ok(is_kept)
+}
+
+/// The longest chunk, of nothing but zeros: all of a long hole.
+fn is_hole(chunk: &Chunk) -> bool {
+    static ZEROS: LazyLock<Hash> = LazyLock::new(|| Hash(*blake3::hash(&[0; PIECE]).as_bytes()));
+    chunk.hash == *ZEROS && chunk.size as usize == PIECE
+}
+
+/// Chunks that follow one another, as ranges of bytes; those of nothing but zeros are left out.
+fn runs(chunks: &[Chunk]) -> Vec<Range<u64>> {
+    let mut runs: Vec<Range<u64>> = Vec::new();
+    for chunk in chunks.iter().filter(|chunk| !is_hole(chunk)) {
+        let end = chunk.offset + u64::from(chunk.size);
+        match runs.last_mut() {
+            Some(last) if last.end == chunk.offset => last.end = end,
+            _ => runs.push(chunk.offset..end),
+        }
+    }
+    runs
 }
 
 /// Large contents that may have chunks in common with a new one: what is there or was there at its path, and files that
@@ -207,6 +269,9 @@ fn relatives(tree: &Tree, path: &[u8], size: u64) -> Result<Vec<Hash>> {
 
 /// Copies one chunk from another content; what was read must be what it should be.
 fn copy(tree: &Tree, content: Hash, to: &File, chunk: &Chunk) -> Result<bool> {
+    if is_hole(chunk) {
+        return Ok(true);
+    }
     let query = "SELECT content, offset FROM chunk WHERE hash=? AND size=? AND content<>? LIMIT 4";
     let places = tree.index.look().all(query, params![chunk.hash.0, chunk.size, content.0], |row| {
         Ok((index::hash(row, 0)?, row.get::<_, i64>(1)?))

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use rustix::io::Errno;
 use sync_store::{Realised, Reason, Result};
 
-use crate::attributes;
+use crate::attributes::{self, How};
 use crate::cells::{self, Cells, Content};
 use crate::disk::{self, Dir, Onto, Slip};
 use crate::look::{Known, Seen, is_as_known, reason};
@@ -124,6 +124,10 @@ impl<'a> Batch<'a> {
         self.report.deleted += 1;
     }
 
+    fn how(&self) -> How {
+        How::of(&self.tree.options)
+    }
+
     fn is_pending(&self, content: &Content) -> bool {
         matches!(content, Content::File { .. }) && self.prepared.iter().any(|p| p.task.cells.content.is_same(content))
     }
@@ -181,7 +185,7 @@ impl<'a> Batch<'a> {
     pub(crate) fn retouch(&mut self, task: &Task, parent: &Rc<Dir>) -> std::result::Result<(), Reason> {
         let (_, name) = name::split(&task.path);
         let attributes = if let Content::Link(_) = task.cells.content {
-            attributes::write_link(parent, name, &task.cells)?;
+            attributes::write_link(parent, name, &task.cells, self.how())?;
             Vec::new()
         } else {
             let file = parent.open(name).map_err(reason)?;
@@ -189,7 +193,7 @@ impl<'a> Batch<'a> {
             if !task.known.as_ref().is_some_and(|known| seen.is_same(&known.seen)) {
                 return Err(Reason::Changed);
             }
-            attributes::write(&file, &task.cells)?
+            attributes::write(&file, &task.cells, self.how())?
         };
         self.report.touched += 1;
         self.note_placed(task, parent, attributes).map_err(reason)
@@ -210,7 +214,7 @@ impl<'a> Batch<'a> {
         let directory = parent.child(name).map_err(|_| Reason::Changed)?;
         // Until everything is in it, we have to be able to write to it.
         let open = Cells { mode: task.cells.mode | 0o700, ..task.cells.clone() };
-        let attributes = attributes::write(&directory, &open)?;
+        let attributes = attributes::write(&directory, &open, self.how())?;
         let task = Task { cells: open, path: task.path.clone(), known: None };
         self.report.created += 1;
         self.touch(&task.path, &parent);
@@ -231,13 +235,14 @@ impl<'a> Batch<'a> {
         let open = |at: &Dir, name: &[u8]| at.open(name).map_err(reason);
         match (from, &cells.content) {
             (From::Staged { name, .. }, Content::Link(_)) => {
-                attributes::write_link(&self.tree.root.own().staging, name.as_bytes(), cells).map(|()| Vec::new())
+                attributes::write_link(&self.tree.root.own().staging, name.as_bytes(), cells, self.how())
+                    .map(|()| Vec::new())
             }
             (From::Staged { name, .. }, _) => {
-                attributes::write(&*open(&self.tree.root.own().staging, name.as_bytes())?, cells)
+                attributes::write(&*open(&self.tree.root.own().staging, name.as_bytes())?, cells, self.how())
             }
             (From::Path { holder, parent }, _) => {
-                attributes::write(&*open(parent, name::split(&holder.path).1)?, cells)
+                attributes::write(&*open(parent, name::split(&holder.path).1)?, cells, self.how())
             }
         }
     }

@@ -83,24 +83,36 @@ fn each(
 ) -> Result<()> {
     let prefixed =
         |columns: &str, table: &str| columns.split(", ").map(|c| format!("{table}.{c}")).collect::<Vec<_>>().join(", ");
-    let (after, order) = if downwards { ("?1 IS NULL OR e.path<?1", "DESC") } else { ("?1 IS NULL OR e.path>?1", "") };
-    let query = format!(
-        "SELECT e.path, {}, d.path IS NOT NULL, {} FROM entry e LEFT JOIN disk d ON d.path=e.path \
-         WHERE ({after}) AND {condition} ORDER BY e.path {order} LIMIT {PAGE}",
-        prefixed(CELLS, "e"),
-        prefixed(KNOWN, "d")
-    );
+    let order = if downwards { "DESC" } else { "" };
+    let (cells, known) = (prefixed(CELLS, "e"), prefixed(KNOWN, "d"));
     let mut last: Option<Vec<u8>> = None;
     loop {
+        let query = format!(
+            "SELECT e.path, {cells}, d.path IS NOT NULL, {known} FROM entry e LEFT JOIN disk d ON d.path=e.path \
+             WHERE {} AND {condition} ORDER BY e.path {order} LIMIT {PAGE}",
+            behind("e", last.is_some(), downwards)
+        );
         let tasks = batch.tree().index.look().all(&query, params![last], |row| {
             let known = if row.get(6)? { Some(index::known(row, 7)?) } else { None };
             Ok(Task { path: row.get(0)?, cells: index::cells(row, 1)?, known })
         })?;
-        let Some(end) = tasks.last() else { return batch.finish() };
-        last = Some(end.path.clone());
+        let is_last = tasks.len() < PAGE;
+        last = tasks.last().map(|task| task.path.clone());
         for task in tasks {
             work(batch, task)?;
         }
+        if is_last {
+            return batch.finish();
+        }
+    }
+}
+
+/// Paths behind the last one of a page, so that the index is entered there.
+fn behind(table: &str, is_begun: bool, downwards: bool) -> String {
+    match (is_begun, downwards) {
+        (false, _) => "?1 IS NULL".to_owned(),
+        (true, true) => format!("{table}.path<?1"),
+        (true, false) => format!("{table}.path>?1"),
     }
 }
 
@@ -140,20 +152,20 @@ fn files(batch: &mut Batch, blocked: Blocked) -> Result<()> {
 }
 
 fn deletions(batch: &mut Batch) -> Result<()> {
-    let query = format!(
-        "SELECT d.path, {} FROM disk d LEFT JOIN entry e ON e.path=d.path \
-         WHERE (?1 IS NULL OR d.path<?1) AND e.path IS NULL AND NOT ignored(d.path, d.kind=100) ORDER BY d.path DESC LIMIT {PAGE}",
-        KNOWN.split(", ").map(|c| format!("d.{c}")).collect::<Vec<_>>().join(", ")
-    );
+    let known = KNOWN.split(", ").map(|c| format!("d.{c}")).collect::<Vec<_>>().join(", ");
     let mut last: Option<Vec<u8>> = None;
     loop {
+        let query = format!(
+            "SELECT d.path, {known} {LEFT} AND {} ORDER BY d.path DESC LIMIT {PAGE}",
+            behind("d", last.is_some(), true)
+        );
         let page = batch
             .tree()
             .index
             .look()
             .all(&query, params![last], |row| Ok((row.get::<_, Vec<u8>>(0)?, index::known(row, 1)?)))?;
-        let Some((end, _)) = page.last() else { return batch.finish() };
-        last = Some(end.clone());
+        let is_last = page.len() < PAGE;
+        last = page.last().map(|(path, _)| path.clone());
         for (path, known) in page {
             batch.tree().moment("realise: delete")?;
             let gone = batch.take_away(&path, &known);
@@ -164,6 +176,9 @@ fn deletions(batch: &mut Batch) -> Result<()> {
                 continue;
             }
             settle(batch, &path, gone)?;
+        }
+        if is_last {
+            return batch.finish();
         }
     }
 }

@@ -6,14 +6,15 @@
 use rusqlite::{Connection, Rows};
 use rustix::io::Errno;
 use sync_core::SiteId;
-use sync_store::contents::NAMED;
+use sync_store::contents::{Chunk, NAMED};
 use sync_store::{Reason, Result, Skipped, StoreError, Trouble};
 
 use crate::cells::{self, Cells, Content};
 use crate::disk::{Dir, Slip};
 use crate::index::{Index, KNOWN, SEEN, Writing, fault, known, seen};
-use crate::look::{self, Known, Seen};
+use crate::look::{self, Known, Reading, Seen};
 use crate::name::{self, Loser};
+use crate::parts;
 use crate::reconcile::{Change, Verdict, judge};
 use crate::root::{Root, failed};
 use crate::stage;
@@ -40,11 +41,15 @@ pub struct Scan<'a> {
 /// Changes that are written in one transaction.
 const BATCH: usize = 500;
 
+/// So many chunks weigh as much as a change.
+const CHUNKS_A_CHANGE: usize = 100;
+
 /// A change on the disk.
 struct Found {
     path: Vec<u8>,
     old: Option<Known>,
     new: Option<Known>,
+    chunks: Vec<Chunk>,
 }
 
 impl Scan<'_> {
@@ -54,6 +59,7 @@ impl Scan<'_> {
             changes: Vec::new(),
             gone: Gone::open()?,
             skipped: Vec::new(),
+            weight: 0,
             met: 0,
             rest: look::rest(self.sight.root.disk()),
         };
@@ -178,11 +184,11 @@ impl Scan<'_> {
         &self,
         now: &Seen,
         old: Option<Known>,
-        look: impl FnOnce(Option<&Known>) -> std::result::Result<Known, Reason>,
+        look: impl FnOnce(Option<&Known>) -> std::result::Result<Reading, Reason>,
         rest: i64,
     ) -> Result<Looked> {
         let new = match self.moved(now, old.as_ref(), rest)? {
-            Some(known) => Ok(known),
+            Some(known) => Ok(Reading { known, chunks: Vec::new() }),
             None => look(old.as_ref()),
         };
         Ok(Looked { old, new })
@@ -199,7 +205,11 @@ impl Scan<'_> {
     }
 
     fn flush_if_full(&mut self, pass: &mut Pass) -> Result<()> {
-        if pass.changes.len() >= BATCH { self.flush(&mut pass.changes, &mut pass.skipped) } else { Ok(()) }
+        if pass.weight < BATCH {
+            return Ok(());
+        }
+        pass.weight = 0;
+        self.flush(&mut pass.changes, &mut pass.skipped)
     }
 
     fn flush(&mut self, changes: &mut Vec<Found>, skipped: &mut Vec<Skipped>) -> Result<()> {
@@ -224,7 +234,7 @@ impl Scan<'_> {
             for path in gone.page(&after)? {
                 let old = self.index.look().known(&path)?;
                 after.clone_from(&path);
-                changes.push(Found { path, old, new: None });
+                changes.push(Found { path, old, new: None, chunks: Vec::new() });
             }
             if changes.is_empty() {
                 return Ok(());
@@ -238,14 +248,14 @@ impl Scan<'_> {
     }
 }
 
-fn look_at(walk: &mut Walk, seen: &Seen, old: Option<&Known>, rest: i64) -> std::result::Result<Known, Reason> {
+fn look_at(walk: &mut Walk, seen: &Seen, old: Option<&Known>, rest: i64) -> std::result::Result<Reading, Reason> {
     let (directory, name): (&Dir, &[u8]) = walk.place().map_err(look::reason)?;
     look::read(directory, name, seen, old, rest)
 }
 
 /// Writes one change down: what is there, and what becomes of the row. Says why it could not be taken in.
 fn take_in(writing: &Writing, found: &Found, site: SiteId, root: &Root) -> Result<Option<Reason>> {
-    let Found { path, old, new } = found;
+    let Found { path, old, new, chunks } = found;
     let (seen, known) = (new.as_ref().map(|k| &k.cells), old.as_ref().map(|k| &k.cells));
     let verdict = match seen == known {
         true => Verdict { row: Change::Keep, copy: None },
@@ -259,7 +269,12 @@ fn take_in(writing: &Writing, found: &Found, site: SiteId, root: &Root) -> Resul
         put_copy(writing, path, copy, site)?;
     }
     match new {
-        Some(new) => writing.put_known(path, new)?,
+        Some(new) => {
+            writing.put_known(path, new)?;
+            if let Content::File { hash, .. } = new.cells.content {
+                parts::note(writing, hash, chunks)?;
+            }
+        }
         None => writing.delete_known(path)?,
     }
     match verdict.row {
@@ -299,7 +314,7 @@ pub fn add_copy(writing: &Writing, path: &[u8], cells: &Cells, loser: &Loser) ->
 /// What was there, and what is.
 struct Looked {
     old: Option<Known>,
-    new: std::result::Result<Known, Reason>,
+    new: std::result::Result<Reading, Reason>,
 }
 
 /// The paths below a directory: from the first on, before the second.
@@ -319,6 +334,8 @@ struct Pass {
     changes: Vec<Found>,
     gone: Gone,
     skipped: Vec<Skipped>,
+    /// Of the changes, in those that are written together.
+    weight: usize,
     met: u64,
     /// What was last changed before this time is at rest.
     rest: i64,
@@ -332,7 +349,10 @@ impl Pass {
     fn note(&mut self, path: &[u8], looked: Looked) -> Result<()> {
         let Looked { old, new } = looked;
         match new {
-            Ok(new) => self.changes.push(Found { path: path.to_vec(), old, new: Some(new) }),
+            Ok(Reading { known, chunks }) => {
+                self.weight += 1 + chunks.len() / CHUNKS_A_CHANGE;
+                self.changes.push(Found { path: path.to_vec(), old, new: Some(known), chunks });
+            }
             Err(why) => {
                 if why == Reason::Special && old.is_some() {
                     self.gone.add(path)?;

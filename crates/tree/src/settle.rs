@@ -220,9 +220,9 @@ fn content(value: &Value) -> Option<Content> {
 
 /// Rows that are not made yet, and paths that are to go: only these can be of a shape that no directory has.
 const PENDING: &str = "SELECT path FROM (SELECT e.path FROM entry e LEFT JOIN disk d ON d.path=e.path WHERE e.path>?1 \
-     AND (d.path IS NULL OR d.content<>e.content) \
-     UNION SELECT d.path FROM disk d LEFT JOIN entry e ON e.path=d.path WHERE d.path>?1 AND e.path IS NULL) \
-     ORDER BY path LIMIT 500";
+     AND (d.path IS NULL OR d.content<>e.content) ORDER BY e.path LIMIT 500) \
+     UNION SELECT path FROM (SELECT d.path FROM disk d LEFT JOIN entry e ON e.path=d.path WHERE d.path>?1 \
+     AND e.path IS NULL ORDER BY d.path LIMIT 500) ORDER BY path LIMIT 500";
 
 fn shapes(tree: &mut Tree) -> Result<u64> {
     if tree.is_at_rest()? {
@@ -233,12 +233,16 @@ fn shapes(tree: &mut Tree) -> Result<u64> {
         let writing = tree.index.begin()?;
         let page: Vec<Vec<u8>> = writing.look().all(PENDING, params![after], |row| row.get(0))?;
         let Some(last) = page.last() else { return Ok(written) };
+        let is_last = page.len() < 500;
         after.clone_from(last);
         let mut checked = Vec::new();
         for path in &page {
             written += shape(&writing, path, &mut checked)?;
         }
         writing.commit()?;
+        if is_last {
+            return Ok(written);
+        }
     }
 }
 

@@ -58,11 +58,17 @@ impl Batch<'_> {
             // It has to come from elsewhere.
             Err(Reason::Changed) if holders.is_empty() => {
                 trash::disown(self.tree, hash)?;
-                Ok(Err(Reason::NoContent))
+                Ok(Err(self.lacks(hash, size)))
             }
-            Err(Reason::Changed) => Ok(Err(Reason::NoContent)),
+            Err(Reason::Changed) => Ok(Err(self.lacks(hash, size))),
             Err(why) => Ok(Err(why)),
         }
+    }
+
+    /// Why a content is not here.
+    fn lacks(&self, hash: Hash, size: u64) -> Reason {
+        let free = self.tree.too_large.get(&hash);
+        free.map_or(Reason::NoContent, |free| Reason::NoRoom { size, free: *free })
     }
 
     /// A file that no row wants where it is, and that still is what is known of it.
@@ -89,8 +95,9 @@ impl Batch<'_> {
 pub(crate) fn copy(staging: &Dir, hash: Hash, from: &mut impl io::Read) -> std::result::Result<(), Reason> {
     let (new, name) = (format!("{hash}.new"), hash.to_string());
     let mut copy = || -> io::Result<Hash> {
-        let mut both = Hashed { to: staging.create(&new)?, hasher: blake3::Hasher::new() };
+        let mut both = Hashed { to: staging.create(&new)?, hasher: blake3::Hasher::new(), size: 0 };
         io::copy(from, &mut both)?;
+        both.to.resize(both.size)?;
         Ok(Hash(*both.hasher.finalize().as_bytes()))
     };
     match copy() {
@@ -146,20 +153,24 @@ pub(crate) fn secure(tree: &Tree, hash: Hash) -> Result<Whereabouts> {
     })
 }
 
-/// Writes and hashes.
+/// Writes and hashes; zeros become holes.
 struct Hashed {
     to: File,
     hasher: blake3::Hasher,
+    size: u64,
 }
 
 impl Write for Hashed {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.to.write(bytes)?;
-        self.hasher.update(&bytes[..written]);
-        Ok(written)
+        if bytes.iter().any(|b| *b != 0) {
+            self.to.write_all_at(bytes, self.size)?;
+        }
+        self.hasher.update(bytes);
+        self.size += bytes.len() as u64;
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.to.flush()
+        Ok(())
     }
 }

@@ -5,7 +5,7 @@
 //! nothing is lost by dying at any moment.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +15,8 @@ use sync_core::Source;
 use sync_database::{Card, Connections, Database, identity, sqlite};
 use sync_store::contents::NAMED;
 use sync_store::{
-    Applied, Batch, Contents, Drained, Hash, Manner, Mode, Outline, Piece, PieceSink, Realised, Result, Since, Skipped,
-    Store, StoreError, Trouble, Want,
+    Applied, Batch, Contents, Drained, Hash, Lacking, Manner, Mode, Outline, Piece, PieceSink, Realised, Result, Since,
+    Skipped, Store, StoreError, Trouble, Want,
 };
 
 use crate::disk::Disk;
@@ -26,7 +26,7 @@ use crate::retention::Keep;
 use crate::root::{self, Root};
 use crate::walk::{self, Sight};
 use crate::watch::{Extent, WatchTrouble, Watcher};
-use crate::{contents, hostile, moves, realise, scan, settle, trash};
+use crate::{contents, hostile, moves, parts, realise, scan, settle, trash};
 
 /// How a tree is kept.
 #[derive(Clone, Debug)]
@@ -43,10 +43,24 @@ pub struct Options {
     pub ignore: Vec<String>,
     /// Whether the [`crate::TEMPORARY`] files of editors and office programs are left out as well.
     pub ignore_temporary: bool,
+    /// What becomes of owners and groups. Without the rights of root they are never written.
+    pub owner: Owner,
+    /// Whether programs that others made run as their owner (setuid, setgid) do so here.
+    pub special_bits: bool,
     /// For a tree that is held open: have the system tell what changed, so that a drain looks at nothing else.
     pub watch: bool,
     /// With `watch`: everything is looked at all the same, after this time.
     pub rescan: Duration,
+}
+
+/// What becomes of owners and groups.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Owner {
+    /// Files belong to whom they belong to at the other sites, by number.
+    #[default]
+    Keep,
+    /// They belong to whoever makes them here.
+    Ignore,
 }
 
 impl Options {
@@ -59,6 +73,8 @@ impl Options {
             force: false,
             ignore: Vec::new(),
             ignore_temporary: false,
+            owner: Owner::Keep,
+            special_bits: false,
             watch: false,
             rescan: Duration::from_secs(3600),
         }
@@ -104,6 +120,8 @@ pub struct Tree {
     doubt: bool,
     /// Contents that the peer does not have.
     pub(crate) absent: HashSet<Hash>,
+    /// Contents for which there is no room, and how much was free.
+    pub(crate) too_large: HashMap<Hash, u64>,
     /// How far [`Contents::wanted`] looked.
     pub(crate) asked: contents::Asked,
     pub(crate) hook: Option<Hook>,
@@ -130,7 +148,7 @@ impl Tree {
         let Seams { disk, mut hook, connect, index: prepare } = seams;
         let ignore = Arc::new(Ignore::new(&options.ignore, options.ignore_temporary)?);
         let mut index = Index::open(&options.index, &disk, prepare)?;
-        index.set_ignored(Arc::clone(&ignore))?;
+        index.set_functions(Arc::clone(&ignore))?;
         let root = Root::open(&disk, &options.root, index.root()?.as_ref())?;
         refuse_inside(&options, &root)?;
         index.set_root(&root.marker)?;
@@ -156,6 +174,7 @@ impl Tree {
             rested: None,
             doubt: false,
             absent: HashSet::new(),
+            too_large: HashMap::new(),
             asked: contents::Asked::default(),
             hook,
         };
@@ -249,6 +268,13 @@ impl Tree {
     }
 }
 
+/// What has come of large contents need not come again: a line that is cut ends with this.
+impl Drop for Tree {
+    fn drop(&mut self) {
+        let _ = parts::note_all(self);
+    }
+}
+
 /// What could not be taken in is looked at again, whether or not anything is told of it.
 fn again(unread: &[Skipped]) -> Extent {
     if unread.len() >= NAMED {
@@ -331,8 +357,15 @@ impl Contents for Tree {
         contents::wanted(self, limit)
     }
 
+    fn lacking(&mut self) -> Result<Lacking> {
+        contents::outstanding(self)
+    }
+
     fn meet(&mut self) {
+        // What cannot be written down now is asked for again.
+        let _ = parts::note_all(self);
         self.absent.clear();
+        self.too_large.clear();
         self.asked = contents::Asked::default();
     }
 
@@ -350,7 +383,7 @@ impl Contents for Tree {
     }
 
     fn unrealised(&mut self) -> Result<u64> {
-        realise::due(self)
+        if self.is_at_rest()? { Ok(0) } else { realise::due(self) }
     }
 
     fn unread(&self) -> &[Skipped] {

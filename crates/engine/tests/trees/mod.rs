@@ -64,7 +64,7 @@ impl Site {
     }
 
     pub fn options(&self) -> sync_tree::Options {
-        sync_tree::Options::new(self.root(), self.index())
+        sync_tree::Options { special_bits: true, ..sync_tree::Options::new(self.root(), self.index()) }
     }
 
     pub fn card(&self) -> Card {

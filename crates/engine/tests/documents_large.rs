@@ -1,0 +1,274 @@
+//! Large files: what is here in any file is not sent, what came before the line was cut neither; a full disk is told
+//! before half of a file is written; holes stay holes; a limit of the line is kept.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod trees;
+
+use std::fs;
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::process::Command;
+use std::sync::Arc;
+
+use rustix::io::Errno;
+use sync_engine::documents::round_documents;
+use sync_store::{
+    Contents, Lacking, Manner, Piece, PieceSink, Realised, Reason, Result, Skipped, Store, StoreError, Trouble, Want,
+};
+use sync_tree::{Disk, Fault, Op, Options, Seams, Tree};
+use trees::{Site, assert_equal, options, pair_with, round, sites, sync, try_sync};
+
+fn random(length: usize, seed: u64) -> Vec<u8> {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let mut bytes = vec![0; length];
+    rng.fill(&mut bytes);
+    bytes
+}
+
+/// A tree at the end of a line that is cut after so many bytes of contents.
+struct Line<'a> {
+    tree: &'a mut Tree,
+    left: u64,
+    passed: u64,
+    /// Bytes of the piece that the cut went through.
+    lost: u64,
+}
+
+impl Line<'_> {
+    fn call<T>(&mut self, work: impl FnOnce(&mut Tree) -> Result<T>) -> Result<T> {
+        work(self.tree)
+    }
+}
+
+impl Store for Line<'_> {
+    sync_store::pass_on! {
+        describe drain knowledge forgot last_heard leave_history is_empty recognises greet reincarnate outline changes apply
+        complete enter scan digest rows restamp bury registry register purge compared conflicts parked restore
+    }
+}
+
+impl Contents for Line<'_> {
+    fn begin(&mut self, manner: Manner) -> Result<()> {
+        self.tree.begin(manner)
+    }
+
+    fn settle(&mut self) -> Result<u64> {
+        self.tree.settle()
+    }
+
+    fn wanted(&mut self, limit: usize) -> Result<Vec<Want>> {
+        self.tree.wanted(limit)
+    }
+
+    fn lacking(&mut self) -> Result<Lacking> {
+        self.tree.lacking()
+    }
+
+    fn meet(&mut self) {
+        self.tree.meet();
+    }
+
+    fn supply(&mut self, wants: &[Want], sink: &mut PieceSink) -> Result<()> {
+        let (left, passed, lost) = (&mut self.left, &mut self.passed, &mut self.lost);
+        self.tree.supply(wants, &mut |piece| {
+            let weight = piece.weight() as u64;
+            *passed += weight;
+            if *left < weight {
+                *lost = weight;
+                return Err(StoreError::new(Trouble::Unreachable, "the line is cut"));
+            }
+            *left -= weight;
+            sink(piece)
+        })
+    }
+
+    fn receive(&mut self, piece: &Piece) -> Result<()> {
+        self.tree.receive(piece)
+    }
+
+    fn realise(&mut self) -> Result<Realised> {
+        self.tree.realise()
+    }
+
+    fn unrealised(&mut self) -> Result<u64> {
+        self.tree.unrealised()
+    }
+
+    fn unread(&self) -> &[Skipped] {
+        self.tree.unread()
+    }
+}
+
+/// `SERVER_SYNC_MEASURE_MIB=2048` does it with as much.
+#[test]
+fn a_line_that_is_cut_a_hundred_times_sends_hardly_more() {
+    let wish = std::env::var("SERVER_SYNC_MEASURE_MIB").ok().and_then(|text| text.parse().ok());
+    let size = wish.unwrap_or(64_u64) << 20;
+    let [mut a, mut b] = sites::<2>();
+    let file = fs::File::create(a.at("large")).unwrap();
+    for n in 0..size >> 20 {
+        file.write_all_at(&random(1 << 20, n), n << 20).unwrap();
+    }
+    let mut rng = fastrand::Rng::with_seed(7);
+    let (mut cuts, mut total, mut lost) = (0, 0, 0);
+    loop {
+        let left = if cuts < 100 { rng.u64(0..size / 60) } else { u64::MAX };
+        let mut line = Line { tree: a.tree(), left, passed: 0, lost: 0 };
+        let options = options(b.name);
+        let done = round_documents(&mut line, b.tree(), &options, &mut ());
+        total += line.passed;
+        lost += line.lost;
+        if done.is_ok() {
+            break;
+        }
+        cuts += 1;
+        // The other side's agent ends with the line.
+        b.drop_tree();
+    }
+    println!("{size} bytes, {cuts} cuts, {total} bytes sent, of these {lost} in pieces that were cut");
+    assert!(cuts > 50, "{cuts}");
+    // What was on its way at a cut is lost; nothing else is, whatever the size.
+    assert!(total - lost < size + size / 50, "{total} - {lost} of {size}");
+    assert!(size < 1 << 30 || total < size + size / 10, "{total} of {size}");
+    assert_equal(&[a, b]);
+}
+
+#[test]
+fn chunks_are_found_in_every_file_and_in_the_trash() {
+    let mut pair = sites::<2>();
+    let (kept, deleted) = (random(3 << 20, 1), random(3 << 20, 2));
+    pair[0].write("archive/2019.bin", &kept);
+    pair[0].write("elsewhere/gone.bin", &deleted);
+    round(&mut pair);
+    pair[0].remove("elsewhere");
+    round(&mut pair);
+    pair[0].write("new.bin", [&b"a new beginning"[..], &kept[1 << 20..], &deleted[..2 << 20]].concat());
+    let report = round(&mut pair);
+    assert_equal(&pair);
+    assert!(report.slave.bytes < 1 << 20, "{}", report.slave.bytes);
+}
+
+/// Answers some calls with an error.
+struct Failing(Op, Errno);
+
+impl Fault for Failing {
+    fn before(&self, op: Op, _: &[u8]) -> rustix::io::Result<()> {
+        if op == self.0 { Err(self.1) } else { Ok(()) }
+    }
+}
+
+fn open_with(site: &mut Site, options: Options, fault: Option<Failing>) {
+    site.drop_tree();
+    let disk = fault.map_or_else(Disk::default, |fault| Disk::faulty(Arc::new(fault)));
+    let tree = Tree::open_on(options, &site.card(), Seams { disk, ..Seams::default() }).unwrap();
+    site.set_tree(tree);
+}
+
+#[test]
+fn a_file_without_room_is_told_and_the_others_come() {
+    let [mut a, mut b] = sites::<2>();
+    a.write("large", random(1 << 20, 3));
+    a.write("small", "small");
+    let options = b.options();
+    open_with(&mut b, options, Some(Failing(Op::Reserve, Errno::NOSPC)));
+    let report = try_sync(&mut a, &mut b).unwrap();
+    let skipped = report.slave.realised.skipped;
+    assert!(matches!(&skipped[..], [Skipped { reason: Reason::NoRoom { size: 0x10_0000, .. }, .. }]), "{skipped:?}");
+    assert!(report.slave.bytes < 10_000, "{}", report.slave.bytes);
+    assert_eq!(b.paths(), ["small"]);
+    b.drop_tree();
+    sync(&mut a, &mut b);
+    assert_equal(&[a, b]);
+}
+
+/// A real file system that is really small; only root can make one.
+#[test]
+fn a_full_file_system() {
+    let [mut a, mut b] = sites::<2>();
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=3m", "none"]).arg(b.root()).status();
+    if !mounted.is_ok_and(|status| status.success()) {
+        println!("skipped: no file system can be mounted");
+        return;
+    }
+    a.write("large", random(8 << 20, 3));
+    (0..40).for_each(|n| a.write(format!("medium {n:02}"), random(200 << 10, n)));
+    a.write("small", "small");
+    let report = try_sync(&mut a, &mut b).unwrap();
+    let skipped = &report.slave.realised.skipped;
+    let is_told = skipped.iter().all(|s| matches!(s.reason, Reason::NoRoom { .. }));
+    let came = b.paths();
+    b.drop_tree();
+    Command::new("umount").arg(b.root()).status().unwrap();
+    assert!(is_told && skipped.iter().any(|s| s.path == b"large"), "{skipped:?}");
+    assert!(came.len() > 8 && came.contains(&"small".to_owned()), "{came:?}");
+    assert_eq!(came.len() + skipped.len(), 42);
+    assert!(report.slave.bytes < 4 << 20, "{}", report.slave.bytes);
+}
+
+#[test]
+fn holes_stay_holes() {
+    let mut pair = sites::<2>();
+    let file = fs::File::create(pair[0].at("sparse")).unwrap();
+    file.write_all_at(b"begin", 0).unwrap();
+    file.write_all_at(b"end", 48 << 20).unwrap();
+    let used = |site: &Site, path: &str| fs::metadata(site.at(path)).unwrap().blocks() * 512;
+    let report = round(&mut pair);
+    assert_equal(&pair);
+    assert!(used(&pair[1], "sparse") < 2 << 20, "{}", used(&pair[1], "sparse"));
+    assert!(report.slave.bytes < 2 << 20, "{}", report.slave.bytes);
+    fs::copy(pair[0].at("sparse"), pair[0].at("copy")).unwrap();
+    round(&mut pair);
+    assert_equal(&pair);
+    assert!(used(&pair[1], "copy") < 2 << 20, "{}", used(&pair[1], "copy"));
+}
+
+#[test]
+fn programs_do_not_run_as_others_unless_that_is_wanted() {
+    let mut pair = pair_with(&[("tool", "a"), ("other", "b")]);
+    let mode = |site: &Site, path: &str| fs::metadata(site.at(path)).unwrap().permissions().mode() & 0o7777;
+    let options = Options { special_bits: false, ..pair[1].options() };
+    open_with(&mut pair[1], options, None);
+    fs::set_permissions(pair[0].at("tool"), fs::Permissions::from_mode(0o6755)).unwrap();
+    fs::create_dir(pair[0].at("shared")).unwrap();
+    fs::set_permissions(pair[0].at("shared"), fs::Permissions::from_mode(0o2775)).unwrap();
+    round(&mut pair);
+    assert_eq!((mode(&pair[1], "tool"), mode(&pair[1], "shared")), (0o755, 0o2775));
+    // What was left out here is nobody's change.
+    assert!(round(&mut pair).is_quiet());
+    assert_eq!(mode(&pair[0], "tool"), 0o6755);
+    pair[1].write("tool", "changed");
+    round(&mut pair);
+    assert_eq!((pair[0].read("tool"), mode(&pair[0], "other")), ("changed".to_owned(), mode(&pair[1], "other")));
+}
+
+#[test]
+fn owners_are_left_alone_if_that_is_wanted() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: only root gives files away");
+        return;
+    }
+    let mut pair = pair_with(&[("a", "a"), ("b", "b")]);
+    let options = Options { owner: sync_tree::Owner::Ignore, ..pair[1].options() };
+    open_with(&mut pair[1], options, None);
+    std::os::unix::fs::chown(pair[0].at("a"), Some(1234), Some(2345)).unwrap();
+    round(&mut pair);
+    assert_eq!(fs::metadata(pair[1].at("a")).unwrap().uid(), 0);
+    assert!(round(&mut pair).is_quiet());
+    assert_eq!(fs::metadata(pair[0].at("a")).unwrap().uid(), 1234);
+    pair[1].drop_tree();
+    pair[0].write("a", "changed");
+    round(&mut pair);
+    assert_equal(&pair);
+}
+
+#[test]
+fn a_limit_of_the_line_is_kept() {
+    let [mut a, mut b] = sites::<2>();
+    a.write("large", random(3 << 20, 9));
+    let options = sync_engine::Options { bandwidth: Some(2 << 20), ..options(b.name) };
+    let since = std::time::Instant::now();
+    round_documents(a.tree(), b.tree(), &options, &mut ()).unwrap();
+    // Never faster; how much slower is the machine's affair. A second's worth goes at once.
+    assert!(since.elapsed().as_secs_f64() > 0.5);
+    assert_equal(&[a, b]);
+}
