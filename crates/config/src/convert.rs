@@ -183,6 +183,11 @@ pub(crate) fn single_columns(value: &Value) -> Converted<Vec<TableColumns>> {
     })
 }
 
+/// Patterns of files; whether each is one is seen when the folder is opened.
+pub(crate) fn file_patterns(value: &Value) -> Converted<Vec<String>> {
+    list(value, "a list of patterns", text)
+}
+
 /// Names of tables.
 pub(crate) fn tables(value: &Value) -> Converted<Vec<String>> {
     list(value, "a list of tables", text)

@@ -58,6 +58,8 @@ pub const SETTINGS: &[Setting] = &[
     entry("documents[].name", Kind::Text, "required", "the name of the folder, alike at all sites"),
     entry("documents[].path", Kind::Text, "required", "where the folder is at this site"),
     entry("documents[].keep_deleted", Kind::Duration, "\"365d\"", "how long replaced and deleted files are kept"),
+    entry("documents[].ignore", Kind::List, "[]", "patterns, as in .gitignore, of what is left out at this site"),
+    entry("documents[].ignore_temporary", Kind::Flag, "false", "whether temporary files of office programs are left out"),
     entry("documents[].max_deleted_share", Kind::Share, "0.2", "the share of the folder that one round may delete"),
     entry("documents[].max_deleted_files", Kind::Whole, "10000", "the files of the folder that one round may delete"),
     entry("slave.enabled", Kind::Flag, "true", "whether other sites may start rounds with this one"),

@@ -85,6 +85,10 @@ pub struct Folder {
     pub path: PathBuf,
     /// How long replaced and deleted files are kept.
     pub keep_deleted: Duration,
+    /// Patterns as in `.gitignore` of what is left out at this site.
+    pub ignore: Vec<String>,
+    /// Whether temporary and lock files of editors and office programs are left out as well.
+    pub ignore_temporary: bool,
     /// The share of its files and directories that one round may delete, 0 to 1.
     pub max_deleted_share: f64,
     /// How many of them one round may delete.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use sync_config::Settings;
 use sync_database::Card;
 use sync_store::{
-    Contents, Lacking, Manner, Piece, PieceSink, Realised, Result, Skipped, Store, StoreError, Trouble, Want,
+    Contents, Drained, Lacking, Manner, Piece, PieceSink, Realised, Result, Skipped, Store, StoreError, Trouble, Want,
 };
 use sync_tree::{Keep, Tree, Version};
 
@@ -26,7 +26,12 @@ pub struct Folder {
     lock: Option<File>,
     /// Something went wrong since it was opened: the next round looks afresh.
     failed: bool,
+    /// How many rounds have begun.
+    begun: u32,
 }
+
+/// A folder that so many rounds have begun with is held open, and worth being watched.
+const HELD: u32 = 3;
 
 /// How long a round waits for another one that works on the same folder.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -50,6 +55,7 @@ impl Folder {
             tree: None,
             lock: None,
             failed: false,
+            begun: 0,
         }))
     }
 
@@ -151,6 +157,9 @@ impl Folder {
         if self.tree.is_none() {
             let options = sync_tree::Options {
                 keep: Keep { longest: self.settings.keep_deleted },
+                ignore: self.settings.ignore.clone(),
+                ignore_temporary: self.settings.ignore_temporary,
+                watch: self.begun >= HELD,
                 ..sync_tree::Options::new(&self.settings.path, self.index())
             };
             self.tree = Some(Tree::open(options, &self.card)?);
@@ -224,8 +233,16 @@ fn absent(path: &Path, e: &std::io::Error, is_known: bool) -> StoreError {
 
 impl Store for Folder {
     sync_store::pass_on! {
-        describe drain knowledge forgot last_heard leave_history is_empty recognises greet reincarnate outline changes apply
-        complete enter scan digest rows restamp bury registry register purge compared conflicts parked restore
+        describe knowledge forgot last_heard leave_history is_empty recognises greet reincarnate outline changes apply complete
+        scan digest rows restamp bury registry register purge compared conflicts parked restore enter
+    }
+
+    /// Also says where the system cannot tell what changed.
+    fn drain(&mut self) -> Result<Drained> {
+        let mut drained = self.call(Store::drain)?;
+        let troubles = self.call(|tree| Ok(tree.watch_troubles()))?;
+        drained.notes.extend(troubles.iter().map(|t| format!("documents {}: {t}", self.settings.name)));
+        Ok(drained)
     }
 }
 
@@ -240,6 +257,10 @@ impl Contents for Folder {
             .hint("the first round that is not a dry run sets them up"));
         }
         self.lock()?;
+        self.begun = self.begun.saturating_add(1);
+        if self.begun == HELD {
+            self.tree = None;
+        }
         let begun = self.open().and_then(|tree| tree.begin(manner));
         if begun.is_err() {
             self.failed = true;

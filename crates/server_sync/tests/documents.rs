@@ -391,3 +391,46 @@ fn a_row_is_never_there_before_its_document() {
     geneva.run(&[]).expect(0);
     network.assert_equal();
 }
+
+#[test]
+fn what_is_ignored_at_a_site_is_neither_sent_nor_taken() {
+    let network = pair_with(&[("a", "1")]);
+    let [geneva, lyon] = network.sites.as_slice() else { panic!() };
+    geneva.edit("[[documents]]", "[[documents]]\nignore = [\"*.log\"]\nignore_temporary = true");
+    geneva.write("x.log", "geneva's");
+    geneva.write("~$a.odt", "open");
+    lyon.write("y.log", "lyon's");
+    geneva.write("b", "1");
+    geneva.run(&[]).expect(0);
+    assert_eq!((geneva.paths().len(), lyon.paths()), (4, ["a", "b", "y.log"].map(str::to_owned).to_vec()));
+    assert_eq!(geneva.run(&[]).expect(0).all(), "exit 0\n");
+}
+
+/// Each site is a master and a slave, and all of them work at once on the same folders: nobody waits for ever.
+#[test]
+fn three_daemons_in_a_ring_agree() {
+    let network = ring();
+    let mut daemons: Vec<_> = network.sites.iter().map(|site| site.start(&["-daemon"])).collect();
+    for round in 0..10 {
+        for site in &network.sites {
+            site.write(format!("{}/{round}", site.name), format!("{round}"));
+            site.write("shared", format!("{round} of {}", site.name));
+            site.sql(&format!("INSERT INTO file VALUES ('{}-{round}', 1)", site.name));
+        }
+        let log = daemons[0].log().len();
+        wait_until("a round goes by", LIMIT, || daemons[0].log().len() > log).unwrap();
+    }
+    let agree = || network.sites.iter().all(|site| site.rows() == 30) && network.is_equal();
+    let agreed = wait_until("all agree", LIMIT, agree);
+    let logs: String = daemons.iter().map(|d| d.log()).collect();
+    agreed.unwrap_or_else(|e| panic!("{e}\n{logs}\n{:?}", network.sites.iter().map(Site::paths).collect::<Vec<_>>()));
+    for daemon in &mut daemons {
+        daemon.signal("TERM");
+        assert_eq!(daemon.end(), 0);
+    }
+    network.settle();
+    for site in &network.sites {
+        assert_eq!(site.paths().iter().filter(|p| p.starts_with(site.name)).count(), 11);
+        site.run(&["verify"]).says(0, &["equal"]);
+    }
+}

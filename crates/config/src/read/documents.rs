@@ -26,9 +26,19 @@ fn folder(section: &Section) -> Option<Folder> {
     let name = section.need("name", convert::name);
     let path = section.need("path", convert::absolute);
     let keep = section.or("keep_deleted", duration(0, 3650 * DAY), Duration::from_secs(365 * DAY));
+    let ignore = section.or("ignore", convert::file_patterns, Vec::new());
+    let temporary = section.or("ignore_temporary", convert::flag, false);
     let share = section.or("max_deleted_share", convert::share, default.max_deleted_share);
     let files = section.or("max_deleted_files", whole(0..=i64::MAX as u64), default.max_deleted_rows);
-    Some(Folder { name: name?, path: path?, keep_deleted: keep?, max_deleted_share: share?, max_deleted_files: files? })
+    Some(Folder {
+        name: name?,
+        path: path?,
+        keep_deleted: keep?,
+        ignore: ignore?,
+        ignore_temporary: temporary?,
+        max_deleted_share: share?,
+        max_deleted_files: files?,
+    })
 }
 
 fn check_name(section: &Section, folder: &Folder, before: &[Folder]) {

@@ -582,12 +582,13 @@ fn ssh_takes_the_place_of_a_direct_connection() {
 
 #[test]
 fn folders_of_documents_have_their_own_names_and_places() {
-    let folders = "\n[[documents]]\nname = \"archives\"\npath = \"/srv/a\"\nkeep_deleted = \"30d\"\nmax_deleted_share = 0.5\n\
+    let folders = "\n[[documents]]\nname = \"archives\"\npath = \"/srv/a\"\nkeep_deleted = \"30d\"\nignore = [\"*.log\"]\nmax_deleted_share = 0.5\n\
          [[documents]]\nname = \"shared\"\npath = \"/srv/b\"\nmax_deleted_files = 7\n";
     let settings = settings(&format!("{SMALL}{folders}"));
     let [archives, shared] = settings.documents.as_slice() else { panic!("two folders") };
     assert_eq!((archives.name.as_str(), archives.path.as_path()), ("archives", Path::new("/srv/a")));
     assert_eq!(archives.keep_deleted, Duration::from_secs(30 * 86_400));
+    assert_eq!((archives.ignore.as_slice(), archives.ignore_temporary), (&["*.log".to_owned()][..], false));
     assert_eq!((archives.max_deleted_share, archives.max_deleted_files), (0.5, 10_000));
     assert_eq!((shared.max_deleted_share, shared.max_deleted_files), (0.2, 7));
     assert_eq!(settings.folder("shared"), Some(shared));
