@@ -33,8 +33,8 @@ pub use pattern::Pattern;
 pub use schema::{Kind, SETTINGS, Setting};
 pub use secrecy::{ExposeSecret, SecretString};
 pub use settings::{
-    Database, Endpoint, Environment, Folder, Limits, Link, Mysql, Preference, Settings, Sqlite, Ssh, TableColumns, Tls,
-    TlsMode, VersionRule, VersionSource, configured,
+    Database, DigestBy, Endpoint, Environment, Folder, Limits, Link, Mysql, Preference, Settings, Sqlite, Ssh,
+    TableColumns, Tls, TlsMode, VersionRule, VersionSource, configured,
 };
 pub use toml_edit::Value;
 pub use version::{Version, VersionError};

@@ -154,6 +154,19 @@ pub struct Mysql {
     pub password: Option<SecretString>,
     /// Encryption; [`TlsMode::Off`] for a socket.
     pub tls: Tls,
+    /// How a compare makes digests of its rows.
+    pub digest: DigestBy,
+}
+
+/// How a full compare makes digests of a database's rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DigestBy {
+    /// By sums if the server is on another host, else by rows.
+    Auto,
+    /// The rows are read, and hashed by this program.
+    Rows,
+    /// The database counts and sums them up.
+    Sums,
 }
 
 /// Where a MySQL server listens.

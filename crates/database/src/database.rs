@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The version of the exchange.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// The connections of a store, and how its kind of server says things.
 pub struct Connections {

@@ -18,7 +18,7 @@ pub mod declare;
 pub mod dialect;
 mod digest;
 mod drain;
-mod epochs;
+pub mod epochs;
 mod exact;
 pub mod identity;
 pub mod kept;

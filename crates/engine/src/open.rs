@@ -22,7 +22,14 @@ use crate::state::{Remembered, State};
 /// Connects to a database.
 pub fn connect(database: &config::Database) -> Result<Connections> {
     match database {
-        config::Database::Mysql(m) => Ok(mysql::connect(&address(m))?),
+        config::Database::Mysql(m) => {
+            let connections = mysql::connect(&address(m))?;
+            Ok(match m.digest {
+                config::DigestBy::Auto => connections,
+                config::DigestBy::Rows => connections.far(false),
+                config::DigestBy::Sums => connections.far(true),
+            })
+        }
         config::Database::Sqlite(s) => Ok(sqlite::connect(&s.path)?),
     }
 }

@@ -296,8 +296,8 @@ fn versions() {
         str![[r#"
 exit 0
 server_sync 0.1.0
-protocol 1
-format 4
+protocol 2
+format 5
 
 "#]]
     );

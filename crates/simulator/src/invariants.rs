@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use sync_core::merge::join;
 use sync_core::{ColumnId, RowId, RowState, Stamp, Sum, Value, codec};
+use sync_database::epochs::Epochs;
 use sync_database::kept::Kept;
 use sync_store::{ConflictEntry, Store};
 
@@ -21,8 +22,8 @@ use crate::site::{Phase, Site};
 use crate::tap::lock;
 use crate::world::World;
 
-/// A line as far as all sites must agree on it: when the row was inserted, deleted, its cells written, and what was added.
-type Content = (Stamp, Stamp, Option<(BTreeMap<ColumnId, Stamp>, BTreeSet<(ColumnId, Sum)>)>);
+/// A line as far as all sites must agree on it: its lineage, when it was deleted, its cells written, and what was added.
+type Content = ((Stamp, Stamp), Stamp, Option<(BTreeMap<ColumnId, Stamp>, BTreeSet<(ColumnId, Sum)>)>);
 
 /// Rows that went without a mark: table and key.
 type Fragile = BTreeSet<(usize, String)>;
@@ -47,6 +48,7 @@ pub fn check(world: &mut World) -> Result<()> {
     same(world, "what is parked differs", |site| {
         Ok(parked(site)?.into_iter().filter(|p| !fragile.contains(&(p.table, p.key.clone()))).collect::<Vec<_>>())
     })?;
+    same(world, "declarations that were met differ", |site| met(lock(&site.application).connection()))?;
     same(world, "numbers of tables differ", |site| tables(lock(&site.application).connection()))?;
     let purged = purged(world)?;
     same(world, "states differ", |site| {
@@ -69,6 +71,10 @@ pub fn check(world: &mut World) -> Result<()> {
 /// have lost what it had not published; nobody else may.
 fn tally(world: &mut World) -> Result<()> {
     same(world, "tallies differ", |site| lock(&site.application).tally())?;
+    if world.declared > 0 {
+        // What somebody who had not met the declaration added is not in it.
+        return Ok(());
+    }
     let Some(shown) = world.active().next().map(|site| lock(&site.application).tally()).transpose()? else {
         return Ok(());
     };
@@ -245,22 +251,37 @@ fn lines(connection: &Connection) -> Result<Lines> {
     Ok(lines)
 }
 
+/// The declarations that a site has met, by table.
+fn met(connection: &Connection) -> Result<BTreeMap<String, Stamp>> {
+    let stored: Option<Vec<u8>> = connection.query_row("SELECT epochs FROM server_sync_store", [], |row| row.get(0))?;
+    let epochs = Epochs::unpack(stored.map_or(Value::Null, Value::Bytes)).map_err(|e| Failure::new(e.message))?;
+    let met = |(number, name)| Some((name, epochs.of(number).met)).filter(|(_, met)| *met > Stamp::NEVER);
+    Ok(tables(connection)?.into_iter().filter_map(met).collect())
+}
+
 fn content(state: &RowState) -> Content {
     // Histories have random numbers, which a seed must not depend on.
     let sums = || state.sums.iter().map(|((column, _), sum)| (*column, *sum)).collect();
-    (state.inserted, state.deleted, state.is_live().then(|| (state.cells.clone(), sums())))
+    (state.lineage(), state.deleted, state.is_live().then(|| (state.cells.clone(), sums())))
 }
 
 /// All lines that say something: a row from before that was never written has none, or one that says so.
 /// Of a row that went without a mark everybody may know something else: it is not sent.
 fn contents(site: &mut Site, fragile: &Fragile) -> Result<BTreeMap<(u16, String), Content>> {
     let application = lock(&site.application);
+    let met = met(application.connection())?;
     let (lines, tables) = (lines(application.connection())?, tables(application.connection())?);
+    // Since a declaration a row without a line is gone, so a line that says no more says nothing.
+    let is_swept = |tab: &u16, state: &RowState| {
+        let epoch = tables.get(tab).and_then(|name| met.get(name)).copied().unwrap_or_default();
+        !state.raised(epoch).is_live() && state.deleted <= epoch && epoch > Stamp::NEVER || state.epoch < epoch
+    };
     let is_fragile = |tab: &u16, id: &RowId| {
         let table = tables.get(tab).and_then(|name| TABLES.iter().position(|t| t.name == name));
         table.is_some_and(|table| fragile.contains(&(table, key_of(id))))
     };
-    let lines = lines.into_iter().filter(|((tab, id), _)| fragile.is_empty() || !is_fragile(tab, id));
+    let lines = lines.into_iter().filter(|((tab, _), line)| !is_swept(tab, &line.state));
+    let lines = lines.filter(|((tab, id), _)| fragile.is_empty() || !is_fragile(tab, id));
     let said = lines.map(|((tab, id), line)| ((tab, name(&id)), content(&line.state)));
     Ok(said.filter(|(_, c)| *c != content(&RowState::baseline())).collect())
 }
@@ -291,6 +312,7 @@ pub fn knowledge(world: &mut World, a: usize, b: usize) -> Result<()> {
         _ => return Ok(()),
     }
     let forgets = world.sites[a].store()?.registry()?.forgotten().next().is_some();
+    let met = met(lock(&world.sites[a].application).connection())?;
     let fragile = world.fragile();
     let (here, there) = (&world.sites[a], &world.sites[b]);
     let ours = lines(lock(&here.application).connection())?;
@@ -309,7 +331,10 @@ pub fn knowledge(world: &mut World, a: usize, b: usize) -> Result<()> {
             // Its grave was here, and is purged; what is here now came later.
             continue;
         }
-        let mine = mine.map_or_else(RowState::baseline, |l| l.state.clone());
+        // Since a declaration a row without a line is gone, and so is one of an earlier epoch.
+        let epoch = met.get(table).copied().unwrap_or_default();
+        let unlined = || if epoch > Stamp::NEVER { RowState::swept(epoch) } else { RowState::baseline() };
+        let mine = mine.map_or_else(unlined, |l| l.state.raised(epoch));
         let mut theirs = line.state.clone();
         if !theirs.is_live() {
             // What a grave remembers of its cells is published when it comes back.
@@ -319,7 +344,7 @@ pub fn knowledge(world: &mut World, a: usize, b: usize) -> Result<()> {
         // What a delete let go of before the row came back is with whoever still has it, and is published when that one hears
         // of the row.
         theirs.cells.retain(|_, stamp| *stamp > mine.deleted || !mine.seen.covers(*stamp));
-        if content(&join(&mine, &theirs)) != content(&mine) {
+        if theirs.epoch >= epoch && content(&join(&mine, &theirs)) != content(&mine) {
             let what = format!("of {b} at {a}, {table} {}: {mine:?} does not contain {:?}", name(id), line.state);
             return Err(Failure::new(format!("knowledge exceeds what is stored: {what}")));
         }

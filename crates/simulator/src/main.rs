@@ -10,8 +10,8 @@ use simulator::trees::{self, Slip};
 use simulator::{Bug, Counts, Failure, Scenario, Wishes, run, shrink};
 
 const HELP: &str =
-    "simulator --seeds N [--from S] [--sites K] [--constraints] [--graves] [--remember] [--jobs J] [--bug NAME]
-simulator --seed S [--trace] [--whole] [--sites K] [--constraints] [--graves] [--remember] [--bug NAME]
+    "simulator --seeds N [--from S] [--sites K] [--constraints] [--graves] [--declare] [--remember] [--jobs J] [--bug NAME]
+simulator --seed S [--trace] [--whole] [--sites K] [--constraints] [--graves] [--declare] [--remember] [--bug NAME]
 
 simulator --trees (--seeds N [--from S] [--jobs J] | --seed S [--trace] [--whole]) [--bug NAME]
 
@@ -65,6 +65,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
             "--sites" => arguments.wishes.sites = Some(usize::try_from(number()?).unwrap_or(7).clamp(2, 50)),
             "--constraints" => arguments.wishes.constraints = true,
             "--remember" => arguments.wishes.remembers = true,
+            "--declare" => arguments.wishes.declares = true,
             "--graves" => arguments.wishes.graves = true,
             "--trace" => arguments.trace = true,
             "--whole" => arguments.whole = true,

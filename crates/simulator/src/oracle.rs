@@ -14,6 +14,9 @@
 //! meanwhile can be forgotten when it is met, and then its write stands, and nobody knows of the delete. And whoever writes to a row that was deleted, and is
 //! shown because others refer to it, brings it back. Such deletes are forgiven.
 //!
+//! What was deleted is also gone by a declaration that does not have it; if a second declaration has it again, nobody remembers
+//! the delete: forgiven.
+//!
 //! What a copy that was put back takes with it is forgiven as far as it cannot be known to have left the site before.
 
 use std::collections::{HashMap, HashSet};
@@ -75,6 +78,7 @@ pub fn judge(world: &mut World) -> Result<u64> {
             }
             let back = event.removed.iter().find(|(column, value)| {
                 event.did == Did::Delete
+                    && world.declared < 2
                     && i >= before[site]
                     && !is_forked()
                     && shown(event.table, &event.key, *column).as_deref() == Some(value)

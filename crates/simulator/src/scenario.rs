@@ -133,6 +133,8 @@ pub enum Step {
     Return { site: usize },
     /// Somebody puts a losing value back.
     PutBack { site: usize, pick: u32 },
+    /// What a site shows is declared the truth for all; the site dies at its n-th statement, and it is done once more.
+    Declare { site: usize, dies: Option<u32> },
 }
 
 /// What may be asked of a scenario.
@@ -146,6 +148,8 @@ pub struct Wishes {
     pub graves: bool,
     /// The same history, but no grave is ever purged.
     pub remembers: bool,
+    /// The same history, and now and then a site's data are declared the truth.
+    pub declares: bool,
 }
 
 impl Scenario {
@@ -164,6 +168,9 @@ impl Scenario {
         let mut steps: Vec<Step> = (0..count).map(|_| maker.step(links.len())).collect();
         if wishes.graves {
             steps.extend(maker.forgotten(links.len()));
+        }
+        if wishes.declares {
+            maker.declarations(&mut steps);
         }
         let early_ids = maker.one_in(2);
         let tells = [None, Some(0), Some(0), Some(2_000)][maker.rng.usize(usize::from(wishes.graves)..4)];
@@ -326,6 +333,20 @@ impl Maker {
         let before = [rounds(2), vec![begin, Step::Write { site: other, transaction }], rounds(2)];
         let after = [vec![Step::Wait(86_400_000)], rounds(4), vec![end]];
         before.into_iter().chain(after).flatten().collect()
+    }
+
+    /// A declaration or a few, at any time; often after a copy was put back.
+    fn declarations(&mut self, steps: &mut Vec<Step>) {
+        for _ in 0..self.rng.usize(1..=3) {
+            let (at, site) = (self.rng.usize(..=steps.len()), self.rng.usize(..self.sites));
+            let dies = self.one_in(3).then(|| self.rng.u32(..60));
+            steps.insert(at, Step::Declare { site, dies });
+            if self.rng.bool() {
+                steps.insert(at, Step::Restore { site });
+                let before = self.rng.usize(..=at);
+                steps.insert(before, Step::Backup { site });
+            }
+        }
     }
 
     fn jump(&mut self) -> i64 {

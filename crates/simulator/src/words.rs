@@ -43,6 +43,10 @@ impl Display for Step {
             Step::Retire { site } => write!(f, "site {site} leaves"),
             Step::Away { site } => write!(f, "site {site} is not met for a while, and said to have left"),
             Step::Return { site } => write!(f, "site {site} is met again"),
+            Step::Declare { site, dies } => {
+                write!(f, "what site {site} shows is declared the truth")?;
+                dies.map_or(Ok(()), |n| write!(f, "; it dies at its statement {n}"))
+            }
             Step::PutBack { site, .. } => write!(f, "site {site} puts a losing value back"),
         }
     }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sync_core::{Knowledge, Position, Stamp};
+use sync_database::declare;
 use sync_engine::handshake::Expectation;
 use sync_engine::{EngineError, Kind, Memory, Options, RoundReport, round};
 use sync_store::Store;
@@ -42,6 +43,8 @@ pub struct World {
     /// The sites that are not met, though they are there.
     away: BTreeSet<usize>,
     tells: Option<u64>,
+    /// How often a site's data were declared the truth for all.
+    pub declared: usize,
     /// Whether rows are there from before, which bring back what was deleted where they come too late.
     old_rows: bool,
 }
@@ -111,6 +114,7 @@ impl World {
             lost: false,
             away: BTreeSet::new(),
             tells: scenario.tells,
+            declared: 0,
             old_rows: !scenario.before.is_empty(),
         })
     }
@@ -201,6 +205,7 @@ impl World {
             | Step::Truncate { site, .. }
             | Step::Retire { site }
             | Step::Away { site }
+            | Step::Declare { site, .. }
             | Step::PutBack { site, .. } => {
                 if self.is_active(*site) {
                     self.at_site(*site, step)
@@ -230,6 +235,7 @@ impl World {
             Step::Retire { .. } => self.retire(at),
             Step::Away { .. } => self.leave(at),
             Step::PutBack { pick, .. } => self.put_back(at, *pick),
+            Step::Declare { dies, .. } => self.declare(at, *dies),
             _ => Ok(()),
         }
     }
@@ -279,6 +285,24 @@ impl World {
         let after: Rows = lock(&site.application).rows()?;
         lock(&site.application).note(&before, &after);
         self.tell(|| told);
+        Ok(())
+    }
+
+    /// What a site shows is declared the truth for all; where the site dies meanwhile, it is done again.
+    fn declare(&mut self, at: usize, dies: Option<u32>) -> Result<()> {
+        let site = &mut self.sites[at];
+        lock(&site.application).end()?;
+        lock(&site.tap).reset(dies.map(|n| (n, false)), Vec::new());
+        let done = declare::declare(site.store()?, &[], &mut |_, _| Ok(()));
+        let died = lock(&site.tap).dead;
+        site.reopen()?;
+        match done {
+            Err(e) if !died => return Err(Failure::new(format!("nothing can be declared: {e:?}"))),
+            Err(_) => drop(declare::declare(site.store()?, &[], &mut |_, _| Ok(()))?),
+            Ok(_) => {}
+        }
+        self.declared += 1;
+        self.tell(|| format!("  declared{}", if died { ", the second time" } else { "" }));
         Ok(())
     }
 
@@ -406,7 +430,8 @@ impl World {
             bug: self.bug,
         };
         let (master, slave) = (conduct(Side::Master), conduct(Side::Slave));
-        let options = options(s, plan.manner, self.memory().map_err(fail)?);
+        // Who meets a site where a declaration is in force for the first time is asked about first.
+        let options = Options { force: self.declared > 0, ..options(s, plan.manner, self.memory().map_err(fail)?) };
         let [a, b] = self.sites.get_disjoint_mut([m, s]).map_err(|e| fail(Failure::new(e.to_string())))?;
         let (mut a, mut b) = (a.courier(master, &said).map_err(fail)?, b.courier(slave, &said).map_err(fail)?);
         round(&mut a, &mut b, &options, &mut ())

@@ -48,7 +48,7 @@ macro_rules! stories {
             restore: an_old_copy, an_old_copy_that_was_used, told_by_a_third_site, two_old_copies,
                 a_row_that_is_only_a_mark_in_the_copy, a_table_that_waited, a_copy_from_before_first_contact,
                 deleted_rows_stay_deleted, a_copy_seeds_a_new_site, a_copy_beside_its_original;
-            declared: what_others_wrote_is_undone, only_some_tables, counters_begin_anew, what_is_not_shown_is_lost, an_empty_table,
+            declared: what_others_wrote_is_undone, its_own_deletes_are_listed, only_some_tables, counters_begin_anew, what_is_not_shown_is_lost, an_empty_table,
                 two_at_once, one_that_breaks_off, a_round_that_breaks, a_stranger_is_asked_about, rows_imported_since;
             graves: a_copy_from_before, a_copy_that_nobody_knew, a_site_that_comes_back, by_way_of_a_new_site, many_halt,
                 a_key_used_again, a_row_that_stays_is_remembered, a_parent_that_a_row_refers_to_is_remembered;

@@ -4,13 +4,16 @@ use super::Origin;
 use crate::convert::{self, choice, whole};
 use crate::secret::{Refusal, exposure};
 use crate::section::Section;
-use crate::{Database, Endpoint, Mysql, SecretString, Sqlite, Tls, TlsMode};
+use crate::{Database, DigestBy, Endpoint, Mysql, SecretString, Sqlite, Tls, TlsMode};
 
 /// What only a MySQL database has.
-const MYSQL_ONLY: [&str; 9] = ["host", "port", "socket", "name", "user", "password_file", "password", "tls", "ca_file"];
+const MYSQL_ONLY: [&str; 10] =
+    ["host", "port", "socket", "name", "user", "password_file", "password", "tls", "ca_file", "digest"];
 
 const TLS_MODES: &[(&str, TlsMode)] =
     &[("required", TlsMode::Required), ("preferred", TlsMode::Preferred), ("off", TlsMode::Off)];
+
+const DIGESTS: &[(&str, DigestBy)] = &[("auto", DigestBy::Auto), ("rows", DigestBy::Rows), ("sums", DigestBy::Sums)];
 
 #[derive(Clone, Copy)]
 enum Engine {
@@ -43,7 +46,8 @@ fn mysql(section: &Section, origin: &Origin, used: bool) -> Option<Mysql> {
     let user = section.need("user", convert::text);
     let password = password(section, origin, used);
     let tls = tls(section);
-    Some(Mysql { endpoint: endpoint?, name: name?, user: user?, password: password?, tls: tls? })
+    let digest = section.or("digest", choice(DIGESTS), DigestBy::Auto);
+    Some(Mysql { endpoint: endpoint?, name: name?, user: user?, password: password?, tls: tls?, digest: digest? })
 }
 
 fn endpoint(section: &Section) -> Option<Endpoint> {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::DigestBy;
 use crate::secret::{Refusal, Unread};
 use crate::{Database, Endpoint, ExposeSecret, Mysql, SecretString, Sqlite, TlsMode};
 
@@ -104,7 +105,7 @@ slave = "lyon"
 period = 0
 remote_vd = "crm-lyon"
 mail_domain = "example.org"
-database = { kind = "mysql", host = "db", port = 1, name = "c", user = "s", password_file = "good", ca_file = "/ca.pem" }
+database = { kind = "mysql", host = "db", port = 1, name = "c", user = "s", password_file = "good", ca_file = "/ca.pem", digest = "sums" }
 [[master]]
 enabled = false
 slave = "nice"
@@ -129,6 +130,7 @@ slave = "nice"
     assert_eq!((link.period, link.remote_vd.as_str()), (Period::Continuous, "crm-lyon"));
     assert_eq!(link.mail_domain.as_deref(), Some("example.org"));
     let remote = mysql(link.database.as_ref().unwrap());
+    assert_eq!((own.digest, remote.digest), (DigestBy::Auto, DigestBy::Sums));
     assert_eq!(remote.tls.mode, TlsMode::Required, "a certificate to check makes it required");
     assert_eq!(remote.password.as_ref().unwrap().expose_secret(), "hunter2");
     assert_eq!(settings.disabled_links, ["nice".parse().unwrap()]);
@@ -356,6 +358,11 @@ fn one_exact_message_for_each_mistake() {
             "host = \"db.lyon\"",
             "host = \"db.lyon\"\npath = \"/x\"",
             "crm.toml:15:1: `master[0].database.path` is only for kind = \"sqlite\"; this database is MySQL",
+        ),
+        (
+            "host = \"db.lyon\"",
+            "host = \"db.lyon\"\ndigest = \"sum\"",
+            "crm.toml:15:10: `master[0].database.digest` must be \"auto\" or \"rows\" or \"sums\", not \"sum\"",
         ),
         ("host = \"db.lyon\"", "", "crm.toml:12:1: `master[0].database.host` is missing: write one of host, socket"),
         (

@@ -88,6 +88,22 @@ pub fn what_others_wrote_is_undone(bench: &impl Bench) {
     assert_eq!(network.rows(2, "SELECT name FROM person WHERE id=12"), ["away"]);
 }
 
+/// What the site itself had deleted and published since the backup is undone, too, and listed.
+pub fn its_own_deletes_are_listed(bench: &impl Bench) {
+    let mut network = Network::new(bench, 2);
+    network.finish(&PAIR);
+    network.app(0, "INSERT INTO person (id, name) VALUES (1, 'early')");
+    network.store(0).drain().unwrap();
+    let copy = network.sites[0].copy();
+    network.later(0, "DELETE FROM person WHERE id=1");
+    network.finish(&PAIR);
+    network.sites[0].put_back(&copy);
+    declare(&mut network, 0, &[]);
+    network.finish(&PAIR);
+    network.shows(ROWS, &["1|early"]);
+    assert_eq!(network.only_conflict(1).kind, "delete-lost");
+}
+
 /// Only the tables that were named; the others go on as before.
 pub fn only_some_tables(bench: &impl Bench) {
     let mut network = Network::new(bench, 2);

@@ -1,0 +1,71 @@
+//! The world of directories: a fixed share of its seeds, and that mistakes which are easily made are found within 200.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use simulator::trees::{Scenario, Slip, run, shrink};
+
+/// Several tests, so that they run at once.
+fn all_are_good(seeds: std::ops::Range<u64>) {
+    for seed in seeds {
+        let scenario = Scenario::new(seed);
+        if let (Err(failure), _) = run(&scenario, None, false) {
+            let short = shrink(&scenario, None, failure.kind());
+            let (outcome, trace) = run(&short, None, true);
+            panic!("seed {seed}: {failure}\n{}\n{outcome:?}", trace.join("\n"));
+        }
+    }
+}
+
+#[test]
+fn the_first_seeds() {
+    all_are_good(1..13);
+}
+
+#[test]
+fn the_next_seeds() {
+    all_are_good(13..25);
+}
+
+#[test]
+fn a_seed_is_always_the_same_history() {
+    for seed in [2, 1_000] {
+        let scenario = Scenario::new(seed);
+        assert_eq!(scenario, Scenario::new(seed));
+        let trace = |(outcome, trace)| (outcome, without_places(trace));
+        assert_eq!(trace(run(&scenario, None, true)), trace(run(&scenario, None, true)), "seed {seed}");
+    }
+}
+
+/// The folder has another name each time.
+fn without_places(trace: Vec<String>) -> Vec<String> {
+    trace.into_iter().map(|line| line.split("/dev/shm").next().unwrap_or_default().to_owned()).collect()
+}
+
+/// Some seed finds it, which without it is good. It begins where one is known, so that this takes seconds: any 200 in a row
+/// will do.
+fn is_found(slip: Slip, from: u64) {
+    let finds = |seed: &u64| {
+        let scenario = Scenario::new(*seed);
+        run(&scenario, Some(slip), false).0.is_err() && run(&scenario, None, false).0.is_ok()
+    };
+    assert!((from..from + 200).any(|seed| finds(&seed)), "{slip:?} was not found");
+}
+
+#[test]
+fn nobody_looks_before_replacing() {
+    is_found(Slip::NoSecondLook, 3);
+}
+
+#[test]
+fn what_cannot_be_listed_is_taken_for_gone() {
+    is_found(Slip::BlindIsGone, 27);
+}
+
+#[test]
+fn the_index_is_written_before_the_rename() {
+    is_found(Slip::IndexFirst, 27);
+}
+
+#[test]
+fn one_of_two_edits_is_forgotten() {
+    is_found(Slip::NoCopy, 54);
+}
