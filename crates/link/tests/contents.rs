@@ -9,8 +9,8 @@ use sync_link::mux::Mux;
 use sync_link::{RemoteTree, contents};
 use sync_store::contents::{Ask, Body, PIECE};
 use sync_store::{
-    Contents, Drained, Hash, Manner, Piece, PieceSink, Realised, Reason, Result, Skipped, Store, StoreError, Trouble,
-    Want,
+    Contents, Drained, Hash, Lacking, Manner, Piece, PieceSink, Realised, Reason, Result, Skipped, Store, StoreError,
+    Trouble, Want,
 };
 
 /// A store of files that only remembers what it is told.
@@ -73,6 +73,10 @@ impl Contents for Told {
 
     fn wanted(&mut self, limit: usize) -> Result<Vec<Want>> {
         Ok(vec![Want { hash: hash(1), size: limit as u64, ask: Ask::Chunks { from: 3 } }])
+    }
+
+    fn lacking(&mut self) -> Result<Lacking> {
+        Ok(Lacking { files: 7, bytes: 1 << 40 })
     }
 
     fn meet(&mut self) {
@@ -141,6 +145,7 @@ fn every_verb_arrives() {
         let realised = tree.realise().unwrap();
         assert_eq!((realised.created, &realised.skipped[0].path[..]), (3, &b"\xff/x"[..]));
         assert_eq!(tree.unrealised().unwrap(), 5);
+        assert_eq!(tree.lacking().unwrap(), Lacking { files: 7, bytes: 1 << 40 });
         tree.rest().unwrap();
         assert_eq!(*heard.lock().unwrap(), [format!("{manner:?}"), "meet".to_owned(), "rest".to_owned()]);
     });

@@ -15,7 +15,7 @@ use sync_core::SiteId;
 use sync_database::sqlite::{Options, SqliteDialect, SqliteDriver};
 use sync_database::{Card, Connections, Rules};
 use sync_store::{Role, SlaveSettings, StoreError, Trouble};
-use sync_tree::{Disk, Fault, Keep, Seams, Slip, Tree};
+use sync_tree::{Disk, Fault, Seams, Slip, Tree};
 
 use super::desktop::{Desktop, Journal, KEPT};
 use super::fault::{Rows, SiteDisk};
@@ -93,8 +93,7 @@ impl Site {
     }
 
     fn open(&self) -> std::result::Result<Tree, StoreError> {
-        let options =
-            sync_tree::Options { root: self.root(), index: self.index(), keep: Keep::default(), force: false };
+        let options = sync_tree::Options { special_bits: true, ..sync_tree::Options::new(self.root(), self.index()) };
         let (disk, clock, other) = (Arc::clone(&self.disk), self.clock.clone(), self.clock.clone());
         let connect = move |path: &Path| {
             let driver = SqliteDriver::open(path, Options { patience: Duration::ZERO, write_ahead: true })?;
