@@ -39,10 +39,10 @@ fn a_quiet_round_asks_each_side_ten_statements_at_most() {
     geneva.run("INSERT INTO t0 SELECT seq, 'v' FROM seq_1_to_100");
     while !sync(&mut geneva, &mut lyon).is_quiet() {}
     sync(&mut geneva, &mut lyon);
-    let costs = [&a, &b].map(|server| cost(server));
-    let before = [&a, &b].map(|server| asked(server));
+    let costs = [&a, &b].map(cost);
+    let before = [&a, &b].map(asked);
     assert!(sync(&mut geneva, &mut lyon).is_quiet());
-    let after = [&a, &b].map(|server| asked(server));
+    let after = [&a, &b].map(asked);
     for (i, name) in ["master", "slave"].into_iter().enumerate() {
         let count = after[i] - before[i] - costs[i];
         println!("{name}: {count} statements");

@@ -20,6 +20,7 @@ use sync_tree::{Disk, Fault, Seams, Slip, Tree};
 use super::desktop::{Desktop, Journal, KEPT};
 use super::fault::{Rows, SiteDisk};
 use super::scenario::Part;
+use super::scenario::Scenario;
 use crate::clock::Clock;
 use crate::failure::{Failure, Result};
 use crate::site::{VD, name};
@@ -49,10 +50,8 @@ impl Site {
     pub fn new(
         at: &Path,
         place: usize,
-        sites: usize,
+        scenario: &Scenario,
         now: i64,
-        skew: i64,
-        calm: bool,
         slip: Option<Slip>,
         journal: &Arc<Mutex<Journal>>,
     ) -> Result<Self> {
@@ -60,16 +59,17 @@ impl Site {
         fs::create_dir_all(folder.join("root"))?;
         fs::write(folder.join("root").join(KEPT), KEPT)?;
         let desktop = Arc::new(Mutex::new(Desktop::new(place, &folder.join("root"), journal)));
-        let disk = Arc::new(SiteDisk::new(&desktop, &folder.join("index"), calm, slip));
+        let disk = Arc::new(SiteDisk::new(&desktop, &folder.join("index"), scenario.calm, slip));
         let number = SiteId::new(place as u64 + 1).map_err(|e| Failure::new(e.to_string()))?;
         let card = Card {
             site: number,
             site_name: name(place),
             vd: VD.to_owned(),
             vd_version: "1".to_owned(),
-            role: Role::Slave(SlaveSettings { masters: (0..sites).map(name).collect() }),
+            role: Role::Slave(SlaveSettings { masters: (0..scenario.sites).map(name).collect() }),
             rules: Rules::default(),
         };
+        let skew = scenario.skews[place];
         Ok(Site { place, clock: Clock::new(now + skew), skew, desktop, disk, folder, tree: None, card })
     }
 
@@ -93,7 +93,7 @@ impl Site {
     }
 
     fn open(&self) -> std::result::Result<Tree, StoreError> {
-        let options = sync_tree::Options { special_bits: true, ..sync_tree::Options::new(self.root(), self.index()) };
+        let options = sync_tree::Options::new(self.root(), self.index());
         let (disk, clock, other) = (Arc::clone(&self.disk), self.clock.clone(), self.clock.clone());
         let connect = move |path: &Path| {
             let driver = SqliteDriver::open(path, Options { patience: Duration::ZERO, write_ahead: true })?;

@@ -77,9 +77,7 @@ impl World {
     fn new(scenario: &Scenario, slip: Option<Slip>, trace: bool) -> Result<Self> {
         let folder = TempDir::with_prefix_in("trees", memory())?;
         let journal = Arc::default();
-        let site = |i: usize| {
-            Site::new(folder.path(), i, scenario.sites, START, scenario.skews[i], scenario.calm, slip, &journal)
-        };
+        let site = |i: usize| Site::new(folder.path(), i, scenario, START, slip, &journal);
         let sites = (0..scenario.sites).map(site).collect::<Result<_>>()?;
         let trace = trace.then(Vec::new);
         Ok(World {
