@@ -81,8 +81,7 @@ impl Arguments {
             "child" => Bench::Child { master: number(words.next())?, slave: number(words.next())? },
             other => return Err(format!("there is no bench {other}")),
         };
-        let mut arguments =
-            Arguments { bench, samples: 5, rows: None, transactions: None, files: None, megabytes: None, delay: 0 };
+        let mut arguments = Arguments::usual(bench);
         while let Some(option) = words.next() {
             arguments.set(&option, words.next())?;
         }

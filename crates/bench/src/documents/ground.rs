@@ -60,7 +60,7 @@ impl Ground {
 
     /// Another way with the same delay, to a port of a program that does not use ssh; its bytes count as well.
     pub fn also_to(&self, port: u16) -> Result<u16> {
-        Ok(self.way.another(port, self.delay / 2)?)
+        self.way.another(port, self.delay / 2)
     }
 
     /// A file of settings for ssh with a host of this name, whose key may do only this or, without it, everything.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::ground::Ground;
 use super::tools::Tool;
+use super::trees;
 use crate::Result;
 
 /// How long a run may take.
@@ -159,7 +160,8 @@ impl Tool for Syncthing<'_> {
             self.ends[0].ask("POST", "/rest/db/scan?folder=docs")?;
         }
         let started = Instant::now();
-        while !self.is_done() {
+        // What it says of itself may be from before it looked.
+        while !self.is_done() || trees::differ(&self.ground.here(), &self.ground.there())?.is_some() {
             if started.elapsed() > PATIENCE {
                 return Err("syncthing is not done".into());
             }

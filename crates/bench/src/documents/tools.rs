@@ -90,7 +90,7 @@ struct Unison<'a> {
 
 impl Unison<'_> {
     fn archives(&self) -> PathBuf {
-        self.ground.home().join("unison")
+        self.ground.home().join("unison-archives")
     }
 }
 
