@@ -195,9 +195,21 @@ fn link(section: &Section, origin: &Origin, slave: Option<Name>, enabled: bool) 
     let period = section.or("period", convert::period, default_period);
     let remote_vd = section.or("remote_vd", convert::name, origin.vd.clone());
     let mail_domain = section.get("mail_domain", convert::domain);
+    let bandwidth = section.or("documents_bandwidth", convert::whole(0..=MOST_KIB), 0);
     let (database, ssh) = (remote_database(section, origin, enabled), ways(section, enabled));
-    Some(Link { slave: slave?, period: period?, remote_vd: remote_vd?, mail_domain, database: database?, ssh: ssh? })
+    Some(Link {
+        slave: slave?,
+        period: period?,
+        remote_vd: remote_vd?,
+        mail_domain,
+        documents_bandwidth: Some(bandwidth?).filter(|kib| *kib > 0).map(|kib| kib << 10),
+        database: database?,
+        ssh: ssh?,
+    })
 }
+
+/// A terabyte a second, which is no limit.
+const MOST_KIB: u64 = 1 << 30;
 
 /// The outer `None` has been noted.
 fn remote_database(link: &Section, origin: &Origin, enabled: bool) -> Option<Option<crate::Database>> {

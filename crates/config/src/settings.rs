@@ -69,6 +69,8 @@ pub struct Link {
     pub remote_vd: Name,
     /// The mail domain at the slave, if mail is synchronised. Checked only as a plain name.
     pub mail_domain: Option<String>,
+    /// Bytes a second that contents of documents may take in each direction; without a limit if there is none.
+    pub documents_bandwidth: Option<u64>,
     /// The slave's database, where it is reached directly; without it, it is reached through the agent.
     pub database: Option<Database>,
     /// How the slave's agent is reached. There is at least one of the two.
@@ -89,6 +91,10 @@ pub struct Folder {
     pub ignore: Vec<String>,
     /// Whether temporary and lock files of editors and office programs are left out as well.
     pub ignore_temporary: bool,
+    /// Whether files belong to the same owner and group, by number, as where they come from.
+    pub keep_owner: bool,
+    /// Whether programs keep the right to run as their owner or group (setuid, setgid).
+    pub keep_setuid: bool,
     /// The share of its files and directories that one round may delete, 0 to 1.
     pub max_deleted_share: f64,
     /// How many of them one round may delete.

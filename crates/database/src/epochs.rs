@@ -54,7 +54,7 @@ impl Epochs {
         codec::pack_values(&self.0.iter().flat_map(one).collect::<Vec<_>>())
     }
 
-    /// The reverse of what [`write`] stores; none if nothing is stored.
+    /// The reverse of what [`write()`] stores; none if nothing is stored.
     pub fn unpack(stored: Value) -> Result<Self> {
         let mut epochs = Epochs::default();
         if stored.is_null() {

@@ -1,5 +1,5 @@
 //! The administrator declares this site's data the truth for all sites: an authoritative restore. Only for this site's own
-//! database; the others hear of it in rounds ([`crate::restores`]).
+//! database; the others hear of it in rounds (`restores`).
 
 use sync_config::Settings;
 use sync_database::{Database, declare};

@@ -10,7 +10,7 @@ use sync_database::Card;
 use sync_store::{
     Contents, Drained, Lacking, Manner, Piece, PieceSink, Realised, Result, Skipped, Store, StoreError, Trouble, Want,
 };
-use sync_tree::{Keep, Tree, Version};
+use sync_tree::{Keep, Owner, Tree, Version};
 
 use crate::error::EngineError;
 use crate::open;
@@ -159,6 +159,8 @@ impl Folder {
                 keep: Keep { longest: self.settings.keep_deleted },
                 ignore: self.settings.ignore.clone(),
                 ignore_temporary: self.settings.ignore_temporary,
+                owner: if self.settings.keep_owner { Owner::Keep } else { Owner::Ignore },
+                special_bits: self.settings.keep_setuid,
                 watch: self.begun >= HELD,
                 ..sync_tree::Options::new(&self.settings.path, self.index())
             };

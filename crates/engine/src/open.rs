@@ -171,6 +171,7 @@ pub fn options(settings: &Settings, link: &Link) -> Options {
     let limits = &settings.limits;
     Options {
         brake: Brake { share: limits.max_deleted_share, rows: limits.max_deleted_rows, ..Brake::default() },
+        bandwidth: link.documents_bandwidth,
         prefer_slave: settings.prefer_on_first_contact == config::Preference::Slave,
         ..Options::expecting(Expectation {
             slave: link.slave.to_string(),

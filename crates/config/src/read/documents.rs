@@ -28,6 +28,8 @@ fn folder(section: &Section) -> Option<Folder> {
     let keep = section.or("keep_deleted", duration(0, 3650 * DAY), Duration::from_secs(365 * DAY));
     let ignore = section.or("ignore", convert::file_patterns, Vec::new());
     let temporary = section.or("ignore_temporary", convert::flag, false);
+    let owner = section.or("keep_owner", convert::flag, true);
+    let setuid = section.or("keep_setuid", convert::flag, false);
     let share = section.or("max_deleted_share", convert::share, default.max_deleted_share);
     let files = section.or("max_deleted_files", whole(0..=i64::MAX as u64), default.max_deleted_rows);
     Some(Folder {
@@ -36,6 +38,8 @@ fn folder(section: &Section) -> Option<Folder> {
         keep_deleted: keep?,
         ignore: ignore?,
         ignore_temporary: temporary?,
+        keep_owner: owner?,
+        keep_setuid: setuid?,
         max_deleted_share: share?,
         max_deleted_files: files?,
     })

@@ -80,6 +80,7 @@ fn defaults() {
     assert_eq!(link.period, Period::Every(Duration::from_secs(300)));
     assert_eq!(link.remote_vd.as_str(), "crm");
     assert_eq!(link.mail_domain, None);
+    assert_eq!(link.documents_bandwidth, None);
     let mysql = mysql(link.database.as_ref().unwrap());
     assert_eq!(mysql.endpoint, Endpoint::Tcp { host: "db.lyon".to_owned(), port: 3306 });
     assert_eq!(mysql.tls.mode, TlsMode::Preferred);
@@ -105,6 +106,7 @@ slave = "lyon"
 period = 0
 remote_vd = "crm-lyon"
 mail_domain = "example.org"
+documents_bandwidth = 2048
 database = { kind = "mysql", host = "db", port = 1, name = "c", user = "s", password_file = "good", ca_file = "/ca.pem", digest = "sums" }
 [[master]]
 enabled = false
@@ -129,6 +131,7 @@ slave = "nice"
     let link = &settings.links[0];
     assert_eq!((link.period, link.remote_vd.as_str()), (Period::Continuous, "crm-lyon"));
     assert_eq!(link.mail_domain.as_deref(), Some("example.org"));
+    assert_eq!(link.documents_bandwidth, Some(2048 << 10));
     let remote = mysql(link.database.as_ref().unwrap());
     assert_eq!((own.digest, remote.digest), (DigestBy::Auto, DigestBy::Sums));
     assert_eq!(remote.tls.mode, TlsMode::Required, "a certificate to check makes it required");
@@ -589,13 +592,15 @@ fn ssh_takes_the_place_of_a_direct_connection() {
 
 #[test]
 fn folders_of_documents_have_their_own_names_and_places() {
-    let folders = "\n[[documents]]\nname = \"archives\"\npath = \"/srv/a\"\nkeep_deleted = \"30d\"\nignore = [\"*.log\"]\nmax_deleted_share = 0.5\n\
+    let folders = "\n[[documents]]\nname = \"archives\"\npath = \"/srv/a\"\nkeep_deleted = \"30d\"\nignore = [\"*.log\"]\nkeep_owner = false\nkeep_setuid = true\nmax_deleted_share = 0.5\n\
          [[documents]]\nname = \"shared\"\npath = \"/srv/b\"\nmax_deleted_files = 7\n";
     let settings = settings(&format!("{SMALL}{folders}"));
     let [archives, shared] = settings.documents.as_slice() else { panic!("two folders") };
     assert_eq!((archives.name.as_str(), archives.path.as_path()), ("archives", Path::new("/srv/a")));
     assert_eq!(archives.keep_deleted, Duration::from_secs(30 * 86_400));
     assert_eq!((archives.ignore.as_slice(), archives.ignore_temporary), (&["*.log".to_owned()][..], false));
+    assert_eq!((archives.keep_owner, archives.keep_setuid), (false, true));
+    assert_eq!((shared.keep_owner, shared.keep_setuid), (true, false));
     assert_eq!((archives.max_deleted_share, archives.max_deleted_files), (0.5, 10_000));
     assert_eq!((shared.max_deleted_share, shared.max_deleted_files), (0.2, 7));
     assert_eq!(settings.folder("shared"), Some(shared));

@@ -23,7 +23,10 @@ fn names_of_sections() {
         ]
     );
     assert_eq!(names("state"), ["dir"]);
-    assert_eq!(names("master[]"), ["enabled", "slave", "period", "remote_vd", "mail_domain", "database", "ssh"]);
+    assert_eq!(
+        names("master[]"),
+        ["enabled", "slave", "period", "remote_vd", "mail_domain", "documents_bandwidth", "database", "ssh"]
+    );
     assert_eq!(names("master[].database"), names("database"));
     assert_eq!(names("slave.masters"), [""; 0]);
 }
