@@ -1,0 +1,166 @@
+//! The stories that every kind of store has to stand, told with files: topologies, a site that was away or joins, an index
+//! or a whole site that comes back from a backup.
+#![allow(clippy::unwrap_used)]
+
+mod trees;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use sync_store::Store;
+use trees::{PAIR, RING, Site, pair_with, round, settle, sites};
+
+fn four() -> [Site; 4] {
+    std::array::from_fn(Site::in_memory)
+}
+
+/// All that is written at four sites is at all of them, once, and what two wrote at once is there twice.
+fn everything_everywhere(links: &[(usize, usize)]) {
+    let mut sites = four();
+    sites[0].write("shared", "1");
+    settle(&mut sites, links);
+    for site in &sites {
+        site.write(format!("d/of {}", site.name), site.name);
+    }
+    sites[1].write("shared", "of lyon");
+    sites[3].write("shared", "of basel");
+    settle(&mut sites, links);
+    let paths = sites[2].paths();
+    assert_eq!(paths.len(), 1 + 4 + 2, "{paths:?}");
+    sites[2].remove("d");
+    sites[0].rename("shared", "renamed");
+    settle(&mut sites, links);
+    let paths = sites[3].paths();
+    assert_eq!(paths.len(), 2, "{paths:?}");
+}
+
+#[test]
+fn chain() {
+    everything_everywhere(&[(0, 1), (2, 1), (2, 3)]);
+}
+
+#[test]
+fn star() {
+    everything_everywhere(&[(0, 1), (0, 2), (0, 3)]);
+}
+
+#[test]
+fn mesh() {
+    everything_everywhere(&[(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]);
+}
+
+#[test]
+fn a_site_that_was_away() {
+    let mut ring = sites::<3>();
+    for n in 0..5 {
+        ring[0].write(format!("{n}"), "1");
+    }
+    settle(&mut ring, &RING);
+    ring[2].write("0", "while it was away");
+    ring[2].remove("1");
+    for text in ["2", "3", "4"] {
+        ring[0].write("2", text);
+        ring[1].write("3", text);
+        settle(&mut ring[..2], &PAIR);
+    }
+    ring[0].remove("4");
+    settle(&mut ring, &RING);
+    assert_eq!(ring[1].paths(), ["0", "2", "3"]);
+    let texts = ["0", "2", "3"].map(|path| ring[2].read(path));
+    assert_eq!(texts, ["while it was away", "4", "4"]);
+}
+
+#[test]
+fn a_site_that_joins_with_files_of_its_own() {
+    let mut ring = sites::<3>();
+    ring[0].write("a", "1");
+    settle(&mut ring[..2], &PAIR);
+    ring[0].write("a", "2");
+    settle(&mut ring[..2], &PAIR);
+    ring[2].write("a", "of bern");
+    ring[2].write("b", "of bern");
+    settle(&mut ring, &RING);
+    // What was there before never wins against what was written since, and stays beside it.
+    assert_eq!(ring[1].read("a"), "2");
+    let texts: Vec<String> = ring[1].paths().iter().map(|path| ring[1].read(path)).collect();
+    assert_eq!(texts.iter().filter(|text| *text == "of bern").count(), 2, "{texts:?}");
+}
+
+/// A copy of a site, as a backup program makes it.
+fn backup(site: &mut Site, parts: &[&str]) -> Vec<(PathBuf, PathBuf)> {
+    site.drop_tree();
+    let from = site.index().parent().unwrap().to_owned();
+    let copies = parts.iter().map(|part| (from.join(part), from.join(format!("{part}.backup"))));
+    let copies: Vec<(PathBuf, PathBuf)> = copies.filter(|(from, _)| from.exists()).collect();
+    copies.iter().for_each(|(from, to)| copy(from, to));
+    copies
+}
+
+fn copy(from: &PathBuf, to: &PathBuf) {
+    assert!(Command::new("cp").arg("-a").arg("-T").arg(from).arg(to).status().unwrap().success());
+}
+
+fn put_back(site: &mut Site, copies: &[(PathBuf, PathBuf)]) {
+    site.delete_index();
+    for (to, from) in copies {
+        if to.is_dir() {
+            // The directory itself stays: it is where the file system is mounted.
+            for item in fs::read_dir(to).unwrap() {
+                let path = item.unwrap().path();
+                if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }.unwrap();
+            }
+        }
+        copy(from, to);
+    }
+}
+
+#[test]
+fn an_old_index_over_a_newer_directory() {
+    let mut pair = pair_with(&[("a", "1"), ("b", "1"), ("gone", "1"), ("d/c", "1")]);
+    let copies = backup(&mut pair[1], &["index.sqlite", "index.sqlite-wal"]);
+    pair[0].write("a", "2");
+    pair[1].write("b", "2");
+    pair[0].remove("gone");
+    pair[1].write("new", "1");
+    round(&mut pair);
+    pair[1].write("a", "3");
+    pair[0].write("b", "3");
+    put_back(&mut pair[1], &copies);
+    settle(&mut pair, &PAIR);
+    assert_eq!(pair[0].read("a"), "3");
+    let texts: Vec<String> = pair[0].paths().iter().filter(|p| p.starts_with('b')).map(|p| pair[0].read(p)).collect();
+    assert!(texts.contains(&"3".to_owned()), "{texts:?}");
+    assert!(!pair[0].paths().contains(&"gone".to_owned()));
+    assert_eq!(pair[0].read("new"), "1");
+}
+
+#[test]
+fn a_site_restored_from_a_backup_catches_up() {
+    let mut pair = pair_with(&[("a", "1"), ("b", "1"), ("gone", "1"), ("d/c", "1")]);
+    let copies = backup(&mut pair[1], &["root", "index.sqlite", "index.sqlite-wal"]);
+    pair[1].write("a", "2");
+    pair[1].write("of lyon", "it reached geneva");
+    pair[0].write("b", "2");
+    pair[0].remove("gone");
+    round(&mut pair);
+    put_back(&mut pair[1], &copies);
+    assert_eq!(pair[1].read("a"), "1");
+    settle(&mut pair, &PAIR);
+    assert_eq!(pair[1].paths(), ["a", "b", "d", "d/c", "of lyon"]);
+    assert_eq!(["a", "b", "of lyon"].map(|path| pair[1].read(path)), ["2", "2", "it reached geneva"]);
+}
+
+#[test]
+fn an_index_deleted_before_an_edit_was_taken_in() {
+    let mut pair = pair_with(&[("a", "1"), ("b", "1")]);
+    pair[0].write("a", "2");
+    pair[0].tree().drain().unwrap();
+    pair[1].write("a", "never taken in");
+    pair[1].write("new", "never taken in");
+    pair[1].delete_index();
+    settle(&mut pair, &PAIR);
+    assert_eq!(pair[0].read("a"), "2");
+    let texts: Vec<String> = pair[0].paths().iter().map(|path| pair[0].read(path)).collect();
+    assert_eq!(texts.iter().filter(|text| *text == "never taken in").count(), 2, "{texts:?}");
+}
