@@ -79,6 +79,7 @@ pub fn judge(world: &mut World) -> Result<u64> {
             let back = event.removed.iter().find(|(column, value)| {
                 event.did == Did::Delete
                     && world.declared < 2
+                    && !(world.declared > 0 && written_anew(log, i))
                     && i >= before[site]
                     && !is_forked()
                     && shown(event.table, &event.key, *column).as_deref() == Some(value)
@@ -102,6 +103,12 @@ fn forked(forks: &[(usize, usize)], log: &[Event], i: usize) -> bool {
         _ if (*first..*end).contains(&i) => log[*end..].iter().any(same),
         _ => i >= *end && log[*first..*end].iter().any(same),
     })
+}
+
+/// Whether the same site wrote this row anew later: then it is that write which a declaration overrules, and which is listed.
+fn written_anew(log: &[Event], i: usize) -> bool {
+    let same = |other: &Event| (other.table, &other.key) == (log[i].table, &log[i].key);
+    log[i + 1..].iter().any(|other| same(other) && matches!(other.did, Did::Insert | Did::Update))
 }
 
 fn place(event: &Event, column: usize) -> String {
