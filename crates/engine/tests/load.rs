@@ -7,6 +7,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use support::{Accounts, Site, assert_same, options, rounds};
+use sync_store::Store;
 use sync_testbed::{
     DatabaseDump, LoadReport, MariaDb, Mysql, Options, Server, Writers, WritersOptions, create_load_tables, dump,
     fill_load_tables,
@@ -33,6 +34,8 @@ fn writers(server: &Server, site: &str, number: u16) -> Writers {
 }
 
 fn check<'s>(initial: &DatabaseDump, geneva: &mut Site<'s>, lyon: &mut Site<'s>, reports: [LoadReport; 2]) {
+    // Told if the test fails: whether a row that one side lacks is there and not shown.
+    println!("parked at geneva: {:?}, at lyon: {:?}", geneva.store.parked().unwrap(), lyon.store.parked().unwrap());
     assert_same(geneva, lyon);
     let last = dump(&mut geneva.app(), "crm").unwrap();
     Accounts { initial, last: &last }.check(&mut [geneva, lyon], reports.into());
