@@ -167,6 +167,8 @@ pub struct Database {
     pub(crate) backlog_from: usize,
     /// What a full compare read last.
     pub(crate) leaves: HashMap<String, Packed>,
+    /// Whether rows may be open that nobody has decided about, as the application was in the way; at first nobody knows.
+    pub(crate) unsettled: bool,
     /// The oldest grave that may be purged is as old as this, in milliseconds since the Unix epoch.
     pub(crate) oldest_grave: u64,
 }
@@ -186,6 +188,7 @@ impl Database {
             backlog,
             backlog_from,
             leaves: HashMap::new(),
+            unsettled: true,
             oldest_grave: 0,
         }
     }

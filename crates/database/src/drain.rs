@@ -28,6 +28,9 @@ pub fn drain(db: &mut Database) -> Result<Drained> {
     if found.as_ref().is_some_and(Vec::is_empty) {
         db.suspects.clear();
         db.backlog.clear();
+        if db.unsettled {
+            resolve::resolve_all(db)?;
+        }
         return Ok(Drained::default());
     }
     let readings = db.catalog.readings();
@@ -40,8 +43,8 @@ pub fn drain(db: &mut Database) -> Result<Drained> {
     };
     let numbers = drain_tables(db, &mut drained, numbers, true)?;
     drained.left = !db.backlog.is_empty();
-    if drained.marks > 0 {
-        // What the application wrote can free what others wait for.
+    if drained.marks > 0 || db.unsettled {
+        // What the application wrote can free what others wait for, and it may have been in the way.
         resolve::resolve_all(db)?;
     }
     db.suspects = find_suspects(db, &numbers)?;

@@ -26,19 +26,27 @@ const TRIES: u32 = 8;
 /// Open rows that are decided about in one transaction.
 const CHUNK: usize = 256;
 
-/// Decides about all open rows. Where the application is in the way, they stay open until the next round.
+/// Decides about all open rows. Where the application is in the way, they stay open until the next round, which tries again
+/// even if nothing else moves.
 pub fn resolve_all(db: &mut Database) -> Result<()> {
     let open = parked::names(db.connections.writer.as_mut())?;
+    db.unsettled = !open.is_empty();
     if open.is_empty() {
         return Ok(());
     }
     db.confirm()?;
-    open.chunks(CHUNK).try_for_each(|open| resolve_some(db, open))
+    let mut is_settled = true;
+    for open in open.chunks(CHUNK) {
+        is_settled &= resolve_some(db, open)?;
+    }
+    db.unsettled = !is_settled;
+    Ok(())
 }
 
 /// Rows of another chunk can claim the same value without being shown. Then whoever is decided about later finds it shown,
-/// and has it if the claim is the earlier one: the outcome is the same as if all were decided about at once.
-fn resolve_some(db: &mut Database, open: &[Name]) -> Result<()> {
+/// and has it if the claim is the earlier one: the outcome is the same as if all were decided about at once. Says whether it
+/// could be decided.
+fn resolve_some(db: &mut Database, open: &[Name]) -> Result<bool> {
     for attempt in 0..TRIES {
         drain_pending(db, &mut sync_store::Drained::default())?;
         let catalog = &db.catalog;
@@ -48,13 +56,13 @@ fn resolve_some(db: &mut Database, open: &[Name]) -> Result<()> {
             Ok(if is_done { Ended::Commit(true) } else { Ended::Rollback(false) })
         });
         match done {
-            Ok(true) => return Ok(()),
+            Ok(true) => return Ok(true),
             Ok(false) => {}
             Err(e) if e.trouble == Trouble::Contention => std::thread::sleep(pause(attempt)),
             Err(e) => return Err(e),
         }
     }
-    Ok(())
+    Ok(false)
 }
 
 /// Decides about open rows, within a transaction that holds the store's lock. Says whether that could be done: nothing is
