@@ -134,7 +134,8 @@ impl Side {
         self.unread = later.unread;
     }
 
-    fn skipped(&self) -> impl Iterator<Item = &Skipped> {
+    /// Paths that were left out here.
+    pub fn skipped(&self) -> impl Iterator<Item = &Skipped> {
         self.unread.iter().chain(&self.realised.skipped)
     }
 }
@@ -221,22 +222,25 @@ fn fetch(
 ) -> Result<u64> {
     let bucket = Bucket::new(options.bandwidth, Duration::ZERO);
     to.meet();
+    let mut wants = to.wanted(WANTS)?;
+    if wants.is_empty() {
+        return Ok(0);
+    }
     let total = to.lacking()?;
     let mut fetch = Fetch { direction, watch, bucket, since: Instant::now(), bytes: 0, files: 0, last: None, total };
-    let mut before = Vec::new();
     loop {
-        let wants = to.wanted(WANTS)?;
-        // A peer that answers nothing is not asked again.
-        if wants.is_empty() || wants == before {
-            return Ok(fetch.bytes);
-        }
         from.supply(&wants, &mut |piece| {
             to.receive(&piece)?;
             fetch.passed(&piece);
             Ok(())
         })?;
         fetch.tell();
-        before = wants;
+        let next = to.wanted(WANTS)?;
+        // A peer that answers nothing is not asked again.
+        if next.is_empty() || next == wants {
+            return Ok(fetch.bytes);
+        }
+        wants = next;
     }
 }
 

@@ -35,6 +35,21 @@ enum Sides {
     Failed(EngineError),
 }
 
+impl Sides {
+    /// Both, or what comes of it that there are not both.
+    fn both<T>(
+        &mut self,
+        paused: impl FnOnce(String) -> T,
+        failed: impl FnOnce(EngineError) -> T,
+    ) -> std::result::Result<(&mut Folder, &mut RemoteTree), T> {
+        match self {
+            Sides::Paused(why) => Err(paused(why.clone())),
+            Sides::Failed(error) => Err(failed(error.clone())),
+            Sides::Both(both) => Ok((&mut both.0, &mut both.1)),
+        }
+    }
+}
+
 impl Folders {
     /// Finds out which folders both sites have.
     pub fn open(settings: &Settings, link: &Link, remote: &mut Remote) -> Self {
@@ -68,9 +83,7 @@ impl Folders {
         };
         self.folders.iter_mut().map(one).collect()
     }
-}
 
-impl Folders {
     /// Compares each, and changes nothing.
     pub fn verify(&mut self, expected: &Expectation, watch: &mut dyn Watch) -> Vec<VerifiedFolder> {
         let slave_first = self.slave_first;
@@ -110,10 +123,9 @@ fn both(settings: &Settings, name: &str, remote: &mut Remote) -> Result<Sides> {
 
 impl Linked {
     fn round(&mut self, options: &Options, slave_first: bool, watch: &mut dyn Watch) -> Outcome {
-        let (own, theirs) = match &mut self.sides {
-            Sides::Paused(why) => return Outcome::Paused(why.clone()),
-            Sides::Failed(error) => return Outcome::Failed(error.clone()),
-            Sides::Both(both) => (&mut both.0, &mut both.1),
+        let (own, theirs) = match self.sides.both(Outcome::Paused, Outcome::Failed) {
+            Ok(both) => both,
+            Err(outcome) => return outcome,
         };
         watch.event(Event::Folder(&self.name));
         let options = Options { brake: self.brake, ..options.clone() };
@@ -121,22 +133,19 @@ impl Linked {
         let done = begin(own, theirs, manner, slave_first)
             .and_then(|()| round_documents(own, theirs, &options, &mut Quietly(watch)));
         // Whatever became of it, others may have it.
-        let rested = (own.rest(), theirs.rest());
-        match (done, rested) {
-            (Ok(report), _) => Outcome::Done(Box::new(report)),
+        let _ = (own.rest(), theirs.rest());
+        match done {
+            Ok(report) => Outcome::Done(Box::new(report)),
             // A dry run sets nothing up.
-            (Err(error), _) if options.dry_run && error.kind == Kind::NotConfigured => Outcome::Paused(error.message),
-            (Err(error), _) => Outcome::Failed(error),
+            Err(error) if options.dry_run && error.kind == Kind::NotConfigured => Outcome::Paused(error.message),
+            Err(error) => Outcome::Failed(error),
         }
     }
-}
 
-impl Linked {
     fn verify(&mut self, expected: &Expectation, slave_first: bool, watch: &mut dyn Watch) -> FolderFindings {
-        let (own, theirs) = match &mut self.sides {
-            Sides::Paused(why) => return FolderFindings::Paused(why.clone()),
-            Sides::Failed(error) => return FolderFindings::Failed(error.clone()),
-            Sides::Both(both) => (&mut both.0, &mut both.1),
+        let (own, theirs) = match self.sides.both(FolderFindings::Paused, FolderFindings::Failed) {
+            Ok(both) => both,
+            Err(found) => return found,
         };
         watch.event(Event::Folder(&self.name));
         let found = compare(own, theirs, expected, slave_first, watch);

@@ -13,6 +13,7 @@ use sync_store::Skipped;
 use sync_tree::survey::{self, Summary};
 
 use crate::failure::{REMAINS, code_name, worse};
+use crate::lang::Lang;
 use crate::output::{Line, Output, Style};
 use crate::show;
 
@@ -78,14 +79,14 @@ fn changed(side: &Side) -> u64 {
 }
 
 /// A folder in a line of the daemon's log; nothing if there is nothing to say.
-pub fn summary(report: &FolderReport, output: crate::lang::Lang) -> Option<String> {
+pub fn summary(report: &FolderReport, lang: Lang) -> Option<String> {
     match &report.outcome {
-        Outcome::Paused(why) => Some(output.folder_paused(&report.name, why)),
-        Outcome::Failed(error) => Some(output.folder_failed(&report.name, &error.message)),
+        Outcome::Paused(why) => Some(lang.folder_paused(&report.name, why)),
+        Outcome::Failed(error) => Some(lang.folder_failed(&report.name, &error.message)),
         Outcome::Done(done) if done.is_quiet() && !done.has_remains() => None,
         Outcome::Done(done) => {
-            let files = output.files(changed(&done.master) + changed(&done.slave));
-            Some(output.folder_summary(&report.name, files, output.files(done.skipped_count())))
+            let files = lang.files(changed(&done.master) + changed(&done.slave));
+            Some(lang.folder_summary(&report.name, files, lang.files(done.skipped_count())))
         }
     }
 }
@@ -125,7 +126,7 @@ fn side(side: &Side) -> Json {
         "deleted": r.deleted,
         "moved": r.moved,
         "touched": r.touched,
-        "skipped": side.unread.iter().chain(&r.skipped).map(skipped).collect::<Vec<_>>(),
+        "skipped": side.skipped().map(skipped).collect::<Vec<_>>(),
     })
 }
 

@@ -64,12 +64,12 @@ pub fn outstanding(tree: &Tree) -> Result<Lacking> {
 /// The next contents to ask for.
 pub fn wanted(tree: &mut Tree, limit: usize) -> Result<Vec<Want>> {
     let mut wants: Vec<Want> = Vec::new();
-    let mut room = ROOM;
-    let mut free = tree.root.own().staging.room().unwrap_or(u64::MAX);
     tree.asked.open.clear();
     if tree.is_at_rest()? {
         return Ok(wants);
     }
+    let mut room = ROOM;
+    let mut free = tree.root.own().staging.room().unwrap_or(u64::MAX);
     while wants.len() < limit && room > 0 {
         let page = lacking(tree, limit)?;
         if page.is_empty() {

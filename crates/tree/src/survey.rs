@@ -1,13 +1,17 @@
 //! A look at a tree from outside: how much is in it, what a person may want back. Reads the index only, beside whoever works
 //! on it; the one exception is [`remove`], which takes everything of ours away.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, params};
 use sync_store::{Result, StoreError, Trouble};
 
+use crate::cells::Content;
 use crate::index::{Look, fault, hash};
+use crate::name;
 use crate::trash::Version;
 
 /// What a tree holds.
@@ -57,10 +61,13 @@ fn copied(look: Look) -> Result<Vec<Copied>> {
     let query = format!("SELECT path, content FROM entry WHERE {IS_COPY} ORDER BY path");
     let all = look.all(&query, [], |row| {
         let (path, content): (Vec<u8>, Vec<u8>) = (row.get(0)?, row.get(1)?);
-        let number = |at: usize| content.get(at..at + 8).map_or(0, |b| b.iter().fold(0, |n, b| n << 8 | u64::from(*b)));
-        Ok(Copied { path, size: number(33), mtime: number(41).cast_signed() })
+        let (size, mtime) = match Content::unpack(&content) {
+            Ok(Content::File { size, mtime, .. }) => (size, mtime),
+            _ => (0, 0),
+        };
+        Ok(Copied { path, size, mtime })
     })?;
-    Ok(all.into_iter().filter(|copy| crate::name::is_conflict(&copy.path)).collect())
+    Ok(all.into_iter().filter(|copy| name::is_conflict(&copy.path)).collect())
 }
 
 /// Versions in the trash of this path and of all below it, newest first; of everything if the path is empty.
@@ -68,7 +75,7 @@ fn copied(look: Look) -> Result<Vec<Copied>> {
 /// # Errors
 /// As [`summary`].
 pub fn trashed(index: &Path, path: &[u8], limit: usize) -> Result<Vec<(Vec<u8>, Version)>> {
-    let (from, to) = crate::name::below(path);
+    let (from, to) = name::below(path);
     let query = "SELECT path, at, hash, size, mtime FROM trash WHERE path<>x'' AND (?1=x'' OR path=?1 OR (path>=?2 AND path<?3)) \
          ORDER BY at DESC, path LIMIT ?4";
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -86,7 +93,7 @@ pub fn trashed(index: &Path, path: &[u8], limit: usize) -> Result<Vec<(Vec<u8>, 
 /// # Errors
 /// If something cannot be removed.
 pub fn remove(root: &Path, index: &Path) -> Result<()> {
-    let own = root.join(std::ffi::OsStr::new(".server_sync"));
+    let own = root.join(OsStr::from_bytes(name::OWN));
     // A link in the place of our directory is not followed: it is not ours.
     let is_ours = own.symlink_metadata().is_ok_and(|meta| meta.is_dir());
     if is_ours {

@@ -2,6 +2,7 @@
 
 mod agent;
 mod check;
+mod confirm;
 mod conflicts;
 mod daemon;
 mod demo;

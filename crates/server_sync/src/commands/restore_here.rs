@@ -1,14 +1,12 @@
 //! `server_sync restore-here -vd NAME`: declares what this site's database shows the truth for all sites. For after a backup was
 //! put back that everybody is to return to. The other sites follow in the next rounds.
 
-use std::io::{BufRead, IsTerminal, Write};
-
 use serde_json::json;
 use sync_config::Settings;
 use sync_engine::{Kind, declaration, lock, open};
 
 use crate::arguments::Cli;
-use crate::commands::settings;
+use crate::commands::{confirm, settings};
 use crate::failure::{Failure, Result};
 use crate::json::now;
 use crate::output::{Line, Output, Style};
@@ -74,13 +72,7 @@ fn tell(settings: &Settings, declared: &[(String, u64)], dry_run: bool, output: 
 
 fn confirmed(settings: &Settings, wish: &Wish, output: &Output) -> Result<bool> {
     let lang = output.lang;
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::usage(lang.restore_unasked()).hint(lang.restore_unasked_hint()));
-    }
+    confirm::needs_terminal(|| Failure::usage(lang.restore_unasked()).hint(lang.restore_unasked_hint()))?;
     tell(settings, &declaration::preview(settings, wish.tables)?, true, output);
-    output.complain(lang.restore_question(&settings.vd, &settings.site));
-    let _ = write!(std::io::stderr(), "> ").and_then(|()| std::io::stderr().flush());
-    let mut answer = String::new();
-    let read = std::io::stdin().lock().read_line(&mut answer);
-    Ok(read.is_ok() && answer.trim() == settings.vd.as_str())
+    Ok(confirm::is_meant(settings, lang.restore_question(&settings.vd, &settings.site), output))
 }

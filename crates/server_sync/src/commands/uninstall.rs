@@ -1,8 +1,6 @@
 //! `server_sync uninstall`: removes everything of ours from this site's database, and what is remembered of it.
 //! The application's own tables and data stay as they are.
 
-use std::io::{BufRead, IsTerminal, Write};
-
 use sync_config::Settings;
 use sync_database::Database;
 use sync_engine::survey::survey;
@@ -10,7 +8,7 @@ use sync_engine::{Folder, Kind, lock, open};
 use sync_store::ParkedKind;
 
 use crate::arguments::Cli;
-use crate::commands::settings;
+use crate::commands::{confirm, settings};
 use crate::failure::{Failure, Result};
 use crate::json;
 use crate::lang::Lang;
@@ -53,12 +51,6 @@ fn refuse_what_would_be_lost(settings: &Settings, lang: Lang) -> Result<()> {
 
 fn confirmed(settings: &Settings, output: &Output) -> Result<bool> {
     let lang = output.lang;
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::usage(lang.uninstall_unasked()).hint(lang.uninstall_unasked_hint()));
-    }
-    output.complain(lang.uninstall_question(&settings.vd, &settings.site));
-    let _ = write!(std::io::stderr(), "> ").and_then(|()| std::io::stderr().flush());
-    let mut answer = String::new();
-    let read = std::io::stdin().lock().read_line(&mut answer);
-    Ok(read.is_ok() && answer.trim() == settings.vd.as_str())
+    confirm::needs_terminal(|| Failure::usage(lang.uninstall_unasked()).hint(lang.uninstall_unasked_hint()))?;
+    Ok(confirm::is_meant(settings, lang.uninstall_question(&settings.vd, &settings.site), output))
 }
