@@ -14,7 +14,8 @@ use std::sync::Arc;
 use rustix::io::Errno;
 use sync_engine::documents::DocumentsReport;
 use sync_tree::Op;
-use trees::faults::{Manner, Plan, put_back_index, seams};
+use sync_tree::seams::put_back_index;
+use trees::faults::{Manner, Plan, seams};
 use trees::{PAIR, Site, assert_equal, settle, try_sync};
 
 fn random(length: usize, seed: u64) -> Vec<u8> {

@@ -425,7 +425,9 @@ fn three_daemons_in_a_ring_agree() {
     let agree = || network.sites.iter().all(|site| site.rows() == 30) && network.is_equal();
     let agreed = wait_until("all agree", LIMIT, agree);
     let logs: String = daemons.iter().map(|d| d.log()).collect();
-    agreed.unwrap_or_else(|e| panic!("{e}\n{logs}\n{:?}", network.sites.iter().map(Site::paths).collect::<Vec<_>>()));
+    agreed.unwrap_or_else(|e| {
+        panic!("{e}\n{logs}\n{:?}", network.sites.iter().map(|site| site.paths()).collect::<Vec<_>>())
+    });
     for daemon in &mut daemons {
         daemon.signal("TERM");
         assert_eq!(daemon.end(), 0);

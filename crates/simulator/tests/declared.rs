@@ -1,8 +1,11 @@
 //! Histories in which a site's data are declared the truth for all, often after a copy was put back.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used)]
 
+mod good;
+
+use good::all_are_good_with;
 use simulator::scenario::Step;
-use simulator::{Scenario, Wishes, run, shrink};
+use simulator::{Scenario, Wishes};
 
 fn wishes() -> Wishes {
     Wishes { declares: true, ..Wishes::default() }
@@ -10,14 +13,7 @@ fn wishes() -> Wishes {
 
 /// Several tests, so that they run at once.
 fn all_are_good(seeds: std::ops::Range<u64>) {
-    for seed in seeds {
-        let scenario = Scenario::new(seed, wishes());
-        if let (Err(failure), _) = run(&scenario, None, false) {
-            let short = shrink(&scenario, None, failure.kind());
-            let (outcome, trace) = run(&short, None, true);
-            panic!("seed {seed}: {failure}\n{}\n{outcome:?}", trace.join("\n"));
-        }
-    }
+    all_are_good_with(seeds, wishes());
 }
 
 #[test]

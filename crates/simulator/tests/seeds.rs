@@ -1,22 +1,14 @@
 //! A fixed share of the seeds, and that a seed is always the same history.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used)]
 
-use simulator::{Scenario, Wishes, run, shrink};
+mod good;
+
+use good::all_are_good_with;
+use simulator::{Scenario, Wishes, run};
 
 /// Several tests, so that they run at once.
 fn all_are_good(seeds: std::ops::Range<u64>) {
     all_are_good_with(seeds, Wishes::default());
-}
-
-fn all_are_good_with(seeds: std::ops::Range<u64>, wishes: Wishes) {
-    for seed in seeds {
-        let scenario = Scenario::new(seed, wishes);
-        if let (Err(failure), _) = run(&scenario, None, false) {
-            let short = shrink(&scenario, None, failure.kind());
-            let (outcome, trace) = run(&short, None, true);
-            panic!("seed {seed}: {failure}\n{}\n{outcome:?}", trace.join("\n"));
-        }
-    }
 }
 
 #[test]

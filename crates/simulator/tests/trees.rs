@@ -1,18 +1,18 @@
 //! The world of directories: a fixed share of its seeds, and that mistakes which are easily made are found within 200.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod good;
+
 use simulator::trees::{Scenario, Slip, run, shrink};
 
 /// Several tests, so that they run at once.
 fn all_are_good(seeds: std::ops::Range<u64>) {
-    for seed in seeds {
-        let scenario = Scenario::new(seed);
-        if let (Err(failure), _) = run(&scenario, None, false) {
-            let short = shrink(&scenario, None, failure.kind());
-            let (outcome, trace) = run(&short, None, true);
-            panic!("seed {seed}: {failure}\n{}\n{outcome:?}", trace.join("\n"));
-        }
-    }
+    good::all_are_good(
+        seeds,
+        Scenario::new,
+        |scenario, traced| run(scenario, None, traced),
+        |scenario, kind| shrink(scenario, None, kind),
+    );
 }
 
 #[test]

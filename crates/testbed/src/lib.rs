@@ -6,6 +6,7 @@ mod client;
 mod crm;
 mod dump;
 mod error;
+mod folder;
 mod load;
 mod options;
 mod port;
@@ -18,6 +19,7 @@ mod wait;
 pub use crm::{create_crm, create_load_tables, insert_rows, run_transaction};
 pub use dump::{Cell, DatabaseDump, SchemaDump, TableDump, assert_equal, difference, dump, schema_dump};
 pub use error::TestbedError;
+pub use folder::Folder;
 pub use load::{
     Change, CheckReport, LoadReport, Violation, Write, Writers, WritersOptions, check_journals, fill_load_tables,
 };

@@ -19,7 +19,14 @@ use crate::disk::{Disk, Op};
 use crate::ignore::Ignore;
 use crate::look::{Known, Seen};
 use crate::root::Marker;
-use crate::tree::Prepare;
+use crate::seams::Prepare;
+
+/// The file of an index that has this ending: none, `-wal`, `-shm`.
+pub fn file_of(index: &Path, ending: &str) -> PathBuf {
+    let mut name = index.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
 
 /// The synchronised table.
 pub const ENTRY: &str = "entry";

@@ -24,6 +24,8 @@ mod reconcile;
 mod retention;
 mod root;
 mod scan;
+#[doc(hidden)]
+pub mod seams;
 mod settle;
 mod source;
 mod stage;
@@ -37,6 +39,8 @@ pub use disk::{Disk, Fault, Op, Slip};
 pub use ignore::TEMPORARY;
 pub use name::shown;
 pub use retention::Keep;
+#[doc(hidden)]
+pub use seams::{Asked, Hook, Seams};
 pub use trash::Version;
-pub use tree::{Connect, Hook, Options, Owner, Prepare, Seams, Tree};
+pub use tree::{Options, Owner, Tree};
 pub use watch::WatchTrouble;

@@ -17,8 +17,8 @@ use crate::name::{self, Loser};
 use crate::parts;
 use crate::reconcile::{Change, Verdict, judge};
 use crate::root::{Root, failed};
+use crate::seams::Hook;
 use crate::stage;
-use crate::tree::Hook;
 use crate::walk::{self, Blind, Sight, Step, Walk};
 use crate::watch::Extent;
 

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags, params};
 use sync_store::{Result, StoreError, Trouble};
 
 use crate::cells::Content;
-use crate::index::{Look, fault, hash};
+use crate::index::{Look, fault, file_of, hash};
 use crate::name;
 use crate::trash::Version;
 
@@ -100,10 +100,9 @@ pub fn remove(root: &Path, index: &Path) -> Result<()> {
         fs::remove_dir_all(&own).map_err(|e| kept(&own, &e))?;
     }
     for ending in ["", "-wal", "-shm"] {
-        let mut path = index.as_os_str().to_owned();
-        path.push(ending);
+        let path = file_of(index, ending);
         match fs::remove_file(&path) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(kept(Path::new(&path), &e)),
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(kept(&path, &e)),
             _ => {}
         }
     }

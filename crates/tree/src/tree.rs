@@ -12,18 +12,18 @@ use std::time::Duration;
 
 use rustix::fs::FileType;
 use sync_core::Source;
-use sync_database::{Card, Connections, Database, identity, sqlite};
+use sync_database::{Card, Database, identity, sqlite};
 use sync_store::contents::NAMED;
 use sync_store::{
     Applied, Batch, Contents, Drained, Hash, Lacking, Manner, Mode, Outline, Piece, PieceSink, Realised, Result, Since,
     Skipped, Store, StoreError, Trouble, Want,
 };
 
-use crate::disk::Disk;
 use crate::ignore::Ignore;
 use crate::index::{ENTRY, Index, LOCAL};
 use crate::retention::Keep;
 use crate::root::{self, Root};
+use crate::seams::{Hook, Seams};
 use crate::walk::{self, Sight};
 use crate::watch::{Extent, WatchTrouble, Watcher};
 use crate::{contents, hostile, moves, parts, realise, scan, settle, trash};
@@ -80,29 +80,6 @@ impl Options {
         }
     }
 }
-
-/// Is called before each step that writes; an error stops everything there, as dying would.
-pub type Hook = Box<dyn FnMut(&'static str) -> Result<()> + Send>;
-
-/// Where a test can step between a tree and the machine.
-#[doc(hidden)]
-#[derive(Default)]
-pub struct Seams {
-    /// The file system.
-    pub disk: Disk,
-    /// Is told of the steps.
-    pub hook: Option<Hook>,
-    /// Opens the index as a database.
-    pub connect: Option<Connect>,
-    /// Prepares the other connection to the index.
-    pub index: Option<Prepare>,
-}
-
-/// Opens an index as a database.
-pub type Connect = Box<dyn FnOnce(&Path) -> Result<Connections>>;
-
-/// Prepares a connection.
-pub type Prepare = Box<dyn FnOnce(&rusqlite::Connection) -> rusqlite::Result<()>>;
 
 /// A directory with its index.
 pub struct Tree {

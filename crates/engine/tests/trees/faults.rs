@@ -1,17 +1,14 @@
 //! A disk that dies or fails at the n-th call, for one site or for all of them together.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use rustix::io::Errno;
-use sync_core::Value;
 use sync_database::Connections;
-use sync_database::sql::{EachRow, Sql};
 use sync_database::sqlite::{Options, SqliteDialect, SqliteDriver};
-use sync_store::{Result, StoreError, Trouble};
-use sync_tree::{Disk, Fault, Op, Seams};
+use sync_tree::seams::keep_index;
+use sync_tree::{Asked, Disk, Fault, Op, Seams};
 
 use super::Site;
 
@@ -99,29 +96,6 @@ fn fails(errno: Errno, op: Op) -> bool {
     }
 }
 
-const FILES: [&str; 2] = ["", "-wal"];
-
-fn with(index: &Path, ending: &str) -> PathBuf {
-    let mut name = index.as_os_str().to_owned();
-    name.push(ending);
-    name.into()
-}
-
-/// Keeps what of the index is on the disk at this moment.
-fn keep_index(index: &Path) {
-    for ending in FILES {
-        let _ = fs::copy(with(index, ending), with(index, &format!("{ending}.kept")));
-    }
-}
-
-/// Puts that back, as if nothing had been done since.
-pub fn put_back_index(index: &Path) {
-    for ending in ["", "-wal", "-shm"] {
-        let _ = fs::remove_file(with(index, ending));
-        let _ = fs::rename(with(index, &format!("{ending}.kept")), with(index, ending));
-    }
-}
-
 struct AtSite {
     plan: Arc<Plan>,
     site: usize,
@@ -134,49 +108,14 @@ impl Fault for AtSite {
     }
 }
 
-/// The rows' connection: beginning and ending a transaction are calls too.
-struct Tapped {
-    driver: SqliteDriver,
-    fault: Arc<AtSite>,
-}
-
-impl Tapped {
-    fn before(&self, sql: &str) -> Result<()> {
-        let op = match sql {
-            "COMMIT" => Op::Commit,
-            _ if sql.starts_with("BEGIN") => Op::Begin,
-            _ => return Ok(()),
-        };
-        self.fault.before(op, b"").map_err(|e| StoreError::new(Trouble::Failure, e.to_string()))
-    }
-}
-
-impl Sql for Tapped {
-    fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64> {
-        self.driver.execute(sql, params)
-    }
-
-    fn execute_owned(&mut self, sql: &str, params: Vec<Value>) -> Result<u64> {
-        self.driver.execute_owned(sql, params)
-    }
-
-    fn query(&mut self, sql: &str, params: &[Value], each: &mut EachRow) -> Result<()> {
-        self.driver.query(sql, params, each)
-    }
-
-    fn run(&mut self, sql: &str) -> Result<()> {
-        self.before(sql)?;
-        self.driver.run(sql)
-    }
-}
-
 /// What a site has to be opened with, so that the plan happens to it.
 pub fn seams(site: &Site, plan: &Arc<Plan>) -> Seams {
     let fault = Arc::new(AtSite { plan: Arc::clone(plan), site: site.place(), index: site.index() });
-    let disk = Disk::faulty(Arc::clone(&fault) as Arc<dyn Fault>);
+    let fault: Arc<dyn Fault> = fault;
+    let disk = Disk::faulty(Arc::clone(&fault));
     let connect = move |path: &Path| {
         let driver = SqliteDriver::open(path, Options { write_ahead: true, ..Options::default() })?;
-        Ok(Connections::new(Box::new(Tapped { driver, fault }), None, Box::new(SqliteDialect)))
+        Ok(Connections::new(Box::new(Asked { driver, fault }), None, Box::new(SqliteDialect)))
     };
     Seams { disk, connect: Some(Box::new(connect)), ..Seams::default() }
 }

@@ -5,8 +5,7 @@ pub mod faults;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use sync_engine::documents::{DocumentsReport, round_documents};
 use sync_engine::handshake::Expectation;
 use sync_engine::{EngineError, Options};
 use sync_store::{Role, SlaveSettings};
+use sync_testbed::Folder;
 use sync_tree::{Hook, Seams, Tree};
 use tempfile::TempDir;
 
@@ -26,6 +26,7 @@ pub struct Site {
     pub name: &'static str,
     number: u64,
     directory: TempDir,
+    folder: Folder,
     tree: Option<Tree>,
 }
 
@@ -42,8 +43,10 @@ impl Site {
     }
 
     fn within(number: usize, directory: TempDir) -> Self {
-        fs::create_dir(directory.path().join("root")).unwrap();
-        Site { name: NAMES[number], number: number as u64 + 1, directory, tree: None }
+        let root = directory.path().join("root");
+        fs::create_dir(&root).unwrap();
+        let folder = Folder::new(root);
+        Site { name: NAMES[number], number: number as u64 + 1, directory, folder, tree: None }
     }
 
     /// Which of the sites.
@@ -51,16 +54,8 @@ impl Site {
         self.number as usize - 1
     }
 
-    pub fn root(&self) -> PathBuf {
-        self.directory.path().join("root")
-    }
-
     pub fn index(&self) -> PathBuf {
         self.directory.path().join("index.sqlite")
-    }
-
-    pub fn at(&self, path: impl AsRef<Path>) -> PathBuf {
-        self.root().join(path)
     }
 
     pub fn options(&self) -> sync_tree::Options {
@@ -119,72 +114,14 @@ impl Site {
             let _ = fs::remove_file(self.directory.path().join(format!("index.sqlite{ending}")));
         }
     }
-
-    pub fn write(&self, path: impl AsRef<Path>, text: impl AsRef<[u8]>) {
-        let path = self.at(path);
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).unwrap();
-        }
-        fs::write(path, text).unwrap();
-    }
-
-    pub fn read(&self, path: impl AsRef<Path>) -> String {
-        String::from_utf8_lossy(&fs::read(self.at(path)).unwrap()).into_owned()
-    }
-
-    pub fn remove(&self, path: impl AsRef<Path>) {
-        let path = self.at(path);
-        if path.symlink_metadata().unwrap().is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
-            .unwrap();
-    }
-
-    pub fn rename(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) {
-        fs::rename(self.at(from), self.at(to)).unwrap();
-    }
-
-    /// All that is there, a line a path.
-    pub fn listing(&self) -> BTreeMap<Vec<u8>, String> {
-        let mut all = BTreeMap::new();
-        list(&self.root(), &self.root(), &mut all);
-        all
-    }
-
-    /// The paths, as text.
-    pub fn paths(&self) -> Vec<String> {
-        self.listing().into_keys().map(|p| p.escape_ascii().to_string()).collect()
-    }
 }
 
-fn list(root: &Path, directory: &Path, all: &mut BTreeMap<Vec<u8>, String>) {
-    for item in fs::read_dir(directory).unwrap() {
-        let path = item.unwrap().path();
-        let name = path.strip_prefix(root).unwrap().as_os_str().as_bytes().to_vec();
-        if name == b".server_sync" {
-            continue;
-        }
-        let meta = path.symlink_metadata().unwrap();
-        let owner = format!("{:o} {} {}", meta.permissions().mode() & 0o7777, meta.uid(), meta.gid());
-        let line = if meta.is_symlink() {
-            format!("-> {:?}", fs::read_link(&path).unwrap())
-        } else if meta.is_dir() {
-            format!("directory {owner}")
-        } else {
-            let content = fs::read(&path).unwrap();
-            let shown = if content.len() < 40 { content.escape_ascii().to_string() } else { hash(&content) };
-            format!("{shown} {owner} {}.{:09}", meta.mtime(), meta.mtime_nsec())
-        };
-        all.insert(name, line);
-        if meta.is_dir() {
-            list(root, &path, all);
-        }
-    }
-}
+impl Deref for Site {
+    type Target = Folder;
 
-fn hash(content: &[u8]) -> String {
-    use std::hash::{DefaultHasher, Hash, Hasher};
-    let mut hasher = DefaultHasher::new();
-    content.hash(&mut hasher);
-    format!("{} bytes {:x}", content.len(), hasher.finish())
+    fn deref(&self) -> &Folder {
+        &self.folder
+    }
 }
 
 pub fn sites<const N: usize>() -> [Site; N] {
@@ -234,7 +171,7 @@ pub fn settle(sites: &mut [Site], links: &[(usize, usize)]) {
             return assert_equal(sites);
         }
     }
-    panic!("it never rests: {skipped:?} {:?}", sites.iter().map(Site::paths).collect::<Vec<_>>());
+    panic!("it never rests: {skipped:?} {:?}", sites.iter().map(|site| site.paths()).collect::<Vec<_>>());
 }
 
 pub fn assert_equal(sites: &[Site]) {

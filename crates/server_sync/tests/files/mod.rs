@@ -1,43 +1,40 @@
 //! Sites with an SQLite database and a folder of documents each, linked by a real sshd, and the command run on them.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::ops::Deref;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
-use sync_testbed::{KeyType, Sshd};
+use sync_testbed::{Folder, KeyType, Sshd};
 use tempfile::TempDir;
 
 use crate::support::{Running, Said, program};
 
 pub const NAMES: [&str; 3] = ["geneva", "lyon", "bern"];
 
+/// What lies deeper than the system's paths reach is looked at by itself.
+const REACH: usize = 3800;
+
 /// One site.
 pub struct Site {
     pub name: &'static str,
     pub home: PathBuf,
+    /// The folder of documents.
+    folder: Folder,
 }
 
 impl Site {
     fn new(name: &'static str, home: &Path) -> Self {
-        let site = Site { name, home: home.join(name) };
+        let home = home.join(name);
+        let folder = Folder::within(home.join("files"), REACH);
+        let site = Site { name, home, folder };
         fs::create_dir_all(site.root()).unwrap();
         let schema = "CREATE TABLE file (path TEXT PRIMARY KEY, size INTEGER); PRAGMA journal_mode=wal";
         site.app().execute_batch(schema).unwrap();
         site
-    }
-
-    /// The folder of documents.
-    pub fn root(&self) -> PathBuf {
-        self.home.join("files")
-    }
-
-    pub fn at(&self, path: impl AsRef<Path>) -> PathBuf {
-        self.root().join(path)
     }
 
     pub fn settings(&self) -> PathBuf {
@@ -88,65 +85,17 @@ impl Site {
         Running { child: command.spawn().unwrap(), log }
     }
 
-    pub fn write(&self, path: impl AsRef<Path>, text: impl AsRef<[u8]>) {
-        let path = self.at(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-
-    pub fn read(&self, path: impl AsRef<Path>) -> String {
-        String::from_utf8_lossy(&fs::read(self.at(path)).unwrap()).into_owned()
-    }
-
-    pub fn remove(&self, path: impl AsRef<Path>) {
-        let path = self.at(path);
-        if path.symlink_metadata().unwrap().is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
-            .unwrap();
-    }
-
-    pub fn rename(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) {
-        fs::rename(self.at(from), self.at(to)).unwrap();
-    }
-
-    /// All that is there, a line a path.
-    pub fn listing(&self) -> BTreeMap<Vec<u8>, String> {
-        let mut all = BTreeMap::new();
-        list(&self.root(), &self.root(), &mut all);
-        all
-    }
-
-    pub fn paths(&self) -> Vec<String> {
-        self.listing().into_keys().map(|p| p.escape_ascii().to_string()).collect()
-    }
-
     /// The copies that concurrent edits left.
     pub fn copies(&self) -> Vec<String> {
         self.paths().into_iter().filter(|path| path.contains("(conflict ")).collect()
     }
 }
 
-fn list(root: &Path, directory: &Path, all: &mut BTreeMap<Vec<u8>, String>) {
-    for item in fs::read_dir(directory).unwrap() {
-        let path = item.unwrap().path();
-        let name = path.strip_prefix(root).unwrap().as_os_str().as_bytes().to_vec();
-        // What lies deeper than the system's paths reach is looked at by itself.
-        if name == b".server_sync" || path.as_os_str().len() > 3800 {
-            continue;
-        }
-        let meta = path.symlink_metadata().unwrap();
-        let owner = format!("{:o} {} {}", meta.permissions().mode() & 0o7777, meta.uid(), meta.gid());
-        let line = if meta.is_symlink() {
-            format!("-> {:?}", fs::read_link(&path).unwrap())
-        } else if meta.is_dir() {
-            format!("directory {owner}")
-        } else {
-            let hash = blake3::hash(&fs::read(&path).unwrap()).to_hex();
-            format!("{} {hash} {owner} {}.{:09}", meta.len(), meta.mtime(), meta.mtime_nsec())
-        };
-        all.insert(name, line);
-        if meta.is_dir() {
-            list(root, &path, all);
-        }
+impl Deref for Site {
+    type Target = Folder;
+
+    fn deref(&self) -> &Folder {
+        &self.folder
     }
 }
 
@@ -230,7 +179,7 @@ impl Network {
     pub fn settle(&self) {
         let mut said = Vec::new();
         for _ in 0..10 {
-            let before: Vec<_> = self.sites.iter().map(Site::listing).collect();
+            let before: Vec<_> = self.sites.iter().map(|site| site.listing()).collect();
             said = self.links.iter().map(|(master, _)| self.sites[*master].run(&["-v"])).collect();
             let codes: Vec<i32> = said.iter().map(|s| s.code).collect();
             let is_still = self.sites.iter().zip(&before).all(|(site, before)| site.listing() == *before);
@@ -239,7 +188,7 @@ impl Network {
             }
         }
         let all: String = said.iter().map(Said::all).collect();
-        let paths: Vec<_> = self.sites.iter().map(Site::listing).collect();
+        let paths: Vec<_> = self.sites.iter().map(|site| site.listing()).collect();
         panic!("it never rests:\n{all}\n{paths:?}");
     }
 

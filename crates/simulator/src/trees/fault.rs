@@ -6,16 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use sync_core::Value;
-use sync_database::sql::{EachRow, Sql};
-use sync_database::sqlite::SqliteDriver;
-use sync_store::{Result, StoreError, Trouble};
+use sync_tree::seams::keep_index;
 use sync_tree::{Fault, Op, Slip};
 
 use super::action::Action;
 use super::desktop::Desktop;
 use super::scenario::Event;
-use super::site::keep_index;
 use crate::tap::lock;
 
 /// What happens.
@@ -146,38 +142,5 @@ impl Fault for SiteDisk {
 
     fn slips(&self, slip: Slip) -> bool {
         self.slip == Some(slip)
-    }
-}
-
-/// The rows' connection: transactions are calls too.
-pub struct Rows {
-    /// What does it.
-    pub driver: SqliteDriver,
-    /// What is asked.
-    pub disk: Arc<SiteDisk>,
-}
-
-impl Sql for Rows {
-    fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64> {
-        self.driver.execute(sql, params)
-    }
-
-    fn execute_owned(&mut self, sql: &str, params: Vec<Value>) -> Result<u64> {
-        self.driver.execute_owned(sql, params)
-    }
-
-    fn query(&mut self, sql: &str, params: &[Value], each: &mut EachRow) -> Result<()> {
-        self.driver.query(sql, params, each)
-    }
-
-    fn run(&mut self, sql: &str) -> Result<()> {
-        let op = match sql {
-            "COMMIT" => Some(Op::Commit),
-            _ if sql.starts_with("BEGIN") => Some(Op::Begin),
-            _ => None,
-        };
-        let asked = op.map_or(Ok(()), |op| self.disk.before(op, b""));
-        asked.map_err(|e| StoreError::new(Trouble::Failure, format!("the index: {e}")))?;
-        self.driver.run(sql)
     }
 }

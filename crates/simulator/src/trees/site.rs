@@ -1,7 +1,6 @@
 //! One site: a folder with a directory and an index, an application, a clock, and a tree over a disk that may fail.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -15,10 +14,11 @@ use sync_core::SiteId;
 use sync_database::sqlite::{Options, SqliteDialect, SqliteDriver};
 use sync_database::{Card, Connections, Rules};
 use sync_store::{Role, SlaveSettings, StoreError, Trouble};
-use sync_tree::{Disk, Fault, Seams, Slip, Tree};
+use sync_tree::seams::{file_of, put_back_index};
+use sync_tree::{Asked, Disk, Fault, Seams, Slip, Tree};
 
 use super::desktop::{Desktop, Journal, KEPT};
-use super::fault::{Rows, SiteDisk};
+use super::fault::SiteDisk;
 use super::scenario::Part;
 use super::scenario::Scenario;
 use crate::clock::Clock;
@@ -94,14 +94,15 @@ impl Site {
 
     fn open(&self) -> std::result::Result<Tree, StoreError> {
         let options = sync_tree::Options::new(self.root(), self.index());
-        let (disk, clock, other) = (Arc::clone(&self.disk), self.clock.clone(), self.clock.clone());
+        let fault: Arc<dyn Fault> = Arc::clone(&self.disk) as Arc<dyn Fault>;
+        let (asked, clock, other) = (Arc::clone(&fault), self.clock.clone(), self.clock.clone());
         let connect = move |path: &Path| {
             let driver = SqliteDriver::open(path, Options { patience: Duration::ZERO, write_ahead: true })?;
             clock.rule(driver.connection()).map_err(|e| StoreError::new(Trouble::Failure, e.to_string()))?;
-            Ok(Connections::new(Box::new(Rows { driver, disk }), None, Box::new(SqliteDialect)))
+            Ok(Connections::new(Box::new(Asked { driver, fault: asked }), None, Box::new(SqliteDialect)))
         };
         let seams = Seams {
-            disk: Disk::faulty(Arc::clone(&self.disk) as Arc<dyn Fault>),
+            disk: Disk::faulty(fault),
             hook: None,
             connect: Some(Box::new(connect)),
             index: Some(Box::new(move |connection| other.rule(connection))),
@@ -124,7 +125,7 @@ impl Site {
     pub fn delete_index(&mut self) {
         self.close();
         for ending in ["", "-wal", "-shm"] {
-            let _ = fs::remove_file(with(&self.index(), ending));
+            let _ = fs::remove_file(file_of(&self.index(), ending));
         }
     }
 
@@ -136,7 +137,7 @@ impl Site {
         fs::create_dir(&copy)?;
         copy_all(&self.root(), &copy.join("root"))?;
         for ending in ["", "-wal"] {
-            let _ = fs::copy(with(&self.index(), ending), with(&copy.join("index"), ending));
+            let _ = fs::copy(file_of(&self.index(), ending), file_of(&copy.join("index"), ending));
         }
         Ok(())
     }
@@ -157,7 +158,7 @@ impl Site {
         if part != Part::Directory {
             self.delete_index();
             for ending in ["", "-wal"] {
-                let _ = fs::copy(with(&copy.join("index"), ending), with(&self.index(), ending));
+                let _ = fs::copy(file_of(&copy.join("index"), ending), file_of(&self.index(), ending));
             }
         }
         Ok(true)
@@ -216,26 +217,6 @@ fn marks(path: &Path) -> String {
         }
     }
     shown
-}
-
-fn with(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(OsStr::new(ending));
-    name.into()
-}
-
-/// Keeps what of an index is on the disk at this moment.
-pub fn keep_index(index: &Path) {
-    for ending in ["", "-wal"] {
-        let _ = fs::copy(with(index, ending), with(index, &format!("{ending}.kept")));
-    }
-}
-
-fn put_back_index(index: &Path) {
-    for ending in ["", "-wal", "-shm"] {
-        let _ = fs::remove_file(with(index, ending));
-        let _ = fs::rename(with(index, &format!("{ending}.kept")), with(index, ending));
-    }
 }
 
 /// Removes whatever it is.
