@@ -63,7 +63,7 @@ macro_rules! stories {
                 only_rows_that_are_there_count_as_deleted;
             constraints: the_earliest_claim_has_the_value, a_row_that_gave_way_is_changed, a_value_goes_to_the_next_claim,
                 a_text_that_is_taken_is_told_apart, a_parent_that_is_referred_to_stays,
-                a_parent_stays_with_its_last_values, a_value_from_before_that_is_not_shown, a_parent_that_stays_is_changed,
+                a_parent_stays_with_its_last_values, what_waits_is_tried_again_in_a_quiet_round, a_value_from_before_that_is_not_shown, a_parent_that_stays_is_changed,
                 a_child_goes_with_its_parent, a_parked_row_is_replaced, a_reference_is_shown_as_null, levels_go_and_return_together,
                 rows_that_refer_to_each_other, columns_that_do_not_go_together, a_tree_stays_a_tree, swapped_unique_values,
                 a_collision_among_many_rows, a_case_collision_harms_nobody;

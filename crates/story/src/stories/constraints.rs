@@ -114,6 +114,24 @@ pub fn a_parent_that_is_referred_to_stays(bench: &impl Bench) {
     network.shows("SELECT id FROM team", &["2"]);
 }
 
+/// Whoever could not be decided about, for whatever was in the way, is tried again in a round in which nothing moves.
+pub fn what_waits_is_tried_again_in_a_quiet_round(bench: &impl Bench) {
+    let mut network = Network::new(bench, 2);
+    network.app(0, "INSERT INTO team (id, name) VALUES (1, 'one')");
+    network.finish(&PAIR);
+    network.sites[1].behind("DELETE FROM team WHERE id=1");
+    network.app(0, "INSERT INTO task (id, team, title) VALUES (5, 1, 'waits')");
+    network.round(0, 1);
+    assert_eq!((network.sites[1].parked(), network.rows(1, "SELECT id FROM task").len()), (1, 0));
+    // As if the parent had come back while all tries were in vain: nothing tells of it.
+    network.sites[1].behind("INSERT INTO team (id, name) VALUES (1, 'one')");
+    network.sites[1].reopen();
+    assert!(network.round(0, 1).is_quiet());
+    assert_eq!(network.sites[1].parked(), 0);
+    network.assert_same();
+    network.shows("SELECT id, title FROM task", &["5|waits"]);
+}
+
 /// What a parent that stays is shown with may be known to one site only, which is not where it is needed first.
 pub fn a_parent_stays_with_its_last_values(bench: &impl Bench) {
     let mut network = Network::new(bench, 4);
