@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -65,6 +66,26 @@ impl Folder {
     /// Renames or moves.
     pub fn rename(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) {
         fs::rename(self.at(from), self.at(to)).unwrap();
+    }
+
+    /// Gives a file another name.
+    pub fn link(&self, path: impl AsRef<Path>, new: impl AsRef<Path>) {
+        fs::hard_link(self.at(path), self.at(new)).unwrap();
+    }
+
+    /// The paths that are one file with others, file by file.
+    #[must_use]
+    pub fn twins(&self) -> Vec<Vec<String>> {
+        let mut files: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+        for path in self.listing().into_keys() {
+            let meta = self.at(OsStr::from_bytes(&path)).symlink_metadata().unwrap();
+            if meta.is_file() {
+                files.entry(meta.ino()).or_default().push(path.escape_ascii().to_string());
+            }
+        }
+        let mut twins: Vec<Vec<String>> = files.into_values().filter(|paths| paths.len() > 1).collect();
+        twins.sort();
+        twins
     }
 
     /// All that is there, a line a path: its content or a hash of it, then permissions, owner, group and time.

@@ -2,11 +2,13 @@
 //!
 //! Kind, hash, size and time are one cell: they belong together, and a conflict about them carries the whole losing
 //! content. A directory has no time of its own; that of a link is left to the system.
+//!
+//! Paths that are one file (hard links) are *twins*: their rows have the same twin, and are rows of their own otherwise.
 
 use sync_store::{Hash, Result, StoreError, Trouble};
 
 /// What is at a path.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Content {
     /// A directory.
     Directory,
@@ -98,7 +100,7 @@ fn is_target(target: &[u8]) -> bool {
 }
 
 /// All cells of a path.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Cells {
     /// What it is.
     pub content: Content,
@@ -110,6 +112,35 @@ pub struct Cells {
     pub group: u32,
     /// Its extended attributes, packed by [`pack_attributes`].
     pub attributes: Vec<u8>,
+    /// What it has in common with the other paths that are the same file; empty if there are none.
+    pub twin: Vec<u8>,
+}
+
+impl Cells {
+    /// The same, as a file of its own.
+    pub fn alone(self) -> Self {
+        Cells { twin: Vec::new(), ..self }
+    }
+
+    /// Whether it differs in nothing but what it is a twin of.
+    pub fn is_like(&self, other: &Self) -> bool {
+        let Cells { content, mode, owner, group, attributes, .. } = self;
+        (content, mode, owner, group, attributes)
+            == (&other.content, &other.mode, &other.owner, &other.group, &other.attributes)
+    }
+
+    /// Whether it is to be one file with others.
+    pub fn has_twins(&self) -> bool {
+        !self.twin.is_empty() && matches!(self.content, Content::File { .. })
+    }
+}
+
+/// How long a twin is.
+pub const TWIN: usize = 16;
+
+/// Refuses a twin of a peer that no site writes.
+pub fn check_twin(twin: &[u8]) -> Result<()> {
+    if matches!(twin.len(), 0 | TWIN) { Ok(()) } else { Err(corrupt("a twin that is not one")) }
 }
 
 /// The permissions that are synchronised.

@@ -76,6 +76,8 @@ pub enum Op {
     Rename,
     /// Making a symbolic link.
     Symlink,
+    /// Giving a file another name.
+    Link,
     /// Reading where a link leads.
     ReadLink,
     /// Making data safe.
@@ -384,6 +386,13 @@ impl Dir {
         let name = name.as_ref();
         self.disk().may(Op::Symlink, name)?;
         fs::symlinkat(target, self.as_fd(), name)
+    }
+
+    /// Gives a file another name, which must not be taken. A symbolic link gets one itself, not what it leads to.
+    pub(crate) fn link(&self, name: impl AsRef<[u8]>, to: &Dir, new: impl AsRef<[u8]>) -> Result<()> {
+        let (name, new) = (name.as_ref(), new.as_ref());
+        self.disk().may(Op::Link, new)?;
+        fs::linkat(self.as_fd(), name, to.as_fd(), new, AtFlags::empty())
     }
 
     pub(crate) fn read_link(&self, name: impl AsRef<[u8]>) -> Result<Vec<u8>> {

@@ -31,6 +31,7 @@ fn check_cell(column: &str, value: &Value, head: &TableHead) -> Result<()> {
         ("path", Value::Bytes(path)) => name::check(path),
         ("content", Value::Bytes(content)) => Content::unpack(content).map(drop),
         ("xattrs", Value::Bytes(packed)) => cells::unpack_attributes(packed).map(drop),
+        ("twin", Value::Bytes(twin)) => cells::check_twin(twin),
         ("mode", Value::Int(mode)) => cells::check_mode(*mode),
         ("owner" | "grp", Value::Int(id)) if (0..i64::from(u32::MAX)).contains(id) => Ok(()),
         _ => Err(refused(&format!("the column {column} of {} holds something else", head.name))),

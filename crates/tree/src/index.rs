@@ -32,20 +32,22 @@ pub fn file_of(index: &Path, ending: &str) -> PathBuf {
 pub const ENTRY: &str = "entry";
 
 /// The tables that stay here.
-pub const LOCAL: [&str; 6] = ["disk", "trash", "removed", "settled", "chunk", "root"];
+pub const LOCAL: [&str; 7] = ["disk", "trash", "removed", "settled", "chunk", "root", "joined"];
 
 /// `kind` and `hash` are for queries and for people.
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS entry (path BLOB NOT NULL PRIMARY KEY, content BLOB NOT NULL, mode INTEGER NOT NULL, \
     owner INTEGER NOT NULL, grp INTEGER NOT NULL, xattrs BLOB NOT NULL, \
     kind TEXT GENERATED ALWAYS AS (CAST(substr(content,1,1) AS TEXT)) VIRTUAL, \
-    hash BLOB GENERATED ALWAYS AS (CASE WHEN substr(content,1,1)=x'66' THEN substr(content,2,32) END) VIRTUAL);
+    hash BLOB GENERATED ALWAYS AS (CASE WHEN substr(content,1,1)=x'66' THEN substr(content,2,32) END) VIRTUAL, \
+    twin BLOB NOT NULL DEFAULT x'');
 CREATE INDEX IF NOT EXISTS entry_hash ON entry (hash) WHERE hash IS NOT NULL;
+CREATE INDEX IF NOT EXISTS entry_twin ON entry (twin) WHERE twin<>x'';
 CREATE TABLE IF NOT EXISTS disk (path BLOB NOT NULL PRIMARY KEY, content BLOB NOT NULL, mode INTEGER NOT NULL, \
     owner INTEGER NOT NULL, grp INTEGER NOT NULL, xattrs BLOB NOT NULL, hash BLOB, dev INTEGER NOT NULL, \
     ino INTEGER NOT NULL, size INTEGER NOT NULL, mtime INTEGER NOT NULL, ctime INTEGER NOT NULL, kind INTEGER NOT NULL, \
     seen_mode INTEGER NOT NULL, uid INTEGER NOT NULL, gid INTEGER NOT NULL, seen_xattrs BLOB NOT NULL, \
-    racy INTEGER NOT NULL) WITHOUT ROWID;
+    racy INTEGER NOT NULL, twin BLOB NOT NULL DEFAULT x'', links INTEGER NOT NULL DEFAULT 1) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS disk_hash ON disk (hash) WHERE hash IS NOT NULL;
 CREATE INDEX IF NOT EXISTS disk_ino ON disk (ino);
 CREATE TABLE IF NOT EXISTS trash (path BLOB NOT NULL, at INTEGER NOT NULL, hash BLOB NOT NULL, size INTEGER NOT NULL, \
@@ -57,18 +59,26 @@ CREATE TABLE IF NOT EXISTS settled (id TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS chunk (content BLOB NOT NULL, offset INTEGER NOT NULL, size INTEGER NOT NULL, \
     hash BLOB NOT NULL, here INTEGER NOT NULL, PRIMARY KEY (content, offset)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS chunk_hash ON chunk (hash);
+CREATE TABLE IF NOT EXISTS joined (dev INTEGER NOT NULL, ino INTEGER NOT NULL, PRIMARY KEY (dev, ino)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS root (one INTEGER PRIMARY KEY CHECK (one=1), marker TEXT NOT NULL, ino INTEGER NOT NULL, \
     realised INTEGER NOT NULL);";
 
 /// The columns of [`Known`], after the path.
-pub const KNOWN: &str = "content, mode, owner, grp, xattrs, dev, ino, size, mtime, ctime, kind, seen_mode, uid, gid, \
-     seen_xattrs, racy";
+pub const KNOWN: &str = "content, mode, owner, grp, xattrs, twin, dev, ino, size, mtime, ctime, kind, seen_mode, uid, gid, \
+     links, seen_xattrs, racy";
 
 /// The columns of [`Seen`], and whether it has to be read again.
-pub const SEEN: &str = "dev, ino, size, mtime, ctime, kind, seen_mode, uid, gid, racy";
+pub const SEEN: &str = "dev, ino, size, mtime, ctime, kind, seen_mode, uid, gid, links, racy";
 
 /// The columns of [`Cells`].
-pub const CELLS: &str = "content, mode, owner, grp, xattrs";
+pub const CELLS: &str = "content, mode, owner, grp, xattrs, twin";
+
+/// What indexes of earlier versions do not have.
+const ADDED: [(&str, &str, &str); 3] = [
+    (ENTRY, "twin", "BLOB NOT NULL DEFAULT x''"),
+    ("disk", "twin", "BLOB NOT NULL DEFAULT x''"),
+    ("disk", "links", "INTEGER NOT NULL DEFAULT 1"),
+];
 
 /// The open index.
 pub struct Index {
@@ -86,7 +96,7 @@ impl Index {
         connection.set_prepared_statement_cache_capacity(64);
         connection.pragma_update(None, "journal_mode", "wal").map_err(fault)?;
         connection.execute_batch("PRAGMA synchronous=FULL").map_err(fault)?;
-        connection.execute_batch(TABLES).map_err(fault)?;
+        upgrade(&connection).and_then(|()| connection.execute_batch(TABLES)).map_err(fault)?;
         Ok(Index { path: path.to_owned(), disk: disk.clone(), connection })
     }
 
@@ -145,6 +155,21 @@ impl Index {
     }
 }
 
+/// Gives an index of an earlier version the columns that it lacks. Their defaults say that nothing is known: no row is
+/// changed by that, and what there is to say is found by the next scan.
+fn upgrade(connection: &Connection) -> rusqlite::Result<()> {
+    let lacks = |(table, column, _): &(&str, &str, &str)| {
+        let columns = "SELECT COUNT(*), COALESCE(SUM(name=?2),0) FROM pragma_table_xinfo(?1)";
+        connection.query_row(columns, [table, column], |row| Ok(row.get::<_, i64>(0)? > 0 && row.get::<_, i64>(1)? == 0))
+    };
+    for added @ (table, column, definition) in ADDED {
+        if lacks(&added)? {
+            connection.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN {column} {definition}"))?;
+        }
+    }
+    Ok(())
+}
+
 /// A transaction that writes; what is not committed is taken back.
 pub struct Writing<'a> {
     transaction: Transaction<'a>,
@@ -170,12 +195,13 @@ impl Writing<'_> {
 
     /// Writes a row, only the cells that differ are marked.
     pub fn put_entry(&self, path: &[u8], cells: &Cells) -> Result<()> {
-        let Cells { mode, owner, group, attributes, .. } = cells;
+        let Cells { mode, owner, group, attributes, twin, .. } = cells;
         let content = cells.content.pack();
-        let params = params![content, mode, owner, group, attributes, path];
-        let update = "UPDATE entry SET content=?, mode=?, owner=?, grp=?, xattrs=? WHERE path=?";
+        let params = params![content, mode, owner, group, attributes, twin, path];
+        let update = "UPDATE entry SET content=?, mode=?, owner=?, grp=?, xattrs=?, twin=? WHERE path=?";
         if self.run(update, params)? == 0 {
-            self.run("INSERT INTO entry (content, mode, owner, grp, xattrs, path) VALUES (?,?,?,?,?,?)", params)?;
+            let insert = "INSERT INTO entry (content, mode, owner, grp, xattrs, twin, path) VALUES (?,?,?,?,?,?,?)";
+            self.run(insert, params)?;
         }
         Ok(())
     }
@@ -189,7 +215,8 @@ impl Writing<'_> {
     pub fn put_known(&self, path: &[u8], known: &Known) -> Result<()> {
         let Known { cells, seen, attributes, racy } = known;
         let statement = "INSERT OR REPLACE INTO disk (path, content, mode, owner, grp, xattrs, hash, dev, ino, size, mtime, \
-             ctime, kind, seen_mode, uid, gid, seen_xattrs, racy) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
+             ctime, kind, seen_mode, uid, gid, seen_xattrs, racy, twin, links) \
+             VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
         let hash = hash_of(&cells.content);
         self.run(
             statement,
@@ -211,7 +238,9 @@ impl Writing<'_> {
                 seen.owner,
                 seen.group,
                 attributes,
-                racy
+                racy,
+                cells.twin,
+                seen.links.cast_signed()
             ],
         )?;
         self.run("DELETE FROM removed WHERE path=?", [path]).map(drop)
@@ -289,7 +318,7 @@ impl<'a> Look<'a> {
     }
 }
 
-/// Reads cells from five columns.
+/// Reads the columns [`CELLS`].
 pub fn cells(row: &Row, at: usize) -> rusqlite::Result<Cells> {
     let content: Vec<u8> = row.get(at)?;
     Ok(Cells {
@@ -298,6 +327,7 @@ pub fn cells(row: &Row, at: usize) -> rusqlite::Result<Cells> {
         owner: row.get(at + 2)?,
         group: row.get(at + 3)?,
         attributes: row.get(at + 4)?,
+        twin: row.get(at + 5)?,
     })
 }
 
@@ -313,13 +343,14 @@ pub fn seen(row: &Row, at: usize) -> rusqlite::Result<Seen> {
         mode: row.get(at + 6)?,
         owner: row.get(at + 7)?,
         group: row.get(at + 8)?,
+        links: unsigned(row, at + 9)?,
     })
 }
 
 /// Reads the columns [`KNOWN`].
 pub fn known(row: &Row, at: usize) -> rusqlite::Result<Known> {
-    let seen = seen(row, at + 5)?;
-    Ok(Known { cells: cells(row, at)?, seen, attributes: row.get(at + 14)?, racy: row.get(at + 15)? })
+    let seen = seen(row, at + 6)?;
+    Ok(Known { cells: cells(row, at)?, seen, attributes: row.get(at + 16)?, racy: row.get(at + 17)? })
 }
 
 fn unsigned(row: &Row, at: usize) -> rusqlite::Result<u64> {

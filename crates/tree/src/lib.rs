@@ -14,6 +14,7 @@ mod disk;
 mod hostile;
 mod ignore;
 mod index;
+mod join;
 mod look;
 mod moves;
 mod name;
@@ -32,6 +33,7 @@ mod stage;
 pub mod survey;
 mod trash;
 mod tree;
+mod twins;
 mod walk;
 mod watch;
 

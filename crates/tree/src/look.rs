@@ -33,6 +33,8 @@ pub struct Seen {
     pub owner: u32,
     /// The group's number.
     pub group: u32,
+    /// How many names it has, in the tree or elsewhere; of anything but a file, 1.
+    pub links: u64,
 }
 
 impl Seen {
@@ -51,6 +53,7 @@ impl Seen {
             mode: if kind == cells::LINK { 0 } else { stat.st_mode & MODE },
             owner: stat.st_uid,
             group: stat.st_gid,
+            links: if kind == cells::FILE { stat.st_nlink as _ } else { 1 },
         }
     }
 
@@ -58,6 +61,12 @@ impl Seen {
     pub fn is_same(&self, other: &Self) -> bool {
         let ctime = if self.kind == cells::DIRECTORY { self.ctime } else { other.ctime };
         *self == Seen { ctime, ..other.clone() }
+    }
+
+    /// Whether it is the same thing with the same content, whatever became of its names: giving it one and taking one away
+    /// changes its ctime.
+    pub fn is_but_for_names(&self, other: &Self) -> bool {
+        *self == Seen { ctime: self.ctime, links: self.links, ..other.clone() }
     }
 
     /// Whether it may change again without anything here changing: it changed after this time, see [`rest`].
@@ -167,21 +176,33 @@ fn link(at: &Dir, name: &[u8]) -> Result<Content, Reason> {
     at.read_link(name).map(Content::Link).map_err(reason)
 }
 
+/// What another name of a file that was just read is now, in the light of what was known of it.
+pub(crate) fn read_already(read: &Known, known: Option<&Known>) -> Known {
+    let cells = cells_of(&read.seen, read.cells.content.clone(), &read.attributes, known);
+    Known { cells, ..read.clone() }
+}
+
 /// Cells that the system still says the same of stay what they were.
 fn cells_of(seen: &Seen, content: Content, attributes: &[u8], known: Option<&Known>) -> Cells {
     let Some(known) = known else {
         let (mode, owner, group) = (seen.mode, seen.owner, seen.group);
-        return Cells { content, mode, owner, group, attributes: attributes.to_vec() };
+        return Cells { content, mode, owner, group, attributes: attributes.to_vec(), twin: Vec::new() };
     };
     let is_same_time = known.seen.mtime == seen.mtime && known.cells.content.is_same(&content);
     let pick = |now: u32, then: u32, cell: u32| if now == then { cell } else { now };
-    Cells {
+    let cells = Cells {
         content: if is_same_time { known.cells.content.clone() } else { content },
         mode: pick(seen.mode, known.seen.mode, known.cells.mode),
         owner: pick(seen.owner, known.seen.owner, known.cells.owner),
         group: pick(seen.group, known.seen.group, known.cells.group),
         attributes: if known.attributes == attributes { known.cells.attributes.clone() } else { attributes.to_vec() },
-    }
+        twin: known.cells.twin.clone(),
+    };
+    // Another file in its place has no twins until they are found. Nor has one that could not be joined with them, or differs
+    // from them, once somebody changes it: it might become like them by that, and be joined elsewhere but not here.
+    let is_other = seen.inode != known.seen.inode;
+    let is_changed_alone = seen.links == 1 && known.seen.links == 1 && cells != known.cells;
+    if is_other || is_changed_alone { cells.alone() } else { cells }
 }
 
 /// The extended attributes that are synchronised, packed.

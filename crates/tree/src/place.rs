@@ -14,10 +14,11 @@ use sync_store::{Realised, Reason, Result};
 use crate::attributes::{self, How};
 use crate::cells::{self, Cells, Content};
 use crate::disk::{self, Dir, Onto, Slip};
+use crate::join::{Joined, Sibling};
 use crate::look::{Known, Seen, is_as_known, reason};
 use crate::name;
 use crate::source::Holder;
-use crate::trash;
+use crate::{stage, trash};
 use crate::tree::Tree;
 
 /// Files that are dealt with together.
@@ -39,10 +40,10 @@ pub struct Task {
 }
 
 /// A file that waits to be renamed into its place.
-struct Prepared {
-    task: Task,
+pub(crate) struct Prepared {
+    pub(crate) task: Task,
     parent: Rc<Dir>,
-    from: From,
+    pub(crate) from: From,
     attributes: Vec<u8>,
 }
 
@@ -52,10 +53,12 @@ pub(crate) enum From {
     Staged { name: String, safe: bool },
     /// At a path that is given up.
     Path { holder: Box<Holder>, parent: Rc<Dir> },
+    /// At the path of a twin, that stays.
+    Twin(Box<Sibling>),
 }
 
 /// What happened in the directory and has to be written down.
-enum Done {
+pub(crate) enum Done {
     Placed { path: Vec<u8>, known: Box<Known> },
     Gone { path: Vec<u8> },
     Trashed { path: Vec<u8>, known: Box<Known> },
@@ -73,8 +76,9 @@ impl Done {
 pub struct Batch<'a> {
     pub(crate) tree: &'a mut Tree,
     report: &'a mut Realised,
-    prepared: Vec<Prepared>,
-    done: Vec<Done>,
+    pub(crate) prepared: Vec<Prepared>,
+    pub(crate) done: Vec<Done>,
+    pub(crate) joined: Joined,
     parents: HashMap<Vec<u8>, Rc<Dir>>,
     /// Directories in which something was renamed.
     touched: HashMap<Vec<u8>, Rc<Dir>>,
@@ -85,7 +89,8 @@ impl<'a> Batch<'a> {
     /// An empty one.
     pub fn new(tree: &'a mut Tree, report: &'a mut Realised) -> Self {
         let (parents, touched) = (HashMap::new(), HashMap::new());
-        Batch { tree, report, prepared: Vec::new(), done: Vec::new(), parents, touched, names: 0 }
+        let joined = Joined::default();
+        Batch { tree, report, prepared: Vec::new(), done: Vec::new(), joined, parents, touched, names: 0 }
     }
 
     /// The tree.
@@ -94,14 +99,18 @@ impl<'a> Batch<'a> {
     }
 
     /// Deals with a file or a link, now or with the others of the batch.
-    pub fn put(&mut self, task: Task) -> Result<()> {
-        if self.is_pending(&task.cells.content) {
+    pub fn put(&mut self, mut task: Task) -> Result<()> {
+        if self.is_pending(&task.cells.content) && !self.joined.has(&task.cells) {
             // The same content: from its place it can be copied.
             self.finish()?;
         }
+        self.freshen(&mut task)?;
         let path = task.path.clone();
         match self.prepare(task)? {
-            Ok(Some(prepared)) => self.prepared.push(prepared),
+            Ok(Some(prepared)) => {
+                self.joined.add(&prepared.task, &prepared.from);
+                self.prepared.push(prepared);
+            }
             Ok(None) => {}
             Err(reason) => self.report.skip(&path, reason),
         }
@@ -124,7 +133,7 @@ impl<'a> Batch<'a> {
         self.report.deleted += 1;
     }
 
-    fn how(&self) -> How {
+    pub(crate) fn how(&self) -> How {
         How::of(&self.tree.options)
     }
 
@@ -165,13 +174,16 @@ impl<'a> Batch<'a> {
             Ok(false) => return Ok(Err(Reason::Changed)),
             Err(e) => return Ok(Err(reason(e))),
         }
-        if task.known.as_ref().is_some_and(|known| known.cells.content.is_same(&task.cells.content)) {
-            return Ok(self.retouch(&task, &parent).map(|()| None));
-        }
-        let from = match &task.cells.content {
-            Content::Link(target) => self.stage_link(target),
-            Content::File { hash, size, .. } => self.stage_file(*hash, *size, &task)?,
-            Content::Directory => Err(Reason::Changed),
+        let has_content = task.known.as_ref().is_some_and(|known| known.cells.content.is_same(&task.cells.content));
+        let from = match (self.join(&task)?, &task.cells.content) {
+            (Err(reason), _) => Err(reason),
+            (Ok(Some(from)), _) => Ok(from),
+            (Ok(None), _) if has_content && !self.must_part(&task)? => {
+                return Ok(self.retouch(&task, &parent).map(|()| None));
+            }
+            (Ok(None), Content::Link(target)) => self.stage_link(target),
+            (Ok(None), Content::File { hash, size, .. }) => self.stage_file(*hash, *size, &task)?,
+            (Ok(None), Content::Directory) => Err(Reason::Changed),
         };
         let from = match from {
             Ok(from) => from,
@@ -196,7 +208,11 @@ impl<'a> Batch<'a> {
             attributes::write(&file, &task.cells, self.how())?
         };
         self.report.touched += 1;
-        self.note_placed(task, parent, attributes).map_err(reason)
+        let seen = self.note_placed(task, parent, attributes).map_err(reason)?;
+        if let Some(known) = task.known.as_ref().filter(|known| known.seen.links > 1) {
+            self.stir_attributes(task, &known.seen, &seen);
+        }
+        Ok(())
     }
 
     /// Makes a directory, which nothing is in the way of.
@@ -218,20 +234,21 @@ impl<'a> Batch<'a> {
         let task = Task { cells: open, path: task.path.clone(), known: None };
         self.report.created += 1;
         self.touch(&task.path, &parent);
-        self.note_placed(&task, &parent, attributes).map_err(reason)
+        self.note_placed(&task, &parent, attributes).map(drop).map_err(reason)
     }
 
-    fn note_placed(&mut self, task: &Task, parent: &Dir, attributes: Vec<u8>) -> disk::Result<()> {
+    fn note_placed(&mut self, task: &Task, parent: &Dir, attributes: Vec<u8>) -> disk::Result<Seen> {
         let (_, name) = name::split(&task.path);
         let seen = Seen::of(&parent.look(name)?.ok_or(Errno::NOENT)?);
         // Since it is at its place, or was looked at there, somebody may have written to it: it is read once more.
-        let known = Box::new(Known { cells: task.cells.clone(), seen, attributes, racy: true });
+        self.joined.placed(task, &seen);
+        let known = Box::new(Known { cells: task.cells.clone(), seen: seen.clone(), attributes, racy: true });
         self.done.push(Done::Placed { path: task.path.clone(), known });
-        Ok(())
+        Ok(seen)
     }
 
     /// Gives it its attributes before anybody sees it.
-    fn dress(&self, from: &From, cells: &Cells) -> std::result::Result<Vec<u8>, Reason> {
+    pub(crate) fn dress(&self, from: &From, cells: &Cells) -> std::result::Result<Vec<u8>, Reason> {
         let open = |at: &Dir, name: &[u8]| at.open(name).map_err(reason);
         match (from, &cells.content) {
             (From::Staged { name, .. }, Content::Link(_)) => {
@@ -241,6 +258,9 @@ impl<'a> Batch<'a> {
             (From::Staged { name, .. }, _) => {
                 attributes::write(&*open(&self.tree.root.own().staging, name.as_bytes())?, cells, self.how())
             }
+            // It has been given them, and is there under other names as well.
+            (From::Twin(_), _) => Ok(Vec::new()),
+            (From::Path { holder, .. }, _) if holder.known.seen.links > 1 => Ok(holder.known.attributes.clone()),
             (From::Path { holder, parent }, _) => {
                 attributes::write(&*open(parent, name::split(&holder.path).1)?, cells, self.how())
             }
@@ -251,6 +271,7 @@ impl<'a> Batch<'a> {
     pub fn take_away(&mut self, path: &[u8], known: &Known) -> std::result::Result<(), Reason> {
         let parent = self.parent(path).map_err(reason)?;
         let (_, name) = name::split(path);
+        let known = &self.current(known);
         if !is_as_known(&parent, name, Some(known)).map_err(reason)? {
             return Err(Reason::Changed);
         }
@@ -262,12 +283,12 @@ impl<'a> Batch<'a> {
             }
         } else {
             let away = self.move_aside(Some(&parent), name).map_err(reason)?;
-            let staging = &self.tree.root.own().staging;
-            if !self.is_it(&away, known) {
+            let Some(found) = self.displaced(&away, known) else {
+                let staging = &self.tree.root.own().staging;
                 let back = staging.rename(&away, &parent, name, Onto::Nothing);
                 return Err(back.map_or_else(reason, |()| Reason::Changed));
-            }
-            self.discard(path, &away, known).map_err(reason)?;
+            };
+            self.discard(path, &away, known, (&found, false))?;
         }
         self.touch(path, &parent);
         self.done.push(Done::Gone { path: path.to_vec() });
@@ -287,23 +308,37 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Whether what is in the staging directory is what is known of a path. Renaming changes the ctime.
-    fn is_it(&self, name: &str, known: &Known) -> bool {
+    /// What is in the staging directory, if it is what is known of a path. Renaming changes the ctime.
+    fn displaced(&self, name: &str, known: &Known) -> Option<Seen> {
         if self.tree.root.disk().slips(Slip::NoSecondLook) {
-            return true;
+            return Some(known.seen.clone());
         }
         let found = self.tree.root.own().staging.look(name).ok().flatten().map(|s| Seen::of(&s));
-        found.is_some_and(|found| Seen { ctime: known.seen.ctime, ..found } == known.seen)
+        found.filter(|found| found.is_but_for_names(&known.seen))
     }
 
-    /// To the trash, if it is a file.
-    fn discard(&mut self, path: &[u8], staged: &str, known: &Known) -> disk::Result<()> {
+    /// To the trash, if it is a file; but not if its content stays, and it has other names.
+    fn discard(
+        &mut self,
+        path: &[u8],
+        staged: &str,
+        known: &Known,
+        (found, stays): (&Seen, bool),
+    ) -> std::result::Result<(), Reason> {
         let own = self.tree.root.own();
         let Content::File { hash, .. } = known.cells.content else {
-            return own.staging.remove(staged);
+            return own.staging.remove(staged).map_err(reason);
         };
-        own.staging.rename(staged, &own.trash, hash.to_string(), Onto::Anything)?;
-        self.done.push(Done::Trashed { path: path.to_vec(), known: Box::new(known.clone()) });
+        let other_names = if found.links > 1 { own.staging.open(staged).ok() } else { None };
+        if stays && found.links > 1 {
+            own.staging.remove(staged).map_err(reason)?;
+        } else {
+            stage::into_trash(own, staged, hash, found.links)?;
+            self.done.push(Done::Trashed { path: path.to_vec(), known: Box::new(known.clone()) });
+        }
+        if let Some(stat) = other_names.and_then(|file| file.stat().ok()) {
+            self.stir_names(&known.seen, &Seen::of(&stat));
+        }
         Ok(())
     }
 
@@ -321,6 +356,7 @@ impl<'a> Batch<'a> {
             }
         }
         self.parents.clear();
+        self.joined.end_batch();
         let touched = std::mem::take(&mut self.touched);
         if !touched.is_empty() {
             self.tree.moment("realise: placed")?;
@@ -377,31 +413,53 @@ impl<'a> Batch<'a> {
     fn place(&mut self, prepared: &Prepared) -> std::result::Result<(), Reason> {
         let Prepared { task, parent, from, attributes } = prepared;
         let (_, name) = name::split(&task.path);
+        let known = task.known.as_ref().map(|known| self.current(known));
         let is_seen = self.tree.root.disk().slips(Slip::NoSecondLook);
-        if !is_seen && !is_as_known(parent, name, task.known.as_ref()).map_err(reason)? {
+        if !is_seen && !is_as_known(parent, name, known.as_ref()).map_err(reason)? {
             return Err(Reason::Changed);
         }
-        match (from, &task.known) {
-            (From::Path { holder, parent: old }, _) => {
+        let (mut attributes, mut before) = (attributes.clone(), None);
+        match from {
+            From::Path { holder, parent: old } => {
                 let (_, old_name) = name::split(&holder.path);
                 old.rename(old_name, parent, name, Onto::Nothing).map_err(in_the_way)?;
                 self.touch(&holder.path, old);
                 self.done.push(Done::Gone { path: holder.path.clone() });
                 self.report.moved += 1;
                 self.report.created += 1;
+                before = Some(holder.known.seen.clone()).filter(|seen| seen.links > 1);
             }
-            (From::Staged { name: staged, .. }, None) => {
-                let staging = &self.tree.root.own().staging;
-                staging.rename(staged, parent, name, Onto::Nothing).map_err(in_the_way)?;
-                self.report.created += 1;
-            }
-            (From::Staged { name: staged, .. }, Some(known)) => {
-                self.exchange(task, parent, staged, known)?;
-                self.report.replaced += 1;
+            From::Staged { name: staged, .. } => self.put_in_place(task, parent, staged, known.as_ref())?,
+            From::Twin(sibling) => {
+                let twin = self.twin_of(sibling, task)?;
+                self.put_in_place(task, parent, &twin.staged, known.as_ref())?;
+                (attributes, before) = (twin.attributes, twin.before);
             }
         }
         self.touch(&task.path, parent);
-        self.note_placed(task, parent, attributes.clone()).map_err(reason)
+        let seen = self.note_placed(task, parent, attributes).map_err(reason)?;
+        if let Some(before) = before {
+            self.stir_names(&before, &seen);
+        }
+        Ok(())
+    }
+
+    fn put_in_place(
+        &mut self,
+        task: &Task,
+        parent: &Dir,
+        staged: &str,
+        known: Option<&Known>,
+    ) -> std::result::Result<(), Reason> {
+        if let Some(known) = known {
+            self.exchange(task, parent, staged, known)?;
+            self.report.replaced += 1;
+            return Ok(());
+        }
+        let (_, name) = name::split(&task.path);
+        self.tree.root.own().staging.rename(staged, parent, name, Onto::Nothing).map_err(in_the_way)?;
+        self.report.created += 1;
+        Ok(())
     }
 
     /// Puts the new file in the place of the old one in one step, and looks at what was displaced.
@@ -412,14 +470,16 @@ impl<'a> Batch<'a> {
         let staging = &self.tree.root.own().staging;
         let swap = || staging.rename(&aside, parent, name, Onto::Exchange).map_err(reason);
         let swapped = swap();
-        if swapped.is_err() || !self.is_it(&aside, known) {
+        let displaced = if swapped.is_ok() { self.displaced(&aside, known) } else { None };
+        let Some(found) = displaced else {
             let undone = swapped.and_then(|()| swap());
             if undone.is_ok() {
                 let _ = staging.rename(&aside, staging, staged, Onto::Nothing);
             }
             return Err(undone.err().unwrap_or(Reason::Changed));
-        }
-        self.discard(&task.path, &aside, known).map_err(reason)
+        };
+        let stays = known.cells.content.is_same(&task.cells.content);
+        self.discard(&task.path, &aside, known, (&found, stays))
     }
 
     fn write_down(&mut self) -> Result<()> {
@@ -430,6 +490,7 @@ impl<'a> Batch<'a> {
         let keep = self.tree.options.keep;
         let writing = self.tree.index.begin()?;
         let mut superfluous = Vec::new();
+        self.joined.write_down(&writing)?;
         for done in self.done.drain(..) {
             match done {
                 Done::Placed { path, known } => writing.put_known(&path, &known)?,

@@ -20,13 +20,13 @@ const PAGE: usize = 200;
 /// Conditions on a row and what is known of its path. What is ignored here is left as it is.
 const LACKING_DIRECTORY: &str = "e.kind='d' AND (d.path IS NULL OR d.kind<>100) AND NOT ignored(e.path, 1)";
 const DIFFERING_FILE: &str = "e.kind<>'d' AND (d.path IS NULL OR d.content<>e.content OR d.mode<>e.mode OR d.owner<>e.owner \
-     OR d.grp<>e.grp OR d.xattrs<>e.xattrs) AND NOT ignored(e.path, 0)";
+     OR d.grp<>e.grp OR d.xattrs<>e.xattrs OR d.twin<>e.twin) AND NOT ignored(e.path, 0)";
 const DIFFERING_DIRECTORY: &str = "e.kind='d' AND d.kind=100 AND (d.mode<>e.mode OR d.owner<>e.owner OR d.grp<>e.grp \
-     OR d.xattrs<>e.xattrs) AND NOT ignored(e.path, 1)";
+     OR d.xattrs<>e.xattrs OR d.twin<>e.twin) AND NOT ignored(e.path, 1)";
 
 /// Any of these.
 const DIFFERING: &str = "FROM entry e LEFT JOIN disk d ON d.path=e.path WHERE (d.path IS NULL OR d.content<>e.content \
-     OR d.mode<>e.mode OR d.owner<>e.owner OR d.grp<>e.grp OR d.xattrs<>e.xattrs) AND NOT ignored(e.path, e.kind='d')";
+     OR d.mode<>e.mode OR d.owner<>e.owner OR d.grp<>e.grp OR d.xattrs<>e.xattrs OR d.twin<>e.twin) AND NOT ignored(e.path, e.kind='d')";
 /// Paths without a row.
 const LEFT: &str =
     "FROM disk d LEFT JOIN entry e ON e.path=d.path WHERE e.path IS NULL AND NOT ignored(d.path, d.kind=100)";
@@ -93,7 +93,7 @@ fn each(
             behind("e", last.is_some(), downwards)
         );
         let tasks = batch.tree().index.look().all(&query, params![last], |row| {
-            let known = if row.get(6)? { Some(index::known(row, 7)?) } else { None };
+            let known = if row.get(7)? { Some(index::known(row, 8)?) } else { None };
             Ok(Task { path: row.get(0)?, cells: index::cells(row, 1)?, known })
         })?;
         let is_last = tasks.len() < PAGE;

@@ -50,7 +50,7 @@ pub fn judge(seen: Option<&Cells>, known: Option<&Cells>, wanted: Option<&Cells>
 /// A copy of what is there, if somebody could miss it.
 fn lost(content: &Content, wanted: &Cells, seen: &Cells) -> Option<Cells> {
     let is_lost = !content.is_directory() && !content.is_same(&wanted.content);
-    is_lost.then(|| seen.clone())
+    is_lost.then(|| seen.clone().alone())
 }
 
 fn both(seen: &Cells, known: &Cells, wanted: &Cells) -> Verdict {
@@ -58,12 +58,15 @@ fn both(seen: &Cells, known: &Cells, wanted: &Cells) -> Verdict {
     let edited_there = !wanted.content.is_same(&known.content);
     let collide = edited_here && edited_there && !seen.content.is_same(&wanted.content);
     let takes_ours = seen.content != known.content && !edited_there;
+    // We may have made it a moment before we died; whose twin it is was to be written down then.
+    let is_made = seen.is_like(wanted) || (edited_here && seen.content.is_same(&wanted.content));
     let merged = Cells {
         content: if takes_ours { seen.content.clone() } else { wanted.content.clone() },
         mode: newer(seen.mode, known.mode, wanted.mode),
         owner: newer(seen.owner, known.owner, wanted.owner),
         group: newer(seen.group, known.group, wanted.group),
         attributes: newer(&seen.attributes, &known.attributes, &wanted.attributes).clone(),
+        twin: if is_made { &wanted.twin } else { newer(&seen.twin, &known.twin, &wanted.twin) }.clone(),
     };
     Verdict {
         row: if merged == *wanted { Change::Keep } else { Change::Write(merged) },
@@ -85,7 +88,7 @@ mod tests {
 
     fn file(n: u8) -> Cells {
         let content = Content::File { hash: Hash([n; 32]), size: n.into(), mtime: n.into() };
-        Cells { content, mode: 0o644, owner: 1, group: 1, attributes: Vec::new() }
+        Cells { content, mode: 0o644, owner: 1, group: 1, attributes: Vec::new(), twin: Vec::new() }
     }
 
     fn directory() -> Cells {

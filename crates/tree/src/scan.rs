@@ -1,7 +1,11 @@
 //! The scan: compares the directory with what is known of it, and writes what changed as an application would write it,
 //! to `disk` and to the rows in one transaction. Changes nothing in the directory.
 //!
-//! Of what did not change only what the system says is compared, in the order of paths at both sides.
+//! Of what did not change only what the system says is compared, in the order of paths at both sides. Of a file with several
+//! names (a hard link) all that are known are looked at if one of them changed, as the system tells of that one only; who is
+//! whose twin is judged at the end, once all were.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rusqlite::{Connection, Rows};
 use rustix::io::Errno;
@@ -19,6 +23,7 @@ use crate::reconcile::{Change, Verdict, judge};
 use crate::root::{Root, failed};
 use crate::seams::Hook;
 use crate::stage;
+use crate::twins;
 use crate::walk::{self, Blind, Sight, Step, Walk};
 use crate::watch::Extent;
 
@@ -61,6 +66,8 @@ impl Scan<'_> {
             skipped: Vec::new(),
             weight: 0,
             met: 0,
+            read: HashMap::new(),
+            stirred: BTreeSet::new(),
             rest: look::rest(self.sight.root.disk()),
         };
         match extent {
@@ -69,6 +76,7 @@ impl Scan<'_> {
                 for (path, below) in places {
                     self.look_again(path, *below, &mut pass)?;
                 }
+                self.look_at_other_names(places, &mut pass)?;
             }
         }
         self.flush(&mut pass.changes, &mut pass.skipped)?;
@@ -83,7 +91,22 @@ impl Scan<'_> {
         // What is gone comes last: a file that was moved is then at its new path before it leaves the old one.
         root.check()?;
         self.forget(&pass.gone, &mut pass.skipped)?;
+        twins::judge(self.index, || self.hook.as_mut().map_or(Ok(()), |hook| hook("scan: twins")))?;
         Ok(pass.skipped)
+    }
+
+    /// Of a file with several names the system tells of the one that somebody used.
+    fn look_at_other_names(&mut self, places: &BTreeMap<Vec<u8>, bool>, pass: &mut Pass) -> Result<()> {
+        let mut looked = BTreeSet::new();
+        while let Some(inode) = pass.stirred.pop_first() {
+            if !looked.insert(inode) {
+                continue;
+            }
+            for path in twins::names(self.index.look(), inode)?.iter().filter(|path| !places.contains_key(*path)) {
+                self.look_again(path, false, pass)?;
+            }
+        }
+        Ok(())
     }
 
     /// A single path, and what is below it if that may have changed as well.
@@ -103,8 +126,8 @@ impl Scan<'_> {
         let old = self.index.look().known(path)?;
         let was_directory = old.as_ref().is_some_and(|old| old.seen.kind == cells::DIRECTORY);
         let Some((directory, stat)) = there else {
-            if old.is_some() {
-                pass.missing(path, was_directory, self.sight)?;
+            if let Some(old) = &old {
+                pass.missing(path, &old.seen, self.sight)?;
             }
             return if was_directory { self.compare(path, false, pass) } else { Ok(()) };
         };
@@ -116,8 +139,9 @@ impl Scan<'_> {
         let is_same = old.as_ref().is_some_and(|old| old.seen.kind == now.kind && old.seen.inode == now.inode);
         pass.met += 1;
         if self.doubt || !old.as_ref().is_some_and(|old| old.seen == now && !old.racy) {
-            let look = |old: Option<&Known>| look::read(&directory, name::split(path).1, &now, old, pass.rest);
-            let looked = self.differing(&now, old, look, pass.rest)?;
+            let rest = pass.rest;
+            let look = |old: Option<&Known>| look::read(&directory, name::split(path).1, &now, old, rest);
+            let looked = self.differing(&now, old, look, pass)?;
             pass.note(path, looked)?;
         }
         let may_differ_below = below || !is_same;
@@ -175,19 +199,20 @@ impl Scan<'_> {
         let path = walk.path().to_vec();
         let old = if is_known { self.index.look().known(&path)? } else { None };
         let rest = pass.rest;
-        let looked = self.differing(now, old, |old| look_at(walk, now, old, rest), rest)?;
+        let looked = self.differing(now, old, |old| look_at(walk, now, old, rest), pass)?;
         pass.note(&path, looked)
     }
 
-    /// Looks at something, unless it is a file that was only moved.
+    /// Looks at something, unless it is a file that was only moved, or was read under another name.
     fn differing(
         &self,
         now: &Seen,
         old: Option<Known>,
         look: impl FnOnce(Option<&Known>) -> std::result::Result<Reading, Reason>,
-        rest: i64,
+        pass: &mut Pass,
     ) -> Result<Looked> {
-        let new = match self.moved(now, old.as_ref(), rest)? {
+        let known = self.moved(now, old.as_ref(), pass.rest)?.or_else(|| pass.read_already(now, old.as_ref()));
+        let new = match known {
             Some(known) => Ok(Reading { known, chunks: Vec::new() }),
             None => look(old.as_ref()),
         };
@@ -271,6 +296,9 @@ fn take_in(writing: &Writing, found: &Found, site: SiteId, root: &Root) -> Resul
     match new {
         Some(new) => {
             writing.put_known(path, new)?;
+            if new.seen.links > 1 {
+                twins::note(writing, &new.seen)?;
+            }
             if let Content::File { hash, .. } = new.cells.content {
                 parts::note(writing, hash, chunks)?;
             }
@@ -339,17 +367,51 @@ struct Pass {
     met: u64,
     /// What was last changed before this time is at rest.
     rest: i64,
+    /// Files with several names that were read, by inode.
+    read: HashMap<u64, Known>,
+    /// Inodes of which a name changed: what the system says of the others changed with it.
+    stirred: BTreeSet<u64>,
 }
+
+/// So many files with several names are remembered, that they need not be read again under the next.
+const REMEMBERED: usize = 5000;
 
 impl Pass {
     fn skip(&mut self, path: &[u8], reason: Reason) {
         skip(&mut self.skipped, path, reason);
     }
 
+    /// Whether the same file was just read under another name.
+    fn read_already(&self, now: &Seen, old: Option<&Known>) -> Option<Known> {
+        let read = self.read.get(&now.inode).filter(|read| now.links > 1 && read.seen == *now)?;
+        Some(look::read_already(read, old))
+    }
+
+    fn stir(&mut self, seen: &Seen) {
+        if seen.links > 1 {
+            self.stirred.insert(seen.inode);
+        }
+    }
+
+    fn remember(&mut self, known: &Known) {
+        if known.seen.links < 2 {
+            return;
+        }
+        if self.read.len() >= REMEMBERED {
+            self.read.clear();
+        }
+        self.read.insert(known.seen.inode, known.clone());
+    }
+
     fn note(&mut self, path: &[u8], looked: Looked) -> Result<()> {
         let Looked { old, new } = looked;
+        if let Some(old) = &old {
+            self.stir(&old.seen);
+        }
         match new {
             Ok(Reading { known, chunks }) => {
+                self.stir(&known.seen);
+                self.remember(&known);
                 self.weight += 1 + chunks.len() / CHUNKS_A_CHANGE;
                 self.changes.push(Found { path: path.to_vec(), old, new: Some(known), chunks });
             }
@@ -364,8 +426,12 @@ impl Pass {
     }
 
     /// A known path that the walk did not meet. What is ignored by now was not looked for.
-    fn missing(&mut self, path: &[u8], is_directory: bool, sight: Sight) -> Result<()> {
-        if sight.ignore.covers(path, is_directory) { Ok(()) } else { self.gone.add(path) }
+    fn missing(&mut self, path: &[u8], seen: &Seen, sight: Sight) -> Result<()> {
+        if sight.ignore.covers(path, seen.kind == cells::DIRECTORY) {
+            return Ok(());
+        }
+        self.stir(seen);
+        self.gone.add(path)
     }
 }
 
@@ -423,7 +489,7 @@ impl<'s> Ahead<'s> {
         self.path.clear();
         self.path.extend_from_slice(row.get_ref(0).map_err(fault)?.as_bytes().unwrap_or_default());
         self.seen = seen(row, 1).map_err(fault)?;
-        self.racy = row.get(10).map_err(fault)?;
+        self.racy = row.get(11).map_err(fault)?;
         Ok(())
     }
 
@@ -448,7 +514,7 @@ impl<'s> Ahead<'s> {
 
     fn miss(&mut self, blind: Option<&[u8]>, sight: Sight, pass: &mut Pass) -> Result<()> {
         if !blind.is_some_and(|prefix| self.path.starts_with(prefix)) {
-            pass.missing(&self.path, self.seen.kind == cells::DIRECTORY, sight)?;
+            pass.missing(&self.path, &self.seen, sight)?;
         }
         self.advance()
     }

@@ -12,7 +12,7 @@ use sync_core::{Stamp, Value, codec, key};
 use sync_store::{Result, StoreError};
 
 use crate::cells::{self, Cells, Content};
-use crate::index::{ENTRY, Writing};
+use crate::index::{CELLS, ENTRY, Writing};
 use crate::name::{self, Loser};
 use crate::scan::add_copy;
 use crate::stage::{self, Whereabouts};
@@ -164,7 +164,7 @@ fn put_back(writing: &Writing, loss: &Loss, lost: &Cells) -> Result<bool> {
     if state.is_none_or(|state| state.deleted != loss.winner) {
         return Ok(false);
     }
-    writing.put_entry(&loss.path, lost).map(|()| true)
+    writing.put_entry(&loss.path, &Cells { twin: loss.twin(), ..lost.clone() }).map(|()| true)
 }
 
 /// Makes the copy, unless one was ever made: then somebody may have deleted it since.
@@ -187,7 +187,15 @@ impl Loss {
         content(self.winning.first()?)
     }
 
-    /// What was lost. Where only the content is known, the rest is that of the winner.
+    /// Whose twin it was.
+    fn twin(&self) -> Vec<u8> {
+        match self.value("twin") {
+            Some(Value::Bytes(twin)) if cells::check_twin(twin).is_ok() => twin.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What was lost, as a file of its own. Where only the content is known, the rest is that of the winner.
     fn cells(&self, there: Option<&Cells>) -> Option<Cells> {
         let content = content(self.value("content")?)?;
         let number = |column: &str, other: Option<u32>, default: u32| match self.value(column) {
@@ -204,6 +212,7 @@ impl Loss {
             owner: number("owner", there.map(|c| c.owner), 0),
             group: number("grp", there.map(|c| c.group), 0),
             attributes,
+            twin: Vec::new(),
         })
     }
 }
@@ -271,16 +280,16 @@ fn make_directory(writing: &Writing, path: &[u8]) -> Result<u64> {
             let stamp = writing.look().state(path)?.map(|state| state.newest());
             let content = cells.content.digest();
             let (site, millis) = stamp.map_or((0, 0), |stamp| (stamp.site().number(), stamp.millis()));
-            add_copy(writing, path, &cells, &Loser { site, millis, content: &content })?;
+            add_copy(writing, path, &cells.clone().alone(), &Loser { site, millis, content: &content })?;
             let readable = (cells.mode & 0o444) >> 2;
             let mode = if cells.mode == 0 { 0o755 } else { cells.mode | readable | 0o700 };
             let attributes = Vec::new();
-            writing.put_entry(path, &Cells { content: Content::Directory, mode, attributes, ..cells })?;
+            writing.put_entry(path, &Cells { content: Content::Directory, mode, attributes, ..cells.alone() })?;
             Ok(2)
         }
         None => {
             let like = like(writing, path)?;
-            writing.put_entry(path, &Cells { content: Content::Directory, attributes: Vec::new(), ..like })?;
+            writing.put_entry(path, &Cells { content: Content::Directory, attributes: Vec::new(), ..like.alone() })?;
             Ok(1)
         }
     }
@@ -295,8 +304,8 @@ fn like(writing: &Writing, path: &[u8]) -> Result<Cells> {
         return Ok(cells);
     }
     let (from, to) = name::below(path);
-    let query = "SELECT content, mode, owner, grp, xattrs FROM entry WHERE path>=? AND path<? ORDER BY path LIMIT 1";
-    let child = writing.look().first(query, params![from, to], |row| crate::index::cells(row, 0))?;
+    let query = format!("SELECT {CELLS} FROM entry WHERE path>=? AND path<? ORDER BY path LIMIT 1");
+    let child = writing.look().first(&query, params![from, to], |row| crate::index::cells(row, 0))?;
     let (owner, group) = child.map_or((0, 0), |cells| (cells.owner, cells.group));
-    Ok(Cells { content: Content::Directory, mode: 0o755, owner, group, attributes: Vec::new() })
+    Ok(Cells { content: Content::Directory, mode: 0o755, owner, group, attributes: Vec::new(), twin: Vec::new() })
 }

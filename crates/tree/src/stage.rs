@@ -6,11 +6,11 @@ use std::io::{self, Write};
 use sync_store::{Hash, Reason, Result};
 
 use crate::cells::Content;
-use crate::disk::{Dir, File, Onto};
+use crate::disk::{self, Dir, File, Onto};
 use crate::look::{is_as_known, reason};
 use crate::name;
 use crate::place::{Batch, From, Task};
-use crate::root::Root;
+use crate::root::{Own, Root};
 use crate::source::{self, Holder};
 use crate::trash;
 use crate::tree::Tree;
@@ -40,10 +40,9 @@ impl Batch<'_> {
                 .stage_copy(hash, &mut io::empty())
                 .map(|()| From::Staged { name: hash.to_string(), safe: false }));
         }
-        let holders = source::holders(self.tree, hash)?;
-        if task.known.is_none()
-            && let Some(from) = holders.iter().find_map(|holder| self.spare(holder))
-        {
+        let mut holders = source::holders(self.tree, hash)?;
+        holders.iter_mut().for_each(|holder| holder.known = self.current(&holder.known));
+        if let Some(from) = self.spare_of(&holders, task)? {
             return Ok(Ok(from));
         }
         for holder in &holders {
@@ -71,8 +70,20 @@ impl Batch<'_> {
         free.map_or(Reason::NoContent, |free| Reason::NoRoom { size, free: *free })
     }
 
+    /// A file that can be renamed to where a content is wanted.
+    fn spare_of(&mut self, holders: &[Holder], task: &Task) -> Result<Option<From>> {
+        for holder in holders.iter().filter(|holder| holder.spare && task.known.is_none()) {
+            if self.may_move(holder, task)?
+                && let Some(from) = self.spare(holder)
+            {
+                return Ok(Some(from));
+            }
+        }
+        Ok(None)
+    }
+
     /// A file that no row wants where it is, and that still is what is known of it.
-    fn spare(&mut self, holder: &Holder) -> Option<From> {
+    pub(crate) fn spare(&mut self, holder: &Holder) -> Option<From> {
         let parent = self.parent(&holder.path).ok()?;
         let (_, name) = name::split(&holder.path);
         let fits = holder.spare && is_as_known(&parent, name, Some(&holder.known)).ok()?;
@@ -80,7 +91,7 @@ impl Batch<'_> {
         fits.then(|| From::Path { holder: Box::new(Holder { path, known, spare: true }), parent })
     }
 
-    fn stage_copy(&self, hash: Hash, from: &mut impl io::Read) -> std::result::Result<(), Reason> {
+    pub(crate) fn stage_copy(&self, hash: Hash, from: &mut impl io::Read) -> std::result::Result<(), Reason> {
         copy(&self.tree.root.own().staging, hash, from)
     }
 
@@ -93,15 +104,40 @@ impl Batch<'_> {
 
 /// Copies a content into the staging directory; nothing is there under its hash that is not it.
 pub(crate) fn copy(staging: &Dir, hash: Hash, from: &mut impl io::Read) -> std::result::Result<(), Reason> {
+    copy_to(staging, staging, hash, from, |_| Ok(()))
+}
+
+/// Puts a file that was staged into the trash. What has another name elsewhere may still be written to under that, and is
+/// copied: what lies in the trash is nobody's any more.
+pub(crate) fn into_trash(own: &Own, staged: &str, hash: Hash, links: u64) -> std::result::Result<(), Reason> {
+    let name = hash.to_string();
+    if links < 2 {
+        return own.staging.rename(staged, &own.trash, &name, Onto::Anything).map_err(reason);
+    }
+    if own.trash.look(&name).map_err(reason)?.is_none() {
+        let mut file = own.staging.open(staged).map_err(reason)?;
+        copy_to(&own.staging, &own.trash, hash, &mut file, File::sync_data)?;
+    }
+    own.staging.remove(staged).map_err(reason)
+}
+
+fn copy_to(
+    staging: &Dir,
+    into: &Dir,
+    hash: Hash,
+    from: &mut impl io::Read,
+    end: impl FnOnce(&File) -> disk::Result<()>,
+) -> std::result::Result<(), Reason> {
     let (new, name) = (format!("{hash}.new"), hash.to_string());
-    let mut copy = || -> io::Result<Hash> {
+    let copy = || -> io::Result<Hash> {
         let mut both = Hashed { to: staging.create(&new)?, hasher: blake3::Hasher::new(), size: 0 };
         io::copy(from, &mut both)?;
         both.to.resize(both.size)?;
+        end(&both.to)?;
         Ok(Hash(*both.hasher.finalize().as_bytes()))
     };
     match copy() {
-        Ok(found) if found == hash => staging.rename(&new, staging, &name, Onto::Anything).map_err(reason),
+        Ok(found) if found == hash => staging.rename(&new, into, &name, Onto::Anything).map_err(reason),
         other => {
             let _ = staging.remove(&new);
             Err(other.map_or_else(|e| Reason::System(e.to_string()), |_| Reason::Changed))

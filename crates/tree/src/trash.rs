@@ -2,16 +2,15 @@
 //! serves moves that arrive late, chunks of new contents, and a person who wants a file back.
 
 use rusqlite::params;
-use sync_store::{Hash, Result, StoreError, Trouble};
+use sync_store::{Hash, Reason, Result, StoreError, Trouble};
 
 use crate::cells::{Cells, Content};
-use crate::disk::Onto;
 use crate::index::{Look, Writing, hash};
-use crate::look::{Known, now};
+use crate::look::{self, Known, Seen, now};
 use crate::name;
 use crate::retention::Keep;
 use crate::root::failed;
-use crate::source;
+use crate::{source, stage};
 use crate::tree::Tree;
 
 /// A version of a path that can be brought back.
@@ -93,9 +92,9 @@ pub fn disown(tree: &mut Tree, content: Hash) -> Result<()> {
 /// Keeps a file that a crash left in the staging directory. Its path is not known any more.
 pub fn keep_found(tree: &mut Tree, staged: &str, content: Hash, size: u64) -> Result<()> {
     let own = tree.root.own();
-    own.staging
-        .rename(staged, &own.trash, content.to_string(), Onto::Anything)
-        .map_err(|e| failed("keep what was left in", tree.root.path(), e))?;
+    let failed = |e: Reason| failed("keep what was left in", tree.root.path(), e);
+    let links = own.staging.look(staged).map_err(|e| failed(look::reason(e)))?.map_or(1, |stat| Seen::of(&stat).links);
+    stage::into_trash(own, staged, content, links).map_err(failed)?;
     let writing = tree.index.begin()?;
     let next: Option<i64> = writing.look().one("SELECT COALESCE(MAX(at)+1,0) FROM trash WHERE path=x''", [])?;
     let at = next.unwrap_or_default().max(millis());
@@ -125,7 +124,9 @@ pub fn bring_back(tree: &mut Tree, path: &[u8], at: i64) -> Result<()> {
     let found = tree.index.look().first(query, params![path, at], |row| {
         let content =
             Content::File { hash: hash(row, 0)?, size: row.get::<_, i64>(1)?.cast_unsigned(), mtime: row.get(2)? };
-        Ok(Cells { content, mode: row.get(3)?, owner: row.get(4)?, group: row.get(5)?, attributes: row.get(6)? })
+        let [mode, owner, group] = [row.get(3)?, row.get(4)?, row.get(5)?];
+        // Whoever wants one file as it was does not want its twins to be so.
+        Ok(Cells { content, mode, owner, group, attributes: row.get(6)?, twin: Vec::new() })
     })?;
     let is_there = match found.as_ref().map(|cells| &cells.content) {
         Some(Content::File { hash, .. }) => source::open(tree, *hash)?.is_some(),

@@ -29,6 +29,10 @@ pub enum Action {
     Turn { pick: u32 },
     /// A symbolic link.
     Link { pick: u32, name: u32 },
+    /// A file gets another name.
+    Join { pick: u32, name: u32 },
+    /// A name gets a file of its own, with the content that it has.
+    Part { pick: u32 },
     /// Permissions.
     Chmod { pick: u32, mode: u32 },
     /// An owner, if that is allowed.
@@ -44,7 +48,7 @@ impl Action {
     pub fn any(rng: &mut fastrand::Rng) -> Self {
         let (pick, name) = (rng.u32(..1000), rng.u32(..1000));
         let large = rng.u32(..25) == 0;
-        match rng.u32(..32) {
+        match rng.u32(..36) {
             0..=5 => Action::Write { pick, name, large },
             6..=8 => Action::Save { pick, large },
             9 | 10 => Action::Append { pick },
@@ -61,6 +65,8 @@ impl Action {
             26 | 27 => Action::Chmod { pick, mode: name },
             28 => Action::Chown { pick, owner: name },
             29 | 30 => Action::Touch { pick },
+            31..=33 => Action::Join { pick, name },
+            34 => Action::Part { pick },
             _ => Action::Mark { pick, salt: name },
         }
     }

@@ -192,6 +192,18 @@ impl Desktop {
                 symlink(target, &path)?;
                 Ok(format!("links {}", shown(&path)))
             }
+            Action::Join { pick, name } => {
+                let (from, to) = (one(&all, pick, |i| i.is_file)?, self.place(&all, name, pick));
+                fs::hard_link(&from, &to)?;
+                Ok(format!("joins {} to {}", shown(&to), shown(&from)))
+            }
+            Action::Part { pick } => {
+                let (path, beside) = (one(&all, pick, |i| i.is_file)?, self.root.join("beside"));
+                fs::copy(&path, &beside)?;
+                self.tick(&beside)?;
+                fs::rename(&beside, &path)?;
+                Ok(format!("parts {}", shown(&path)))
+            }
             Action::Chmod { pick, mode } => {
                 let item = one(&all, pick, |_| true)?;
                 if item.is_symlink() {

@@ -167,7 +167,18 @@ impl Site {
     /// All that is there.
     pub fn listing(&self) -> Result<Listing> {
         let mut all = Listing::new();
-        list(&self.root(), &self.root(), &mut all)?;
+        let mut names = BTreeMap::new();
+        list(&self.root(), &self.root(), &mut all, &mut names)?;
+        // Which paths are one file is the same at all sites.
+        for paths in names.values_mut().filter(|paths: &&mut Vec<Vec<u8>>| paths.len() > 1) {
+            paths.sort();
+            let first = paths[0].escape_ascii().to_string();
+            for path in paths {
+                if let Some((line, _)) = all.get_mut(path) {
+                    *line += &format!(" one with {first}");
+                }
+            }
+        }
         Ok(all)
     }
 
@@ -179,7 +190,10 @@ impl Site {
     }
 }
 
-fn list(root: &Path, directory: &Path, all: &mut Listing) -> Result<()> {
+/// The paths of files, by inode.
+type Names = BTreeMap<u64, Vec<Vec<u8>>>;
+
+fn list(root: &Path, directory: &Path, all: &mut Listing, names: &mut Names) -> Result<()> {
     for item in fs::read_dir(directory)? {
         let path = item?.path();
         let below = path.strip_prefix(root).unwrap_or(&path).as_os_str().as_bytes().to_vec();
@@ -197,10 +211,13 @@ fn list(root: &Path, directory: &Path, all: &mut Listing) -> Result<()> {
         };
         // What an application never touches, each site made for itself.
         if below != KEPT.as_bytes() {
+            if meta.is_file() {
+                names.entry(meta.ino()).or_default().push(below.clone());
+            }
             all.insert(below, (line, content));
         }
         if meta.is_dir() {
-            list(root, &path, all)?;
+            list(root, &path, all, names)?;
         }
     }
     Ok(())
