@@ -31,11 +31,16 @@ fn chmod(site: &Site, path: &str, mode: u32) {
 fn pair() -> [Site; 2] {
     let mut pair = std::array::from_fn(Site::in_memory);
     let site: &Site = &pair[0];
-    for path in ["a", "b", "both", "mode", "gone", "edited and gone", "d/c", "d/e/f", "file", "directory/x"] {
+    for path in
+        ["a", "b", "both", "mode", "gone", "edited and gone", "d/c", "d/e/f", "file", "directory/x", "one", "apart"]
+    {
         site.write(path, format!("old {path}"));
     }
     site.write("large", random(300_000, 1));
     symlink("a", site.at("link")).unwrap();
+    for (path, new) in [("one", "two"), ("d/c", "beside d"), ("apart", "apart too")] {
+        site.link(path, new);
+    }
     settle(&mut pair, &PAIR);
     pair
 }
@@ -52,6 +57,10 @@ fn change([a, b]: &[Site; 2]) {
     a.write("file/inside", "new inside");
     a.remove("link");
     symlink("b", a.at("link")).unwrap();
+    a.write("two", "new one");
+    a.link("new", "new too");
+    a.write("beside", "old apart");
+    a.rename("beside", "apart too");
     a.write("both", "of geneva");
     b.write("both", "of lyon");
     b.write("edited and gone", "edited");
@@ -101,6 +110,7 @@ fn assert_complete(pair: &[Site; 2], when: &str) {
         ("moved/c", Some("old d/c")),
         ("moved/e/f", Some("old d/e/f")),
         ("gone", None),
+        ("one", Some("new one")),
         ("edited and gone", Some("edited")),
         ("file/inside", Some("new inside")),
         ("directory", Some("a file")),
@@ -109,6 +119,8 @@ fn assert_complete(pair: &[Site; 2], when: &str) {
     ] {
         assert_eq!(text(path), content, "{path} {when}");
     }
+    let twins = [["beside d", "moved/c"], ["new", "new too"], ["one", "two"]];
+    assert_eq!(pair[0].twins(), twins, "{when}");
     let both: Vec<&str> = all.iter().filter(|(p, _)| p.starts_with(b"both")).map(|(_, text)| text.as_str()).collect();
     assert!(both.len() == 2 && both.contains(&"of lyon") && both.contains(&"of geneva"), "{both:?} {when}");
     for site in pair {

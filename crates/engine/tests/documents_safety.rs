@@ -68,13 +68,14 @@ fn paths_longer_than_the_system_takes() {
 
 /// A batch with one row of the tree, as a peer could send it.
 fn batch(site: &mut Site, path: &[u8], cells: &[(&str, Value)]) -> Batch {
-    let columns = ["path", "content", "mode", "owner", "grp", "xattrs"].map(str::to_owned).to_vec();
+    let columns = ["path", "content", "mode", "owner", "grp", "xattrs", "twin"].map(str::to_owned).to_vec();
     let mut values = vec![
         Value::Bytes(path.to_vec()),
         Value::Bytes(b"d".to_vec()),
         Value::Int(0o755),
         Value::Int(0),
         Value::Int(0),
+        Value::Bytes(Vec::new()),
         Value::Bytes(Vec::new()),
     ];
     for (column, value) in cells {
@@ -114,6 +115,9 @@ fn hostile_rows_are_refused() {
         ("owner", Value::Int(-1)),
         ("xattrs", Value::Bytes(b"\0\0\0\x13security.capability\0\0\0\x01x".to_vec())),
         ("path", Value::Bytes(b"../x".to_vec())),
+        ("twin", Value::Bytes(vec![1; 15])),
+        ("twin", Value::Bytes(vec![1; 4000])),
+        ("twin", Value::Int(1)),
     ] {
         let batch = batch(&mut site, b"good", &[cell]);
         refused(&mut site, &batch);

@@ -63,6 +63,32 @@ fn edits_deletes_permissions_and_times() {
 }
 
 #[test]
+fn hard_links_stay_links() {
+    let network = ring();
+    let [geneva, lyon, bern] = network.sites.as_slice() else { panic!() };
+    geneva.write("cases/2026/report.bin", vec![7; 400_000]);
+    fs::create_dir_all(geneva.at("by name")).unwrap();
+    geneva.link("cases/2026/report.bin", "by name/report.bin");
+    network.settle();
+    let both = [["by name/report.bin", "cases/2026/report.bin"]];
+    network.sites.iter().for_each(|site| assert_eq!(site.twins(), both, "{}", site.name));
+    lyon.write("by name/report.bin", "through one name");
+    lyon.rename("cases/2026", "cases/2025");
+    network.settle();
+    let both = [["by name/report.bin", "cases/2025/report.bin"]];
+    for site in &network.sites {
+        assert_eq!(site.twins(), both, "{}", site.name);
+        assert_eq!(site.read("cases/2025/report.bin"), "through one name");
+    }
+    bern.write("beside", "a file of its own");
+    bern.rename("beside", "by name/report.bin");
+    network.settle();
+    assert_eq!(geneva.twins(), [[""; 0]; 0]);
+    assert_eq!(geneva.read("cases/2025/report.bin"), "through one name");
+    assert_eq!(geneva.run(&["verify"]).expect(0).code, 0);
+}
+
+#[test]
 fn a_renamed_directory_of_thousands_of_files_is_not_sent() {
     let network = pair();
     let geneva = &network.sites[0];

@@ -158,10 +158,12 @@ impl Index {
 /// Gives an index of an earlier version the columns that it lacks. Their defaults say that nothing is known: no row is
 /// changed by that, and what there is to say is found by the next scan.
 fn upgrade(connection: &Connection) -> rusqlite::Result<()> {
-    let lacks = |(table, column, _): &(&str, &str, &str)| {
-        let columns = "SELECT COUNT(*), COALESCE(SUM(name=?2),0) FROM pragma_table_xinfo(?1)";
-        connection.query_row(columns, [table, column], |row| Ok(row.get::<_, i64>(0)? > 0 && row.get::<_, i64>(1)? == 0))
-    };
+    let lacks =
+        |(table, column, _): &(&str, &str, &str)| {
+            let columns = "SELECT COUNT(*), COALESCE(SUM(name=?2),0) FROM pragma_table_xinfo(?1)";
+            connection
+                .query_row(columns, [table, column], |row| Ok(row.get::<_, i64>(0)? > 0 && row.get::<_, i64>(1)? == 0))
+        };
     for added @ (table, column, definition) in ADDED {
         if lacks(&added)? {
             connection.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN {column} {definition}"))?;

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use sync_store::{Reason, Result};
 
 use crate::cells::{Cells, Content};
+use crate::disk::{self, File};
 use crate::index::{self, KNOWN, Writing};
 use crate::look::{Known, Seen, is_as_known, reason};
 use crate::name;
@@ -182,8 +183,10 @@ impl Batch<'_> {
                 None => return Ok(Ok(None)),
                 Some((path, known)) => {
                     let known = self.current(&known);
-                    if !self.is_there(&path, &known) {
-                        return Ok(Err(Reason::Changed));
+                    match self.is_there(&path, &known) {
+                        Ok(true) => {}
+                        Ok(false) => return Ok(Err(Reason::Changed)),
+                        Err(_) => return Ok(Ok(None)),
                     }
                     let inode = known.seen.inode;
                     (Sibling { path, known: Some(known) }, Some(inode))
@@ -211,9 +214,9 @@ impl Batch<'_> {
         self.tree.index.look().first(&query, params, |row| Ok((row.get(0)?, index::known(row, 1)?)))
     }
 
-    fn is_there(&mut self, path: &[u8], known: &Known) -> bool {
-        let Ok(parent) = self.parent(path) else { return false };
-        is_as_known(&parent, name::split(path).1, Some(known)).unwrap_or(false)
+    fn is_there(&mut self, path: &[u8], known: &Known) -> disk::Result<bool> {
+        let parent = self.parent(path)?;
+        is_as_known(&parent, name::split(path).1, Some(known))
     }
 
     /// A name of the same file that is given up, and can be renamed.
@@ -266,9 +269,8 @@ impl Batch<'_> {
         let Cells { content, mode, owner, group, attributes, twin } = cells;
         let (inode, device) = (known.seen.inode.cast_signed(), known.seen.device.cast_signed());
         let params = params![twin, path, content.pack(), mode, owner, group, attributes, inode, device];
-        let mut others = self.tree.index.look().all(&query, params, |row| {
-            Ok(Other { path: row.get(0)?, agrees: row.get(1)? })
-        })?;
+        let mut others =
+            self.tree.index.look().all(&query, params, |row| Ok(Other { path: row.get(0)?, agrees: row.get(1)? }))?;
         // What was done in this batch is not written down yet.
         others.retain(|other| !self.has_left(&other.path, known.seen.inode));
         Ok(others)
@@ -312,7 +314,7 @@ impl Batch<'_> {
         Ok(Name { staged, attributes: known.attributes, before: Some(known.seen) })
     }
 
-    fn copy_of(&self, file: &mut crate::disk::File, task: &Task) -> std::result::Result<Name, Reason> {
+    fn copy_of(&self, file: &mut File, task: &Task) -> std::result::Result<Name, Reason> {
         let Content::File { hash, .. } = task.cells.content else { return Err(Reason::Changed) };
         self.stage_copy(hash, file)?;
         let from = From::Staged { name: hash.to_string(), safe: false };

@@ -18,8 +18,8 @@ use crate::join::{Joined, Sibling};
 use crate::look::{Known, Seen, is_as_known, reason};
 use crate::name;
 use crate::source::Holder;
-use crate::{stage, trash};
 use crate::tree::Tree;
+use crate::{stage, trash};
 
 /// Files that are dealt with together.
 const BATCH: usize = 200;

@@ -156,6 +156,29 @@ mod tests {
         }
     }
 
+    #[test]
+    fn whose_twin_it_is() {
+        let twin = |cells: &Cells, n: u8| Cells { twin: vec![n; 16], ..cells.clone() };
+        let (a, b) = (file(1), file(2));
+        let row = |seen: &Cells, known: &Cells, wanted: &Cells| judge(Some(seen), Some(known), Some(wanted)).row;
+        let cases = [
+            // Somebody put another file in its place, while its permissions changed elsewhere.
+            (b.clone(), twin(&a, 1), twin(&mode(a.clone(), 0o600), 1), Some(mode(b.clone(), 0o600))),
+            // It was joined elsewhere, and written here.
+            (b.clone(), a.clone(), twin(&a, 1), Some(twin(&b, 1))),
+            // We made it, and died before that was written down.
+            (b.clone(), twin(&a, 1), twin(&b, 1), None),
+            (a.clone(), twin(&a, 1), twin(&a, 2), None),
+            // And parted it.
+            (mode(a.clone(), 0o600), twin(&a, 1), twin(&mode(a.clone(), 0o600), 1), None),
+        ];
+        for (seen, known, wanted, written) in cases {
+            assert_eq!(row(&seen, &known, &wanted), written.map_or(Change::Keep, Change::Write));
+        }
+        let copy = judge(Some(&twin(&b, 1)), Some(&twin(&a, 1)), Some(&twin(&file(3), 1))).copy;
+        assert_eq!(copy, Some(b), "a copy is a file of its own");
+    }
+
     fn any() -> impl Strategy<Value = Option<Cells>> {
         let some = (0_u8..4, prop_oneof![Just(0o644_u32), Just(0o600)]);
         proptest::option::of(some.prop_map(|(n, m)| mode(if n == 0 { directory() } else { file(n) }, m)))

@@ -10,8 +10,8 @@ use crate::look::{self, Known, Seen, now};
 use crate::name;
 use crate::retention::Keep;
 use crate::root::failed;
-use crate::{source, stage};
 use crate::tree::Tree;
+use crate::{source, stage};
 
 /// A version of a path that can be brought back.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -167,7 +167,7 @@ fn events(rng: &mut Rng) -> Vec<Event> {
 }
 
 /// Where it is worth while.
-const OPS: [Option<Op>; 10] = [
+const OPS: [Option<Op>; 11] = [
     None,
     None,
     None,
@@ -178,6 +178,7 @@ const OPS: [Option<Op>; 10] = [
     Some(Op::Commit),
     Some(Op::Chmod),
     Some(Op::Read),
+    Some(Op::Link),
 ];
 
 fn manner(rng: &mut Rng) -> Manner {
