@@ -9,6 +9,7 @@ use crate::disk::Onto;
 use crate::index::{Look, Writing, hash};
 use crate::look::{Known, now};
 use crate::name;
+use crate::parts;
 use crate::retention::Keep;
 use crate::root::failed;
 use crate::source;
@@ -78,6 +79,7 @@ pub fn expire(tree: &mut Tree) -> Result<()> {
         }
         let writing = tree.index.begin()?;
         let contents = old.iter().map(|(path, at)| forget(&writing, path, *at)).collect::<Result<Vec<_>>>()?;
+        contents.iter().try_for_each(|content| parts::drop_superfluous(&writing, *content))?;
         writing.commit()?;
         sweep(tree, &contents)?;
     }
