@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use sync_core::{Incarnation, Knowledge, Position, Source, StoreId, Value};
 use sync_link::{Mux, RemoteStore, RemoteTree, contents};
 use sync_store::batch::baseline_row;
-use sync_store::contents::{Ask, Body};
+use sync_store::contents::{Ask, Body, Chunk};
 use sync_store::{
     Batch, Change, Contents, Hash, Lacking, Manner, Mode, Piece, PieceSink, Realised, Result, Since, Skipped, Store,
     StoreError, TableHead, Trouble, Want,
@@ -60,7 +60,10 @@ impl Contents for Small {
     }
 
     fn wanted(&mut self, _: usize) -> Result<Vec<Want>> {
-        Ok(vec![Want { hash: Hash([3; 32]), size: 9, ask: Ask::Chunks { from: 1 } }])
+        let chunk = Chunk { offset: 2, size: 3, hash: Hash([8; 32]) };
+        let asks =
+            [Ask::Chunks { from: 1 }, Ask::Groups { from: 1 }, Ask::List { from: 1, to: 2 }, Ask::Ranges(vec![chunk])];
+        Ok(asks.map(|ask| Want { hash: Hash([3; 32]), size: 9, ask }).to_vec())
     }
 
     fn lacking(&mut self) -> Result<Lacking> {
@@ -70,7 +73,7 @@ impl Contents for Small {
     fn meet(&mut self) {}
 
     fn supply(&mut self, wants: &[Want], sink: &mut PieceSink) -> Result<()> {
-        wants.iter().take(8).try_for_each(|want| sink(piece(want.hash)))
+        wants.iter().take(8).try_for_each(|want| sink(answer(want)))
     }
 
     fn receive(&mut self, _: &Piece) -> Result<()> {
@@ -92,6 +95,17 @@ impl Contents for Small {
 
 fn piece(content: Hash) -> Piece {
     Piece { content, body: Body::Data { offset: 0, bytes: vec![7; 300] } }
+}
+
+fn answer(want: &Want) -> Piece {
+    let chunks = vec![Chunk { offset: 1, size: 8, hash: Hash([9; 32]) }; 2];
+    let body = match want.ask {
+        Ask::Chunks { .. } | Ask::List { .. } => Body::Chunks(chunks),
+        Ask::Groups { .. } => Body::Groups(chunks),
+        Ask::Ranges(_) => Body::Absent,
+        Ask::Whole => return piece(want.hash),
+    };
+    Piece { content: want.hash, body }
 }
 
 fn batch() -> Batch {
