@@ -140,8 +140,9 @@ impl Side {
     }
 }
 
-/// How many contents are asked for at once.
-const WANTS: usize = 2048;
+/// How many contents are asked for at once: each question costs the time to the other side and back, and nothing of a content
+/// that was asked for stays in memory.
+const WANTS: usize = 4096;
 
 /// Runs a round between two trees. `master` is the local one, which starts it.
 ///
@@ -206,6 +207,8 @@ struct Fetch<'a> {
     bucket: Bucket,
     since: Instant,
     bytes: u64,
+    /// How many when that was last told.
+    told: u64,
     /// Files that were begun with.
     files: u64,
     last: Option<Hash>,
@@ -227,7 +230,8 @@ fn fetch(
         return Ok(0);
     }
     let total = to.lacking()?;
-    let mut fetch = Fetch { direction, watch, bucket, since: Instant::now(), bytes: 0, files: 0, last: None, total };
+    let mut fetch =
+        Fetch { direction, watch, bucket, since: Instant::now(), bytes: 0, told: 0, files: 0, last: None, total };
     loop {
         from.supply(&wants, &mut |piece| {
             to.receive(&piece)?;
@@ -250,6 +254,9 @@ impl Fetch<'_> {
     fn passed(&mut self, piece: &Piece) {
         let bytes = piece.weight() as u64;
         self.bytes += bytes;
+        if self.bytes - self.told >= OFTEN {
+            self.tell();
+        }
         if self.last.replace(piece.content) != Some(piece.content) {
             self.files += 1;
         }
@@ -264,9 +271,13 @@ impl Fetch<'_> {
 
     fn tell(&mut self) {
         let Fetch { direction, bytes, files, total, .. } = *self;
+        self.told = bytes;
         self.watch.event(Event::Contents { direction, bytes, files, total });
     }
 }
+
+/// How far it has come is told after so many bytes.
+const OFTEN: u64 = 1 << 20;
 
 /// A pause is interrupted so often for a sign of life.
 const SIGN: Duration = Duration::from_secs(1);

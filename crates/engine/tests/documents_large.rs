@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 use sync_engine::documents::round_documents;
+use sync_store::contents::Body;
 use sync_store::{
     Contents, Lacking, Manner, Piece, PieceSink, Realised, Reason, Result, Skipped, Store, StoreError, Trouble, Want,
 };
@@ -32,6 +33,8 @@ struct Line<'a> {
     passed: u64,
     /// Bytes of the piece that the cut went through.
     lost: u64,
+    /// Chunks that were listed.
+    listed: usize,
 }
 
 impl Line<'_> {
@@ -69,8 +72,11 @@ impl Contents for Line<'_> {
     }
 
     fn supply(&mut self, wants: &[Want], sink: &mut PieceSink) -> Result<()> {
-        let (left, passed, lost) = (&mut self.left, &mut self.passed, &mut self.lost);
+        let (left, passed, lost, listed) = (&mut self.left, &mut self.passed, &mut self.lost, &mut self.listed);
         self.tree.supply(wants, &mut |piece| {
+            if let Body::Chunks(chunks) = &piece.body {
+                *listed += chunks.len();
+            }
             let weight = piece.weight() as u64;
             *passed += weight;
             if *left < weight {
@@ -113,7 +119,7 @@ fn a_line_that_is_cut_a_hundred_times_sends_hardly_more() {
     let (mut cuts, mut total, mut lost) = (0, 0, 0);
     loop {
         let left = if cuts < 100 { rng.u64(0..size / 60) } else { u64::MAX };
-        let mut line = Line { tree: a.tree(), left, passed: 0, lost: 0 };
+        let mut line = Line { tree: a.tree(), left, passed: 0, lost: 0, listed: 0 };
         let options = options(b.name);
         let done = round_documents(&mut line, b.tree(), &options, &mut ());
         total += line.passed;
@@ -131,6 +137,30 @@ fn a_line_that_is_cut_a_hundred_times_sends_hardly_more() {
     assert!(total - lost < size + size / 50, "{total} - {lost} of {size}");
     assert!(size < 1 << 30 || total < size + size / 10, "{total} of {size}");
     assert_equal(&[a, b]);
+}
+
+#[test]
+fn the_list_of_a_large_file_that_changed_little_is_short() {
+    let [mut a, mut b] = sites::<2>();
+    let mut content = random(32 << 20, 1);
+    let mut chunks = |a: &mut Site, content: &[u8]| {
+        a.write("large", content);
+        let options = options(b.name);
+        let mut line = Line { tree: a.tree(), left: u64::MAX, passed: 0, lost: 0, listed: 0 };
+        round_documents(&mut line, b.tree(), &options, &mut ()).unwrap();
+        assert_eq!(fs::read(b.at("large")).unwrap(), content);
+        line.listed
+    };
+    let all = chunks(&mut a, &content);
+    content.splice((16 << 20)..(16 << 20), random(1000, 2));
+    let few = chunks(&mut a, &content);
+    assert!(all > 250 && (1..all / 2).contains(&few), "{few} of {all}");
+    // Many places that are far apart are not asked about one by one.
+    for at in 0..8 {
+        content[at * (4 << 20)] ^= 1;
+    }
+    let most = chunks(&mut a, &content);
+    assert!((few..=all + 20).contains(&most), "{most} of {all}");
 }
 
 #[test]

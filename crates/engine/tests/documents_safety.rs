@@ -10,11 +10,17 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
 
 use sync_core::{Row, RowState, SiteId, Stamp, Value};
+use sync_database::sql::Sql;
+use sync_database::sqlite::SqliteDriver;
 use sync_engine::Kind;
 use sync_store::contents::{Ask, Body};
-use sync_store::{Batch, Change, Contents, Hash, Mode, Piece, Reason, Store, StoreError, TableHead, Trouble, Want};
+use sync_store::{
+    Batch, Change, Contents, Hash, Manner, Mode, Piece, Reason, Store, StoreError, TableHead, Trouble, Want,
+};
+use sync_tree::{Disk, Fault, Op, Seams};
 use trees::{PAIR, Site, assert_equal, pair_with, round, settle, sites, sync, try_sync};
 
 #[test]
@@ -377,6 +383,84 @@ fn a_crash_at_any_step_loses_nothing() {
         }
         n += 1;
     }
+}
+
+/// The names of the files that were opened for reading.
+#[derive(Default)]
+struct Opened(Mutex<Vec<String>>);
+
+impl Fault for Opened {
+    fn before(&self, op: Op, name: &[u8]) -> rustix::io::Result<()> {
+        if op == Op::Open {
+            self.0.lock().unwrap().push(name.escape_ascii().to_string());
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn what_was_put_into_its_place_is_read_again_only_if_an_edit_could_hide() {
+    let mut pair = sites::<2>();
+    let hour = Duration::from_secs(3600);
+    for (name, time) in [("old", SystemTime::now() - hour), ("fresh", SystemTime::now() + hour)] {
+        pair[0].write(name, "text");
+        fs::File::options().write(true).open(pair[0].at(name)).unwrap().set_modified(time).unwrap();
+    }
+    round(&mut pair);
+    let opened = Arc::new(Opened::default());
+    let fault: Arc<dyn Fault> = Arc::clone(&opened) as Arc<dyn Fault>;
+    pair[1].open_on(Seams { disk: Disk::faulty(fault), ..Seams::default() }).unwrap();
+    assert!(round(&mut pair).is_quiet());
+    let names = std::mem::take(&mut *opened.0.lock().unwrap());
+    assert!(names.contains(&"fresh".to_owned()) && !names.contains(&"old".to_owned()), "{names:?}");
+    pair[1].write("old", "TEXT");
+    round(&mut pair);
+    assert_eq!(pair[0].read("old"), "TEXT");
+    assert_equal(&pair);
+}
+
+/// A pair of which the second site died when rows were merged and nothing was made of them.
+fn died_before_anything_was_made() -> [Site; 2] {
+    let mut pair = pair_with(&[("a", "1"), ("d/gone", "1")]);
+    pair[0].write("a", "2");
+    pair[0].write("e/new", "2");
+    pair[0].remove("d");
+    let [a, b] = &mut pair;
+    b.open_hooked(Box::new(|moment| match moment.starts_with("re") {
+        true => Err(StoreError::new(Trouble::Failure, "dies")),
+        false => Ok(()),
+    }))
+    .unwrap();
+    assert!(try_sync(a, b).is_err());
+    assert_eq!(b.read("a"), "1");
+    b.drop_tree();
+    pair
+}
+
+fn run(site: &Site, statement: &str) {
+    let mut driver = SqliteDriver::open(&site.index(), sync_database::sqlite::Options::default()).unwrap();
+    driver.run(statement).unwrap();
+}
+
+#[test]
+fn an_index_without_a_list_is_looked_through() {
+    let mut pair = died_before_anything_was_made();
+    run(&pair[1], "DELETE FROM pending");
+    run(&pair[1], "DELETE FROM listed");
+    let [a, b] = &mut pair;
+    sync(a, b);
+    assert_equal(&pair);
+}
+
+#[test]
+fn who_doubts_does_not_rely_on_the_list() {
+    let mut pair = died_before_anything_was_made();
+    run(&pair[1], "DELETE FROM pending");
+    assert_eq!(pair[1].tree().overlooked().unwrap().len(), 5);
+    pair[1].tree().begin(Manner { doubt: true, ..Manner::default() }).unwrap();
+    let [a, b] = &mut pair;
+    sync(a, b);
+    assert_equal(&pair);
 }
 
 #[test]

@@ -53,6 +53,18 @@ pub enum Ask {
     },
     /// These chunks.
     Ranges(#[serde(deserialize_with = "travel::read_list::<_, _, CHUNKS>")] Vec<Chunk>),
+    /// The groups that its chunks make, from this offset on: of those which are here already, no list is needed.
+    Groups {
+        /// The offset of the first chunk that is not known yet.
+        from: u64,
+    },
+    /// The list of its chunks between two offsets.
+    List {
+        /// The offset of the first.
+        from: u64,
+        /// All begin before this.
+        to: u64,
+    },
 }
 
 /// A chunk of a content.
@@ -90,6 +102,8 @@ pub enum Body {
     Chunks(#[serde(deserialize_with = "travel::read_list::<_, _, CHUNKS>")] Vec<Chunk>),
     /// It is not here any more, or not readable.
     Absent,
+    /// Groups of chunks in order, without a gap; at most [`CHUNKS`] of them.
+    Groups(#[serde(deserialize_with = "travel::read_list::<_, _, CHUNKS>")] Vec<Chunk>),
 }
 
 /// The most chunks that one piece lists.
@@ -100,7 +114,7 @@ impl Piece {
     pub fn weight(&self) -> usize {
         48 + match &self.body {
             Body::Data { bytes, .. } => bytes.len(),
-            Body::Chunks(chunks) => chunks.len() * 44,
+            Body::Chunks(chunks) | Body::Groups(chunks) => chunks.len() * 44,
             Body::Absent => 0,
         }
     }

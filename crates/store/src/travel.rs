@@ -1,6 +1,7 @@
 //! How contents are put into messages: bytes as bytes, and lists no longer than anybody sends, so that hostile messages end
 //! here. Rows travel as `sync_core` packs them.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -69,9 +70,37 @@ const SAMPLE: usize = 4096;
 fn squeezed(bytes: &[u8]) -> Option<Vec<u8>> {
     let pays = |small: usize, large: usize| small < large - large / 8;
     let sample = &bytes[..bytes.len().min(SAMPLE)];
-    let first = zstd::bulk::compress(sample, LEVEL).ok().filter(|first| pays(first.len(), sample.len()))?;
-    let all = if bytes.len() > SAMPLE { zstd::bulk::compress(bytes, LEVEL).ok()? } else { first };
+    if is_noise(sample) {
+        return None;
+    }
+    let first = compressed(sample).filter(|first| pays(first.len(), sample.len()))?;
+    let all = if bytes.len() > SAMPLE { compressed(bytes)? } else { first };
     pays(all.len(), bytes.len()).then(|| [&[ZSTD], all.as_slice()].concat())
+}
+
+/// Whether all bytes are about as frequent, as in what was compressed before: asking zstd costs twenty times as much. Too few
+/// bytes say nothing.
+fn is_noise(sample: &[u8]) -> bool {
+    let mut counts = [0_u32; 256];
+    sample.iter().for_each(|byte| counts[usize::from(*byte)] += 1);
+    // The expectation for bytes of chance is n²/256 + n.
+    let squares: u64 = counts.iter().map(|count| u64::from(*count).pow(2)).sum();
+    let n = sample.len() as u64;
+    n >= SAMPLE as u64 / 2 && squares < n * n / 256 * 5 / 4 + n
+}
+
+/// By a compressor that is kept: making one costs more than a small content.
+fn compressed(bytes: &[u8]) -> Option<Vec<u8>> {
+    thread_local! {
+        static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+    }
+    COMPRESSOR.with_borrow_mut(|kept| {
+        let compressor = match kept {
+            Some(compressor) => compressor,
+            none => none.insert(zstd::bulk::Compressor::new(LEVEL).ok()?),
+        };
+        compressor.compress(bytes).ok()
+    })
 }
 
 /// Reads contents that are at most `MOST` bytes, whatever they claim to become.
@@ -152,6 +181,16 @@ mod tests {
         assert!(size(vec![0; PIECE]) < 1000);
         let random = size(noise(PIECE));
         assert!((PIECE..PIECE + 100).contains(&random), "{random}");
+    }
+
+    #[test]
+    fn what_is_noise_is_seen_without_trying() {
+        for length in [SAMPLE / 2, SAMPLE] {
+            assert!(is_noise(&noise(length)));
+            assert!(!is_noise(&b"text ".repeat(length / 5)) && !is_noise(&vec![0; length]));
+        }
+        let digits: Vec<u8> = noise(SAMPLE).iter().map(|byte| b'0' + byte % 10).collect();
+        assert!(!is_noise(&digits) && !is_noise(b"short"));
     }
 
     #[test]

@@ -3,8 +3,9 @@
 //!
 //! Never asks twice for what the peer did not have, and keeps nothing that it did not ask for.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::{self, Read};
+use std::ops::Range;
 
 use rusqlite::params;
 use rustix::fs::FileType;
@@ -12,9 +13,11 @@ use sync_store::contents::{Ask, Body, CHUNKS, Chunk, PIECE};
 use sync_store::{Hash, Lacking, Piece, PieceSink, Result, StoreError, Trouble, Want};
 
 use crate::disk::Onto;
+use crate::groups;
 use crate::look;
 use crate::parts;
 use crate::place::ASIDE;
+use crate::realise;
 use crate::root::{failed, kind};
 use crate::source;
 use crate::trash;
@@ -25,8 +28,17 @@ use crate::tree::Tree;
 pub struct Asked {
     /// Up to this path, nothing more has to be asked for.
     after: Vec<u8>,
-    /// What may come.
-    open: HashMap<Hash, Want>,
+    /// What may come, and the path that it is for.
+    open: HashMap<Hash, (Want, Vec<u8>)>,
+    /// Whose contents have come, and how many bytes that is.
+    ready: Vec<Vec<u8>>,
+    weight: u64,
+    /// Whether directories were made for them.
+    pub(crate) has_directories: bool,
+    /// Large contents that are gone on with.
+    large: VecDeque<(Vec<u8>, Hash, u64)>,
+    /// What is known of their lists.
+    pub(crate) groups: HashMap<Hash, groups::Known>,
     /// Large contents for which what is here was looked through.
     pub(crate) filled: HashSet<Hash>,
     /// Chunks that have come and are not written down yet, by their offsets.
@@ -38,14 +50,33 @@ impl Asked {
     pub(crate) fn done(&mut self, hash: Hash) {
         self.open.remove(&hash);
     }
+
+    /// This has come whole.
+    fn came(&mut self, want: &Want) {
+        self.weight += want.size;
+        self.ready.extend(self.open.remove(&want.hash).map(|(_, path)| path));
+    }
+
+    /// The paths that can be made already, once there are so many that it is worth making them safe.
+    fn lot(&mut self, many: usize) -> Vec<Vec<u8>> {
+        if self.ready.len() < many && self.weight < LOT {
+            return Vec::new();
+        }
+        self.weight = 0;
+        std::mem::take(&mut self.ready)
+    }
 }
 
-/// Bytes that are asked for at once.
-const ROOM: u64 = 8 << 20;
+/// Files whose contents have come are put into their places while more comes: so many of them, or so many bytes.
+pub(crate) const MANY: usize = 1000;
+const LOT: u64 = 16 << 20;
+
+/// Bytes that are asked for at once. They never wait in memory.
+const ROOM: u64 = 64 << 20;
 
 /// Files that are wanted, and whose content is in no file here and not in the trash.
-const LACKING: &str = "FROM entry e LEFT JOIN disk d ON d.path=e.path WHERE e.path>? AND e.kind='f' \
-     AND (d.hash IS NULL OR d.hash<>e.hash) AND NOT EXISTS (SELECT 1 FROM disk x WHERE x.hash=e.hash) \
+const LACKING: &str = "FROM pending p CROSS JOIN entry e ON e.path=p.path LEFT JOIN disk d ON d.path=p.path \
+     WHERE p.path>? AND e.kind='f' AND (d.hash IS NULL OR d.hash<>e.hash) AND NOT EXISTS (SELECT 1 FROM disk x WHERE x.hash=e.hash) \
      AND NOT EXISTS (SELECT 1 FROM trash t WHERE t.hash=e.hash) AND NOT ignored(e.path, 0)";
 
 /// How much that is.
@@ -68,7 +99,7 @@ pub fn wanted(tree: &mut Tree, limit: usize) -> Result<Vec<Want>> {
     if tree.is_at_rest()? {
         return Ok(wants);
     }
-    let mut room = ROOM;
+    let mut room = go_on(tree, &mut wants)?;
     let mut free = tree.root.own().staging.room().unwrap_or(u64::MAX);
     while wants.len() < limit && room > 0 {
         let page = lacking(tree, limit)?;
@@ -76,18 +107,13 @@ pub fn wanted(tree: &mut Tree, limit: usize) -> Result<Vec<Want>> {
             break;
         }
         for (path, hash, size) in page {
-            match next_want(tree, &path, hash, size, free)? {
-                Some(want) if matches!(want.ask, Ask::Whole) => {
-                    free = free.saturating_sub(want.size);
-                    room = room.saturating_sub(want.size);
-                    wants.push(want);
+            if let Some(want) = next_want(tree, &path, hash, size, free)? {
+                room = room.saturating_sub(weight(&want));
+                match want.ask {
+                    Ask::Whole => free = free.saturating_sub(want.size),
+                    _ => tree.asked.large.push_back((path.clone(), hash, size)),
                 }
-                // A large content is gone on with before anything behind it.
-                Some(want) => {
-                    wants.push(want);
-                    return Ok(remember(tree, wants));
-                }
-                None => {}
+                wants.push(want);
             }
             tree.asked.after = path;
             if wants.len() >= limit || room == 0 {
@@ -95,17 +121,34 @@ pub fn wanted(tree: &mut Tree, limit: usize) -> Result<Vec<Want>> {
             }
         }
     }
-    Ok(remember(tree, wants))
+    Ok(wants)
 }
 
-fn remember(tree: &mut Tree, wants: Vec<Want>) -> Vec<Want> {
-    tree.asked.open.extend(wants.iter().map(|want| (want.hash, want.clone())));
-    wants
+/// Large contents are gone on with before others are begun, as long as there is room; says how much is left.
+fn go_on(tree: &mut Tree, wants: &mut Vec<Want>) -> Result<u64> {
+    let mut room = ROOM;
+    for (path, hash, size) in std::mem::take(&mut tree.asked.large) {
+        if room > 0 {
+            let Some(want) = next_want(tree, &path, hash, size, u64::MAX)? else { continue };
+            room = room.saturating_sub(weight(&want));
+            wants.push(want);
+        }
+        tree.asked.large.push_back((path, hash, size));
+    }
+    Ok(room)
+}
+
+/// How many bytes come, of what is asked for. Lists count for what follows them.
+fn weight(want: &Want) -> u64 {
+    match &want.ask {
+        Ask::Ranges(ranges) => ranges.iter().map(|chunk| u64::from(chunk.size)).sum(),
+        _ => want.size,
+    }
 }
 
 fn lacking(tree: &Tree, limit: usize) -> Result<Vec<(Vec<u8>, Hash, u64)>> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let query = format!("SELECT e.path, e.hash, content_size(e.content) {LACKING} ORDER BY e.path LIMIT ?");
+    let query = format!("SELECT e.path, e.hash, content_size(e.content) {LACKING} ORDER BY p.path LIMIT ?");
     tree.index.look().all(&query, params![tree.asked.after, limit], |row| {
         Ok((row.get(0)?, Hash(row.get(1)?), row.get::<_, i64>(2)?.cast_unsigned()))
     })
@@ -125,7 +168,7 @@ fn next_want(tree: &mut Tree, path: &[u8], hash: Hash, size: u64, free: u64) -> 
     let ask = if is_whole { Some(Ask::Whole) } else { parts::next(tree, path, hash, size)? };
     let want = ask.map(|ask| Want { hash, size, ask });
     if let Some(want) = &want {
-        tree.asked.open.insert(hash, want.clone());
+        tree.asked.open.insert(hash, (want.clone(), path.to_vec()));
     }
     Ok(want)
 }
@@ -135,7 +178,9 @@ pub fn supply(tree: &mut Tree, wants: &[Want], sink: &mut PieceSink) -> Result<(
     for want in wants {
         let answered = match &want.ask {
             Ask::Whole => whole(tree, want, sink)?,
-            Ask::Chunks { from } => chunks(tree, want, *from, sink)?,
+            Ask::Chunks { from } => chunks(tree, want, *from..u64::MAX, sink)?,
+            Ask::List { from, to } => chunks(tree, want, *from..*to, sink)?,
+            Ask::Groups { from } => groups(tree, want, *from, sink)?,
             Ask::Ranges(ranges) => send(tree, want, ranges, sink)?,
         };
         if !answered {
@@ -156,11 +201,23 @@ fn whole(tree: &Tree, want: &Want, sink: &mut PieceSink) -> Result<bool> {
     Ok(true)
 }
 
-fn chunks(tree: &mut Tree, want: &Want, from: u64, sink: &mut PieceSink) -> Result<bool> {
+fn groups(tree: &mut Tree, want: &Want, from: u64, sink: &mut PieceSink) -> Result<bool> {
     if !parts::cut(tree, want.hash)? {
         return Ok(false);
     }
-    let chunks = parts::listed(tree, want.hash, from, CHUNKS)?;
+    let groups = groups::listed(tree, want.hash, from, CHUNKS)?;
+    if groups.is_empty() {
+        return Ok(false);
+    }
+    sink(Piece { content: want.hash, body: Body::Groups(groups) })?;
+    Ok(true)
+}
+
+fn chunks(tree: &mut Tree, want: &Want, range: Range<u64>, sink: &mut PieceSink) -> Result<bool> {
+    if !parts::cut(tree, want.hash)? {
+        return Ok(false);
+    }
+    let chunks = parts::listed(tree, want.hash, range, CHUNKS)?;
     if chunks.is_empty() {
         return Ok(false);
     }
@@ -184,7 +241,7 @@ fn send(tree: &Tree, want: &Want, ranges: &[Chunk], sink: &mut PieceSink) -> Res
 /// Keeps a piece.
 pub fn receive(tree: &mut Tree, piece: &Piece) -> Result<()> {
     tree.moment("receive: keep")?;
-    let Some(want) = tree.asked.open.get(&piece.content).cloned() else { return Err(unasked()) };
+    let Some((want, _)) = tree.asked.open.get(&piece.content).cloned() else { return Err(unasked()) };
     let kept = match (&piece.body, &want.ask) {
         (Body::Absent, _) => {
             tree.absent.insert(piece.content);
@@ -194,8 +251,13 @@ pub fn receive(tree: &mut Tree, piece: &Piece) -> Result<()> {
             if blake3::hash(bytes) != want.hash.0 {
                 return Err(unlike());
             }
-            tree.asked.done(want.hash);
-            stage(tree, want.hash, bytes)
+            let staged = stage(tree, want.hash, bytes);
+            if staged.is_ok() {
+                tree.asked.came(&want)
+            } else {
+                tree.asked.done(want.hash)
+            }
+            staged
         }
         (Body::Data { offset, bytes }, Ask::Ranges(ranges)) => {
             let chunk = ranges.iter().find(|chunk| chunk.offset == *offset).ok_or_else(unasked)?;
@@ -204,7 +266,10 @@ pub fn receive(tree: &mut Tree, piece: &Piece) -> Result<()> {
             }
             parts::keep(tree, &want, chunk, bytes)
         }
-        (Body::Chunks(chunks), Ask::Chunks { from }) => return parts::list(tree, &want, *from, chunks),
+        (Body::Groups(groups), Ask::Groups { from }) => return groups::take(tree, &want, *from, groups),
+        (Body::Chunks(chunks), Ask::Chunks { from } | Ask::List { from, .. }) => {
+            return parts::list(tree, &want, *from, chunks);
+        }
         _ => return Err(unasked()),
     };
     // A full disk concerns this content; others may be smaller.
@@ -213,7 +278,13 @@ pub fn receive(tree: &mut Tree, piece: &Piece) -> Result<()> {
         Err(_) => drop(tree.absent.insert(piece.content)),
         Ok(()) => {}
     }
-    Ok(())
+    place(tree)
+}
+
+/// Puts what has come into its places, if that is enough by now: the line brings more meanwhile.
+fn place(tree: &mut Tree) -> Result<()> {
+    let paths = tree.asked.lot(tree.many);
+    if paths.is_empty() { Ok(()) } else { realise::place(tree, &paths) }
 }
 
 /// A content is not asked for any more: it is larger than what is free.
@@ -289,9 +360,7 @@ fn staged(tree: &Tree) -> Result<Vec<String>> {
 /// Nothing is to be done any more: what lies in the staging directory is of no use.
 pub fn tidy(tree: &mut Tree) -> Result<()> {
     let staged = staged(tree)?;
-    if staged.is_empty() {
-        return Ok(());
-    }
+    let parts: Vec<String> = staged.iter().filter_map(|name| name.strip_suffix(".part").map(str::to_owned)).collect();
     for name in staged {
         // What could not be put into the trash when it was displaced.
         if name.starts_with(ASIDE) {
@@ -300,13 +369,13 @@ pub fn tidy(tree: &mut Tree) -> Result<()> {
             let _ = tree.root.own().staging.remove(&name);
         }
     }
-    let writing = tree.index.begin()?;
-    writing.run(
-        "DELETE FROM chunk WHERE content NOT IN (SELECT hash FROM disk WHERE hash IS NOT NULL) \
-         AND content NOT IN (SELECT hash FROM trash)",
-        [],
-    )?;
-    writing.commit()
+    if tree.sweep {
+        parts::drop_all_superfluous(tree)?;
+    } else if !parts.is_empty() {
+        parts::drop_named(tree, &parts)?;
+    }
+    tree.sweep = false;
+    Ok(())
 }
 
 pub(crate) fn unasked() -> StoreError {

@@ -55,6 +55,12 @@ impl Ignore {
         Ok(Ignore { matcher: Some(matcher).filter(|matcher| !matcher.is_empty()) })
     }
 
+    /// All that decides what is ignored, in words: another text means that it may decide otherwise.
+    pub fn wording(patterns: &[String], temporary: bool) -> String {
+        let own = if temporary { &TEMPORARY[..] } else { &[] };
+        format!("{} {own:?} {patterns:?}", env!("CARGO_PKG_VERSION"))
+    }
+
     /// Whether a path is ignored; no directory that it lies in is.
     pub fn fits(&self, path: &[u8], is_directory: bool) -> bool {
         let (_, file) = name::split(path);

@@ -18,6 +18,7 @@ use crate::cells::{Cells, Content};
 use crate::disk::{Disk, Op};
 use crate::ignore::Ignore;
 use crate::look::{Known, Seen};
+use crate::pending;
 use crate::root::Marker;
 use crate::seams::Prepare;
 
@@ -32,7 +33,7 @@ pub fn file_of(index: &Path, ending: &str) -> PathBuf {
 pub const ENTRY: &str = "entry";
 
 /// The tables that stay here.
-pub const LOCAL: [&str; 7] = ["disk", "trash", "removed", "settled", "chunk", "root", "joined"];
+pub const LOCAL: [&str; 9] = ["disk", "trash", "removed", "settled", "chunk", "root", "pending", "listed", "joined"];
 
 /// `kind` and `hash` are for queries and for people.
 const TABLES: &str = "
@@ -61,7 +62,9 @@ CREATE TABLE IF NOT EXISTS chunk (content BLOB NOT NULL, offset INTEGER NOT NULL
 CREATE INDEX IF NOT EXISTS chunk_hash ON chunk (hash);
 CREATE TABLE IF NOT EXISTS joined (dev INTEGER NOT NULL, ino INTEGER NOT NULL, PRIMARY KEY (dev, ino)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS root (one INTEGER PRIMARY KEY CHECK (one=1), marker TEXT NOT NULL, ino INTEGER NOT NULL, \
-    realised INTEGER NOT NULL);";
+    realised INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS pending (path BLOB NOT NULL PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS listed (one INTEGER PRIMARY KEY CHECK (one=1), patterns TEXT NOT NULL);";
 
 /// The columns of [`Known`], after the path.
 pub const KNOWN: &str = "content, mode, owner, grp, xattrs, twin, dev, ino, size, mtime, ctime, kind, seen_mode, uid, gid, \
@@ -195,8 +198,14 @@ impl Writing<'_> {
         self.transaction.prepare_cached(sql).and_then(|mut s| s.execute(params)).map_err(fault)
     }
 
-    /// Writes a row, only the cells that differ are marked.
+    /// Writes a row, which what is on the disk has to be made like.
     pub fn put_entry(&self, path: &[u8], cells: &Cells) -> Result<()> {
+        self.put_alike(path, cells)?;
+        pending::add(self, path)
+    }
+
+    /// Writes a row that says what is on the disk. Only the cells that differ are marked.
+    pub fn put_alike(&self, path: &[u8], cells: &Cells) -> Result<()> {
         let Cells { mode, owner, group, attributes, twin, .. } = cells;
         let content = cells.content.pack();
         let params = params![content, mode, owner, group, attributes, twin, path];
@@ -208,8 +217,8 @@ impl Writing<'_> {
         Ok(())
     }
 
-    /// Removes a row.
-    pub fn delete_entry(&self, path: &[u8]) -> Result<()> {
+    /// Removes a row of what is not on the disk.
+    pub fn delete_alike(&self, path: &[u8]) -> Result<()> {
         self.run("DELETE FROM entry WHERE path=?", [path]).map(drop)
     }
 

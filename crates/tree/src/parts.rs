@@ -14,23 +14,26 @@ use sync_store::{Hash, Result, Want};
 use crate::chunk;
 use crate::contents::{has_no_room, unasked};
 use crate::disk::{File, Onto};
+use crate::groups;
 use crate::index;
 use crate::look;
 use crate::source;
 use crate::tree::Tree;
 
 /// Bytes of chunks that are asked for at once.
-const ROOM: u64 = 8 << 20;
+const ROOM: u64 = 32 << 20;
 /// Chunks that are looked at together.
-const PAGE: usize = 1000;
+pub const PAGE: usize = 1000;
 /// Old contents that are looked through for chunks of a new one.
 const RELATIVES: i64 = 3;
 
 /// What to ask for next of a large content; nothing once it is whole, or cannot be had.
 pub fn next(tree: &mut Tree, path: &[u8], hash: Hash, size: u64) -> Result<Option<Ask>> {
     let from = listed_to(tree, hash)?;
-    if from < size {
-        return Ok(Some(Ask::Chunks { from }));
+    if from < size
+        && let Some(ask) = groups::next(tree, path, hash, size, from)?
+    {
+        return Ok(Some(ask));
     }
     if tree.asked.filled.insert(hash) {
         fill(tree, path, hash, size)?;
@@ -64,11 +67,13 @@ fn chunk_of(row: &Row) -> rusqlite::Result<Chunk> {
     Ok(Chunk { offset: offset.cast_unsigned(), size: row.get(1)?, hash: index::hash(row, 2)? })
 }
 
-/// Chunks of a content in order.
-pub fn listed(tree: &Tree, hash: Hash, from: u64, most: usize) -> Result<Vec<Chunk>> {
-    let query =
-        format!("SELECT offset, size, hash FROM chunk WHERE content=? AND offset>=? ORDER BY offset LIMIT {most}");
-    tree.index.look().all(&query, params![hash.0, from.cast_signed()], chunk_of)
+/// Chunks of a content in order, of those that begin within a range.
+pub fn listed(tree: &Tree, hash: Hash, range: Range<u64>, most: usize) -> Result<Vec<Chunk>> {
+    let query = format!(
+        "SELECT offset, size, hash FROM chunk WHERE content=? AND offset>=? AND offset<? ORDER BY offset LIMIT {most}"
+    );
+    let [from, to] = [range.start, range.end].map(|at| i64::try_from(at).unwrap_or(i64::MAX));
+    tree.index.look().all(&query, params![hash.0, from, to], chunk_of)
 }
 
 fn missing(tree: &Tree, hash: Hash, from: u64) -> Result<Vec<Chunk>> {
@@ -107,6 +112,30 @@ pub fn note(writing: &index::Writing, content: Hash, chunks: &[Chunk]) -> Result
 fn put(writing: &index::Writing, content: Hash, chunk: &Chunk) -> Result<()> {
     let statement = "INSERT OR IGNORE INTO chunk (content, offset, size, hash, here) VALUES (?,?,?,?,0)";
     writing.run(statement, params![content.0, chunk.offset.cast_signed(), chunk.size, chunk.hash.0]).map(drop)
+}
+
+/// That no file here and no version in the trash has a content.
+const SUPERFLUOUS: &str = "NOT EXISTS (SELECT 1 FROM disk d WHERE d.hash=content) AND NOT EXISTS (SELECT 1 FROM trash t WHERE t.hash=content)";
+
+/// Forgets the chunks of a content, if it has gone from here.
+pub fn drop_superfluous(writing: &index::Writing, content: Hash) -> Result<()> {
+    writing.run(&format!("DELETE FROM chunk WHERE content=? AND {SUPERFLUOUS}"), [content.0]).map(drop)
+}
+
+/// The same, of contents in the making that nobody wants any more.
+pub fn drop_named(tree: &mut Tree, contents: &[String]) -> Result<()> {
+    let writing = tree.index.begin()?;
+    for content in contents {
+        writing.run(&format!("DELETE FROM chunk WHERE content=unhex(?) AND {SUPERFLUOUS}"), [content])?;
+    }
+    writing.commit()
+}
+
+/// The same, of all contents: looks at each.
+pub fn drop_all_superfluous(tree: &mut Tree) -> Result<()> {
+    let writing = tree.index.begin()?;
+    writing.run(&format!("DELETE FROM chunk WHERE {SUPERFLUOUS}"), [])?;
+    writing.commit()
 }
 
 /// Cuts a content that is here, unless that was done before; says whether its chunks are listed.
@@ -255,12 +284,12 @@ fn runs(chunks: &[Chunk]) -> Vec<Range<u64>> {
 
 /// Large contents that may have chunks in common with a new one: what is there or was there at its path, and files that
 /// are about to go, of which it may be the edited successor.
-fn relatives(tree: &Tree, path: &[u8], size: u64) -> Result<Vec<Hash>> {
+pub fn relatives(tree: &Tree, path: &[u8], size: u64) -> Result<Vec<Hash>> {
     let large = i64::try_from(PIECE).unwrap_or(i64::MAX);
     let query = "SELECT hash FROM (SELECT hash FROM disk WHERE path=?1 AND size>?2) \
          UNION SELECT hash FROM (SELECT hash FROM trash WHERE path=?1 AND size>?2 ORDER BY at DESC LIMIT ?3) \
-         UNION SELECT hash FROM (SELECT d.hash FROM disk d LEFT JOIN entry e ON e.path=d.path WHERE e.path IS NULL \
-         AND d.size>?2 AND d.size BETWEEN ?4/2 AND ?4*2 LIMIT ?3)";
+         UNION SELECT hash FROM (SELECT d.hash FROM pending p CROSS JOIN disk d ON d.path=p.path \
+         WHERE NOT EXISTS (SELECT 1 FROM entry e WHERE e.path=p.path) AND d.size>?2 AND d.size BETWEEN ?4/2 AND ?4*2 LIMIT ?3)";
     let size = i64::try_from(size).unwrap_or(i64::MAX).min(i64::MAX / 4);
     let found =
         tree.index.look().all(query, params![path, large, RELATIVES, size], |row| row.get::<_, Option<[u8; 32]>>(0))?;

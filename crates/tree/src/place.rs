@@ -5,24 +5,28 @@
 //! A place is looked at again right before, and what was displaced right after: what somebody wrote meanwhile is never
 //! overwritten.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use rustix::io::Errno;
-use sync_store::{Realised, Reason, Result};
+use sync_store::{Hash, Realised, Reason, Result};
 
 use crate::attributes::{self, How};
 use crate::cells::{self, Cells, Content};
 use crate::disk::{self, Dir, Onto, Slip};
+use crate::index;
 use crate::join::{Joined, Sibling};
-use crate::look::{Known, Seen, is_as_known, reason};
+use crate::look::{self, Known, Seen, is_as_known, reason};
 use crate::name;
+use crate::parts;
 use crate::source::Holder;
 use crate::tree::Tree;
 use crate::{stage, trash};
 
-/// Files that are dealt with together.
-const BATCH: usize = 200;
+/// Files that are dealt with together: what makes them safe costs about as much for many as for few.
+const BATCH: usize = 1000;
+/// Directories that are open for that.
+const DIRECTORIES: usize = 200;
 /// With more files than this, the whole file system is made safe at once.
 const MANY: usize = 8;
 
@@ -37,6 +41,13 @@ pub struct Task {
     pub cells: Cells,
     /// What is known to be there.
     pub known: Option<Known>,
+}
+
+impl Task {
+    /// Whether a directory is where a file has to be.
+    pub fn is_blocked(&self) -> bool {
+        self.known.as_ref().is_some_and(|known| known.seen.kind == cells::DIRECTORY)
+    }
 }
 
 /// A file that waits to be renamed into its place.
@@ -55,6 +66,15 @@ pub(crate) enum From {
     Path { holder: Box<Holder>, parent: Rc<Dir> },
     /// At the path of a twin, that stays.
     Twin(Box<Sibling>),
+}
+
+/// Where something was that is at its place now.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// In the staging directory, where only we write.
+    Staging,
+    /// In the tree, where anybody may write to it.
+    Tree,
 }
 
 /// What happened in the directory and has to be written down.
@@ -77,6 +97,8 @@ pub struct Batch<'a> {
     pub(crate) tree: &'a mut Tree,
     report: &'a mut Realised,
     pub(crate) prepared: Vec<Prepared>,
+    /// Of those.
+    contents: HashSet<Hash>,
     pub(crate) done: Vec<Done>,
     pub(crate) joined: Joined,
     parents: HashMap<Vec<u8>, Rc<Dir>>,
@@ -89,8 +111,17 @@ impl<'a> Batch<'a> {
     /// An empty one.
     pub fn new(tree: &'a mut Tree, report: &'a mut Realised) -> Self {
         let (parents, touched) = (HashMap::new(), HashMap::new());
-        let joined = Joined::default();
-        Batch { tree, report, prepared: Vec::new(), done: Vec::new(), joined, parents, touched, names: 0 }
+        Batch {
+            tree,
+            report,
+            prepared: Vec::new(),
+            contents: HashSet::new(),
+            done: Vec::new(),
+            joined: Joined::default(),
+            parents,
+            touched,
+            names: 0,
+        }
     }
 
     /// The tree.
@@ -109,6 +140,7 @@ impl<'a> Batch<'a> {
         match self.prepare(task)? {
             Ok(Some(prepared)) => {
                 self.joined.add(&prepared.task, &prepared.from);
+                self.contents.extend(index::hash_of(&prepared.task.cells.content));
                 self.prepared.push(prepared);
             }
             Ok(None) => {}
@@ -119,7 +151,8 @@ impl<'a> Batch<'a> {
 
     /// Ends the batch if it is large enough.
     pub fn finish_if_full(&mut self) -> Result<()> {
-        if self.prepared.len() + self.done.len() >= BATCH { self.finish() } else { Ok(()) }
+        let is_full = self.prepared.len() + self.done.len() >= BATCH || self.parents.len() >= DIRECTORIES;
+        if is_full { self.finish() } else { Ok(()) }
     }
 
     /// Leaves a path for the next round.
@@ -138,7 +171,7 @@ impl<'a> Batch<'a> {
     }
 
     fn is_pending(&self, content: &Content) -> bool {
-        matches!(content, Content::File { .. }) && self.prepared.iter().any(|p| p.task.cells.content.is_same(content))
+        index::hash_of(content).is_some_and(|hash| self.contents.contains(&hash))
     }
 
     /// The directory that a path lies in.
@@ -208,7 +241,7 @@ impl<'a> Batch<'a> {
             attributes::write(&file, &task.cells, self.how())?
         };
         self.report.touched += 1;
-        let seen = self.note_placed(task, parent, attributes).map_err(reason)?;
+        let seen = self.note_placed(task, parent, attributes, Origin::Tree).map_err(reason)?;
         if let Some(known) = task.known.as_ref().filter(|known| known.seen.links > 1) {
             self.stir_attributes(task, &known.seen, &seen);
         }
@@ -234,17 +267,31 @@ impl<'a> Batch<'a> {
         let task = Task { cells: open, path: task.path.clone(), known: None };
         self.report.created += 1;
         self.touch(&task.path, &parent);
-        self.note_placed(&task, &parent, attributes).map(drop).map_err(reason)
+        self.note_placed(&task, &parent, attributes, Origin::Tree).map(drop).map_err(reason)
     }
 
-    fn note_placed(&mut self, task: &Task, parent: &Dir, attributes: Vec<u8>) -> disk::Result<Seen> {
+    fn note_placed(&mut self, task: &Task, parent: &Dir, attributes: Vec<u8>, origin: Origin) -> disk::Result<Seen> {
         let (_, name) = name::split(&task.path);
         let seen = Seen::of(&parent.look(name)?.ok_or(Errno::NOENT)?);
-        // Since it is at its place, or was looked at there, somebody may have written to it: it is read once more.
+        let racy = origin == Origin::Tree || !self.shows_edits(&task.cells.content, &seen);
         self.joined.placed(task, &seen);
-        let known = Box::new(Known { cells: task.cells.clone(), seen: seen.clone(), attributes, racy: true });
+        let known = Box::new(Known { cells: task.cells.clone(), seen: seen.clone(), attributes, racy });
         self.done.push(Done::Placed { path: task.path.clone(), known });
         Ok(seen)
+    }
+
+    /// Whether nobody could have written to a file since we put it into its place, or could now, without being seen. What we
+    /// made is found with the time of modification that we gave it, and that lies in the past: whoever writes to the file gives
+    /// it another one, at that moment as well as later. To hide, a program would have to keep the size and put back exactly
+    /// the old time within the tick of the clock in which we renamed the file, and none does so that does not mean to hide; git
+    /// judges by the same. A recent time could be given again by an ordinary write: then it is read once more, as is
+    /// everything that was in the tree while we changed its attributes, where our own writing of the time could cover an edit.
+    fn shows_edits(&self, content: &Content, seen: &Seen) -> bool {
+        let Content::File { size, mtime, .. } = content else { return false };
+        seen.kind == cells::FILE
+            && seen.size == *size
+            && seen.mtime == *mtime
+            && *mtime < look::rest(self.tree.root.disk())
     }
 
     /// Gives it its attributes before anybody sees it.
@@ -349,6 +396,7 @@ impl<'a> Batch<'a> {
             self.make_contents_safe();
             self.slip()?;
         }
+        self.contents.clear();
         for prepared in std::mem::take(&mut self.prepared) {
             self.tree.moment("realise: place")?;
             if let Err(reason) = self.place(&prepared) {
@@ -367,7 +415,13 @@ impl<'a> Batch<'a> {
 
     /// What the system may still lose is not said to be there: the next scan looks again.
     fn make_places_safe(&mut self, touched: &HashMap<Vec<u8>, Rc<Dir>>) {
-        let _ = self.tree.root.own().trash.sync();
+        let own = self.tree.root.own();
+        if touched.len() > MANY && own.trash.sync_file_system().is_ok() {
+            return;
+        }
+        if self.done.iter().any(|done| matches!(done, Done::Trashed { .. })) {
+            let _ = own.trash.sync();
+        }
         for (path, directory) in touched {
             let Err(e) = directory.sync() else { continue };
             let is_in = |done: &Done| name::split(done.path()).0 == path.as_slice();
@@ -437,7 +491,8 @@ impl<'a> Batch<'a> {
             }
         }
         self.touch(&task.path, parent);
-        let seen = self.note_placed(task, parent, attributes).map_err(reason)?;
+        let origin = if matches!(from, From::Staged { .. }) { Origin::Staging } else { Origin::Tree };
+        let seen = self.note_placed(task, parent, attributes, origin).map_err(reason)?;
         if let Some(before) = before {
             self.stir_names(&before, &seen);
         }
@@ -491,6 +546,7 @@ impl<'a> Batch<'a> {
         let writing = self.tree.index.begin()?;
         let mut superfluous = Vec::new();
         self.joined.write_down(&writing)?;
+        // Every path here is on the list of what may differ, and stays there until it is seen to be alike.
         for done in self.done.drain(..) {
             match done {
                 Done::Placed { path, known } => writing.put_known(&path, &known)?,
@@ -498,6 +554,7 @@ impl<'a> Batch<'a> {
                 Done::Trashed { path, known } => superfluous.extend(trash::note(&writing, &path, &known, keep)?),
             }
         }
+        superfluous.iter().try_for_each(|content| parts::drop_superfluous(&writing, *content))?;
         writing.commit()?;
         trash::sweep(self.tree, &superfluous)
     }

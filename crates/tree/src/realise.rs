@@ -1,15 +1,16 @@
-//! Making the disk like the rows. What is to be done is what differs between `entry` and `disk`, read page by page:
+//! Making the disk like the rows. What is to be done is what differs between `entry` and `disk`, read page by page along the
+//! list of paths that may differ ([`pending`]):
 //! directories from above, files and links, what goes from below, files that a directory was in the way of, and last the
 //! permissions of directories, which may forbid writing to them.
 
 use std::rc::Rc;
 
-use rusqlite::params;
+use rusqlite::{Row, params};
 use sync_store::{Realised, Reason, Result};
 
-use crate::cells;
 use crate::contents;
 use crate::index::{self, CELLS, KNOWN};
+use crate::pending::{self, DIFFER, LEFT, ROWS};
 use crate::place::{Batch, Task};
 use crate::trash;
 use crate::tree::Tree;
@@ -19,39 +20,17 @@ const PAGE: usize = 200;
 
 /// Conditions on a row and what is known of its path. What is ignored here is left as it is.
 const LACKING_DIRECTORY: &str = "e.kind='d' AND (d.path IS NULL OR d.kind<>100) AND NOT ignored(e.path, 1)";
-const DIFFERING_FILE: &str = "e.kind<>'d' AND (d.path IS NULL OR d.content<>e.content OR d.mode<>e.mode OR d.owner<>e.owner \
-     OR d.grp<>e.grp OR d.xattrs<>e.xattrs OR d.twin<>e.twin) AND NOT ignored(e.path, 0)";
+const A_FILE: &str = "e.kind<>'d' AND NOT ignored(e.path, 0)";
 const DIFFERING_DIRECTORY: &str = "e.kind='d' AND d.kind=100 AND (d.mode<>e.mode OR d.owner<>e.owner OR d.grp<>e.grp \
      OR d.xattrs<>e.xattrs OR d.twin<>e.twin) AND NOT ignored(e.path, 1)";
 
-/// Any of these.
-const DIFFERING: &str = "FROM entry e LEFT JOIN disk d ON d.path=e.path WHERE (d.path IS NULL OR d.content<>e.content \
-     OR d.mode<>e.mode OR d.owner<>e.owner OR d.grp<>e.grp OR d.xattrs<>e.xattrs OR d.twin<>e.twin) AND NOT ignored(e.path, e.kind='d')";
-/// Paths without a row.
-const LEFT: &str =
-    "FROM disk d LEFT JOIN entry e ON e.path=d.path WHERE e.path IS NULL AND NOT ignored(d.path, d.kind=100)";
-
-/// Whether anything is to be done.
-pub fn is_due(tree: &Tree) -> Result<bool> {
-    let query = format!("SELECT 1 WHERE EXISTS (SELECT 1 {DIFFERING}) OR EXISTS (SELECT 1 {LEFT})");
-    Ok(tree.index.look().one::<i64>(&query, [])?.is_some())
-}
-
-/// At how many paths.
-pub fn due(tree: &Tree) -> Result<u64> {
-    let look = tree.index.look();
-    let count = |rows: &str| look.one::<i64>(&format!("SELECT COUNT(*) {rows}"), []);
-    let (differing, left) = (count(DIFFERING)?, count(LEFT)?);
-    Ok((differing.unwrap_or_default() + left.unwrap_or_default()).cast_unsigned())
-}
-
 /// Does it.
 pub fn realise(tree: &mut Tree) -> Result<Realised> {
-    let mut report = Realised::default();
+    let mut report = std::mem::take(&mut tree.early);
     if tree.is_at_rest()? {
         return Ok(report);
     }
-    if !is_due(tree)? {
+    if !pending::is_due(&mut tree.index)? {
         contents::tidy(tree)?;
         tree.comes_to_rest()?;
         return Ok(report);
@@ -63,15 +42,54 @@ pub fn realise(tree: &mut Tree) -> Result<Realised> {
     deletions(&mut batch)?;
     files(&mut batch, Blocked::Now)?;
     permissions(&mut batch)?;
-    let is_done = !is_due(tree)?;
+    let is_done = !pending::is_due(&mut tree.index)?;
     if is_done {
         contents::tidy(tree)?;
+    } else {
+        pending::shorten(&mut tree.index)?;
     }
     trash::expire(tree)?;
     if is_done {
         tree.comes_to_rest()?;
     }
     Ok(report)
+}
+
+/// Puts files into their places whose contents have come, while more comes. What cannot be done now is left to
+/// [`realise`], which tells why.
+pub fn place(tree: &mut Tree, paths: &[Vec<u8>]) -> Result<()> {
+    tree.root.check()?;
+    tree.stir();
+    let mut report = std::mem::take(&mut tree.early);
+    let mut batch = Batch::new(tree, &mut report);
+    if !std::mem::replace(&mut batch.tree().asked.has_directories, true) {
+        directories(&mut batch)?;
+    }
+    let condition = format!("{A_FILE} AND {DIFFER}");
+    for path in paths {
+        let query = query(&condition, "p.path=?1");
+        let task = batch.tree().index.look().first(&query, [path], task)?;
+        if let Some(task) = task.filter(|task| !task.is_blocked()) {
+            batch.put(task)?;
+        }
+    }
+    batch.finish()?;
+    (report.skipped, report.more_skipped) = (Vec::new(), 0);
+    tree.early = report;
+    Ok(())
+}
+
+/// Rows that a condition holds for, with what is known of their paths, as [`task`] reads them.
+fn query(condition: &str, place: &str) -> String {
+    let prefixed =
+        |columns: &str, table: &str| columns.split(", ").map(|c| format!("{table}.{c}")).collect::<Vec<_>>().join(", ");
+    let (cells, known) = (prefixed(CELLS, "e"), prefixed(KNOWN, "d"));
+    format!("SELECT e.path, {cells}, d.path IS NOT NULL, {known} {ROWS}{place} AND {condition}")
+}
+
+fn task(row: &Row) -> rusqlite::Result<Task> {
+    let known = if row.get(7)? { Some(index::known(row, 8)?) } else { None };
+    Ok(Task { path: row.get(0)?, cells: index::cells(row, 1)?, known })
 }
 
 /// Walks through the rows that a condition holds for, in the order of paths or against it.
@@ -81,21 +99,12 @@ fn each(
     downwards: bool,
     mut work: impl FnMut(&mut Batch, Task) -> Result<()>,
 ) -> Result<()> {
-    let prefixed =
-        |columns: &str, table: &str| columns.split(", ").map(|c| format!("{table}.{c}")).collect::<Vec<_>>().join(", ");
     let order = if downwards { "DESC" } else { "" };
-    let (cells, known) = (prefixed(CELLS, "e"), prefixed(KNOWN, "d"));
     let mut last: Option<Vec<u8>> = None;
     loop {
-        let query = format!(
-            "SELECT e.path, {cells}, d.path IS NOT NULL, {known} FROM entry e LEFT JOIN disk d ON d.path=e.path \
-             WHERE {} AND {condition} ORDER BY e.path {order} LIMIT {PAGE}",
-            behind("e", last.is_some(), downwards)
-        );
-        let tasks = batch.tree().index.look().all(&query, params![last], |row| {
-            let known = if row.get(7)? { Some(index::known(row, 8)?) } else { None };
-            Ok(Task { path: row.get(0)?, cells: index::cells(row, 1)?, known })
-        })?;
+        let rows = query(condition, behind(last.is_some(), downwards));
+        let query = format!("{rows} ORDER BY p.path {order} LIMIT {PAGE}");
+        let tasks = batch.tree().index.look().all(&query, params![last], task)?;
         let is_last = tasks.len() < PAGE;
         last = tasks.last().map(|task| task.path.clone());
         for task in tasks {
@@ -108,11 +117,11 @@ fn each(
 }
 
 /// Paths behind the last one of a page, so that the index is entered there.
-fn behind(table: &str, is_begun: bool, downwards: bool) -> String {
+fn behind(is_begun: bool, downwards: bool) -> &'static str {
     match (is_begun, downwards) {
-        (false, _) => "?1 IS NULL".to_owned(),
-        (true, true) => format!("{table}.path<?1"),
-        (true, false) => format!("{table}.path>?1"),
+        (false, _) => "?1 IS NULL",
+        (true, true) => "p.path<?1",
+        (true, false) => "p.path>?1",
     }
 }
 
@@ -134,20 +143,17 @@ enum Blocked {
 }
 
 fn files(batch: &mut Batch, blocked: Blocked) -> Result<()> {
-    each(batch, DIFFERING_FILE, false, |batch, mut task| {
-        let is_blocked = task.known.as_ref().is_some_and(|known| known.seen.kind == cells::DIRECTORY);
-        match (is_blocked, blocked) {
-            (false, Blocked::Later) => batch.put(task),
-            (true, Blocked::Now) => {
-                if let Some(known) = task.known.take()
-                    && let Err(reason) = batch.take_away(&task.path, &known)
-                {
-                    return batch.skip(&task.path, reason);
-                }
-                batch.put(task)
+    each(batch, &format!("{A_FILE} AND {DIFFER}"), false, |batch, mut task| match (task.is_blocked(), blocked) {
+        (false, Blocked::Later) => batch.put(task),
+        (true, Blocked::Now) => {
+            if let Some(known) = task.known.take()
+                && let Err(reason) = batch.take_away(&task.path, &known)
+            {
+                return batch.skip(&task.path, reason);
             }
-            _ => Ok(()),
+            batch.put(task)
         }
+        _ => Ok(()),
     })
 }
 
@@ -156,8 +162,8 @@ fn deletions(batch: &mut Batch) -> Result<()> {
     let mut last: Option<Vec<u8>> = None;
     loop {
         let query = format!(
-            "SELECT d.path, {known} {LEFT} AND {} ORDER BY d.path DESC LIMIT {PAGE}",
-            behind("d", last.is_some(), true)
+            "SELECT d.path, {known} {LEFT} AND {} ORDER BY p.path DESC LIMIT {PAGE}",
+            behind(last.is_some(), true)
         );
         let page = batch
             .tree()

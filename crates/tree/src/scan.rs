@@ -10,15 +10,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use rusqlite::{Connection, Rows};
 use rustix::io::Errno;
 use sync_core::SiteId;
-use sync_store::contents::{Chunk, NAMED};
-use sync_store::{Reason, Result, Skipped, StoreError, Trouble};
+use sync_store::contents::{Chunk, NAMED, PIECE};
+use sync_store::{Hash, Reason, Result, Skipped, StoreError, Trouble};
 
 use crate::cells::{self, Cells, Content};
 use crate::disk::{Dir, Slip};
-use crate::index::{Index, KNOWN, SEEN, Writing, fault, known, seen};
+use crate::index::{self, Index, KNOWN, SEEN, Writing, fault, known, seen};
 use crate::look::{self, Known, Reading, Seen};
 use crate::name::{self, Loser};
 use crate::parts;
+use crate::pending;
 use crate::reconcile::{Change, Verdict, judge};
 use crate::root::{Root, failed};
 use crate::seams::Hook;
@@ -305,12 +306,25 @@ fn take_in(writing: &Writing, found: &Found, site: SiteId, root: &Root) -> Resul
         }
         None => writing.delete_known(path)?,
     }
+    if let Some(gone) = went(known, seen) {
+        parts::drop_superfluous(writing, gone)?;
+    }
     match verdict.row {
-        Change::Keep => {}
+        // What the disk said and what the row says was alike or on the list, and still is.
+        Change::Keep if seen == known => {}
+        Change::Keep => pending::add(writing, path)?,
+        Change::Write(cells) if seen == Some(&cells) => writing.put_alike(path, &cells)?,
         Change::Write(cells) => writing.put_entry(path, &cells)?,
-        Change::Remove => writing.delete_entry(path)?,
+        Change::Remove => writing.delete_alike(path)?,
     }
     Ok(None)
+}
+
+/// The content of a large file that is not there any more.
+fn went(known: Option<&Cells>, seen: Option<&Cells>) -> Option<Hash> {
+    let Content::File { hash, size, .. } = known?.content else { return None };
+    let is_there = seen.is_some_and(|seen| index::hash_of(&seen.content) == Some(hash));
+    (size > PIECE as u64 && !is_there).then_some(hash)
 }
 
 /// What is there stays there until it is replaced; its copy is a row of its own.

@@ -33,6 +33,8 @@ pub struct Seams {
     pub connect: Option<Connect>,
     /// Prepares the other connection to the index.
     pub index: Option<Prepare>,
+    /// How many files are put into their places together while more contents come, if it is not the usual.
+    pub many: Option<usize>,
 }
 
 /// The rows' connection: beginning and ending a transaction are calls that a [`Fault`] is asked about.

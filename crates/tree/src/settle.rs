@@ -228,10 +228,8 @@ fn content(value: &Value) -> Option<Content> {
 }
 
 /// Rows that are not made yet, and paths that are to go: only these can be of a shape that no directory has.
-const PENDING: &str = "SELECT path FROM (SELECT e.path FROM entry e LEFT JOIN disk d ON d.path=e.path WHERE e.path>?1 \
-     AND (d.path IS NULL OR d.content<>e.content) ORDER BY e.path LIMIT 500) \
-     UNION SELECT path FROM (SELECT d.path FROM disk d LEFT JOIN entry e ON e.path=d.path WHERE d.path>?1 \
-     AND e.path IS NULL ORDER BY d.path LIMIT 500) ORDER BY path LIMIT 500";
+const PENDING: &str = "SELECT p.path FROM pending p LEFT JOIN entry e ON e.path=p.path LEFT JOIN disk d ON d.path=p.path \
+     WHERE p.path>?1 AND d.content IS NOT e.content ORDER BY p.path LIMIT 500";
 
 fn shapes(tree: &mut Tree) -> Result<u64> {
     if tree.is_at_rest()? {

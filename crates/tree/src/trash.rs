@@ -8,6 +8,7 @@ use crate::cells::{Cells, Content};
 use crate::index::{Look, Writing, hash};
 use crate::look::{self, Known, Seen, now};
 use crate::name;
+use crate::parts;
 use crate::retention::Keep;
 use crate::root::failed;
 use crate::tree::Tree;
@@ -77,6 +78,7 @@ pub fn expire(tree: &mut Tree) -> Result<()> {
         }
         let writing = tree.index.begin()?;
         let contents = old.iter().map(|(path, at)| forget(&writing, path, *at)).collect::<Result<Vec<_>>>()?;
+        contents.iter().try_for_each(|content| parts::drop_superfluous(&writing, *content))?;
         writing.commit()?;
         sweep(tree, &contents)?;
     }

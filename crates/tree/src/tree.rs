@@ -26,7 +26,7 @@ use crate::root::{self, Root};
 use crate::seams::{Hook, Seams};
 use crate::walk::{self, Sight};
 use crate::watch::{Extent, WatchTrouble, Watcher};
-use crate::{contents, hostile, moves, parts, realise, scan, settle, trash};
+use crate::{contents, hostile, moves, parts, pending, realise, scan, settle, trash};
 
 /// How a tree is kept.
 #[derive(Clone, Debug)]
@@ -95,12 +95,18 @@ pub struct Tree {
     rested: Option<(i64, u64)>,
     /// Whether the next scan reads every file.
     doubt: bool,
+    /// Whether what is known of chunks is gone through as a whole, and not only where something went.
+    pub(crate) sweep: bool,
     /// Contents that the peer does not have.
     pub(crate) absent: HashSet<Hash>,
     /// Contents for which there is no room, and how much was free.
     pub(crate) too_large: HashMap<Hash, u64>,
     /// How far [`Contents::wanted`] looked.
     pub(crate) asked: contents::Asked,
+    /// How many files are put into their places together while more contents come.
+    pub(crate) many: usize,
+    /// What of that was done since the last [`Contents::realise`].
+    pub(crate) early: Realised,
     pub(crate) hook: Option<Hook>,
 }
 
@@ -122,15 +128,17 @@ impl Tree {
     /// The same, on a machine that is partly made up.
     #[doc(hidden)]
     pub fn open_on(options: Options, card: &Card, seams: Seams) -> Result<Self> {
-        let Seams { disk, mut hook, connect, index: prepare } = seams;
+        let Seams { disk, mut hook, connect, index: prepare, many } = seams;
         let ignore = Arc::new(Ignore::new(&options.ignore, options.ignore_temporary)?);
         let mut index = Index::open(&options.index, &disk, prepare)?;
         index.set_functions(Arc::clone(&ignore))?;
         let root = Root::open(&disk, &options.root, index.root()?.as_ref())?;
         refuse_inside(&options, &root)?;
         index.set_root(&root.marker)?;
+        let is_renewed = pending::ensure(&mut index, &Ignore::wording(&options.ignore, options.ignore_temporary))?;
         let mut connections =
             connect.map_or_else(|| sqlite::connect(&options.index), |connect| connect(&options.index))?;
+        pending::watch(connections.writer.as_mut())?;
         if identity::read(connections.writer.as_mut())?.is_none() {
             // What is there before synchronisation begins has no stamp: it never wins against what was written since.
             let sight = Sight { root: &root, ignore: &ignore, watcher: None };
@@ -150,9 +158,12 @@ impl Tree {
             unread: Vec::new(),
             rested: None,
             doubt: false,
+            sweep: is_renewed,
             absent: HashSet::new(),
             too_large: HashMap::new(),
             asked: contents::Asked::default(),
+            many: many.unwrap_or(contents::MANY),
+            early: Realised::default(),
             hook,
         };
         contents::check_staged(&mut tree)?;
@@ -213,6 +224,12 @@ impl Tree {
         true
     }
 
+    /// The paths at which rows and disk differ although nobody would look there; there are none.
+    #[doc(hidden)]
+    pub fn overlooked(&self) -> Result<Vec<Vec<u8>>> {
+        pending::overlooked(&self.index)
+    }
+
     /// From here on we write to the directory ourselves.
     pub(crate) fn stir(&mut self) {
         if let Some(watcher) = &mut self.watcher {
@@ -232,6 +249,11 @@ impl Tree {
         let Tree { root, index, hook, ignore, watcher, .. } = self;
         let sight = Sight { root, ignore, watcher: watcher.as_ref() };
         self.unread = scan::Scan { sight, index, site, force, doubt, hook }.run(&extent)?;
+        if doubt {
+            pending::distrust(&mut self.index)?;
+            let Options { ignore, ignore_temporary, .. } = &self.options;
+            self.sweep = pending::ensure(&mut self.index, &Ignore::wording(ignore, *ignore_temporary))?;
+        }
         self.doubt = false;
         if let Some(watcher) = &mut self.watcher {
             watcher.get_mut().done(&extent, again(&self.unread));
@@ -344,6 +366,7 @@ impl Contents for Tree {
         self.absent.clear();
         self.too_large.clear();
         self.asked = contents::Asked::default();
+        self.early = Realised::default();
     }
 
     fn supply(&mut self, wants: &[Want], sink: &mut PieceSink) -> Result<()> {
@@ -360,7 +383,7 @@ impl Contents for Tree {
     }
 
     fn unrealised(&mut self) -> Result<u64> {
-        if self.is_at_rest()? { Ok(0) } else { realise::due(self) }
+        if self.is_at_rest()? { Ok(0) } else { pending::count(&self.index) }
     }
 
     fn unread(&self) -> &[Skipped] {

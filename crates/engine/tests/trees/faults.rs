@@ -117,5 +117,5 @@ pub fn seams(site: &Site, plan: &Arc<Plan>) -> Seams {
         let driver = SqliteDriver::open(path, Options { write_ahead: true, ..Options::default() })?;
         Ok(Connections::new(Box::new(Asked { driver, fault }), None, Box::new(SqliteDialect)))
     };
-    Seams { disk, connect: Some(Box::new(connect)), ..Seams::default() }
+    Seams { disk, connect: Some(Box::new(connect)), many: Some(2), ..Seams::default() }
 }

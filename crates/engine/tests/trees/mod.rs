@@ -91,9 +91,7 @@ impl Site {
     }
 
     pub fn open_hooked(&mut self, hook: Hook) -> sync_store::Result<()> {
-        self.tree = None;
-        self.tree = Some(Tree::open_hooked(self.options(), &self.card(), Some(hook))?);
-        Ok(())
+        self.open_on(Seams { hook: Some(hook), many: Some(2), ..Seams::default() })
     }
 
     pub fn open_on(&mut self, seams: Seams) -> sync_store::Result<()> {
@@ -139,7 +137,17 @@ pub fn options(slave: &str) -> Options {
 
 pub fn try_sync(master: &mut Site, slave: &mut Site) -> Result<DocumentsReport, EngineError> {
     let options = options(slave.name);
-    round_documents(master.tree(), slave.tree(), &options, &mut ())
+    let report = round_documents(master.tree(), slave.tree(), &options, &mut ());
+    [master, slave].into_iter().for_each(assert_nothing_overlooked);
+    report
+}
+
+/// What a tree may have to do is on its list, however the round ended.
+fn assert_nothing_overlooked(site: &mut Site) {
+    let Some(tree) = &site.tree else { return };
+    let overlooked = tree.overlooked().unwrap();
+    let paths: Vec<String> = overlooked.iter().map(|path| path.escape_ascii().to_string()).collect();
+    assert!(paths.is_empty(), "{}: {paths:?}", site.name);
 }
 
 /// A round that leaves nothing out.

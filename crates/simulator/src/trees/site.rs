@@ -106,8 +106,18 @@ impl Site {
             hook: None,
             connect: Some(Box::new(connect)),
             index: Some(Box::new(move |connection| other.rule(connection))),
+            many: Some(2),
         };
         Tree::open_on(options, &self.card, seams)
+    }
+
+    /// What rows and disk differ at is on the list of what may be to be done, whatever happened.
+    pub fn nothing_overlooked(&self) -> Result<()> {
+        let Some(tree) = &self.tree else { return Ok(()) };
+        match tree.overlooked().map_err(|e| Failure::new(e.to_string()))?.first() {
+            None => Ok(()),
+            Some(path) => Err(Failure::new(format!("{} overlooks {}", name(self.place), path.escape_ascii()))),
+        }
     }
 
     /// Forgets all that is not on its disk.

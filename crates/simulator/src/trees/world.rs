@@ -174,6 +174,7 @@ impl World {
     ) -> Result<std::result::Result<DocumentsReport, EngineError>> {
         let before = [self.contents(|i| i == master)?, self.contents(|i| i == slave)?];
         let outcome = self.round(master, slave);
+        [master, slave].into_iter().try_for_each(|site| self.sites[site].nothing_overlooked())?;
         for (site, before) in [master, slave].into_iter().zip(before) {
             if self.sites[site].disk.was_good() {
                 self.nothing_vanished(site, &before)?;
