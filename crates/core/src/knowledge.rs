@@ -62,16 +62,40 @@ pub struct Position {
 ///
 /// A table that is paused is *held*: it stays at its own lower seq while the others go on.
 /// Invariant: a held seq is below the source's position.
+///
+/// What the source itself said last is kept beside what was heard of it: if two stores go on in one history, as a copy beside
+/// its original does, the one can be further than the other, and hearsay hides what came from whom.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Knowledge {
     positions: BTreeMap<Source, Position>,
     held: BTreeMap<(Source, String), u64>,
+    #[serde(default)]
+    met: BTreeMap<Source, Position>,
 }
 
 impl Knowledge {
     /// The position for a source, or nothing if this store never heard of it.
     pub fn position(&self, source: Source) -> Option<Position> {
         self.positions.get(&source).copied()
+    }
+
+    /// The last position that came from the source itself.
+    pub fn met(&self, source: Source) -> Option<Position> {
+        self.met.get(&source).copied()
+    }
+
+    /// The same without who said it, as it is told to others.
+    pub fn heard(self) -> Self {
+        Knowledge { met: BTreeMap::new(), ..self }
+    }
+
+    /// The source itself is contained as far as this.
+    pub fn meet(&mut self, source: Source, at: Position) {
+        self.advance(source, at);
+        let entry = self.met.entry(source).or_insert(at);
+        if at.seq > entry.seq {
+            *entry = at;
+        }
     }
 
     /// The latest incarnation of a store that was heard of.

@@ -30,10 +30,15 @@ use crate::{bulk, identity, marks, meta, parked, rekey, resolve, tables, vector}
 const FEW_OPEN: usize = 256;
 
 /// How often a single row that the application holds is tried again: about 40 s.
-const PATIENCE: u32 = 24;
+pub(crate) const PATIENCE: u32 = 24;
 
 /// Applies a batch.
 pub fn apply(db: &mut Database, batch: &Batch, mode: Mode) -> Result<Applied> {
+    apply_with(db, batch, mode, PATIENCE)
+}
+
+/// The same; a single row that the application holds is tried again so often.
+pub(crate) fn apply_with(db: &mut Database, batch: &Batch, mode: Mode, patience: u32) -> Result<Applied> {
     drain_backlog(db, batch)?;
     if let Some(applied) = bulk::apply(db, batch, mode) {
         return Ok(applied);
@@ -57,7 +62,7 @@ pub fn apply(db: &mut Database, batch: &Batch, mode: Mode) -> Result<Applied> {
                 whole.extend(rows);
                 parts.push(part);
             }
-            Err(e) => retry_part(db, e, part, &mut parts, &mut attempt)?,
+            Err(e) => retry_part(db, e, part, &mut parts, (&mut attempt, patience))?,
         }
     }
     Ok(applied)
@@ -79,7 +84,7 @@ fn retry_part(
     error: StoreError,
     part: Range<usize>,
     parts: &mut Vec<Range<usize>>,
-    attempt: &mut u32,
+    (attempt, patience): (&mut u32, u32),
 ) -> Result<()> {
     match error.trouble {
         Trouble::Contention if part.len() > 1 => {
@@ -87,7 +92,7 @@ fn retry_part(
             parts.extend([middle..part.end, part.start..middle]);
             return Ok(());
         }
-        Trouble::Contention if *attempt < PATIENCE => sleep(pause(*attempt)),
+        Trouble::Contention if *attempt < patience => sleep(pause(*attempt)),
         // A row of the same key may have been committed a moment ago: then the repetition sees it.
         Trouble::Constraint | Trouble::Check if *attempt == 0 => {}
         Trouble::SchemaChanged if *attempt == 0 => {
@@ -288,7 +293,7 @@ impl Work<'_> {
         save(c, &taught)?;
         let head = publish(c, head, &mut published)?;
         if let Some(upto) = self.upto {
-            vector::advance(c.writer.as_mut(), self.batch.sender, upto)?;
+            vector::meet(c.writer.as_mut(), self.batch.sender, upto)?;
         }
         Ok(head)
     }
@@ -401,5 +406,7 @@ pub fn complete(db: &mut Database, stream: &Completed) -> Result<()> {
 }
 
 fn changed(before: &Knowledge, after: &Knowledge, source: Source) -> bool {
-    before.position(source) != after.position(source) || !before.held(source).eq(after.held(source))
+    before.position(source) != after.position(source)
+        || before.met(source) != after.met(source)
+        || !before.held(source).eq(after.held(source))
 }

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The version of the exchange.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// The server's counts of statements that change schemas, if it tells, and when they were asked for.
 pub(crate) struct Counted {
@@ -280,10 +280,13 @@ impl Store for Database {
     }
 
     fn forgot(&mut self, peer: &Knowledge) -> Result<Option<SiteId>> {
-        match peer.position(self.identity.source) {
-            Some(own) if !changes::recognises(self, own)? => Ok(Some(self.identity.card.site)),
-            _ => Ok(None),
+        let own = self.identity.source;
+        for position in peer.position(own).into_iter().chain(peer.met(own)) {
+            if !changes::recognises(self, position)? {
+                return Ok(Some(self.identity.card.site));
+            }
         }
+        Ok(None)
     }
 
     fn last_heard(&mut self, site: SiteId) -> Result<u64> {

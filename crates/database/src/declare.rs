@@ -71,27 +71,65 @@ pub fn declare(db: &mut Database, tables: &[String], progress: &mut Progress) ->
     Ok(declared)
 }
 
-/// Takes over what another site declared of these tables. Everything of the peer is contained here.
+/// Takes over what another site declared of these tables. Everything of the peer is contained here. What the application holds is
+/// left out and all else is done; then it is an error, and the tables of these rows are to be taken over once more.
 pub fn enter(db: &mut Database, tables: &[(String, Stamp)]) -> Result<Applied> {
     drain_pending(db, &mut Drained::default())?;
-    let mut applied = Applied::default();
+    let (mut applied, mut held) = (Applied::default(), None);
     for (name, epoch) in tables {
         let tracked = db.catalog.named(name).ok_or_else(|| unknown_table(name))?.clone();
-        if epochs::read(db.connections.writer.as_mut())?.of(tracked.number()).met >= *epoch {
-            continue;
-        }
-        let mut from = head(db)?;
-        each(db, &tracked, &mut |db, keys| bury(db, &tracked, keys, *epoch, &mut applied))?;
-        sweep_hidden(db, &tracked, *epoch, &mut applied)?;
-        while let Some((late, upto)) = finish(db, std::slice::from_ref(&tracked), (*epoch, from))? {
-            late.iter().try_for_each(|(tracked, keys)| bury(db, tracked, keys, *epoch, &mut applied))?;
-            from = upto;
+        if epochs::read(db.connections.writer.as_mut())?.of(tracked.number()).met < *epoch {
+            leave_held(&mut held, enter_one(db, &tracked, *epoch, &mut applied))?;
         }
     }
     resolve::resolve_all(db)?;
     // They are in the list; so many need not be carried about.
     applied.conflicts.clear();
-    Ok(applied)
+    held.map_or(Ok(applied), Err)
+}
+
+fn enter_one(db: &mut Database, tracked: &Tracked, epoch: Stamp, applied: &mut Applied) -> Result<()> {
+    let (mut from, mut held) = (head(db)?, None);
+    each(db, tracked, &mut |db, keys| bury_free(db, tracked, keys, epoch, (applied, &mut held)))?;
+    if let Some(held) = held {
+        return Err(held);
+    }
+    sweep_hidden(db, tracked, epoch, applied)?;
+    while let Some((late, upto)) = finish(db, std::slice::from_ref(tracked), (epoch, from))? {
+        late.iter().try_for_each(|(tracked, keys)| bury(db, tracked, keys, epoch, (&mut *applied, apply::PATIENCE)))?;
+        from = upto;
+    }
+    Ok(())
+}
+
+/// Keeps the error that says that the application holds something, and goes on.
+fn leave_held(held: &mut Option<StoreError>, done: Result<()>) -> Result<()> {
+    match done {
+        Err(e) if e.trouble == Trouble::Contention => drop(held.get_or_insert(e)),
+        other => other?,
+    }
+    Ok(())
+}
+
+/// How often a row that the application holds is tried again while there is other work: about half a second.
+const BRIEFLY: u32 = 6;
+
+/// Buries those of the rows that the application does not hold: if it holds any, one by one.
+fn bury_free(
+    db: &mut Database,
+    tracked: &Tracked,
+    keys: &[Vec<Value>],
+    epoch: Stamp,
+    (applied, held): (&mut Applied, &mut Option<StoreError>),
+) -> Result<()> {
+    match bury(db, tracked, keys, epoch, (&mut *applied, BRIEFLY)) {
+        Err(e) if e.trouble == Trouble::Contention => {}
+        other => return other,
+    }
+    for key in keys {
+        leave_held(held, bury(db, tracked, std::slice::from_ref(key), epoch, (&mut *applied, BRIEFLY)))?;
+    }
+    Ok(())
 }
 
 fn chosen<'a>(tracked: &'a [Tracked], tables: &[String]) -> Result<Vec<&'a Tracked>> {
@@ -234,14 +272,20 @@ fn sweep_hidden(db: &mut Database, tracked: &Tracked, epoch: Stamp, applied: &mu
         let rest = ids.split_off(ids.len().min(CHUNK));
         let lines = meta::as_stored(db.connections.writer.as_mut(), tracked.number(), &ids)?;
         let keys = lines.iter().map(|(id, line)| line.key(id)).collect::<Result<Vec<_>>>()?;
-        bury(db, tracked, &keys, epoch, applied)?;
+        bury(db, tracked, &keys, epoch, (&mut *applied, apply::PATIENCE))?;
         ids = rest;
     }
     Ok(())
 }
 
 /// Deletes those of these rows that are not part of the epoch. Their graves need not be kept: it says as much.
-fn bury(db: &mut Database, tracked: &Tracked, keys: &[Vec<Value>], epoch: Stamp, applied: &mut Applied) -> Result<()> {
+fn bury(
+    db: &mut Database,
+    tracked: &Tracked,
+    keys: &[Vec<Value>],
+    epoch: Stamp,
+    (applied, patience): (&mut Applied, u32),
+) -> Result<()> {
     let ids: Vec<RowId> = keys.iter().map(|key| RowId::of(key)).collect();
     let lines = meta::as_stored(db.connections.writer.as_mut(), tracked.number(), &ids)?;
     let is_older = |id: &RowId| lines.get(id).is_none_or(|line| line.state.epoch < epoch);
@@ -257,7 +301,7 @@ fn bury(db: &mut Database, tracked: &Tracked, keys: &[Vec<Value>], epoch: Stamp,
         row: Row { state: RowState::swept(epoch), values: None },
     };
     batch.changes = old.iter().map(swept).collect();
-    let mut done = apply::apply(db, &batch, Mode::Write)?;
+    let mut done = apply::apply_with(db, &batch, Mode::Write, patience)?;
     done.conflicts.clear();
     applied.add(done);
     let old: Vec<RowId> = old.into_iter().map(|(id, _)| id.clone()).collect();
@@ -289,7 +333,7 @@ fn finish_all(db: &mut Database, tables: &[Tracked], epoch: Stamp) -> Result<()>
             let shown = tables::read(c.writer.as_mut(), c.dialect.as_ref(), tracked, &keys, false)?;
             let (shown, hidden): (Vec<_>, Vec<_>) = keys.into_iter().partition(|k| shown.contains_key(&RowId::of(k)));
             stamp(db, tracked, &shown, epoch)?;
-            bury(db, tracked, &hidden, epoch, &mut Applied::default())?;
+            bury(db, tracked, &hidden, epoch, (&mut Applied::default(), apply::PATIENCE))?;
         }
         from = upto;
     }

@@ -117,6 +117,6 @@ fn remember_original(c: &mut Connections, original: Source, head: Position) -> R
     let sql = c.writer.as_mut();
     let number = vector::number(sql, original)?;
     sql.execute("UPDATE server_sync_row SET origin=? WHERE origin=0", &[Value::Int(number.into())])?;
-    vector::advance(sql, original, head)?;
+    vector::meet(sql, original, head)?;
     vector::acknowledge(sql, original, original.incarnation, head.seq)
 }

@@ -9,6 +9,9 @@ use sync_store::{Result, StoreError, Trouble};
 use crate::identity::{self, store_id};
 use crate::sql::{Fields, Sql};
 
+/// In the place of a table's name: how far the source itself said that it was. No table of ours is synchronised under this name.
+const MET: &str = "server_sync_knowledge";
+
 /// Reads the knowledge.
 pub fn read(sql: &mut dyn Sql) -> Result<Knowledge> {
     let mut knowledge = Knowledge::default();
@@ -17,10 +20,10 @@ pub fn read(sql: &mut dyn Sql) -> Result<Knowledge> {
         let mut fields = Fields::of(row);
         let source = Source { store: store_id(&fields.bytes()?)?, incarnation: Incarnation(fields.unsigned()?) };
         let (table, seq, token) = (fields.text()?, fields.unsigned()?, fields.unsigned()?);
-        if table.is_empty() {
-            knowledge.advance(source, Position { seq, token });
-        } else {
-            knowledge.hold(source, &table, seq);
+        match &*table {
+            "" => knowledge.advance(source, Position { seq, token }),
+            MET => knowledge.meet(source, Position { seq, token }),
+            _ => knowledge.hold(source, &table, seq),
         }
     }
     Ok(knowledge)
@@ -32,6 +35,9 @@ pub fn write(sql: &mut dyn Sql, knowledge: &Knowledge, source: Source) -> Result
     let [store, incarnation] = source_params(source);
     sql.execute("DELETE FROM server_sync_knowledge WHERE store=? AND incarnation=?", &[store, incarnation])?;
     insert(sql, source, "", position)?;
+    if let Some(met) = knowledge.met(source) {
+        insert(sql, source, MET, met)?;
+    }
     for (table, seq) in knowledge.held(source) {
         insert(sql, source, table, Position { seq, token: 0 })?;
     }
@@ -46,7 +52,22 @@ fn insert(sql: &mut dyn Sql, source: Source, table: &str, position: Position) ->
     sql.execute(statement, &params).map(drop)
 }
 
-/// Moves one source's position forward; the cheap path of a batch.
+/// Moves the position of a source that is met forward; the cheap path of a batch.
+pub fn meet(sql: &mut dyn Sql, source: Source, to: Position) -> Result<()> {
+    let [store, incarnation] = source_params(source);
+    let (seq, token) = (Value::unsigned(to.seq), Value::unsigned(to.token));
+    let statement = "UPDATE server_sync_knowledge SET seq=?, token=? WHERE store=? AND incarnation=? AND tab IN (?, '') \
+                     AND seq<?";
+    let params = [seq.clone(), token, store, incarnation, Value::text(MET), seq];
+    if sql.execute(statement, &params)? < 2 {
+        let mut knowledge = read(sql)?;
+        knowledge.meet(source, to);
+        write(sql, &knowledge, source)?;
+    }
+    Ok(())
+}
+
+/// Moves one source's position forward.
 pub fn advance(sql: &mut dyn Sql, source: Source, to: Position) -> Result<()> {
     let [store, incarnation] = source_params(source);
     let params = [Value::unsigned(to.seq), Value::unsigned(to.token), store, incarnation];

@@ -31,6 +31,8 @@ pub(crate) struct Settling {
     pub reaches: Reaches,
     /// Which sides know somebody besides each other.
     pub acquainted: Sides<bool>,
+    /// Which sides get all of the other's history with the stream that follows.
+    pub unheard: Sides<bool>,
 }
 
 /// Makes both sides alike. An empty side is filled in bulk; otherwise all rows are compared.
@@ -48,8 +50,8 @@ pub(crate) fn meet(
         // Rows that may need a stamp are not copied as they are.
         (true, false) if settling.acquainted.master => compare(parties, options, &tables, settling, report, watch),
         (false, true) if settling.acquainted.slave => compare(parties, options, &tables, settling, report, watch),
-        (true, false) if settling.strangers => copy(parties, Direction::Pull, &tables, report, watch),
-        (false, true) if settling.strangers => copy(parties, Direction::Push, &tables, report, watch),
+        (true, false) if settling.unheard.master => copy(parties, Direction::Pull, &tables, report, watch),
+        (false, true) if settling.unheard.slave => copy(parties, Direction::Push, &tables, report, watch),
         _ => compare(parties, options, &tables, settling, report, watch),
     }
 }
@@ -65,10 +67,12 @@ fn copy(
     for table in tables {
         let mut rows = 0;
         let side = if direction == Direction::Pull { &mut report.pulled } else { &mut report.pushed };
-        let horizon = parties.horizon;
+        let (horizon, late) = (parties.horizon, parties.written_since(direction));
         let (from, to) = parties.stores(direction);
-        let look = |batch: &Batch| {
+        let look = |batch: &mut Batch| {
             horizon.check(batch)?;
+            // Their documents may not be there yet; these rows come with the stream.
+            batch.changes.retain(|change| late.is_none_or(|late| change.row.state.newest().millis() < late));
             rows += batch.changes.len() as u64;
             watch.event(Event::Table { name: table, rows, total: 0 });
             Ok(())
@@ -172,16 +176,17 @@ impl Work<'_, '_> {
     fn settle(&mut self, differences: &Differences) -> Result<()> {
         self.revive(differences)?;
         self.renew(differences)?;
-        for keys in differences.only_master.chunks(CHUNK) {
-            self.send(Direction::Push, keys)?;
-        }
-        for keys in differences.only_slave.chunks(CHUNK) {
-            self.send(Direction::Pull, keys)?;
-        }
         let mut left = &differences.differing[..];
-        while !left.is_empty() {
+        while !left.is_empty() && self.parties.mode == Mode::Write {
             let done = self.decide(&left[..left.len().min(CHUNK)])?;
             left = &left[done..];
+        }
+        // One direction after the other: what was sent is published there, and documents have to be there before it goes on.
+        for keys in differences.only_master.chunks(CHUNK).chain(differences.differing.chunks(CHUNK)) {
+            self.send(Direction::Push, keys)?;
+        }
+        for keys in differences.only_slave.chunks(CHUNK).chain(differences.differing.chunks(CHUNK)) {
+            self.send(Direction::Pull, keys)?;
         }
         Ok(())
     }
@@ -228,8 +233,8 @@ impl Work<'_, '_> {
     fn send(&mut self, direction: Direction, mut keys: &[Vec<Value>]) -> Result<()> {
         let (mode, horizon) = (self.parties.mode, self.parties.horizon);
         let stamps = self.settling.strangers && *self.settling.acquainted.receiver(direction) && mode == Mode::Write;
-        let (from, to) = self.parties.stores(direction);
         while !keys.is_empty() {
+            let from = self.parties.stores(direction).0;
             let (mut batch, done) = from.rows(self.table, keys)?;
             let unwritten = if stamps { unwritten(&batch) } else { Vec::new() };
             if !unwritten.is_empty() {
@@ -237,7 +242,8 @@ impl Work<'_, '_> {
                 batch = from.rows(self.table, first(keys, done))?.0;
             }
             horizon.check(&batch)?;
-            let applied = to.apply(&batch, mode)?;
+            self.parties.carry_documents(direction, &mut ())?;
+            let applied = self.parties.stores(direction).1.apply(&batch, mode)?;
             match direction {
                 Direction::Pull => self.report.pulled.add(applied),
                 Direction::Push => self.report.pushed.add(applied),
@@ -247,22 +253,18 @@ impl Work<'_, '_> {
         Ok(())
     }
 
-    /// Rows that differ: exchanged as they are, after the cells that nothing decides between were stamped. Returns how
+    /// Rows that differ will be exchanged as they are: the cells that nothing decides between are stamped before. Returns how
     /// many keys that were: as many as both sides can bring in one batch.
     fn decide(&mut self, keys: &[Vec<Value>]) -> Result<usize> {
         let (master, done) = self.parties.master.rows(self.table, keys)?;
         let keys = first(keys, done);
         let (slave, done) = self.parties.slave.rows(self.table, keys)?;
         let keys = first(keys, done);
-        if self.parties.mode == Mode::Write {
-            self.restamp(&contested(&master, &slave))?;
-            if self.settling.strangers {
-                self.parties.master.restamp(self.table, &unheard(&master, &slave), OLDEST)?;
-                self.parties.slave.restamp(self.table, &unheard(&slave, &master), OLDEST)?;
-            }
+        self.restamp(&contested(&master, &slave))?;
+        if self.settling.strangers {
+            self.parties.master.restamp(self.table, &unheard(&master, &slave), OLDEST)?;
+            self.parties.slave.restamp(self.table, &unheard(&slave, &master), OLDEST)?;
         }
-        self.send(Direction::Push, keys)?;
-        self.send(Direction::Pull, keys)?;
         Ok(keys.len())
     }
 

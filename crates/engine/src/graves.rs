@@ -136,7 +136,7 @@ pub(crate) fn gossip(
     all.join(&registries.slave);
     for direction in BOTH {
         let (about, left) = (parties.receiver(direction), *parties.left.receiver(direction));
-        let mut contains = knowledge.receiver(direction).clone();
+        let mut contains = knowledge.receiver(direction).clone().heard();
         contains.advance(about.source, about.head);
         let at = u64::try_from(about.clock_micros / 1000).unwrap_or_default();
         let (incarnation, name) = (about.source.incarnation, about.site_name.clone());

@@ -68,20 +68,50 @@ pub fn prepare(settings: &Settings) -> Result<(Database, Vec<String>)> {
         // Without privileges the version cannot be asked for.
         Err(e) => return Err(connections.require_privileges().map_or_else(Into::into, |()| e)),
     };
-    let (mut database, notes) = match is_copy(settings, connections.writer.as_mut(), &card)? {
-        true => seed::adopt(connections, &card)?,
-        false => Database::prepare(connections, &card)?,
+    let (mut database, notes) = match whose(settings, connections.writer.as_mut(), &card)? {
+        Whose::Copied => seed::adopt(connections, &card)?,
+        Whose::Own => Database::prepare(connections, &card)?,
+        Whose::Original(site) => return Err(other_site(settings, &site, &card)),
     };
     recognise(settings, &mut database)?;
     Ok((database, notes))
 }
 
-/// Whether the database is a copy of another site's, put here to seed this one. The original itself under changed settings is
-/// not: this site remembers it.
-fn is_copy(settings: &Settings, sql: &mut dyn Sql, card: &Card) -> Result<bool> {
-    let Some(known) = identity::read(sql)?.filter(|known| known.card.site != card.site) else { return Ok(false) };
+/// Whose a database is.
+enum Whose {
+    /// This site's, or nobody's yet.
+    Own,
+    /// A copy of another site's, put here to seed this one.
+    Copied,
+    /// Another site's, and this machine remembers it as its own: it has other settings now, or all of it is a copy.
+    Original(Box<Card>),
+}
+
+fn whose(settings: &Settings, sql: &mut dyn Sql, card: &Card) -> Result<Whose> {
+    let Some(known) = identity::read(sql)?.filter(|known| known.card.site != card.site) else { return Ok(Whose::Own) };
     let remembered = State::load(&settings.state_dir()).store.and_then(|r: Remembered| r.recall());
-    Ok(remembered.is_none_or(|(source, _)| source.store != known.source.store))
+    Ok(match remembered {
+        Some((source, _)) if source.store == known.source.store => Whose::Original(Box::new(known.card)),
+        _ => Whose::Copied,
+    })
+}
+
+/// Only a person knows whether it is a copy of the whole machine.
+fn other_site(settings: &Settings, theirs: &Card, own: &Card) -> EngineError {
+    let state = settings.state_dir();
+    EngineError::new(
+        Kind::Configuration,
+        format!(
+            "the database and the state directory belong to site {} (number {}), the settings are those of site {} (number {})",
+            theirs.site_name, theirs.site, own.site_name, own.site
+        ),
+    )
+    .hint(format!(
+        "check site and site_number; if this machine is a copy of that of {}, and is to become a site of its own, move {} \
+         away and run `server_sync init-site` again",
+        theirs.site_name,
+        state.display()
+    ))
 }
 
 /// What this site publishes of itself.

@@ -68,6 +68,10 @@ pub(crate) struct Parties<'a> {
     pub mode: Mode,
     /// Whether the drains left marks for the streams.
     pub left: Sides<bool>,
+    /// Goes through the folders of documents, if there are any.
+    documents: Option<&'a mut Documents<'a>>,
+    /// The seqs of rows whose documents are there for certain: how far the stores were when the documents were last begun with.
+    carried: Sides<u64>,
 }
 
 /// One of each.
@@ -114,6 +118,35 @@ impl<'a> Parties<'a> {
     /// The whole of a table, for a compare.
     pub fn scope(&self, table: &str) -> Scope {
         scope(&self.about.master, &self.about.slave, table)
+    }
+
+    /// Before rows that were just read go this way: if any were published since the documents were gone through, they are gone
+    /// through again. A file was there before the row that cites it was written, so it goes with them.
+    pub fn carry_documents(&mut self, direction: Direction, watch: &mut dyn Watch) -> Result<()> {
+        if self.documents.is_none() || self.mode == Mode::Preview {
+            return Ok(());
+        }
+        let heads = Sides { master: self.master.describe()?.head.seq, slave: self.slave.describe()?.head.seq };
+        if heads.sender(direction) != self.carried.sender(direction) {
+            self.carried = heads;
+            self.go_through_documents(watch);
+        }
+        Ok(())
+    }
+
+    /// The time, in milliseconds, from which on rows of a sender may cite documents that were not gone through; nothing if
+    /// there are no documents.
+    pub fn written_since(&self, direction: Direction) -> Option<u64> {
+        /// Rows of other sites pass through this one, by clocks that differ.
+        const MARGIN: i64 = 300_000;
+        let millis = self.sender(direction).clock_micros / 1000 - MARGIN;
+        self.documents.as_ref().map(|_| u64::try_from(millis).unwrap_or_default())
+    }
+
+    fn go_through_documents(&mut self, watch: &mut dyn Watch) {
+        if let Some(documents) = &mut self.documents {
+            documents(watch);
+        }
     }
 
     pub fn sender(&self, direction: Direction) -> &Description {
@@ -182,8 +215,12 @@ pub fn round_beside(
     let latest = about.master.clock_micros.max(about.slave.clock_micros);
     let horizon = Horizon::new(latest, options.expected.max_clock_difference);
     let mode = if options.dry_run { Mode::Preview } else { Mode::Write };
-    let mut parties = Parties { master, slave, agreement, about, horizon, mode, left };
-    exchange(&mut parties, &mut knowledge, options, beside, &mut report, watch)?;
+    let carried = Sides { master: about.master.head.seq, slave: about.slave.head.seq };
+    let Beside { scrub, documents } = beside;
+    let mut documents = documents.map(|documents| |watch: &mut dyn Watch| documents(watch));
+    let documents = documents.as_mut().map(|documents| documents as &mut Documents);
+    let mut parties = Parties { master, slave, agreement, about, horizon, mode, left, documents, carried };
+    exchange(&mut parties, &mut knowledge, options, scrub, &mut report, watch)?;
     report.millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(report)
 }
@@ -235,13 +272,11 @@ fn exchange(
     parties: &mut Parties,
     knowledge: &mut Sides<Knowledge>,
     options: &Options,
-    mut beside: Beside,
+    scrub: Option<&mut Scrub>,
     report: &mut RoundReport,
     watch: &mut dyn Watch,
 ) -> Result<()> {
-    if let Some(documents) = &mut beside.documents {
-        documents(watch);
-    }
+    parties.go_through_documents(watch);
     leave_old_histories(parties, knowledge, options)?;
     let pull = greet(parties, Direction::Pull, &mut knowledge.master)?;
     let push = greet(parties, Direction::Push, &mut knowledge.slave)?;
@@ -261,7 +296,8 @@ fn exchange(
     let knows_another =
         |k: &Knowledge| k.positions().any(|(source, _)| source.store != master.store && source.store != slave.store);
     let acquainted = Sides { master: knows_another(&knowledge.master), slave: knows_another(&knowledge.slave) };
-    let settling = Settling { strangers, all: strangers || options.init, reaches, acquainted };
+    let unheard = Sides { master: pull.is_none(), slave: push.is_none() };
+    let settling = Settling { strangers, all: strangers || options.init, reaches, acquainted, unheard };
     behind.tell(report, watch);
     let mut gone = Gone::default();
     if settling.all {
@@ -279,7 +315,7 @@ fn exchange(
         gone.add(contact::compare(parties, options, &others, &settling, report, watch)?);
     }
     gone.bury(parties, options, &settling.reaches, report)?;
-    if let Some(scrub) = beside.scrub.filter(|_| !settling.all) {
+    if let Some(scrub) = scrub.filter(|_| !settling.all) {
         scrub.run(parties, options, &settling, report, watch)?;
     }
     if report.compared && parties.mode == Mode::Write {
@@ -290,7 +326,7 @@ fn exchange(
         (Direction::Pull, pull, &knowledge.slave, &knowledge.master),
         (Direction::Push, push, &knowledge.master, &knowledge.slave),
     ] {
-        let bound = bound(parties, direction, beside.documents.as_deref_mut(), report, watch)?;
+        let bound = bound(parties, direction, report, watch)?;
         let stream = Stream { direction, start: start.unwrap_or_default(), bound, sender_knows, receiver_knows };
         stream.run(parties, options, report, watch)?;
     }
@@ -298,22 +334,22 @@ fn exchange(
 }
 
 /// Up to where rows may go, where documents have to be there before them. What was merged since the documents were gone through
-/// may be of rows that were written since: they are gone through again.
+/// may be of rows that were written since, and what a compare stamped has to follow at once: they are gone through again.
 fn bound(
     parties: &mut Parties,
     direction: Direction,
-    documents: Option<&mut Documents>,
     report: &RoundReport,
     watch: &mut dyn Watch,
 ) -> Result<Option<Position>> {
-    // What a compare stamped has to follow at once, whenever it was written.
-    let Some(documents) = documents.filter(|_| !report.compared) else { return Ok(None) };
+    if parties.documents.is_none() {
+        return Ok(None);
+    }
     let is_merged = direction == Direction::Push && report.pulled.total().received > 0;
-    if !is_merged || parties.mode == Mode::Preview {
+    if !(is_merged || report.compared) || parties.mode == Mode::Preview {
         return Ok(Some(parties.sender(direction).head));
     }
     let head = parties.stores(direction).0.describe()?.head;
-    documents(watch);
+    parties.carry_documents(direction, watch)?;
     Ok(Some(head))
 }
 
@@ -441,7 +477,10 @@ impl Stream<'_> {
 
     /// The sender's head; since the handshake only the rows of the other direction, or of a compare, moved it.
     fn head(&self, parties: &mut Parties, report: &RoundReport) -> Result<Position> {
-        if self.bound.is_some() || (report.is_quiet() && !report.compared) {
+        if let Some(bound) = self.bound.filter(|_| report.compared) {
+            return Ok(bound);
+        }
+        if self.bound.is_some() || report.is_quiet() && !report.compared {
             return Ok(parties.sender(self.direction).head);
         }
         Ok(parties.stores(self.direction).0.describe()?.head)
@@ -473,7 +512,7 @@ impl Stream<'_> {
         let (from, to) = parties.stores(direction);
         let mut done = 0;
         let side = if direction == Direction::Pull { &mut report.pulled } else { &mut report.pushed };
-        let look = |batch: &Batch| {
+        let look = |batch: &mut Batch| {
             horizon.check(batch)?;
             done += batch.changes.len() as u64;
             watch.event(Event::Rows { direction, done, total });
@@ -527,7 +566,7 @@ fn deletions(
     outline: &Outline,
 ) -> Result<(Outline, Vec<String>)> {
     let (mut applied, mut examples) = (Applied::default(), Vec::new());
-    let look = |batch: &Batch| {
+    let look = |batch: &mut Batch| {
         let deleted = batch.changes.iter().filter(|change| !change.row.state.is_live());
         examples.extend(deleted.take(EXAMPLES - examples.len()).map(|change| shown(&change.key)));
         Ok(())

@@ -52,11 +52,11 @@ pub(crate) fn pour<'s, T: Send>(
     to: &mut dyn Store,
     mode: Mode,
     produce: impl FnOnce(&mut (dyn Store + 's), &mut Sink) -> sync_store::Result<T> + Send,
-    mut look: impl FnMut(&Batch) -> Result<()>,
+    mut look: impl FnMut(&mut Batch) -> Result<()>,
     mut told: impl FnMut(Applied),
 ) -> Result<T> {
-    let ended = pump(from, produce, |batch| {
-        look(&batch)?;
+    let ended = pump(from, produce, |mut batch| {
+        look(&mut batch)?;
         told(to.apply_ahead(&batch, mode)?);
         Ok(())
     });

@@ -31,7 +31,9 @@ pub(crate) fn refuse(about: &Description, later: Incarnation, now: u64) -> Resul
     )
     .hint(format!(
         "find and stop the copy of {site} that should not run; if this is the right one, or it was only restored a second \
-         time, go on with -force; to make the copy a site of its own give it another site and site_number"
+         time, go on with -force; to keep the copy, run it once more with -force, so that it sends what was written there, \
+         then stop the application at it, give it another site and site_number, move its state directory away and run \
+         `server_sync init-site`"
     )))
 }
 

@@ -296,7 +296,7 @@ fn versions() {
         str![[r#"
 exit 0
 server_sync 0.1.0
-protocol 2
+protocol 3
 format 5
 
 "#]]

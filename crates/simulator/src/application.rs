@@ -108,6 +108,25 @@ impl Application {
         })
     }
 
+    /// The same application over a copy of the database at another place. What it did so far is the original's.
+    pub fn copied(&mut self, to: &Path, site: usize, clock: &Clock) -> Result<Self> {
+        self.copy(to)?;
+        let connection = connect(to, clock)?;
+        Ok(Application {
+            connection,
+            tables: self.tables,
+            path: to.to_owned(),
+            versions: self.versions.clone(),
+            words: Words::new(site),
+            log: Vec::new(),
+            added: Vec::new(),
+            open: None,
+            adding: None,
+            ids: self.ids,
+            spoken: Vec::new(),
+        })
+    }
+
     /// Puts a copy in the place of the database.
     pub fn put(&mut self, copy: &Path, clock: &Clock) -> Result<()> {
         self.open = None;

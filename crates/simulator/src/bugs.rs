@@ -1,7 +1,7 @@
 //! Planted bugs: mistakes that are easily made and that the simulator must find. They are made around the product, never
 //! in it.
 
-use sync_core::{Knowledge, Purgeable, Registry};
+use sync_core::{Knowledge, Purgeable, Registry, Source};
 use sync_store::{Batch, Completed, Description, Result, Store, StoreError, Trouble};
 
 use crate::courier::Secrets;
@@ -24,6 +24,8 @@ pub enum Bug {
     HastyPurge,
     /// Graves are purged with care, but nobody looks whether a side that was restored or away lacks any.
     NoLookForGraves,
+    /// A store that goes on in a history which another copy of it has left is not refused.
+    BlindToTwins,
 }
 
 impl Bug {
@@ -36,6 +38,7 @@ impl Bug {
             "tie-without-site" => Some(Bug::TieWithoutSite),
             "hasty-purge" => Some(Bug::HastyPurge),
             "no-look-for-graves" => Some(Bug::NoLookForGraves),
+            "blind-to-twins" => Some(Bug::BlindToTwins),
             _ => None,
         }
     }
@@ -44,6 +47,16 @@ impl Bug {
     pub fn hides_graves(self) -> bool {
         matches!(self, Bug::HastyPurge | Bug::NoLookForGraves)
     }
+}
+
+/// Without what was heard of later histories of the one that is talked to.
+pub fn hide_twins(knowledge: &Knowledge, peer: Source) -> Knowledge {
+    let is_later = |source: Source| source.store == peer.store && source.incarnation > peer.incarnation;
+    let mut hidden = Knowledge::default();
+    knowledge.positions().filter(|(source, _)| !is_later(*source)).for_each(|(source, to)| hidden.advance(source, to));
+    let held = knowledge.all_held().filter(|(source, ..)| !is_later(*source));
+    held.for_each(|(source, table, seq)| hidden.hold(source, table, seq));
+    hidden
 }
 
 /// Without what is forgotten.

@@ -26,6 +26,8 @@ pub struct Conduct {
     pub twice: bool,
     /// The planted bug.
     pub bug: Option<Bug>,
+    /// Whom it talks to.
+    pub peer: Option<Source>,
 }
 
 /// What a planted bug needs to know.
@@ -99,7 +101,7 @@ fn pieces(batch: Batch, size: Option<usize>) -> Vec<Batch> {
 
 impl Store for Courier<'_> {
     sync_store::pass_on! {
-        knowledge forgot last_heard leave_history is_empty recognises greet reincarnate outline complete enter rows restamp bury
+        forgot last_heard leave_history is_empty recognises greet reincarnate outline complete enter rows restamp bury
         register compared conflicts parked digest restore
     }
 
@@ -110,6 +112,12 @@ impl Store for Courier<'_> {
             bugs::tell(&self.secrets, self.inner, &description)?;
         }
         Ok(description)
+    }
+
+    fn knowledge(&mut self) -> Result<Knowledge> {
+        let knowledge = self.call(|inner| inner.knowledge())?;
+        let peer = self.conduct.peer.filter(|_| self.conduct.bug == Some(Bug::BlindToTwins));
+        Ok(peer.map_or(knowledge.clone(), |peer| bugs::hide_twins(&knowledge, peer)))
     }
 
     fn registry(&mut self) -> Result<Registry> {

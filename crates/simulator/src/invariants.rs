@@ -26,7 +26,7 @@ use crate::world::World;
 type Content = ((Stamp, Stamp), Stamp, Option<(BTreeMap<ColumnId, Stamp>, BTreeSet<(ColumnId, Sum)>)>);
 
 /// Rows that went without a mark: table and key.
-type Fragile = BTreeSet<(usize, String)>;
+pub type Fragile = BTreeSet<(usize, String)>;
 
 struct Line {
     seq: u64,
@@ -83,7 +83,8 @@ fn tally(world: &mut World) -> Result<()> {
         for site in &world.sites {
             let application = lock(&site.application);
             let all: i64 = application.added.iter().take(site.added).filter(|(id, _)| *id == row).map(|(_, n)| n).sum();
-            let is_sure = site.forks.is_empty() && (site.phase == Phase::Active || !world.restored);
+            let is_twin = world.clone.as_ref().is_some_and(|c| [c.original, c.copy].contains(&site.index));
+            let is_sure = site.forks.is_empty() && !is_twin && (site.phase == Phase::Active || !world.restored);
             most += all;
             least += if is_sure { all } else { 0 };
         }
@@ -220,11 +221,11 @@ fn set_aside(connection: &Connection) -> Result<Vec<Parked>> {
     Ok(parked)
 }
 
-/// The same; without what is shown instead of whole rows, if that may differ.
-fn listed(site: &mut Site, may_differ: bool) -> Result<Vec<ConflictEntry>> {
+/// The same, each in a line; without what is shown instead of whole rows, if that may differ.
+fn listed(site: &mut Site, may_differ: bool) -> Result<Vec<String>> {
     let mut list = conflicts(site)?;
     list.iter_mut().filter(|e| may_differ && e.column.is_none()).for_each(|e| e.winning.clear());
-    Ok(list)
+    Ok(list.iter().map(|e| format!("{e:?}")).collect())
 }
 
 fn tables(connection: &Connection) -> Result<BTreeMap<u16, String>> {
@@ -350,6 +351,13 @@ pub fn knowledge(world: &mut World, a: usize, b: usize) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The rows with marks: table and key.
+pub fn unstamped(connection: &Connection) -> Result<Fragile> {
+    let tables = tables(connection)?;
+    let place = |tab: u16| tables.get(&tab).and_then(|name| TABLES.iter().position(|t| t.name == name));
+    Ok(marked(connection)?.into_iter().filter_map(|(tab, id)| Some((place(tab)?, key_of(&id)))).collect())
 }
 
 /// The rows with marks.

@@ -7,6 +7,7 @@
 pub mod application;
 pub mod bugs;
 pub mod clock;
+pub mod clones;
 pub mod courier;
 pub mod failure;
 pub mod invariants;

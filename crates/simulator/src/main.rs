@@ -10,13 +10,13 @@ use simulator::trees::{self, Slip};
 use simulator::{Bug, Counts, Failure, Scenario, Wishes, run, shrink};
 
 const HELP: &str =
-    "simulator --seeds N [--from S] [--sites K] [--constraints] [--graves] [--declare] [--remember] [--jobs J] [--bug NAME]
-simulator --seed S [--trace] [--whole] [--sites K] [--constraints] [--graves] [--declare] [--remember] [--bug NAME]
+    "simulator --seeds N [--from S] [--sites K] [--constraints] [--graves] [--declare] [--clones] [--remember] [--jobs J] [--bug NAME]
+simulator --seed S [--trace] [--whole] [--sites K] [--constraints] [--graves] [--declare] [--clones] [--remember] [--bug NAME]
 
 simulator --trees (--seeds N [--from S] [--jobs J] | --seed S [--trace] [--whole]) [--bug NAME]
 
 --whole tells the history as the seed gives it, not the shortest that fails the same way.
-Bugs: high-water-mark, early-knowledge, newest-unique, tie-without-site;
+Bugs: high-water-mark, early-knowledge, newest-unique, tie-without-site, hasty-purge, no-look-for-graves, blind-to-twins;
 with --trees no-second-look, blind-is-gone, index-first, no-copy.";
 
 #[derive(Default)]
@@ -66,6 +66,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
             "--constraints" => arguments.wishes.constraints = true,
             "--remember" => arguments.wishes.remembers = true,
             "--declare" => arguments.wishes.declares = true,
+            "--clones" => arguments.wishes.clones = true,
             "--graves" => arguments.wishes.graves = true,
             "--trace" => arguments.trace = true,
             "--whole" => arguments.whole = true,
@@ -153,13 +154,14 @@ fn many(arguments: &Arguments) -> bool {
     let (counts, failed) = &*lock(&total);
     let seconds = began.elapsed().as_secs_f64();
     println!(
-        "{} seeds in {seconds:.1} s ({:.1} a second): {} rounds, {} writes, {} conflicts, {} times graves purged; {} failed",
+        "{} seeds in {seconds:.1} s ({:.1} a second): {} rounds, {} writes, {} conflicts, {} times graves purged, {} twins refused; {} failed",
         arguments.seeds,
         arguments.seeds as f64 / seconds,
         counts.rounds,
         counts.events,
         counts.conflicts,
         counts.forgetful,
+        counts.twins,
         failed.len()
     );
     let mut seeds: Vec<u64> = failed.iter().map(|(seed, _)| *seed).collect();
@@ -184,6 +186,7 @@ fn work(arguments: &Arguments, next: &AtomicU64, total: &Mutex<(Counts, Vec<(u64
                 total.0.events += counts.events;
                 total.0.conflicts += counts.conflicts;
                 total.0.forgetful += counts.forgetful;
+                total.0.twins += counts.twins;
             }
             Err(failure) => {
                 println!("seed {seed}: {}", failure.0.chars().take(400).collect::<String>());

@@ -17,6 +17,10 @@
 //! What was deleted is also gone by a declaration that does not have it; if a second declaration has it again, nobody remembers
 //! the delete: forgiven.
 //!
+//! Rows that both a copy and its original wrote to while it ran under the other's name: the stamps of both are of one site, so
+//! that each looks as if it had seen what the other wrote. Forgiven. So is what the copy did to rows that the original had not
+//! stamped yet when it was copied: both stamp what they find.
+//!
 //! What a copy that was put back takes with it is forgiven as far as it cannot be known to have left the site before.
 
 use std::collections::{HashMap, HashSet};
@@ -64,7 +68,10 @@ pub fn judge(world: &mut World) -> Result<u64> {
     let before: Vec<usize> = world.sites.iter().map(|s| s.before).collect();
     for (site, log) in logs.iter().enumerate() {
         for (i, event) in log.iter().enumerate().filter(|(i, e)| is_sure(site, *i, e)) {
-            let is_forked = || forked(&world.sites[site].forks, log, i);
+            let is_forked = || {
+                forked(&world.sites[site].forks, log, i)
+                    || world.clone.as_ref().is_some_and(|clone| clone.is_forked(&logs, site, i))
+            };
             let is_old = i < before[site] && fates.deleted.contains(&(event.table, &event.key));
             let lost = event.written.iter().filter(|_| !is_old && !is_forked()).find(|(column, value)| {
                 let is_shown = shown(event.table, &event.key, *column).as_deref() == Some(value);

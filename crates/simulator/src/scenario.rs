@@ -135,6 +135,16 @@ pub enum Step {
     PutBack { site: usize, pick: u32 },
     /// What a site shows is declared the truth for all; the site dies at its n-th statement, and it is done once more.
     Declare { site: usize, dies: Option<u32> },
+    /// A copy of a site's database begins to run beside it, under its name and number. One in a history.
+    Clone { site: usize },
+    /// The application writes at the copy, whatever it is by now.
+    AtCopy { transaction: Transaction },
+    /// The copy has a round with a neighbour of its original.
+    CopyMeets { pick: u32, is_master: bool, fault: Option<Fault> },
+    /// Somebody goes on at the copy with `-force`.
+    ForceCopy { pick: u32 },
+    /// Somebody finds out: the copy is stopped for ever, or it sends what it has and becomes a site of its own.
+    EndClone { keeps: bool },
 }
 
 /// What may be asked of a scenario.
@@ -150,6 +160,8 @@ pub struct Wishes {
     pub remembers: bool,
     /// The same history, and now and then a site's data are declared the truth.
     pub declares: bool,
+    /// The same history, and a copy of a site runs beside it for a while.
+    pub clones: bool,
 }
 
 impl Scenario {
@@ -162,7 +174,7 @@ impl Scenario {
         let mut maker = Maker { rng, sites, tables, graves: wishes.graves };
         let founders = if maker.one_in(4) { maker.rng.usize(1..=sites) } else { sites };
         let links = maker.links();
-        let skews = (0..sites).map(|_| maker.skew()).collect();
+        let skews = (0..sites).map(|_| maker.skew()).map(|skew| if wishes.clones { 0 } else { skew }).collect();
         let before = maker.before();
         let count = maker.rng.usize(15..60);
         let mut steps: Vec<Step> = (0..count).map(|_| maker.step(links.len())).collect();
@@ -171,6 +183,9 @@ impl Scenario {
         }
         if wishes.declares {
             maker.declarations(&mut steps);
+        }
+        if wishes.clones {
+            maker.copy(&mut steps);
         }
         let early_ids = maker.one_in(2);
         let tells = [None, Some(0), Some(0), Some(2_000)][maker.rng.usize(usize::from(wishes.graves)..4)];
@@ -346,6 +361,36 @@ impl Maker {
                 let before = self.rng.usize(..=at);
                 steps.insert(before, Step::Backup { site });
             }
+        }
+    }
+
+    /// A site runs twice for a while, beside all that happens anyway. Not what a person would do only with a site that there is
+    /// once; and clocks are right, as two stores that make stamps for one site must not make the same.
+    fn copy(&mut self, steps: &mut Vec<Step>) {
+        let is_other = |step: &Step| !matches!(step, Step::Clock { .. } | Step::Retire { .. } | Step::Away { .. });
+        steps.retain(is_other);
+        let (site, begin) = (self.rng.usize(..self.sites), self.rng.usize(..=steps.len()));
+        let mut copied = vec![Step::Clone { site }];
+        for _ in 0..self.rng.usize(4..16) {
+            let pick = self.rng.u32(..);
+            copied.push(match self.rng.u32(..12) {
+                0..=3 => Step::AtCopy { transaction: self.transaction() },
+                4..=5 => Step::Write { site, transaction: self.transaction() },
+                6 => Step::ForceCopy { pick },
+                _ => {
+                    let (is_master, is_faulty) = (self.rng.bool(), self.one_in(4));
+                    Step::CopyMeets { pick, is_master, fault: is_faulty.then(|| self.fault()) }
+                }
+            });
+        }
+        copied.push(Step::EndClone { keeps: self.rng.bool() });
+        for _ in 0..self.rng.usize(..3) {
+            copied.push(Step::AtCopy { transaction: self.transaction() });
+        }
+        let mut at = begin;
+        for step in copied {
+            steps.insert(at, step);
+            at = (at + 1 + self.rng.usize(..3)).min(steps.len());
         }
     }
 

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sync_core::SiteId;
+use sync_core::{SiteId, Source};
 use sync_database::sqlite::{Options, SqliteDialect, SqliteDriver};
-use sync_database::{Card, Connections, Database, Rules};
+use sync_database::{Card, Connections, Database, Rules, seed};
 use sync_store::{Role, SlaveSettings, Store};
 
 use crate::application::Application;
@@ -77,13 +77,12 @@ impl Site {
         let path = folder.join(format!("{index}.db"));
         let clock = Clock::new(now + scenario.skews[index]);
         let application = Application::create(&path, index, &clock, scenario.constraints, scenario.early_ids)?;
-        let number = |n: usize| SiteId::new(n as u64 + 1).map_err(|e| Failure::new(e.to_string()));
         let card = Card {
             site: number(if bug == Some(Bug::TieWithoutSite) { 0 } else { index })?,
             site_name: name(index),
             vd: VD.to_owned(),
             vd_version: "1".to_owned(),
-            role: Role::Slave(SlaveSettings { masters: (0..scenario.sites).map(name).collect() }),
+            role: Role::Slave(SlaveSettings { masters: (0..=scenario.sites).map(name).collect() }),
             rules: rules(),
         };
         Ok(Site {
@@ -106,6 +105,53 @@ impl Site {
             before: usize::MAX,
             added: usize::MAX,
         })
+    }
+
+    /// A copy of this site's database that runs under its name, by a clock that is never the same.
+    pub fn cloned(&mut self, folder: &Path, index: usize, now: i64) -> Result<Self> {
+        let path = folder.join(format!("{index}.db"));
+        let skew = self.skew + BESIDE;
+        let clock = Clock::new(now + skew);
+        let application = lock(&self.application).copied(&path, index, &clock)?;
+        self.look();
+        let mut site = Site {
+            index,
+            clock,
+            skew,
+            application: Arc::new(Mutex::new(application)),
+            tap: Arc::default(),
+            phase: Phase::Active,
+            here: self.here.clone(),
+            backup: None,
+            highest: Arc::default(),
+            store: None,
+            path,
+            card: self.card.clone(),
+            number: self.number,
+            logged: 0,
+            forks: Vec::new(),
+            apart: Vec::from([0..usize::MAX; 1]),
+            before: 0,
+            added: usize::MAX,
+        };
+        self.apart.push(self.logged..usize::MAX);
+        site.reopen()?;
+        Ok(site)
+    }
+
+    /// The copy becomes a site of its own, as somebody would do it who gives it another name and number.
+    pub fn adopt(&mut self) -> Result<()> {
+        lock(&self.application).end()?;
+        self.store = None;
+        self.number = number(self.index)?;
+        self.card = Card { site: self.number, site_name: name(self.index), ..self.card.clone() };
+        self.store = Some(seed::adopt(self.connections()?, &self.card)?.0);
+        Ok(())
+    }
+
+    /// What it calls itself.
+    pub fn name(&self) -> &str {
+        &self.card.site_name
     }
 
     fn connections(&self) -> Result<Connections> {
@@ -138,6 +184,11 @@ impl Site {
     /// The store.
     pub fn store(&mut self) -> Result<&mut Database> {
         self.store.as_mut().ok_or_else(|| Failure::new("a site that does not take part was asked"))
+    }
+
+    /// Whose history the store's is.
+    pub fn source(&self) -> Option<Source> {
+        self.store.as_ref().map(Database::source)
     }
 
     /// Of how many other stores something came here.
@@ -205,6 +256,13 @@ impl Site {
 fn rules() -> Rules {
     Rules { counters: COUNTER.parse().into_iter().collect(), ..Rules::default() }
 }
+
+fn number(index: usize) -> Result<SiteId> {
+    SiteId::new(index as u64 + 1).map_err(|e| Failure::new(e.to_string()))
+}
+
+/// How far the clock of a copy is off, in milliseconds: it differs from all that histories count with.
+const BESIDE: i64 = 503;
 
 /// The name of a site.
 pub fn name(index: usize) -> String {

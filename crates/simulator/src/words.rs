@@ -47,6 +47,15 @@ impl Display for Step {
                 write!(f, "what site {site} shows is declared the truth")?;
                 dies.map_or(Ok(()), |n| write!(f, "; it dies at its statement {n}"))
             }
+            Step::Clone { site } => write!(f, "a copy of site {site} begins to run beside it"),
+            Step::AtCopy { transaction } => write!(f, "the copy writes{}", manner(transaction)),
+            Step::CopyMeets { fault, .. } => {
+                f.write_str("a round of the copy")?;
+                fault.map_or(Ok(()), |fault| write!(f, ", {fault}"))
+            }
+            Step::ForceCopy { .. } => f.write_str("a round of the copy with -force"),
+            Step::EndClone { keeps: true } => f.write_str("the copy becomes a site of its own"),
+            Step::EndClone { keeps: false } => f.write_str("the copy is stopped"),
             Step::PutBack { site, .. } => write!(f, "site {site} puts a losing value back"),
         }
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sync_core::{Knowledge, Position, Stamp};
+use sync_core::{Knowledge, Position, Source, Stamp};
 use sync_database::declare;
 use sync_engine::handshake::Expectation;
 use sync_engine::{EngineError, Kind, Memory, Options, RoundReport, round};
@@ -16,10 +16,11 @@ use tempfile::TempDir;
 use crate::application::{Did, Rows};
 use crate::bugs::Bug;
 use crate::clock::START;
+use crate::clones::Clone;
 use crate::courier::Conduct;
 use crate::failure::{Failure, Result};
 use crate::scenario::{Fault, Manner, Scenario, Side, Step, Transaction};
-use crate::site::{Events, Phase, Site, VD, name};
+use crate::site::{Events, Phase, Site, VD};
 use crate::tap::lock;
 use crate::words::moved;
 use crate::{invariants, oracle};
@@ -35,7 +36,8 @@ pub struct World {
     /// Whether a copy was put back.
     pub restored: bool,
     folder: TempDir,
-    now: i64,
+    /// The real time, in milliseconds.
+    pub(crate) now: i64,
     steps: usize,
     bug: Option<Bug>,
     /// Whether rows went without a mark, so that only a compare finds them.
@@ -43,6 +45,8 @@ pub struct World {
     /// The sites that are not met, though they are there.
     away: BTreeSet<usize>,
     tells: Option<u64>,
+    /// The copy that runs, or ran, beside its original.
+    pub clone: Option<Clone>,
     /// How often a site's data were declared the truth for all.
     pub declared: usize,
     /// Whether rows are there from before, which bring back what was deleted where they come too late.
@@ -60,23 +64,27 @@ pub struct Counts {
     pub conflicts: u64,
     /// Sites that purged graves.
     pub forgetful: u64,
+    /// Rounds that were refused because a site runs twice.
+    pub twins: u64,
     /// What the sites hold at the end, as one number: the same for each run of a seed.
     pub print: u64,
 }
 
 /// One round as it is to be done.
-struct Plan<'a> {
-    link: (usize, usize),
-    manner: Manner,
-    fault: Option<Fault>,
-    meanwhile: &'a [(Side, u32, Transaction)],
-    pieces: Option<usize>,
-    twice: bool,
+pub(crate) struct Plan<'a> {
+    pub link: (usize, usize),
+    pub manner: Manner,
+    pub fault: Option<Fault>,
+    /// With `-force`.
+    pub force: bool,
+    pub meanwhile: &'a [(Side, u32, Transaction)],
+    pub pieces: Option<usize>,
+    pub twice: bool,
 }
 
 impl Plan<'_> {
-    fn plain(link: (usize, usize), manner: Manner) -> Self {
-        Plan { link, manner, fault: None, meanwhile: &[], pieces: None, twice: false }
+    pub fn plain(link: (usize, usize), manner: Manner) -> Self {
+        Plan { link, manner, fault: None, force: false, meanwhile: &[], pieces: None, twice: false }
     }
 }
 
@@ -114,12 +122,13 @@ impl World {
             lost: false,
             away: BTreeSet::new(),
             tells: scenario.tells,
+            clone: None,
             declared: 0,
             old_rows: !scenario.before.is_empty(),
         })
     }
 
-    fn tell(&mut self, text: impl FnOnce() -> String) {
+    pub(crate) fn tell(&mut self, text: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
             trace.push(text());
         }
@@ -140,6 +149,7 @@ impl World {
         counts.conflicts = oracle::judge(self)?;
         counts.events = self.sites.iter().map(|s| lock(&s.application).log.len() as u64).sum();
         counts.forgetful = self.forgetful()?;
+        counts.twins = self.clone.as_ref().map_or(0, |clone| clone.refused);
         counts.print = invariants::print(self)?;
         Ok(counts)
     }
@@ -163,7 +173,7 @@ impl World {
         self.sites[..scenario.founders].iter_mut().try_for_each(Site::join)
     }
 
-    fn is_active(&self, site: usize) -> bool {
+    pub(crate) fn is_active(&self, site: usize) -> bool {
         self.sites[site].phase == Phase::Active
     }
 
@@ -182,7 +192,15 @@ impl World {
             }
             Step::Round { link, manner, fault, meanwhile, pieces, twice } => {
                 let Some(link) = self.links.get(*link).copied() else { return Ok(()) };
-                let plan = Plan { link, manner: *manner, fault: *fault, meanwhile, pieces: *pieces, twice: *twice };
+                let plan = Plan {
+                    link,
+                    manner: *manner,
+                    fault: *fault,
+                    force: false,
+                    meanwhile,
+                    pieces: *pieces,
+                    twice: *twice,
+                };
                 self.try_round(&plan)
             }
             Step::Wait(millis) => self.wait(*millis),
@@ -198,6 +216,11 @@ impl World {
                 self.away.remove(site);
                 Ok(())
             }
+            Step::Clone { .. }
+            | Step::AtCopy { .. }
+            | Step::CopyMeets { .. }
+            | Step::ForceCopy { .. }
+            | Step::EndClone { .. } => self.clone_step(step),
             Step::Reopen { site }
             | Step::Backup { site }
             | Step::Restore { site }
@@ -247,7 +270,7 @@ impl World {
     }
 
     /// What takes long is begun anew: a process reads its server's clock now and then, and counts on by its own.
-    fn wait(&mut self, millis: i64) -> Result<()> {
+    pub(crate) fn wait(&mut self, millis: i64) -> Result<()> {
         self.now += millis;
         self.set_clocks();
         if millis >= 1000 {
@@ -256,7 +279,7 @@ impl World {
         Ok(())
     }
 
-    fn write(&mut self, site: usize, transaction: &Transaction) -> Result<()> {
+    pub(crate) fn write(&mut self, site: usize, transaction: &Transaction) -> Result<()> {
         let ended = self.sites[site].write(transaction)?;
         let spoken = lock(&self.sites[site].application).spoken();
         self.tell(|| format!("  {ended:?}: {}", spoken.join("; ")));
@@ -358,16 +381,18 @@ impl World {
         Ok(())
     }
 
-    fn can_meet(&self, site: usize) -> bool {
+    pub(crate) fn can_meet(&self, site: usize) -> bool {
         self.is_active(site) && !self.away.contains(&site)
     }
 
     /// A round that may fail if something went wrong on purpose, or if a person has to decide.
-    fn try_round(&mut self, plan: &Plan) -> Result<()> {
+    pub(crate) fn try_round(&mut self, plan: &Plan) -> Result<()> {
         if !self.can_meet(plan.link.0) || !self.can_meet(plan.link.1) {
             return Ok(());
         }
+        let before = self.twins_of(plan)?;
         let outcome = self.round(plan);
+        self.judge_twins(plan, &before, &outcome)?;
         let is_excused = |e: &EngineError| plan.fault.is_some() || e.retryable || e.kind == Kind::Halt;
         let told = match &outcome {
             Ok(report) => format!("  {} -> {}: {}", plan.link.0, plan.link.1, moved(&report.by_table())),
@@ -386,7 +411,7 @@ impl World {
         Ok(())
     }
 
-    fn round(&mut self, plan: &Plan) -> std::result::Result<RoundReport, EngineError> {
+    pub(crate) fn round(&mut self, plan: &Plan) -> std::result::Result<RoundReport, EngineError> {
         let (m, s) = plan.link;
         let fail = |f: Failure| EngineError::new(Kind::Failure, f.0);
         self.sites.iter_mut().for_each(Site::look);
@@ -420,20 +445,25 @@ impl World {
         let (m, s) = plan.link;
         let fail = |f: Failure| EngineError::new(Kind::Failure, f.0);
         let said = Arc::new(Mutex::new(Vec::new()));
-        let conduct = |side: Side| Conduct {
+        let bug = self.bug;
+        let conduct = |side: Side, peer: Option<Source>| Conduct {
             cut: match plan.fault {
                 Some(Fault::Cut { side: at, verb, after }) if at == side => Some((verb, after)),
                 _ => None,
             },
             pieces: plan.pieces,
             twice: plan.twice,
-            bug: self.bug,
+            bug,
+            peer,
         };
-        let (master, slave) = (conduct(Side::Master), conduct(Side::Slave));
         // Who meets a site where a declaration is in force for the first time is asked about first.
-        let options = Options { force: self.declared > 0, ..options(s, plan.manner, self.memory().map_err(fail)?) };
+        let force = plan.force || self.declared > 0 || self.ended_clone(plan.link);
+        let slave = self.sites[s].name().to_owned();
+        let options = Options { force, ..options(slave, plan.manner, self.memory().map_err(fail)?) };
+        let peers = (self.sites[s].source(), self.sites[m].source());
+        let conducts = (conduct(Side::Master, peers.0), conduct(Side::Slave, peers.1));
         let [a, b] = self.sites.get_disjoint_mut([m, s]).map_err(|e| fail(Failure::new(e.to_string())))?;
-        let (mut a, mut b) = (a.courier(master, &said).map_err(fail)?, b.courier(slave, &said).map_err(fail)?);
+        let (mut a, mut b) = (a.courier(conducts.0, &said).map_err(fail)?, b.courier(conducts.1, &said).map_err(fail)?);
         round(&mut a, &mut b, &options, &mut ())
     }
 
@@ -468,6 +498,7 @@ impl World {
         self.now += ahead + 60_000;
         self.sites.iter_mut().for_each(|s| s.skew = 0);
         self.away.clear();
+        self.end_clone_at_last()?;
         if self.active().count() < 2 {
             self.sites.iter_mut().filter(|s| s.phase == Phase::Waiting).try_for_each(Site::join)?;
         }
@@ -558,13 +589,13 @@ impl World {
     }
 }
 
-fn options(slave: usize, manner: Manner, graves: Memory) -> Options {
+fn options(slave: String, manner: Manner, graves: Memory) -> Options {
     Options {
         init: manner == Manner::Init,
         dry_run: manner == Manner::Dry,
         graves,
         ..Options::expecting(Expectation {
-            slave: name(slave),
+            slave,
             remote_vd: VD.to_owned(),
             minimum: None,
             max_clock_difference: Duration::from_secs(300),

@@ -56,3 +56,9 @@ fn nobody_looks_who_lacks_graves() {
     let short = found(Bug::NoLookForGraves, Wishes { graves: true, ..Wishes::default() });
     assert!(short.steps.len() <= 12, "{short:#?}");
 }
+
+#[test]
+fn nobody_refuses_a_site_that_runs_twice() {
+    let short = found(Bug::BlindToTwins, Wishes { clones: true, ..Wishes::default() });
+    assert!(short.steps.len() <= 8, "{short:#?}");
+}

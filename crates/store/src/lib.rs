@@ -225,7 +225,7 @@ impl Completed {
     /// What a receiver contains after this stream, if it contained `before` when the stream began.
     pub fn after(&self, before: &Knowledge, own: Source) -> Knowledge {
         let mut after = before.clone();
-        after.advance(self.sender, self.end);
+        after.meet(self.sender, self.end);
         for table in &self.sent {
             after.release(self.sender, table);
         }

@@ -2,7 +2,7 @@
 
 use sync_engine::Kind;
 
-use super::PAIR;
+use super::{PAIR, RING};
 use crate::{Bench, BenchSite, Network};
 
 /// What was published and lost comes back from the others, and the restored site goes on in a new incarnation.
@@ -71,6 +71,25 @@ pub fn told_by_a_third_site(bench: &impl Bench) {
     assert_ne!(network.incarnation(0), incarnation);
     network.finish(&mesh);
     network.shows("SELECT id, name FROM person ORDER BY id", &["2|published", "3|on the copy"]);
+}
+
+/// The restored site is soon further than it was, and who has what it lost hears of that from a third before it meets it: then
+/// the position that everybody names is one of the new history, and what was lost must be found out all the same.
+pub fn hidden_by_a_third_site(bench: &impl Bench) {
+    let mut network = Network::new(bench, 3);
+    network.app(0, "INSERT INTO person (id, name) VALUES (1, 'early')");
+    network.finish(&RING);
+    let copy = network.sites[0].copy();
+    network.app(0, "INSERT INTO person (id, name) VALUES (2, 'published and lost')");
+    network.round(0, 1);
+    network.sites[0].put_back(&copy);
+    network.app(0, "INSERT INTO person (id, name) VALUES (3, 'since'), (4, 'since'), (5, 'since')");
+    network.round(0, 2);
+    network.round(1, 2);
+    network.round(1, 2);
+    network.round(0, 1);
+    assert_eq!(network.rows(0, "SELECT id FROM person ORDER BY id"), ["1", "2", "3", "4", "5"]);
+    network.finish(&RING);
 }
 
 /// The restored site goes on in a new history, of which another one that was restored never heard: what that said of the old
@@ -213,4 +232,30 @@ pub fn a_copy_beside_its_original(bench: &impl Bench) {
     let expected = ["1|early", "2|of the original", "3|of the copy"];
     assert_eq!(network.rows(0, "SELECT id, name FROM person ORDER BY id"), expected);
     assert_eq!(network.try_round(2, 1, |_| {}).unwrap_err().kind, Kind::Halt);
+}
+
+/// The copy that ran beside its original is kept, as the refusal says: it sends what it has, and goes on under its own name.
+pub fn a_copy_that_ran_becomes_a_site_of_its_own(bench: &impl Bench) {
+    let mut network = Network::new(bench, 3);
+    network.app(0, "INSERT INTO person (id, name) VALUES (1, 'early'), (2, 'early'), (3, 'early')");
+    network.settle(&PAIR);
+    let copy = network.sites[0].copy();
+    network.sites[2].put_back(&copy);
+    network.app(0, "UPDATE person SET name='of the original' WHERE id=1");
+    network.app(2, "UPDATE person SET name='of the copy' WHERE id=2");
+    network.round(2, 1);
+    network.round(0, 1);
+    network.app(2, "INSERT INTO person (id, name) VALUES (4, 'of the copy')");
+    network.app(2, "DELETE FROM person WHERE id=3");
+    let error = network.try_round(2, 1, |_| {}).unwrap_err();
+    assert!(error.message.contains("site site1 seems to run twice"), "{error:?}");
+    assert!(error.hint.unwrap().contains("give it another site and site_number"));
+    network.round_with(2, 1, |options| options.force = true);
+    network.sites[2].adopt();
+    network.app(0, "INSERT INTO person (id, name) VALUES (5, 'of the original')");
+    network.round_with(0, 1, |options| options.force = true);
+    network.app(2, "UPDATE person SET age=9 WHERE id=1");
+    network.finish(&[(0, 1), (1, 2), (0, 2)]);
+    let expected = ["1|of the original|9", "2|of the copy|NULL", "4|of the copy|NULL", "5|of the original|NULL"];
+    network.shows("SELECT id, name, age FROM person ORDER BY id", &expected);
 }
