@@ -17,7 +17,9 @@ use sync_database::sql::Sql;
 use sync_database::sqlite::SqliteDriver;
 use sync_engine::Kind;
 use sync_store::contents::{Ask, Body};
-use sync_store::{Batch, Change, Contents, Hash, Manner, Mode, Piece, Reason, Store, StoreError, TableHead, Trouble, Want};
+use sync_store::{
+    Batch, Change, Contents, Hash, Manner, Mode, Piece, Reason, Store, StoreError, TableHead, Trouble, Want,
+};
 use sync_tree::{Disk, Fault, Op, Seams};
 use trees::{PAIR, Site, assert_equal, pair_with, round, settle, sites, sync, try_sync};
 

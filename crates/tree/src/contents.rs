@@ -42,7 +42,7 @@ pub struct Asked {
     /// Large contents for which what is here was looked through.
     pub(crate) filled: HashSet<Hash>,
     /// Chunks that have come and are not written down yet, by their offsets.
-    pub(crate) arrived: HashMap<Hash, Vec<u64>>,
+    pub(crate) arrived: HashMap<Hash, parts::Arrived>,
 }
 
 impl Asked {

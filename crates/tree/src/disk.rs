@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::fs::inotify::{self, WatchFlags};
@@ -465,6 +466,13 @@ impl File {
     pub(crate) fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.disk.may(Op::Write, b"")?;
         self.file.write_all_at(bytes, offset)
+    }
+
+    /// Makes its data safe beside other work; the answer is there once that is joined.
+    pub(crate) fn sync_data_beside(&self) -> io::Result<JoinHandle<Result<()>>> {
+        self.disk.may(Op::Sync, b"")?;
+        let file = self.file.try_clone()?;
+        Ok(std::thread::spawn(move || fs::fdatasync(&file)))
     }
 
     /// Makes its data safe.
