@@ -320,6 +320,19 @@ impl Dir {
         self.open_as(Op::Create, name.as_ref(), OURS | OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC, PRIVATE)
     }
 
+    /// Makes a file in this directory that has no name yet.
+    pub(crate) fn create_nameless(&self) -> Result<File> {
+        self.open_as(Op::Create, b".", OURS | OFlags::WRONLY | OFlags::TMPFILE, PRIVATE)
+    }
+
+    /// Gives such a file a name here, where nothing has it.
+    pub(crate) fn name(&self, file: &File, name: impl AsRef<[u8]>) -> Result<()> {
+        let name = name.as_ref();
+        self.disk().may(Op::Rename, name)?;
+        let path = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
+        fs::linkat(fs::CWD, path, self.as_fd(), name, AtFlags::SYMLINK_FOLLOW)
+    }
+
     fn open_as(&self, op: Op, name: &[u8], flags: OFlags, mode: Mode) -> Result<File> {
         self.disk().may(op, name)?;
         Ok(File(self.disk().handle(fs::openat(self.as_fd(), name, flags, mode)?)))
