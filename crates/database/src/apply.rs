@@ -14,7 +14,8 @@ use sync_store::{Applied, Batch, Completed, ConflictEntry, Mode, Result, StoreEr
 
 use crate::catalog::{CONFLICTS, Catalog};
 use crate::conflicts;
-use crate::database::{Connections, Database, Ended};
+use crate::connections::{Connections, Ended};
+use crate::database::Database;
 use crate::drain::{author, drain_pending, publish, save, stamp_one, unknown_table};
 use crate::layout::Tracked;
 use crate::marks::Marks;

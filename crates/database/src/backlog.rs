@@ -14,7 +14,8 @@ use sync_core::{Position, RowId, Stamp, Value};
 use sync_store::{Batch, Change, Result, Sink, TableHead};
 
 use crate::changes::outgoing;
-use crate::database::{Connections, Database, Ended};
+use crate::connections::{Connections, Ended};
+use crate::database::Database;
 use crate::dialect::Dialect;
 use crate::drain::{author, publish_marked};
 use crate::layout::Tracked;

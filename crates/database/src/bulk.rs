@@ -8,7 +8,8 @@ use sync_store::{Applied, Batch, Change, Mode, Result};
 
 use crate::apply::{Translation, is_only_source, settle, with_parked};
 use crate::catalog::{CONFLICTS, Catalog};
-use crate::database::{Connections, Database, Ended};
+use crate::connections::{Connections, Ended};
+use crate::database::Database;
 use crate::dialect::Dialect;
 use crate::layout::Tracked;
 use crate::suspects::Suspects;

@@ -5,7 +5,8 @@ use sync_core::{Author, ColumnId, Conflict, ConflictKind, Row, RowId, RowState, 
 use sync_store::{ConflictEntry, Result, StoreError, Trouble};
 
 use crate::catalog::{CONFLICTS, Catalog};
-use crate::database::{Connections, Database, Ended};
+use crate::connections::{Connections, Ended};
+use crate::database::Database;
 use crate::drain::unknown_table;
 use crate::kept::Kept;
 use crate::layout::Tracked;

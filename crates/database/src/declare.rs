@@ -16,7 +16,8 @@ use sync_core::{Conflict, ConflictKind, Row, RowId, RowState, SiteId, Stamp, Val
 use sync_store::{Applied, Batch, Change, ConflictEntry, Drained, Mode, Result, StoreError, TableHead, Trouble};
 
 use crate::catalog::CONFLICTS;
-use crate::database::{Connections, Database, Ended};
+use crate::connections::{Connections, Ended};
+use crate::database::Database;
 use crate::drain::{drain_pending, publish, unknown_table};
 use crate::epochs::{self, Epoch};
 use crate::kept::Kept;

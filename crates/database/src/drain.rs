@@ -9,7 +9,8 @@ use sync_core::{Author, Position, RowId, RowState, SiteId, Source, Stamp, Value}
 use sync_store::{Drained, Restamp, Result, StoreError, Trouble};
 
 use crate::catalog::Catalog;
-use crate::database::{Connections, Database, Ended, random};
+use crate::connections::{Connections, Ended};
+use crate::database::{Database, random};
 use crate::kept::Kept;
 use crate::layout::Tracked;
 use crate::marks::{self, Marked, Marks};

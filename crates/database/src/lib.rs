@@ -11,6 +11,7 @@ mod bury;
 pub mod catalog;
 mod changes;
 mod conflicts;
+mod connections;
 pub mod constraints;
 pub mod counters;
 mod database;
@@ -51,6 +52,7 @@ mod vigil;
 mod world;
 
 pub use conflicts::REKEYED;
-pub use database::{Connections, Database, PROTOCOL, UpgradeLock};
+pub use connections::{Connections, UpgradeLock};
+pub use database::{Database, PROTOCOL};
 pub use identity::Card;
 pub use rules::Rules;

@@ -8,7 +8,8 @@ use sync_core::{Forgotten, Purgeable, Registry, RowId, RowState, Source, Value, 
 use sync_store::Result;
 
 use crate::catalog::Catalog;
-use crate::database::{Connections, Database, Ended};
+use crate::connections::{Connections, Ended};
+use crate::database::Database;
 use crate::layout::powers;
 use crate::sql::{Fields, Sql};
 use crate::{identity, parked, retry};

@@ -15,8 +15,8 @@ use sync_store::{Result, StoreError, Trouble};
 
 use crate::catalog::Catalog;
 use crate::conflicts;
+use crate::connections::Connections;
 use crate::constraints::Reference;
-use crate::database::Connections;
 use crate::dialect::Dialect;
 use crate::drain::publish;
 use crate::kept::Kept;

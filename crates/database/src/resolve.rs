@@ -9,8 +9,9 @@ use sync_core::{ColumnId, Number, Position, RowId, Stamp, Value, key};
 use sync_store::{ParkedKind, Result, StoreError, Trouble};
 
 use crate::catalog::Catalog;
+use crate::connections::{Connections, Ended};
 use crate::constraints::WayOut;
-use crate::database::{Connections, Database, Ended, random};
+use crate::database::{Database, random};
 use crate::drain::{drain_pending, publish, save};
 use crate::kept::{self, Kept};
 use crate::meta::{Line, Numbered};

@@ -10,7 +10,8 @@ use sync_core::{Author, Position, RowState, SiteId, Source, Value, codec};
 use sync_store::Result;
 
 use crate::catalog::Catalog;
-use crate::database::{Connections, Database, Ended, random};
+use crate::connections::{Connections, Ended};
+use crate::database::{Database, random};
 use crate::drain::{author, own_line, publish, publish_marked};
 use crate::layout::Tracked;
 use crate::marks::{self, Marked, Marks};

@@ -6,7 +6,8 @@ use sync_core::{Author, Position, RowState, Source, Stamp, Value};
 use sync_store::{Result, StoreError, Trouble};
 
 use crate::catalog::Catalog;
-use crate::database::{Connections, Database, Ended, new_source};
+use crate::connections::{Connections, Ended};
+use crate::database::{Database, new_source};
 use crate::drain::{author, save};
 use crate::identity::{self, Card, Identity};
 use crate::kept::Kept;

@@ -8,7 +8,7 @@ use sync_core::resolve::Name;
 use sync_core::{ColumnId, Effect, RowId, Value};
 use sync_store::{Result, StoreError, Trouble};
 
-use crate::database::Connections;
+use crate::connections::Connections;
 use crate::dialect::Dialect;
 use crate::layout::Tracked;
 use crate::outcome::{Group, Outcome};

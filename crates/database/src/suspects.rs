@@ -10,8 +10,8 @@ use sync_core::{ColumnId, Effect, RowId, Value};
 use sync_store::Result;
 
 use crate::catalog::Catalog;
+use crate::connections::Connections;
 use crate::constraints::Reference;
-use crate::database::Connections;
 use crate::layout::{Tracked, powers};
 use crate::marks::Marked;
 use crate::outcome::{Group, Outcome};

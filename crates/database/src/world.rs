@@ -12,8 +12,8 @@ use sync_core::{ColumnId, RowId, RowState, Value};
 use sync_store::Result;
 
 use crate::catalog::Catalog;
+use crate::connections::Connections;
 use crate::constraints::{Constraints, Reference, Unique};
-use crate::database::Connections;
 use crate::kept::Kept;
 use crate::layout::Tracked;
 use crate::meta::{self, Line};

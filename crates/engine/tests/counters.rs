@@ -165,6 +165,11 @@ const STORIES: [Story; 6] = [
 
 on_both_servers!(on_mariadb, on_mysql, |server| stories(server, &STORIES));
 
+#[test]
+fn through_an_agent() {
+    support::through_an_agent(|| stories(MariaDb::shared().unwrap(), &STORIES));
+}
+
 /// How long three sites add and subtract.
 const LOAD: Duration = Duration::from_secs(8);
 const ROWS: u64 = 5;

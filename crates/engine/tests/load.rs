@@ -66,6 +66,12 @@ fn nothing_is_lost_between_two_mariadb_servers() {
 }
 
 #[test]
+fn nothing_is_lost_through_an_agent() {
+    let [a, b] = [Options::new(), Options::new()].map(|options| MariaDb::start(options).unwrap());
+    support::through_an_agent(|| story(&a, &b));
+}
+
+#[test]
 fn nothing_is_lost_between_mariadb_and_mysql() {
     let Some(mysql) = Mysql::available() else { return };
     let a = MariaDb::start(Options::new()).unwrap();

@@ -5,9 +5,8 @@ mod support;
 
 use std::time::Duration;
 
-use support::{Pair, Story, options, stories};
+use support::{Pair, Story, options, round_between, stories};
 use sync_engine::error::Kind;
-use sync_engine::round;
 use sync_store::{ConflictEntry, Store};
 use sync_testbed::{MariaDb, Options, Server, on_both_servers};
 
@@ -144,6 +143,11 @@ const STORIES: &[Story] = &[
 
 on_both_servers!(on_mariadb, on_mysql, |server| stories(server, STORIES));
 
+#[test]
+fn through_an_agent() {
+    support::through_an_agent(|| stories(MariaDb::shared().unwrap(), STORIES));
+}
+
 /// Who saw a value and wrote another wins, although by its clock it wrote before.
 #[test]
 fn clocks_two_minutes_apart() {
@@ -186,14 +190,14 @@ fn a_clock_off_by_an_hour() {
         for first in [true, false] {
             let name = pair.b.name;
             let mut told = options(name);
-            let error = round(&mut pair.a.store as &mut dyn Store, &mut pair.b.store, &told, &mut ()).unwrap_err();
+            let error = round_between(&mut pair.a, &mut pair.b, &told, &mut ()).unwrap_err();
             assert_eq!(error.kind, Kind::Halt);
             assert!(error.message.contains("clocks of geneva and lyon differ by"), "{}", error.message);
             assert!(error.hint.is_some_and(|h| h.contains("check the clock of")));
             assert_eq!(pair.b.one("SELECT GROUP_CONCAT(id) FROM t"), if first { "" } else { "1" });
             // Two sites that know each other, when a clock goes wrong: here by a stricter setting.
             told.expected.max_clock_difference = Duration::from_secs(7200);
-            round(&mut pair.a.store as &mut dyn Store, &mut pair.b.store, &told, &mut ()).unwrap();
+            round_between(&mut pair.a, &mut pair.b, &told, &mut ()).unwrap();
             pair.a.run("INSERT INTO t (id, a) VALUES (2, 'a') ON DUPLICATE KEY UPDATE a='b'");
             if first {
                 assert_eq!(pair.b.one("SELECT GROUP_CONCAT(id) FROM t"), "1");

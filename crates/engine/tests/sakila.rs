@@ -39,6 +39,15 @@ fn between_two_mariadb_servers() {
 }
 
 #[test]
+fn through_an_agent() {
+    if sakila().is_none() {
+        return println!("skipped: no Sakila (set SERVER_SYNC_TEST_SAKILA)");
+    }
+    let [a, b] = [Options::new(), Options::new().time_zone("+05:00")].map(|options| MariaDb::start(options).unwrap());
+    support::through_an_agent(|| story(&a, &b, Locations::Keep));
+}
+
+#[test]
 fn between_two_mysql_servers() {
     let (Some(mysql), Some(_)) = (Mysql::available(), sakila()) else {
         return println!("skipped: no MySQL 9 or no Sakila");

@@ -11,10 +11,10 @@ use std::thread::JoinHandle;
 
 use mysql::prelude::Queryable;
 use mysql::{Conn, LocalInfileHandler};
-use support::{Pair, Site, Story, options, stories};
-use sync_engine::{RoundReport, round};
+use support::{Pair, Site, Story, options, round_between, stories};
+use sync_engine::RoundReport;
 use sync_store::Store;
-use sync_testbed::{Flavour, Server, on_both_servers};
+use sync_testbed::{Flavour, MariaDb, Server, on_both_servers};
 
 /// The key's columns, and five keys.
 type Key = (&'static str, [&'static str; 5]);
@@ -572,7 +572,7 @@ fn work(mut c: Conn, first: u32, stop: &AtomicBool, count: &Mutex<u32>) -> (BTre
 /// A round, which may find the schema changed under it.
 fn try_round(pair: &mut Pair) -> Option<RoundReport> {
     let name = pair.b.name;
-    match round(&mut pair.a.store as &mut dyn Store, &mut pair.b.store, &options(name), &mut ()) {
+    match round_between(&mut pair.a, &mut pair.b, &options(name), &mut ()) {
         Ok(report) => Some(report),
         Err(e) if e.retryable => {
             println!("(round: {})", e.message);
@@ -662,3 +662,8 @@ const STORIES: &[Story] = &[
 ];
 
 on_both_servers!(on_mariadb, on_mysql, |server| stories(server, STORIES));
+
+#[test]
+fn through_an_agent() {
+    support::through_an_agent(|| stories(MariaDb::shared().unwrap(), STORIES));
+}

@@ -6,7 +6,7 @@ mod support;
 
 use mysql::prelude::Queryable;
 use support::{Pair, Story, stories};
-use sync_testbed::{Server, on_both_servers};
+use sync_testbed::{MariaDb, Server, on_both_servers};
 
 /// A pair whose table `t` has these columns beside `id`, and six rows at both sites, of which `values` gives the other
 /// values for row `n`. The server logs statements from now on.
@@ -252,3 +252,8 @@ const STORIES: &[Story] = &[
 ];
 
 on_both_servers!(on_mariadb, on_mysql, |server| stories(server, STORIES));
+
+#[test]
+fn through_an_agent() {
+    support::through_an_agent(|| stories(MariaDb::shared().unwrap(), STORIES));
+}

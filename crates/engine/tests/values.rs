@@ -975,6 +975,11 @@ const UNFAITHFUL: &[Story] = &[("twice_encoded_keys", twice_encoded_keys), ("unt
 on_both_servers!(on_mariadb, on_mysql, |server| stories(server, STORIES));
 
 #[test]
+fn through_an_agent() {
+    support::through_an_agent(|| stories(MariaDb::shared().unwrap(), STORIES));
+}
+
+#[test]
 #[ignore = "keys go through text: cp932 writes some characters in two ways; JSON of MySQL has types that its text does not tell"]
 fn unfaithful() {
     stories(MariaDb::shared().unwrap(), UNFAITHFUL);

@@ -1,10 +1,12 @@
 //! What a hostile side may send: conversations that were recorded, and then spoilt in every way. Both ends must refuse them
 //! without a panic, without waiting for what never comes, and without taking the memory that the bytes claim to need.
 //!
-//! `SERVER_SYNC_FUZZ_SECONDS` makes it longer. What it finds is written beside the test's other files, and kept in `corpus/` once
-//! it is mended.
+//! `SERVER_SYNC_FUZZ_SECONDS` makes it longer. What makes it panic is written beside the test's other files. `corpus/` has for each
+//! refusal that was ever met the shortest conversation that met it, under the words of the refusal: it is refused for ever, and others
+//! are made of it. `SERVER_SYNC_FUZZ_KEEP=1` writes the corpus anew.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Cursor, Read};
 use std::os::unix::net::UnixStream;
@@ -17,7 +19,7 @@ use std::time::{Duration, Instant};
 use sync_core::{Incarnation, Knowledge, Position, Source, StoreId, Value};
 use sync_link::{Mux, RemoteStore, RemoteTree, contents};
 use sync_store::batch::baseline_row;
-use sync_store::contents::{Ask, Body};
+use sync_store::contents::{Ask, Body, Chunk};
 use sync_store::{
     Batch, Change, Contents, Hash, Lacking, Manner, Mode, Piece, PieceSink, Realised, Result, Since, Skipped, Store,
     StoreError, TableHead, Trouble, Want,
@@ -58,7 +60,10 @@ impl Contents for Small {
     }
 
     fn wanted(&mut self, _: usize) -> Result<Vec<Want>> {
-        Ok(vec![Want { hash: Hash([3; 32]), size: 9, ask: Ask::Chunks { from: 1 } }])
+        let chunk = Chunk { offset: 2, size: 3, hash: Hash([8; 32]) };
+        let asks =
+            [Ask::Chunks { from: 1 }, Ask::Groups { from: 1 }, Ask::List { from: 1, to: 2 }, Ask::Ranges(vec![chunk])];
+        Ok(asks.map(|ask| Want { hash: Hash([3; 32]), size: 9, ask }).to_vec())
     }
 
     fn lacking(&mut self) -> Result<Lacking> {
@@ -68,7 +73,7 @@ impl Contents for Small {
     fn meet(&mut self) {}
 
     fn supply(&mut self, wants: &[Want], sink: &mut PieceSink) -> Result<()> {
-        wants.iter().take(8).try_for_each(|want| sink(piece(want.hash)))
+        wants.iter().take(8).try_for_each(|want| sink(answer(want)))
     }
 
     fn receive(&mut self, _: &Piece) -> Result<()> {
@@ -92,6 +97,17 @@ fn piece(content: Hash) -> Piece {
     Piece { content, body: Body::Data { offset: 0, bytes: vec![7; 300] } }
 }
 
+fn answer(want: &Want) -> Piece {
+    let chunks = vec![Chunk { offset: 1, size: 8, hash: Hash([9; 32]) }; 2];
+    let body = match want.ask {
+        Ask::Chunks { .. } | Ask::List { .. } => Body::Chunks(chunks),
+        Ask::Groups { .. } => Body::Groups(chunks),
+        Ask::Ranges(_) => Body::Absent,
+        Ask::Whole => return piece(want.hash),
+    };
+    Piece { content: want.hash, body }
+}
+
 fn batch() -> Batch {
     let values = [Value::Null, Value::unsigned(7), Value::Text("seven".into()), Value::Bytes(vec![0, 255])];
     let row = baseline_row(values.to_vec());
@@ -104,35 +120,63 @@ fn source() -> Source {
     Source { store: StoreId(5), incarnation: Incarnation(1) }
 }
 
-/// A conversation, whatever the other side makes of it. Nothing of it may be relied on.
-fn talk(mux: &Mux) -> Result<()> {
-    let (rows, files) = (mux.open("database")?, mux.open("documents/x")?);
-    let mut store = RemoteStore::new(rows);
-    let _ = store.describe();
-    let _ = store.forgot(&Knowledge::default());
-    let since = Since { receiver: source(), position: Position::default(), held: vec![], tables: vec![], upto: None };
-    let _ = store.changes(&since, &mut |_| Ok(()));
-    let _ = store.scan("t", &mut |_| Ok(()));
-    for _ in 0..3 {
-        let _ = store.apply_ahead(&batch(), Mode::Write);
+/// What a side was told that it cannot use, in words.
+#[derive(Default)]
+struct Refusals(Vec<String>);
+
+impl Refusals {
+    fn note<T, E: std::fmt::Display>(&mut self, heard: std::result::Result<T, E>) -> Option<T> {
+        heard.map_err(|error| self.0.push(error.to_string())).ok()
     }
-    let _ = store.applied();
+}
+
+/// A conversation, whatever the other side makes of it. Nothing of it may be relied on.
+fn talk(mux: &Mux) -> Refusals {
+    let mut refusals = Refusals::default();
+    let channels = refusals.note(mux.open("database").and_then(|rows| Ok((rows, mux.open("documents/x")?))));
+    let Some((rows, files)) = channels else { return refusals };
+    let mut store = RemoteStore::new(rows);
+    refusals.note(store.describe());
+    refusals.note(store.forgot(&Knowledge::default()));
+    let since = Since { receiver: source(), position: Position::default(), held: vec![], tables: vec![], upto: None };
+    refusals.note(store.changes(&since, &mut |_| Ok(())));
+    refusals.note(store.scan("t", &mut |_| Ok(())));
+    for _ in 0..3 {
+        refusals.note(store.apply_ahead(&batch(), Mode::Write));
+    }
+    refusals.note(store.applied());
     let mut tree = RemoteTree::new(files, "there");
-    let _ = tree.begin(Manner::default());
-    let wants = tree.wanted(8).unwrap_or_default();
-    let _ = tree.supply(&wants, &mut |_| Ok(()));
-    let _ = tree.receive(&piece(Hash([4; 32])));
-    let _ = tree.realise();
-    tree.rest()
+    refusals.note(tree.begin(Manner::default()));
+    let wants = refusals.note(tree.wanted(8)).unwrap_or_default();
+    refusals.note(tree.supply(&wants, &mut |_| Ok(())));
+    refusals.note(tree.receive(&piece(Hash([4; 32]))));
+    refusals.note(tree.realise());
+    refusals.note(tree.rest());
+    refusals
 }
 
 /// Serves whatever is opened until the other side ends.
-fn serve(mux: &Mux) {
+fn serve(mux: &Mux) -> Refusals {
+    let refusals = Mutex::new(Refusals::default());
     thread::scope(|scope| {
-        while let Ok(Some((channel, _))) = mux.accept() {
-            scope.spawn(move || contents::serve(&channel, &mut Small));
+        loop {
+            match mux.accept() {
+                Ok(Some((channel, _))) => {
+                    let refusals = &refusals;
+                    scope.spawn(move || {
+                        let served = contents::serve(&channel, &mut Small);
+                        refusals.lock().unwrap().note(served);
+                    });
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    refusals.lock().unwrap().note(Err::<(), _>(error));
+                    break;
+                }
+            }
         }
     });
+    refusals.into_inner().unwrap()
 }
 
 /// Keeps what is read.
@@ -153,7 +197,7 @@ fn honest() -> [Vec<u8>; 2] {
     let serves = Mux::start(Recorded(there.try_clone().unwrap(), heard[0].clone()), there, 2);
     let served = thread::spawn(move || serve(&serves));
     let asks = Mux::start(Recorded(here.try_clone().unwrap(), heard[1].clone()), here.try_clone().unwrap(), 1);
-    talk(&asks).unwrap();
+    let _ = talk(&asks);
     drop(asks);
     here.shutdown(std::net::Shutdown::Both).unwrap();
     served.join().unwrap();
@@ -199,22 +243,67 @@ fn spoil(bytes: &mut Vec<u8>, other: &[u8], dice: &mut Dice) {
     }
 }
 
-/// Lets a side hear these bytes and then nothing more.
-fn hears(side: usize, bytes: &[u8]) {
+/// Lets a side hear these bytes and then nothing more; says which names its refusals have in the corpus.
+fn hears(side: usize, bytes: &[u8]) -> Vec<String> {
     let from = Cursor::new(bytes.to_vec());
-    if side == 0 {
-        serve(&Mux::start(from, std::io::sink(), 2));
-    } else {
-        let _ = talk(&Mux::start(from, std::io::sink(), 1));
-    }
+    let refusals = match side {
+        0 => serve(&Mux::start(from, std::io::sink(), 2)),
+        _ => talk(&Mux::start(from, std::io::sink(), 1)),
+    };
+    // What the other side says of itself is in its own words, spoilt as they are.
+    let is_ours = |said: &&String| said.contains("the other side");
+    let mut names: Vec<String> = refusals.0.iter().filter(is_ours).map(|said| name(side, said)).collect();
+    names.sort();
+    names.dedup();
+    names
 }
 
-fn corpus() -> Vec<(usize, Vec<u8>)> {
-    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
-    let mut files: Vec<PathBuf> = fs::read_dir(place).unwrap().map(|item| item.unwrap().path()).collect();
-    files.sort();
-    let side = |path: &Path| usize::from(path.file_name().unwrap().to_string_lossy().starts_with("asks"));
-    files.into_iter().map(|path| (side(&path), fs::read(path).unwrap())).collect()
+/// The words of a refusal, without the numbers and the quoted rubbish in it.
+fn name(side: usize, said: &str) -> String {
+    let letters = |c: char| if c.is_ascii_lowercase() { c } else { ' ' };
+    let unquoted = said.split(['"', '`']).step_by(2).collect::<String>();
+    let plain: String = unquoted.to_ascii_lowercase().chars().map(letters).collect();
+    let known = plain.split("unknown variant").next().unwrap_or_default();
+    let words: Vec<&str> = known.split_whitespace().filter(|word| word.len() > 1).take(16).collect();
+    format!("{}-{}", ["serves", "asks"][side], words.join("-"))
+}
+
+fn corpus_place() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus")
+}
+
+/// By name.
+type Corpus = BTreeMap<String, Vec<u8>>;
+
+fn corpus() -> Corpus {
+    let files = fs::read_dir(corpus_place()).unwrap().map(|item| item.unwrap().path());
+    files.map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read(path).unwrap())).collect()
+}
+
+fn side_of(name: &str) -> usize {
+    usize::from(name.starts_with("asks"))
+}
+
+/// Keeps a conversation for what it was refused with, if none is known or this one is shorter, and it is always refused so.
+fn keep(corpus: &mut Corpus, side: usize, bytes: &[u8], names: Vec<String>) {
+    let is_better = |name: &String| corpus.get(name).is_none_or(|known| bytes.len() < known.len());
+    let better: Vec<String> = names.into_iter().filter(is_better).collect();
+    if better.is_empty() {
+        return;
+    }
+    let again = [(); 3].map(|()| hears(side, bytes));
+    let is_steady = |name: &String| again.iter().all(|names| names.contains(name));
+    corpus.extend(better.into_iter().filter(is_steady).map(|name| (name, bytes.to_vec())));
+}
+
+/// What was refused is refused. In which words depends on what is met first where a conversation is spoilt at several places.
+#[test]
+fn the_corpus_is_refused() {
+    let corpus = corpus();
+    assert!(corpus.len() > 10, "{} conversations", corpus.len());
+    for (name, bytes) in corpus {
+        assert!(!hears(side_of(&name), &bytes).is_empty(), "{name} was taken");
+    }
 }
 
 /// The most memory this process ever had, in MiB.
@@ -236,10 +325,10 @@ fn hostile_conversations_are_refused() {
         PANICS.fetch_add(1, Ordering::SeqCst);
         usual(info);
     }));
-    let fresh = honest();
-    let mut seeds = corpus();
-    seeds.extend(fresh.into_iter().enumerate());
-    seeds.iter().for_each(|(side, bytes)| hears(*side, bytes));
+    let keeps = std::env::var_os("SERVER_SYNC_FUZZ_KEEP").is_some();
+    let mut kept = if keeps { Corpus::new() } else { corpus() };
+    let mut seeds: Vec<(usize, Vec<u8>)> = kept.iter().map(|(name, bytes)| (side_of(name), bytes.clone())).collect();
+    seeds.extend(honest().into_iter().enumerate());
     let seconds = std::env::var("SERVER_SYNC_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());
     let (until, mut dice, mut round) = (seconds.map(|s| Instant::now() + Duration::from_secs(s)), Dice(0x5eed), 0);
     while until.map_or(round < ROUNDS, |until| Instant::now() < until) {
@@ -249,13 +338,19 @@ fn hostile_conversations_are_refused() {
         for _ in 0..=dice.below(4) {
             spoil(&mut bytes, other, &mut dice);
         }
-        hears(*side, &bytes);
+        let refused = hears(*side, &bytes);
         round += 1;
         if PANICS.load(Ordering::SeqCst) > 0 {
             let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(["serves-found", "asks-found"][*side]);
             fs::write(&path, &bytes).unwrap();
             unreachable!("{} made it panic, or the one before", path.display());
         }
+        if keeps {
+            keep(&mut kept, *side, &bytes, refused);
+        }
+    }
+    if keeps {
+        kept.iter().for_each(|(name, bytes)| fs::write(corpus_place().join(name), bytes).unwrap());
     }
     println!("{round} conversations, at most {} MiB", peak());
     assert!(peak() < 256, "{} MiB for conversations of some kilobytes", peak());

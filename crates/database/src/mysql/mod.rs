@@ -26,8 +26,8 @@ pub use driver::{Address, Driver, Tls};
 use sync_core::Value;
 use sync_store::Result;
 
+use crate::connections::Connections;
 use crate::counters::Range;
-use crate::database::Connections;
 use crate::dialect::Dialect;
 use crate::schema::{Column, Kind, Registered, Schema, Table, Trigger};
 use crate::sql::{Fields, Sql};

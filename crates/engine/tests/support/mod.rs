@@ -2,11 +2,14 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 mod accounts;
+mod agent;
 mod pair;
 pub mod sakila;
 
 #[allow(unused_imports)]
 pub use accounts::Accounts;
+#[allow(unused_imports)]
+pub use agent::{round_between, through_an_agent};
 #[allow(unused_imports)]
 pub use pair::{Pair, Story, run_all, stories};
 
@@ -19,8 +22,8 @@ use sync_core::{RowId, SiteId, Value};
 use sync_database::mysql::{Address, Tls, connect};
 use sync_database::{Card, Database, Rules};
 use sync_engine::handshake::Expectation;
-use sync_engine::{Options, RoundReport, round};
-use sync_store::{Role, SlaveSettings, Store};
+use sync_engine::{Options, RoundReport};
+use sync_store::{Role, SlaveSettings};
 use sync_testbed::Server;
 
 /// A site: a database on a server, prepared.
@@ -158,12 +161,12 @@ pub fn options(slave: &str) -> Options {
 
 /// A round between two sites.
 pub fn sync(master: &mut Site, slave: &mut Site) -> RoundReport {
-    round(&mut master.store as &mut dyn Store, &mut slave.store, &options(slave.name), &mut ()).unwrap()
+    round_between(master, slave, &options(slave.name), &mut ()).unwrap()
 }
 
 /// A round, where nobody is in the way; else new connections.
 pub fn try_round(master: &mut Site, slave: &mut Site, options: &Options) -> Option<RoundReport> {
-    match round(&mut master.store as &mut dyn Store, &mut slave.store, options, &mut ()) {
+    match round_between(master, slave, options, &mut ()) {
         Ok(report) => Some(report),
         Err(e) if e.retryable => {
             master.reopen();
