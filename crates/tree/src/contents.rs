@@ -3,7 +3,7 @@
 //!
 //! Never asks twice for what the peer did not have, and keeps nothing that it did not ask for.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::io::{self, Read};
 use std::ops::Range;
 
@@ -45,7 +45,7 @@ pub struct Asked {
     /// Large contents for which what is here was looked through.
     pub(crate) filled: HashSet<Hash>,
     /// Chunks that have come and are not written down yet, by their offsets.
-    pub(crate) arrived: HashMap<Hash, parts::Arrived>,
+    pub(crate) arrived: BTreeMap<Hash, parts::Arrived>,
 }
 
 impl Asked {

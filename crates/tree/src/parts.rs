@@ -3,7 +3,7 @@
 //!
 //! `here` is written after the chunks are safe on the disk, so that an interrupted transfer goes on where it was.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::io;
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -99,7 +99,7 @@ fn missing(tree: &Tree, hash: Hash, mut from: u64) -> Result<Vec<Chunk>> {
 /// Chunks that have come and are not written down yet.
 #[derive(Default)]
 pub struct Arrived {
-    offsets: HashSet<u64>,
+    offsets: BTreeSet<u64>,
     /// Of them, the bytes that came over the line.
     fetched: u64,
 }
