@@ -250,8 +250,8 @@ pub(crate) fn save(c: &mut Connections, lines: &[Numbered]) -> Result<()> {
     meta::save(c.writer.as_mut(), &upsert, lines)
 }
 
-/// Stamps columns of rows as written at `millis`, or just above what they have; a row that is there although it was deleted
-/// as inserted then.
+/// Stamps columns of rows as written at `millis`, or just above what they have; a row that is there although it was deleted, or
+/// is to be anew, as inserted then.
 pub fn restamp(db: &mut Database, table: &str, rows: &[Restamp], millis: u64) -> Result<()> {
     let site = db.identity.card.site;
     let tracked = db.catalog.named(table).ok_or_else(|| unknown_table(table))?;
@@ -286,6 +286,10 @@ fn restamped(
             let mark = Mark { operation: Operation::Insert, millis };
             let state = stamp(Some(&state), &[mark], true, author).filter(|_| revived.contains(&id))?;
             return Some((tracked.number(), id, own_line(state, &row.key)));
+        }
+        if row.anew {
+            let stamp = state.next_stamp(millis, author.site);
+            state.insert(stamp);
         }
         let named = row.columns.iter().filter_map(|name| tracked.registered.id(name)).collect();
         for id in tracked.with_companions(named) {

@@ -193,7 +193,7 @@ impl Work<'_, '_> {
         }
         let now = self.now();
         let whole = |keys: &[Vec<Value>]| -> Vec<Restamp> {
-            keys.iter().map(|key| Restamp { key: key.clone(), columns: Vec::new() }).collect()
+            keys.iter().map(|key| Restamp { key: key.clone(), columns: Vec::new(), anew: false }).collect()
         };
         let [master, slave] = &differences.unmarked;
         self.parties.master.restamp(self.table, &whole(master), now)?;
@@ -201,7 +201,8 @@ impl Work<'_, '_> {
         Ok(())
     }
 
-    /// Rows that the other side does not know, although it may once have deleted them, are written now.
+    /// Rows that the other side does not know, although it may once have deleted them, are inserted now. Were they only written
+    /// to, a grave that a third site still has would win, and never be told to those that have forgotten it.
     fn renew(&mut self, differences: &Differences) -> Result<()> {
         if self.parties.mode == Mode::Preview {
             return Ok(());
@@ -211,7 +212,7 @@ impl Work<'_, '_> {
             let from = self.parties.stores(direction).0;
             while !keys.is_empty() {
                 let (batch, done) = from.rows(self.table, keys)?;
-                from.restamp(self.table, &whole(&batch), now)?;
+                from.restamp(self.table, &anew(&batch), now)?;
                 keys = rest(keys, done);
             }
         }
@@ -283,11 +284,10 @@ fn rest(keys: &[Vec<Value>], done: usize) -> &[Vec<Value>] {
     &keys[done.clamp(1, keys.len())..]
 }
 
-/// All columns of the rows that are there.
-fn whole(batch: &Batch) -> Vec<Restamp> {
-    let columns = batch.heads.first().map(|head| head.columns.clone()).unwrap_or_default();
+/// The rows that are there, to be inserted anew.
+fn anew(batch: &Batch) -> Vec<Restamp> {
     let live = batch.changes.iter().filter(|change| change.row.state.is_live());
-    live.map(|change| Restamp { key: change.key.clone(), columns: columns.clone() }).collect()
+    live.map(|change| Restamp { key: change.key.clone(), columns: Vec::new(), anew: true }).collect()
 }
 
 /// The time of a write that is older than any.
@@ -315,7 +315,7 @@ fn unwritten(batch: &Batch) -> Vec<Restamp> {
         let is_unwritten = |(i, _): &(usize, &String)| state.is_live() && !state.cell(*i as ColumnId).is_written();
         let columns: Vec<String> =
             head.columns.iter().enumerate().filter(is_unwritten).map(|(_, c)| c.clone()).collect();
-        (!columns.is_empty()).then(|| Restamp { key: change.key.clone(), columns })
+        (!columns.is_empty()).then(|| Restamp { key: change.key.clone(), columns, anew: false })
     };
     batch.changes.iter().filter_map(one).collect()
 }
@@ -339,7 +339,7 @@ fn differing(
         let decides = |(i, j): &(usize, usize)| counts((&ours.state, *i as ColumnId), (&theirs.state, *j as ColumnId));
         let columns: Vec<String> =
             pairs.iter().filter(|pair| differ(pair) && decides(pair)).map(|(i, _)| head.columns[*i].clone()).collect();
-        (!columns.is_empty()).then(|| Restamp { key: change.key.clone(), columns })
+        (!columns.is_empty()).then(|| Restamp { key: change.key.clone(), columns, anew: false })
     };
     batch.changes.iter().filter_map(one).collect()
 }

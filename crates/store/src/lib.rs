@@ -181,6 +181,8 @@ pub struct Restamp {
     pub key: Vec<Value>,
     /// Names of the columns.
     pub columns: Vec<String>,
+    /// Whether the row counts as inserted then, whatever was known of it: no delete that it has not seen wins over it.
+    pub anew: bool,
 }
 
 /// A row that is to be deleted, because it was elsewhere.

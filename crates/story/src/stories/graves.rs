@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use sync_core::{Registry, Stamp};
+use sync_core::{Purgeable, Registry, Stamp, Value};
 use sync_engine::{Kind, Memory, Options, RoundReport};
+use sync_store::Mode;
 
 use super::constraints::parent_against_child;
 use super::{PAIR, RING};
@@ -119,6 +120,23 @@ pub fn a_site_that_comes_back(bench: &impl Bench) {
     network.finish(&star);
     network.shows(ROWS, &["2|early", "3|changed", "5|written meanwhile"]);
     assert!(registry(&mut network, 1).counted().count() == 3, "it takes part again");
+}
+
+/// A site has a row of a first round that broke. Meanwhile the row was deleted, and the grave is forgotten where the site comes
+/// next: there it is a new row, and so it is where the grave still is.
+pub fn a_row_of_a_broken_round(bench: &impl Bench) {
+    let mut network = Network::new(bench, 3);
+    network.app(1, "INSERT INTO person (id, name) VALUES (1, 'early'), (2, 'early')");
+    network.settle(&[(1, 0)]);
+    let (batch, _) = network.store(1).rows("person", &[vec![Value::Int(1)]]).unwrap();
+    network.store(2).apply(&batch, Mode::Write).unwrap();
+    network.app(0, "DELETE FROM person WHERE id=1");
+    network.settle(&[(1, 0)]);
+    let upto = network.store(0).describe().unwrap().head.seq;
+    let dropped = network.store(0).purge(&Purgeable { upto, except: Default::default() }, u64::MAX).unwrap();
+    assert!(dropped == 1 && !forgot(&mut network, 1));
+    network.finish(&[(0, 2), (2, 1), (1, 0)]);
+    network.shows(ROWS, &["1|early", "2|early"]);
 }
 
 /// A site that was filled when graves were forgotten already tells others what it does not know itself.
