@@ -38,6 +38,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         format!("The line has {} ms of delay, there and back. The ratio is to rsync.", arguments.delay().as_millis());
     print(&format!("First copy of {files} files, {megabytes} MB"), &note, &tools, &copies);
     print(&format!("Nothing to do, {files} files"), &note, &tools, &quiet);
+    ground.sweep()?;
     let mut edits = runs(&tools);
     for _ in 0..arguments.samples {
         for (place, tool) in tools.iter_mut().enumerate() {

@@ -207,8 +207,8 @@ struct Fetch<'a> {
     bucket: Bucket,
     since: Instant,
     bytes: u64,
-    /// How many when that was last told.
-    told: u64,
+    /// When that was last told.
+    told: Duration,
     /// Files that were begun with.
     files: u64,
     last: Option<Hash>,
@@ -230,8 +230,17 @@ fn fetch(
         return Ok(0);
     }
     let total = to.lacking()?;
-    let mut fetch =
-        Fetch { direction, watch, bucket, since: Instant::now(), bytes: 0, told: 0, files: 0, last: None, total };
+    let mut fetch = Fetch {
+        direction,
+        watch,
+        bucket,
+        since: Instant::now(),
+        bytes: 0,
+        told: Duration::ZERO,
+        files: 0,
+        last: None,
+        total,
+    };
     loop {
         from.supply(&wants, &mut |piece| {
             to.receive(&piece)?;
@@ -254,13 +263,15 @@ impl Fetch<'_> {
     fn passed(&mut self, piece: &Piece) {
         let bytes = piece.weight() as u64;
         self.bytes += bytes;
-        if self.bytes - self.told >= OFTEN {
-            self.tell();
-        }
         if self.last.replace(piece.content) != Some(piece.content) {
             self.files += 1;
         }
-        let mut pause = self.bucket.take(bytes, self.since.elapsed());
+        let now = self.since.elapsed();
+        if now - self.told >= OFTEN {
+            self.told = now;
+            self.tell();
+        }
+        let mut pause = self.bucket.take(bytes, now);
         while !pause.is_zero() {
             let part = pause.min(SIGN);
             std::thread::sleep(part);
@@ -271,13 +282,12 @@ impl Fetch<'_> {
 
     fn tell(&mut self) {
         let Fetch { direction, bytes, files, total, .. } = *self;
-        self.told = bytes;
         self.watch.event(Event::Contents { direction, bytes, files, total });
     }
 }
 
-/// How far it has come is told after so many bytes.
-const OFTEN: u64 = 1 << 20;
+/// How often it is told how far it has come.
+const OFTEN: Duration = Duration::from_millis(250);
 
 /// A pause is interrupted so often for a sign of life.
 const SIGN: Duration = Duration::from_secs(1);

@@ -3,7 +3,7 @@
 //!
 //! Never asks twice for what the peer did not have, and keeps nothing that it did not ask for.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::io::{self, Read};
 use std::ops::Range;
 
@@ -12,9 +12,10 @@ use rustix::fs::FileType;
 use sync_store::contents::{Ask, Body, CHUNKS, Chunk, PIECE};
 use sync_store::{Hash, Lacking, Piece, PieceSink, Result, StoreError, Trouble, Want};
 
-use crate::disk::Onto;
+use crate::disk::{Dir, Onto};
 use crate::groups;
 use crate::look;
+use crate::name;
 use crate::parts;
 use crate::place::ASIDE;
 use crate::realise;
@@ -35,6 +36,8 @@ pub struct Asked {
     weight: u64,
     /// Whether directories were made for them.
     pub(crate) has_directories: bool,
+    /// The directory that the last content was made in.
+    near: Option<(Vec<u8>, Dir)>,
     /// Large contents that are gone on with.
     large: VecDeque<(Vec<u8>, Hash, u64)>,
     /// What is known of their lists.
@@ -42,7 +45,7 @@ pub struct Asked {
     /// Large contents for which what is here was looked through.
     pub(crate) filled: HashSet<Hash>,
     /// Chunks that have come and are not written down yet, by their offsets.
-    pub(crate) arrived: HashMap<Hash, Vec<u64>>,
+    pub(crate) arrived: BTreeMap<Hash, parts::Arrived>,
 }
 
 impl Asked {
@@ -241,7 +244,11 @@ fn send(tree: &Tree, want: &Want, ranges: &[Chunk], sink: &mut PieceSink) -> Res
 /// Keeps a piece.
 pub fn receive(tree: &mut Tree, piece: &Piece) -> Result<()> {
     tree.moment("receive: keep")?;
-    let Some((want, _)) = tree.asked.open.get(&piece.content).cloned() else { return Err(unasked()) };
+    let Some((want, path)) = tree.asked.open.get(&piece.content).cloned() else { return Err(unasked()) };
+    if matches!(want.ask, Ask::Whole) && !tree.asked.has_directories {
+        // Each content is made where it will be.
+        realise::place(tree, &[])?;
+    }
     let kept = match (&piece.body, &want.ask) {
         (Body::Absent, _) => {
             tree.absent.insert(piece.content);
@@ -251,7 +258,7 @@ pub fn receive(tree: &mut Tree, piece: &Piece) -> Result<()> {
             if blake3::hash(bytes) != want.hash.0 {
                 return Err(unlike());
             }
-            let staged = stage(tree, want.hash, bytes);
+            let staged = stage(tree, &want, &path, bytes);
             if staged.is_ok() {
                 tree.asked.came(&want)
             } else {
@@ -293,8 +300,23 @@ pub(crate) fn has_no_room(tree: &mut Tree, hash: Hash, free: u64) {
     tree.too_large.insert(hash, free);
 }
 
-/// Writes a whole content, which is there under its hash once it is complete.
-fn stage(tree: &Tree, hash: Hash, bytes: &[u8]) -> io::Result<()> {
+/// Writes a whole content, which is there under its hash once it is complete. File systems keep a file near the directory that
+/// it was made in, so it is made in the one where it will be, without a name there; where that cannot be, elsewhere.
+fn stage(tree: &mut Tree, want: &Want, path: &[u8], bytes: &[u8]) -> io::Result<()> {
+    let (directory, _) = name::split(path);
+    if tree.asked.near.as_ref().is_none_or(|(near, _)| near != directory) {
+        tree.asked.near = tree.root.directory(directory).ok().map(|near| (directory.to_vec(), near));
+    }
+    let staging = &tree.root.own().staging;
+    let near = tree.asked.near.as_ref().map(|(_, near)| -> io::Result<()> {
+        let file = near.create_nameless()?;
+        file.write_all_at(bytes, 0)?;
+        Ok(staging.name(&file, want.hash.to_string())?)
+    });
+    if let Some(Ok(())) = near { Ok(()) } else { stage_here(tree, want.hash, bytes) }
+}
+
+fn stage_here(tree: &Tree, hash: Hash, bytes: &[u8]) -> io::Result<()> {
     let (new, name) = (format!("{hash}.new"), hash.to_string());
     let staging = &tree.root.own().staging;
     staging.create(&new)?.write_all_at(bytes, 0)?;

@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::fs::inotify::{self, WatchFlags};
@@ -321,6 +322,19 @@ impl Dir {
         self.open_as(Op::Create, name.as_ref(), OURS | OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC, PRIVATE)
     }
 
+    /// Makes a file in this directory that has no name yet.
+    pub(crate) fn create_nameless(&self) -> Result<File> {
+        self.open_as(Op::Create, b".", OURS | OFlags::WRONLY | OFlags::TMPFILE, PRIVATE)
+    }
+
+    /// Gives such a file a name here, where nothing has it.
+    pub(crate) fn name(&self, file: &File, name: impl AsRef<[u8]>) -> Result<()> {
+        let name = name.as_ref();
+        self.disk().may(Op::Rename, name)?;
+        let path = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
+        fs::linkat(fs::CWD, path, self.as_fd(), name, AtFlags::SYMLINK_FOLLOW)
+    }
+
     fn open_as(&self, op: Op, name: &[u8], flags: OFlags, mode: Mode) -> Result<File> {
         self.disk().may(op, name)?;
         Ok(File(self.disk().handle(fs::openat(self.as_fd(), name, flags, mode)?)))
@@ -474,6 +488,13 @@ impl File {
     pub(crate) fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.disk.may(Op::Write, b"")?;
         self.file.write_all_at(bytes, offset)
+    }
+
+    /// Makes its data safe beside other work; the answer is there once that is joined.
+    pub(crate) fn sync_data_beside(&self) -> io::Result<JoinHandle<Result<()>>> {
+        self.disk.may(Op::Sync, b"")?;
+        let file = self.file.try_clone()?;
+        Ok(std::thread::spawn(move || fs::fdatasync(&file)))
     }
 
     /// Makes its data safe.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::{FromSql, Type};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row, Transaction, TransactionBehavior, params};
@@ -96,7 +97,10 @@ impl Index {
         let connection = Connection::open(path).map_err(fault)?;
         prepare.map_or(Ok(()), |prepare| prepare(&connection)).map_err(fault)?;
         connection.busy_timeout(Duration::from_secs(5)).map_err(fault)?;
-        connection.set_prepared_statement_cache_capacity(64);
+        connection.set_prepared_statement_cache_capacity(128);
+        // Without it, each statement that could use an index over some rows only (`entry_hash`, `disk_hash`) is prepared anew
+        // whenever a value is bound, as the value might decide about it.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(fault)?;
         connection.pragma_update(None, "journal_mode", "wal").map_err(fault)?;
         connection.execute_batch("PRAGMA synchronous=FULL").map_err(fault)?;
         upgrade(&connection).and_then(|()| connection.execute_batch(TABLES)).map_err(fault)?;

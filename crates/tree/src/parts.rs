@@ -3,6 +3,7 @@
 //!
 //! `here` is written after the chunks are safe on the disk, so that an interrupted transfer goes on where it was.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -41,7 +42,9 @@ pub fn next(tree: &mut Tree, path: &[u8], hash: Hash, size: u64) -> Result<Optio
     if tree.absent.contains(&hash) {
         return Ok(None);
     }
-    note_arrived(tree, hash)?;
+    if tree.asked.arrived.get(&hash).is_some_and(Arrived::is_much) {
+        note_arrived(tree, hash)?;
+    }
     let mut ranges = missing(tree, hash, 0)?;
     let mut room = ROOM;
     ranges.retain(|chunk| {
@@ -76,12 +79,41 @@ pub fn listed(tree: &Tree, hash: Hash, range: Range<u64>, most: usize) -> Result
     tree.index.look().all(&query, params![hash.0, from, to], chunk_of)
 }
 
-fn missing(tree: &Tree, hash: Hash, from: u64) -> Result<Vec<Chunk>> {
+/// The next chunks that neither are here nor have come.
+fn missing(tree: &Tree, hash: Hash, mut from: u64) -> Result<Vec<Chunk>> {
     let query = format!(
         "SELECT offset, size, hash FROM chunk WHERE content=? AND offset>=? AND here=0 ORDER BY offset LIMIT {PAGE}"
     );
-    tree.index.look().all(&query, params![hash.0, from.cast_signed()], chunk_of)
+    loop {
+        let mut page = tree.index.look().all(&query, params![hash.0, from.cast_signed()], chunk_of)?;
+        let Some(last) = page.last() else { return Ok(page) };
+        from = last.offset + 1;
+        let arrived = tree.asked.arrived.get(&hash);
+        page.retain(|chunk| !arrived.is_some_and(|arrived| arrived.offsets.contains(&chunk.offset)));
+        if !page.is_empty() {
+            return Ok(page);
+        }
+    }
 }
+
+/// Chunks that have come and are not written down yet.
+#[derive(Default)]
+pub struct Arrived {
+    offsets: BTreeSet<u64>,
+    /// Of them, the bytes that came over the line.
+    fetched: u64,
+}
+
+impl Arrived {
+    /// Whether it is worth making them safe before all have come: what a crash would have us fetch again, or would take
+    /// memory.
+    fn is_much(&self) -> bool {
+        self.fetched >= 2 * ROOM || self.offsets.len() >= MANY
+    }
+}
+
+/// Chunks that are remembered in memory.
+const MANY: usize = 50_000;
 
 /// Takes a list of chunks: it must go on where the last one ended, and not beyond the content.
 pub fn list(tree: &mut Tree, want: &Want, from: u64, chunks: &[Chunk]) -> Result<()> {
@@ -175,7 +207,9 @@ fn part(tree: &Tree, hash: Hash, size: u64) -> io::Result<File> {
 /// Keeps a chunk that came and is what it should be.
 pub fn keep(tree: &mut Tree, want: &Want, chunk: &Chunk, bytes: &[u8]) -> io::Result<()> {
     write(&part(tree, want.hash, want.size)?, chunk.offset, bytes)?;
-    tree.asked.arrived.entry(want.hash).or_default().push(chunk.offset);
+    let arrived = tree.asked.arrived.entry(want.hash).or_default();
+    arrived.offsets.insert(chunk.offset);
+    arrived.fetched += u64::from(chunk.size);
     Ok(())
 }
 
@@ -187,7 +221,7 @@ fn write(file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
 /// Writes down which chunks have come, once they are safe.
 fn note_arrived(tree: &mut Tree, hash: Hash) -> Result<()> {
     let arrived = tree.asked.arrived.remove(&hash).unwrap_or_default();
-    if arrived.is_empty() {
+    if arrived.offsets.is_empty() {
         return Ok(());
     }
     if let Ok(file) = tree.root.own().staging.open_ours(part_name(hash))
@@ -195,7 +229,7 @@ fn note_arrived(tree: &mut Tree, hash: Hash) -> Result<()> {
     {
         tree.moment("receive: note")?;
         let writing = tree.index.begin()?;
-        for offset in arrived {
+        for offset in arrived.offsets {
             writing
                 .run("UPDATE chunk SET here=1 WHERE content=? AND offset=?", params![hash.0, offset.cast_signed()])?;
         }
@@ -226,17 +260,19 @@ fn fill(tree: &mut Tree, path: &[u8], hash: Hash, size: u64) -> Result<()> {
     if !reserve(tree, hash, &file, is_new)? {
         return Ok(());
     }
-    let mut from = 0;
+    let (mut from, mut last_used) = (0, None);
     loop {
         let page = missing(tree, hash, from)?;
         let Some(last) = page.last() else { return Ok(()) };
         from = last.offset + 1;
         for chunk in page {
-            if copy(tree, hash, &file, &chunk)? {
-                tree.asked.arrived.entry(hash).or_default().push(chunk.offset);
+            if copy(tree, hash, &file, &chunk, &mut last_used)? {
+                tree.asked.arrived.entry(hash).or_default().offsets.insert(chunk.offset);
             }
         }
-        note_arrived(tree, hash)?;
+        if tree.asked.arrived.get(&hash).is_some_and(Arrived::is_much) {
+            note_arrived(tree, hash)?;
+        }
     }
 }
 
@@ -296,8 +332,8 @@ pub fn relatives(tree: &Tree, path: &[u8], size: u64) -> Result<Vec<Hash>> {
     Ok(found.into_iter().flatten().map(Hash).collect())
 }
 
-/// Copies one chunk from another content; what was read must be what it should be.
-fn copy(tree: &Tree, content: Hash, to: &File, chunk: &Chunk) -> Result<bool> {
+/// Copies one chunk from another content; what was read must be what it should be. The content that was used last is open.
+fn copy(tree: &Tree, content: Hash, to: &File, chunk: &Chunk, last: &mut Option<(Hash, File)>) -> Result<bool> {
     if is_hole(chunk) {
         return Ok(true);
     }
@@ -306,7 +342,10 @@ fn copy(tree: &Tree, content: Hash, to: &File, chunk: &Chunk) -> Result<bool> {
         Ok((index::hash(row, 0)?, row.get::<_, i64>(1)?))
     })?;
     for (other, offset) in places {
-        let Some(file) = source::open(tree, other)? else { continue };
+        if last.as_ref().is_none_or(|(hash, _)| *hash != other) {
+            *last = source::open(tree, other)?.map(|file| (other, file));
+        }
+        let Some((_, file)) = last else { continue };
         let mut bytes = vec![0; chunk.size as usize];
         let read = file.read_exact_at(&mut bytes, offset.cast_unsigned());
         if read.is_ok() && blake3::hash(&bytes) == chunk.hash.0 {
@@ -316,13 +355,17 @@ fn copy(tree: &Tree, content: Hash, to: &File, chunk: &Chunk) -> Result<bool> {
     Ok(false)
 }
 
-/// All chunks are there: if the whole is what its hash says, it is staged; if not, it begins anew in another round.
+/// All chunks are there: if the whole is what its hash says, it is staged; if not, it begins anew in another round. It is made
+/// safe while it is read.
 fn finish(tree: &mut Tree, hash: Hash) -> Result<()> {
+    tree.asked.arrived.remove(&hash);
     let staging = &tree.root.own().staging;
     let whole = staging.open_ours(part_name(hash)).map_err(io::Error::from);
     let sound = whole.and_then(|mut file| {
-        file.sync_data()?;
-        look::hash(&mut file)
+        let syncing = file.sync_data_beside()?;
+        let hashed = look::hash(&mut file);
+        syncing.join().map_err(|_| io::Error::other("a thread ended early"))??;
+        hashed
     });
     let is_sound = sound.is_ok_and(|(found, _)| found == hash);
     if is_sound && staging.rename(part_name(hash), staging, hash.to_string(), Onto::Anything).is_ok() {

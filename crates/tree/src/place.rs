@@ -5,7 +5,7 @@
 //! A place is looked at again right before, and what was displaced right after: what somebody wrote meanwhile is never
 //! overwritten.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
 use rustix::io::Errno;
@@ -103,14 +103,14 @@ pub struct Batch<'a> {
     pub(crate) joined: Joined,
     parents: HashMap<Vec<u8>, Rc<Dir>>,
     /// Directories in which something was renamed.
-    touched: HashMap<Vec<u8>, Rc<Dir>>,
+    touched: BTreeMap<Vec<u8>, Rc<Dir>>,
     names: u64,
 }
 
 impl<'a> Batch<'a> {
     /// An empty one.
     pub fn new(tree: &'a mut Tree, report: &'a mut Realised) -> Self {
-        let (parents, touched) = (HashMap::new(), HashMap::new());
+        let (parents, touched) = (HashMap::new(), BTreeMap::new());
         Batch {
             tree,
             report,
@@ -414,7 +414,7 @@ impl<'a> Batch<'a> {
     }
 
     /// What the system may still lose is not said to be there: the next scan looks again.
-    fn make_places_safe(&mut self, touched: &HashMap<Vec<u8>, Rc<Dir>>) {
+    fn make_places_safe(&mut self, touched: &BTreeMap<Vec<u8>, Rc<Dir>>) {
         let own = self.tree.root.own();
         if touched.len() > MANY && own.trash.sync_file_system().is_ok() {
             return;

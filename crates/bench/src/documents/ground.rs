@@ -42,14 +42,30 @@ impl Ground {
         self.home().join("there")
     }
 
-    /// Empties the folder at the other end, and takes from the other what programs left in it.
+    /// Gives the other end an empty folder, and takes from this one what programs left in it. The old folder is not deleted yet:
+    /// a file system like ext4 looks long for a free inode where many files were deleted in the last minutes, which would meet
+    /// whoever comes second.
     pub fn clear(&self) -> Result<()> {
         if self.there().exists() {
-            fs::remove_dir_all(self.there())?;
+            fs::create_dir_all(self.old())?;
+            let number = fs::read_dir(self.old())?.count();
+            fs::rename(self.there(), self.old().join(number.to_string()))?;
         }
         fs::create_dir_all(self.there())?;
         let left = [".server_sync", ".stfolder"].map(|name| self.here().join(name));
         left.iter().filter(|path| path.exists()).try_for_each(fs::remove_dir_all)?;
+        Ok(())
+    }
+
+    fn old(&self) -> PathBuf {
+        self.home().join("old")
+    }
+
+    /// Deletes what was there before.
+    pub fn sweep(&self) -> Result<()> {
+        if self.old().exists() {
+            fs::remove_dir_all(self.old())?;
+        }
         Ok(())
     }
 

@@ -158,6 +158,9 @@ fn lists_that_are_longer_than_anybody_sends_are_refused() {
     let chunks = |n: usize| Piece { content: Hash([2; 32]), body: Body::Chunks(vec![chunk; n]) };
     assert_eq!(unpack::<Piece>(&pack(&chunks(CHUNKS)).unwrap()).unwrap(), chunks(CHUNKS));
     assert_eq!(unpack::<Piece>(&pack(&chunks(CHUNKS + 1)).unwrap()).unwrap_err().fault, Fault::Protocol);
+    let groups = |n: usize| Piece { content: Hash([2; 32]), body: Body::Groups(vec![chunk; n]) };
+    assert_eq!(unpack::<Piece>(&pack(&groups(CHUNKS)).unwrap()).unwrap(), groups(CHUNKS));
+    assert_eq!(unpack::<Piece>(&pack(&groups(CHUNKS + 1)).unwrap()).unwrap_err().fault, Fault::Protocol);
     let skipped = |path: usize| Skipped { path: vec![b'x'; path], reason: Reason::Changed };
     assert!(unpack::<Skipped>(&pack(&skipped(LONGEST_PATH)).unwrap()).is_ok());
     assert!(unpack::<Skipped>(&pack(&skipped(LONGEST_PATH + 1)).unwrap()).is_err());
