@@ -53,7 +53,6 @@ const CHUNKS_A_CHANGE: usize = 100;
 /// A change on the disk.
 struct Found {
     path: Vec<u8>,
-    old: Option<Known>,
     new: Option<Known>,
     chunks: Vec<Chunk>,
 }
@@ -258,9 +257,8 @@ impl Scan<'_> {
         loop {
             let mut changes = Vec::new();
             for path in gone.page(&after)? {
-                let old = self.index.look().known(&path)?;
                 after.clone_from(&path);
-                changes.push(Found { path, old, new: None, chunks: Vec::new() });
+                changes.push(Found { path, new: None, chunks: Vec::new() });
             }
             if changes.is_empty() {
                 return Ok(());
@@ -281,7 +279,9 @@ fn look_at(walk: &mut Walk, seen: &Seen, old: Option<&Known>, rest: i64) -> std:
 
 /// Writes one change down: what is there, and what becomes of the row. Says why it could not be taken in.
 fn take_in(writing: &Writing, found: &Found, site: SiteId, root: &Root) -> Result<Option<Reason>> {
-    let Found { path, old, new, chunks } = found;
+    let Found { path, new, chunks } = found;
+    // As it is by now: a path that several things were told of is looked at several times in one pass, while somebody writes.
+    let old = writing.look().known(path)?;
     let (seen, known) = (new.as_ref().map(|k| &k.cells), old.as_ref().map(|k| &k.cells));
     let verdict = match seen == known {
         true => Verdict { row: Change::Keep, copy: None },
@@ -427,7 +427,7 @@ impl Pass {
                 self.stir(&known.seen);
                 self.remember(&known);
                 self.weight += 1 + chunks.len() / CHUNKS_A_CHANGE;
-                self.changes.push(Found { path: path.to_vec(), old, new: Some(known), chunks });
+                self.changes.push(Found { path: path.to_vec(), new: Some(known), chunks });
             }
             Err(why) => {
                 if why == Reason::Special && old.is_some() {
