@@ -26,6 +26,11 @@ fn the_next_seeds() {
 }
 
 #[test]
+fn a_file_that_somebody_puts_in_the_place_of_a_directory_that_was_just_made() {
+    all_are_good(5064..5065);
+}
+
+#[test]
 fn a_seed_is_always_the_same_history() {
     for seed in [2, 1_000] {
         let scenario = Scenario::new(seed);

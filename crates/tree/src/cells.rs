@@ -64,6 +64,15 @@ impl Content {
         }
     }
 
+    /// Of what kind it is.
+    pub fn kind(&self) -> u8 {
+        match self {
+            Content::Directory => DIRECTORY,
+            Content::File { .. } => FILE,
+            Content::Link(_) => LINK,
+        }
+    }
+
     /// Whether it is a directory.
     pub fn is_directory(&self) -> bool {
         *self == Content::Directory

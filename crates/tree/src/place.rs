@@ -241,7 +241,7 @@ impl<'a> Batch<'a> {
             attributes::write(&file, &task.cells, self.how())?
         };
         self.report.touched += 1;
-        let seen = self.note_placed(task, parent, attributes, Origin::Tree).map_err(reason)?;
+        let seen = self.note_placed(task, parent, attributes, Origin::Tree)?;
         if let Some(known) = task.known.as_ref().filter(|known| known.seen.links > 1) {
             self.stir_attributes(task, &known.seen, &seen);
         }
@@ -267,12 +267,20 @@ impl<'a> Batch<'a> {
         let task = Task { cells: open, path: task.path.clone(), known: None };
         self.report.created += 1;
         self.touch(&task.path, &parent);
-        self.note_placed(&task, &parent, attributes, Origin::Tree).map(drop).map_err(reason)
+        self.note_placed(&task, &parent, attributes, Origin::Tree).map(drop)
     }
 
-    fn note_placed(&mut self, task: &Task, parent: &Dir, attributes: Vec<u8>, origin: Origin) -> disk::Result<Seen> {
+    fn note_placed(
+        &mut self,
+        task: &Task,
+        parent: &Dir,
+        attributes: Vec<u8>,
+        origin: Origin,
+    ) -> std::result::Result<Seen, Reason> {
         let (_, name) = name::split(&task.path);
-        let seen = Seen::of(&parent.look(name)?.ok_or(Errno::NOENT)?);
+        let found = parent.look(name).map_err(reason)?.map(|stat| Seen::of(&stat));
+        // Somebody may have put something else there since: of that nothing is known yet.
+        let seen = found.filter(|seen| seen.kind == task.cells.content.kind()).ok_or(Reason::Changed)?;
         let racy = origin == Origin::Tree || !self.shows_edits(&task.cells.content, &seen);
         self.joined.placed(task, &seen);
         let known = Box::new(Known { cells: task.cells.clone(), seen: seen.clone(), attributes, racy });
@@ -492,7 +500,7 @@ impl<'a> Batch<'a> {
         }
         self.touch(&task.path, parent);
         let origin = if matches!(from, From::Staged { .. }) { Origin::Staging } else { Origin::Tree };
-        let seen = self.note_placed(task, parent, attributes, origin).map_err(reason)?;
+        let seen = self.note_placed(task, parent, attributes, origin)?;
         if let Some(before) = before {
             self.stir_names(&before, &seen);
         }

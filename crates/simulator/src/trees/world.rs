@@ -175,16 +175,24 @@ impl World {
         let before = [self.contents(|i| i == master)?, self.contents(|i| i == slave)?];
         let outcome = self.round(master, slave);
         [master, slave].into_iter().try_for_each(|site| self.sites[site].nothing_overlooked())?;
+        let is_good = |site: usize| self.sites[site].disk.was_good();
+        let has_faults = outcome.is_err() || ![master, slave].into_iter().all(is_good);
         for (site, before) in [master, slave].into_iter().zip(before) {
-            if self.sites[site].disk.was_good() {
-                self.nothing_vanished(site, &before)?;
+            if is_good(site) {
+                self.nothing_vanished(site, &before, has_faults)?;
             }
         }
         Ok(outcome)
     }
 
-    fn nothing_vanished(&self, site: usize, before: &BTreeSet<Vec<u8>>) -> Result<()> {
-        let after = self.contents(|i| i == site)?;
+    /// With faults a round may have put something into the trash already, and leave putting it where it belongs to the next: the
+    /// copy of an edit that lost, a file that was moved to where the other side could not read it.
+    fn nothing_vanished(&self, site: usize, before: &BTreeSet<Vec<u8>>, has_faults: bool) -> Result<()> {
+        let mut after = self.contents(|i| i == site)?;
+        if has_faults {
+            // It may not even have come to making one.
+            after.extend(self.sites[site].own("trash").unwrap_or_default());
+        }
         let journal = lock(&self.journal);
         let is_missed = |content: &&Vec<u8>| journal.contents.get(*content).is_some_and(|written| !written.destroyed);
         match before.difference(&after).find(is_missed) {
