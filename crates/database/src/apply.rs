@@ -48,14 +48,18 @@ pub(crate) fn apply_with(db: &mut Database, batch: &Batch, mode: Mode, patience:
     let mut parts: Vec<Range<usize>> = Vec::from([0..batch.changes.len(); 1]);
     let mut attempt = 0;
     let mut whole = HashSet::new();
+    let mut unsure = Vec::new();
     while let Some(part) = parts.pop() {
         // The parts before this one are committed: only the last moves the knowledge.
         let upto = batch.upto.filter(|_| parts.is_empty());
         let is_own = batch.sender == db.identity.source;
-        let work = Work { batch, part: part.clone(), upto, mode, latest, may_park: attempt > 0, whole: &whole, is_own };
+        let may_park = attempt > 0;
+        let work =
+            Work { batch, part: part.clone(), upto, mode, latest, may_park, whole: &whole, unsure: &unsure, is_own };
         match work.run(db) {
-            Ok(Done::Applied(done)) => {
+            Ok(Done::Applied(done, seqs)) => {
                 applied.add(done);
+                unsure.extend(seqs);
                 attempt = 0;
             }
             Ok(Done::Apart(rows)) => {
@@ -116,14 +120,16 @@ struct Work<'a> {
     may_park: bool,
     /// The rows whose cells do not go together.
     whole: &'a HashSet<Name>,
+    /// The seqs of what parts before this one wrote.
+    unsure: &'a [u64],
     /// Whether these are writes of this store itself.
     is_own: bool,
 }
 
 /// What became of a part of a batch.
 enum Done {
-    /// It is applied.
-    Applied(Applied),
+    /// It is applied; and the seqs of lines that do not say yet whose they are.
+    Applied(Applied, Vec<u64>),
     /// Nothing was written: a CHECK forbids the merged cells of these rows.
     Apart(Vec<Name>),
 }
@@ -174,20 +180,20 @@ impl Work<'_> {
             }
             let applied = summary(&groups, entries);
             if self.mode == Mode::Preview {
-                return Ok(Ended::Rollback(Done::Applied(applied)));
+                return Ok(Ended::Rollback(Done::Applied(applied, Vec::new())));
             }
             let suspects = Suspects::of(catalog, &groups);
             let shown = show::show(c, &mut groups, self.may_park)?;
             if let Some(apart) = self.apart(&groups, &shown) {
                 return Ok(Ended::Rollback(Done::Apart(apart)));
             }
-            let head = self.record(c, &groups, &shown, head)?;
+            let (head, unsure) = self.record(c, &groups, &shown, head)?;
             let head = rekey::run(c, catalog, &groups, head, (author, self.latest.saturating_sub(1000)))?;
             let mut open = suspects.open(c, catalog)?;
             open.now.extend(shown.parked().cloned());
             open.now.extend(groups.iter().flat_map(Group::unfit));
             let parked = settle(c, catalog, open, head)?;
-            Ok(Ended::Commit(Done::Applied(with_parked(applied, catalog, &parked))))
+            Ok(Ended::Commit(Done::Applied(with_parked(applied, catalog, &parked), unsure)))
         })
     }
 
@@ -271,8 +277,16 @@ impl Work<'_> {
         marks.rows.iter().map(one).collect()
     }
 
-    /// Writes lines and knowledge; returns the new head.
-    fn record(&self, c: &mut Connections, groups: &[Group], shown: &Shown, head: Position) -> Result<Position> {
+    /// Writes lines and knowledge; returns the new head, and the seqs of lines that do not say yet whose they are: that they need
+    /// not go back to the sender is sure only once the knowledge says that they came from it. A sender that is put back to
+    /// before them in between has lost them.
+    fn record(
+        &self,
+        c: &mut Connections,
+        groups: &[Group],
+        shown: &Shown,
+        head: Position,
+    ) -> Result<(Position, Vec<u64>)> {
         let sender = if self.is_own { 0 } else { vector::number(c.writer.as_mut(), self.batch.sender)? };
         let has_baseline = self.batch.changes.iter().any(|change| change.row.state == RowState::baseline());
         let alone = has_baseline && is_only_source(c, self.batch.sender)?;
@@ -291,11 +305,16 @@ impl Work<'_> {
             marks::delete(c.writer.as_mut(), c.dialect.as_ref(), group.tracked, &group.marks)?;
         }
         save(c, &taught)?;
+        let is_part = self.batch.more || self.batch.upto.is_some() && self.upto.is_none();
+        let is_unsure = |line: &meta::Line| is_part && line.origin == sender;
+        let unsure: Vec<usize> = (0..published.len()).filter(|at| is_unsure(&published[*at].2)).collect();
+        unsure.iter().for_each(|at| published[*at].2.origin = 0);
         let head = publish(c, head, &mut published)?;
         if let Some(upto) = self.upto {
+            meta::ascribe(c.writer.as_mut(), self.unsure, sender)?;
             vector::meet(c.writer.as_mut(), self.batch.sender, upto)?;
         }
-        Ok(head)
+        Ok((head, unsure.into_iter().map(|at| published[at].2.seq).collect()))
     }
 }
 

@@ -34,7 +34,11 @@ impl<'a> Rows<'a> {
         let [head] = &batch.heads[..] else { return None };
         let map = Translation::new(head, catalog).ok()?;
         let rows = Rows { batch, map };
-        let fits = rows.is_whole() && batch.upto.is_none() && !batch.changes.is_empty() && rows.are_plain(dialect);
+        let fits = rows.is_whole()
+            && batch.upto.is_none()
+            && !batch.more
+            && !batch.changes.is_empty()
+            && rows.are_plain(dialect);
         fits.then_some(rows)
     }
 

@@ -176,6 +176,18 @@ pub fn set_aside(sql: &mut dyn Sql, tab: u16, each: &mut dyn FnMut(RowId, Line) 
     })
 }
 
+/// Says of the lines with these seqs, which count as this store's own, that they came from a source. Those that changed since
+/// have other seqs.
+pub fn ascribe(sql: &mut dyn Sql, seqs: &[u64], source: u16) -> Result<()> {
+    for range in powers(seqs.len(), 256) {
+        let places = vec!["?"; range.len()].join(",");
+        let seqs = seqs[range].iter().map(|seq| Value::unsigned(*seq));
+        let params: Vec<Value> = [Value::Int(source.into())].into_iter().chain(seqs).collect();
+        sql.execute(&format!("UPDATE server_sync_row SET origin=? WHERE seq IN ({places})"), &params)?;
+    }
+    Ok(())
+}
+
 /// Lines with seqs in `after < seq <= upto`, ascending, of one table or of all: up to so many, and so that what they keep
 /// weighs no more than so many bytes, unless a single one does. Also says whether these are all.
 pub fn page(

@@ -214,6 +214,7 @@ fn batch() -> Batch {
     Batch {
         sender: Source { store: StoreId(7), incarnation: Incarnation(7) },
         upto: None,
+        more: false,
         heads: vec![TableHead { name: "t".to_owned(), columns }],
         changes: vec![Change { table: 0, key, row }],
     }

@@ -95,7 +95,10 @@ fn pieces(batch: Batch, size: Option<usize>) -> Vec<Batch> {
     let Some(size) = size.filter(|size| batch.changes.len() > *size) else { return vec![batch] };
     let chunks: Vec<_> = batch.changes.chunks(size).map(<[_]>::to_vec).collect();
     let last = chunks.len() - 1;
-    let piece = |(i, changes)| Batch { upto: batch.upto.filter(|_| i == last), changes, ..batch.clone() };
+    let piece = |(i, changes)| {
+        let upto = batch.upto.filter(|_| i == last);
+        Batch { upto, more: batch.upto.is_some() && i < last, changes, ..batch.clone() }
+    };
     chunks.into_iter().enumerate().map(piece).collect()
 }
 

@@ -36,6 +36,15 @@ fn with_much_that_has_to_do_with_graves() {
     all_are_good_with(1..51, Wishes { graves: true, ..Wishes::default() });
 }
 
+/// Of ten thousand, those that were bad once: a row that nobody knew any more; a batch that came in part, whose sender was then
+/// put back to before it; a restored store that was hidden by what others had heard of it.
+#[test]
+fn histories_that_were_bad_once() {
+    for seed in [807_255, 808_340, 809_433] {
+        all_are_good(seed..seed + 1);
+    }
+}
+
 #[test]
 fn a_seed_is_always_the_same_history() {
     for seed in [3, 1_000, 54_321] {

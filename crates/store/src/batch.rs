@@ -39,6 +39,8 @@ pub struct Batch {
     /// Where the receiver's knowledge of the sender stands once this is applied; `None` for rows sent out of order
     /// (a compare), which do not move it.
     pub upto: Option<Position>,
+    /// Whether it is a part of a batch that moves it.
+    pub more: bool,
     /// The tables that occur.
     pub heads: Vec<TableHead>,
     /// The rows.
@@ -48,7 +50,7 @@ pub struct Batch {
 impl Batch {
     /// A batch without rows.
     pub fn empty(sender: Source) -> Self {
-        Batch { sender, upto: None, heads: Vec::new(), changes: Vec::new() }
+        Batch { sender, upto: None, more: false, heads: Vec::new(), changes: Vec::new() }
     }
 
     /// The index of a table's head, which is added if it is not there yet.
