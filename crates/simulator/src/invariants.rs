@@ -85,7 +85,8 @@ fn tally(world: &mut World) -> Result<()> {
             let all: i64 = application.added.iter().take(site.added).filter(|(id, _)| *id == row).map(|(_, n)| n).sum();
             let is_twin = world.clone.as_ref().is_some_and(|c| [c.original, c.copy].contains(&site.index));
             let is_sure = site.forks.is_empty() && !is_twin && (site.phase == Phase::Active || !world.restored);
-            most += all;
+            // What was not stamped when it was copied is stamped by both.
+            most += if is_twin { 2 * all } else { all };
             least += if is_sure { all } else { 0 };
         }
         if !(least..=most).contains(&shown) {

@@ -86,7 +86,7 @@ pub fn judge(world: &mut World) -> Result<u64> {
             let back = event.removed.iter().find(|(column, value)| {
                 event.did == Did::Delete
                     && world.declared < 2
-                    && !(world.declared > 0 && written_anew(log, i))
+                    && !(world.declared > 0 && written_anew(&logs, &before, (site, i)))
                     && i >= before[site]
                     && !is_forked()
                     && shown(event.table, &event.key, *column).as_deref() == Some(value)
@@ -112,10 +112,16 @@ fn forked(forks: &[(usize, usize)], log: &[Event], i: usize) -> bool {
     })
 }
 
-/// Whether the same site wrote this row anew later: then it is that write which a declaration overrules, and which is listed.
-fn written_anew(log: &[Event], i: usize) -> bool {
-    let same = |other: &Event| (other.table, &other.key) == (log[i].table, &log[i].key);
-    log[i + 1..].iter().any(|other| same(other) && matches!(other.did, Did::Insert | Did::Update))
+/// Whether this row was written anew after a delete, by the same site or another one: then it is that write which a
+/// declaration overrules, and which is listed. `before` says which events are from before synchronisation.
+fn written_anew(logs: &[Vec<Event>], before: &[usize], (site, i): (usize, usize)) -> bool {
+    let deleted = &logs[site][i];
+    let same = |other: &Event| (other.table, &other.key) == (deleted.table, &deleted.key);
+    let later = logs[site][i + 1..].iter().any(|e| same(e) && matches!(e.did, Did::Insert | Did::Update));
+    let since = |(at, log): (usize, &Vec<Event>)| {
+        at != site && log.iter().skip(before[at]).any(|e| same(e) && e.did == Did::Insert)
+    };
+    later || logs.iter().enumerate().any(since)
 }
 
 fn place(event: &Event, column: usize) -> String {
