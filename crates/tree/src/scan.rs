@@ -5,28 +5,32 @@
 //! names (a hard link) all that are known are looked at if one of them changed, as the system tells of that one only; who is
 //! whose twin is judged at the end, once all were.
 
+mod ahead;
+mod pass;
+mod take;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use rusqlite::{Connection, Rows};
+use ahead::Ahead;
+use pass::{Gone, Looked, Pass, skip};
 use rustix::io::Errno;
 use sync_core::SiteId;
-use sync_store::contents::{Chunk, NAMED, PIECE};
-use sync_store::{Hash, Reason, Result, Skipped, StoreError, Trouble};
+use sync_store::contents::Chunk;
+use sync_store::{Reason, Result, Skipped, StoreError, Trouble};
+use take::take_in;
 
-use crate::cells::{self, Cells, Content};
+use crate::cells;
 use crate::disk::{Dir, Slip};
-use crate::index::{self, Index, KNOWN, SEEN, Writing, fault, known, seen};
+use crate::index::{Index, KNOWN, SEEN, fault, known};
 use crate::look::{self, Known, Reading, Seen};
-use crate::name::{self, Loser};
-use crate::parts;
-use crate::pending;
-use crate::reconcile::{Change, Verdict, judge};
+use crate::name;
 use crate::root::{Root, failed};
 use crate::seams::Hook;
-use crate::stage;
 use crate::twins;
 use crate::walk::{self, Blind, Sight, Step, Walk};
 use crate::watch::Extent;
+
+pub use take::add_copy;
 
 /// What a scan works on.
 pub struct Scan<'a> {
@@ -277,263 +281,11 @@ fn look_at(walk: &mut Walk, seen: &Seen, old: Option<&Known>, rest: i64) -> std:
     look::read(directory, name, seen, old, rest)
 }
 
-/// Writes one change down: what is there, and what becomes of the row. Says why it could not be taken in.
-fn take_in(writing: &Writing, found: &Found, site: SiteId, root: &Root) -> Result<Option<Reason>> {
-    let Found { path, new, chunks } = found;
-    // As it is by now: a path that several things were told of is looked at several times in one pass, while somebody writes.
-    let old = writing.look().known(path)?;
-    let (seen, known) = (new.as_ref().map(|k| &k.cells), old.as_ref().map(|k| &k.cells));
-    let verdict = match seen == known {
-        true => Verdict { row: Change::Keep, copy: None },
-        false => judge(seen, known, writing.look().entry(path)?.as_ref()),
-    };
-    if let Some(copy) = verdict.copy.as_ref().filter(|_| !root.disk().slips(Slip::NoCopy)) {
-        // Until the copy is made, somebody may write to the file again.
-        if let Err(why) = stage::keep(root, path, &copy.content) {
-            return Ok(Some(why));
-        }
-        put_copy(writing, path, copy, site)?;
-    }
-    match new {
-        Some(new) => {
-            writing.put_known(path, new)?;
-            if new.seen.links > 1 {
-                twins::note(writing, &new.seen)?;
-            }
-            if let Content::File { hash, .. } = new.cells.content {
-                parts::note(writing, hash, chunks)?;
-            }
-        }
-        None => writing.delete_known(path)?,
-    }
-    if let Some(gone) = went(known, seen) {
-        parts::drop_superfluous(writing, gone)?;
-    }
-    match verdict.row {
-        // What the disk said and what the row says was alike or on the list, and still is.
-        Change::Keep if seen == known => {}
-        Change::Keep => pending::add(writing, path)?,
-        Change::Write(cells) if seen == Some(&cells) => writing.put_alike(path, &cells)?,
-        Change::Write(cells) => writing.put_entry(path, &cells)?,
-        Change::Remove => writing.delete_alike(path)?,
-    }
-    Ok(None)
-}
-
-/// The content of a large file that is not there any more.
-fn went(known: Option<&Cells>, seen: Option<&Cells>) -> Option<Hash> {
-    let Content::File { hash, size, .. } = known?.content else { return None };
-    let is_there = seen.is_some_and(|seen| index::hash_of(&seen.content) == Some(hash));
-    (size > PIECE as u64 && !is_there).then_some(hash)
-}
-
-/// What is there stays there until it is replaced; its copy is a row of its own.
-fn put_copy(writing: &Writing, path: &[u8], cells: &Cells, site: SiteId) -> Result<()> {
-    let mtime = match cells.content {
-        Content::File { mtime, .. } => u64::try_from(mtime / 1_000_000).unwrap_or_default(),
-        _ => 0,
-    };
-    let content = cells.content.digest();
-    add_copy(writing, path, cells, &Loser { site: site.number(), millis: mtime, content: &content }).map(drop)
-}
-
-/// Writes a copy's row under its conflict name; says whether there was none yet.
-pub fn add_copy(writing: &Writing, path: &[u8], cells: &Cells, loser: &Loser) -> Result<bool> {
-    let mut copy = name::conflict(path, loser);
-    while let Some(there) = writing.look().entry(&copy)? {
-        if there.content.is_same(&cells.content) {
-            return Ok(false);
-        }
-        let longer = name::conflict(&copy, loser);
-        if longer == copy {
-            return Ok(false);
-        }
-        copy = longer;
-    }
-    writing.put_entry(&copy, cells).map(|()| true)
-}
-
-/// What was there, and what is.
-struct Looked {
-    old: Option<Known>,
-    new: std::result::Result<Reading, Reason>,
-}
-
 /// The paths below a directory: from the first on, before the second.
 fn range(directory: &[u8]) -> (Vec<u8>, Option<Vec<u8>>) {
     let (from, to) = name::below(directory);
     (from, Some(to))
 }
-
-fn skip(skipped: &mut Vec<Skipped>, path: &[u8], reason: Reason) {
-    if skipped.len() < NAMED {
-        skipped.push(Skipped { path: path.to_vec(), reason });
-    }
-}
-
-/// What a pass through the directory finds.
-struct Pass {
-    changes: Vec<Found>,
-    gone: Gone,
-    skipped: Vec<Skipped>,
-    /// Of the changes, in those that are written together.
-    weight: usize,
-    met: u64,
-    /// What was last changed before this time is at rest.
-    rest: i64,
-    /// Files with several names that were read, by inode.
-    read: HashMap<u64, Known>,
-    /// Inodes of which a name changed: what the system says of the others changed with it.
-    stirred: BTreeSet<u64>,
-}
-
-/// So many files with several names are remembered, that they need not be read again under the next.
-const REMEMBERED: usize = 5000;
-
-impl Pass {
-    fn skip(&mut self, path: &[u8], reason: Reason) {
-        skip(&mut self.skipped, path, reason);
-    }
-
-    /// Whether the same file was just read under another name.
-    fn read_already(&self, now: &Seen, old: Option<&Known>) -> Option<Known> {
-        let read = self.read.get(&now.inode).filter(|read| now.links > 1 && read.seen == *now)?;
-        Some(look::read_already(read, old))
-    }
-
-    fn stir(&mut self, seen: &Seen) {
-        if seen.links > 1 {
-            self.stirred.insert(seen.inode);
-        }
-    }
-
-    fn remember(&mut self, known: &Known) {
-        if known.seen.links < 2 {
-            return;
-        }
-        if self.read.len() >= REMEMBERED {
-            self.read.clear();
-        }
-        self.read.insert(known.seen.inode, known.clone());
-    }
-
-    fn note(&mut self, path: &[u8], looked: Looked) -> Result<()> {
-        let Looked { old, new } = looked;
-        if let Some(old) = &old {
-            self.stir(&old.seen);
-        }
-        match new {
-            Ok(Reading { known, chunks }) => {
-                self.stir(&known.seen);
-                self.remember(&known);
-                self.weight += 1 + chunks.len() / CHUNKS_A_CHANGE;
-                self.changes.push(Found { path: path.to_vec(), new: Some(known), chunks });
-            }
-            Err(why) => {
-                if why == Reason::Special && old.is_some() {
-                    self.gone.add(path)?;
-                }
-                self.skip(path, why);
-            }
-        }
-        Ok(())
-    }
-
-    /// A known path that the walk did not meet. What is ignored by now was not looked for.
-    fn missing(&mut self, path: &[u8], seen: &Seen, sight: Sight) -> Result<()> {
-        if sight.ignore.covers(path, seen.kind == cells::DIRECTORY) {
-            return Ok(());
-        }
-        self.stir(seen);
-        self.gone.add(path)
-    }
-}
-
-/// The paths that are gone, which may be very many: in a temporary table of their own.
-struct Gone {
-    connection: Connection,
-    count: u64,
-}
-
-impl Gone {
-    fn open() -> Result<Self> {
-        // An empty name makes a temporary file, used once memory is short.
-        let connection = Connection::open("").map_err(fault)?;
-        connection.execute_batch("CREATE TABLE gone (path BLOB NOT NULL PRIMARY KEY) WITHOUT ROWID").map_err(fault)?;
-        connection.execute_batch("PRAGMA synchronous=OFF; BEGIN").map_err(fault)?;
-        Ok(Gone { connection, count: 0 })
-    }
-
-    fn add(&mut self, path: &[u8]) -> Result<()> {
-        let mut statement = self.connection.prepare_cached("INSERT OR IGNORE INTO gone VALUES (?)").map_err(fault)?;
-        statement.execute([path]).map_err(fault)?;
-        self.count += 1;
-        Ok(())
-    }
-
-    fn page(&self, after: &[u8]) -> Result<Vec<Vec<u8>>> {
-        let query = format!("SELECT path FROM gone WHERE path>? ORDER BY path LIMIT {BATCH}");
-        let mut statement = self.connection.prepare_cached(&query).map_err(fault)?;
-        let rows = statement.query_map([after], |row| row.get(0)).map_err(fault)?;
-        rows.collect::<rusqlite::Result<_>>().map_err(fault)
-    }
-}
-
-/// What is known, with one path in hand.
-struct Ahead<'s> {
-    rows: Rows<'s>,
-    path: Vec<u8>,
-    seen: Seen,
-    racy: bool,
-    is_over: bool,
-}
-
-impl<'s> Ahead<'s> {
-    fn of(rows: Rows<'s>) -> Result<Self> {
-        let mut ahead = Ahead { rows, path: Vec::new(), seen: Seen::default(), racy: false, is_over: false };
-        ahead.advance()?;
-        Ok(ahead)
-    }
-
-    fn advance(&mut self) -> Result<()> {
-        let Some(row) = self.rows.next().map_err(fault)? else {
-            self.is_over = true;
-            return Ok(());
-        };
-        self.path.clear();
-        self.path.extend_from_slice(row.get_ref(0).map_err(fault)?.as_bytes().unwrap_or_default());
-        self.seen = seen(row, 1).map_err(fault)?;
-        self.racy = row.get(11).map_err(fault)?;
-        Ok(())
-    }
-
-    fn next_is(&self, path: &[u8]) -> bool {
-        !self.is_over && self.path == path
-    }
-
-    /// What lies before a path is not there any more, unless it could not be looked at.
-    fn missing_before(&mut self, path: &[u8], blind: Option<&[u8]>, sight: Sight, pass: &mut Pass) -> Result<()> {
-        while !self.is_over && self.path.as_slice() < path {
-            self.miss(blind, sight, pass)?;
-        }
-        Ok(())
-    }
-
-    fn rest(&mut self, blind: Option<&[u8]>, sight: Sight, pass: &mut Pass) -> Result<()> {
-        while !self.is_over {
-            self.miss(blind, sight, pass)?;
-        }
-        Ok(())
-    }
-
-    fn miss(&mut self, blind: Option<&[u8]>, sight: Sight, pass: &mut Pass) -> Result<()> {
-        if !blind.is_some_and(|prefix| self.path.starts_with(prefix)) {
-            pass.missing(&self.path, &self.seen, sight)?;
-        }
-        self.advance()
-    }
-}
-
 fn reason(why: Blind) -> Reason {
     match why {
         Blind::OtherFileSystem => Reason::OtherFileSystem,
