@@ -16,8 +16,9 @@ use sync_store::{Batch, Change, Mode, Restamp, Scope};
 use crate::compare::{self, Differences, Reaches, Traffic};
 use crate::error::Result;
 use crate::gone::Gone;
+use crate::parties::{Parties, Sides};
 use crate::report::{Direction, Event, RoundReport, Watch};
-use crate::round::{Options, Parties, Sides};
+use crate::round::Options;
 use crate::transfer::pour;
 
 /// Which differences are settled, and how.

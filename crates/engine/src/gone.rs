@@ -16,8 +16,9 @@ use sync_store::{Applied, Burial, Standing, Standpoint};
 use crate::brake;
 use crate::compare::{Differences, Keys, Reaches, Review, Side, Traffic};
 use crate::error::{EngineError, Kind, Result};
+use crate::parties::Parties;
 use crate::report::{Direction, RoundReport};
-use crate::round::{Options, Parties};
+use crate::round::Options;
 
 /// By what a row that only one store has is told to be deleted.
 #[derive(Clone, Debug, Default)]

@@ -12,8 +12,9 @@ use sync_store::Mode;
 use crate::compare::Reaches;
 use crate::error::Result;
 use crate::gone::{Lost, Restored};
+use crate::parties::{Parties, Sides};
 use crate::report::{Direction, Event, RoundReport, Watch};
-use crate::round::{Options, Parties, Sides};
+use crate::round::Options;
 
 /// When graves are forgotten.
 #[derive(Clone, Copy, Debug)]

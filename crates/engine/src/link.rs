@@ -11,9 +11,10 @@ use crate::documents::FolderReport;
 use crate::error::{EngineError, Kind, Result};
 use crate::folders::Folders;
 use crate::open;
+use crate::parties::Documents;
 use crate::remote::Remote;
 use crate::report::{Event, RoundReport, Watch};
-use crate::round::{Beside, Documents, Options, round_beside};
+use crate::round::{Beside, Options, round_beside};
 use crate::scrub::{Pace, Scrub};
 use crate::state::{self, LinkState, Remembered, State};
 

@@ -5,8 +5,9 @@ use sync_core::Stamp;
 use sync_store::{Description, Mode};
 
 use crate::error::{EngineError, Kind, Result};
+use crate::parties::Parties;
 use crate::report::{Direction, Event, RoundReport, Watch};
-use crate::round::{Options, Parties};
+use crate::round::Options;
 
 /// The restores that the receiver of a direction has to take over from the sender, by table.
 fn owed(sender: &Description, receiver: &Description, tables: &[String]) -> Vec<(String, Stamp)> {

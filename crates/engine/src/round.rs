@@ -2,22 +2,22 @@
 
 use std::time::{Duration, Instant};
 
-use sync_core::digest::Order;
-use sync_core::{Incarnation, Knowledge, Position, Source, Value};
-use sync_store::{
-    Applied, Batch, Completed, Description, Greeting, Method, Mode, Outline, Scope, Since, Store, Streamed,
-};
+use sync_core::{Incarnation, Knowledge, Position, Source};
+use sync_store::{Completed, Description, Greeting, Mode, Store};
 
-use crate::brake::{self, Brake};
-use crate::compare::{Reaches, Stores};
+use crate::brake::Brake;
+use crate::compare::Reaches;
 use crate::contact::{self, Settling};
 use crate::error::{EngineError, Kind, Result};
 use crate::gone::Gone;
 use crate::graves::{self, Memory};
 use crate::handshake::{self, Agreement, Expectation};
+pub use crate::parties::Documents;
+use crate::parties::{Parties, Sides};
 use crate::report::{Direction, Event, RoundReport, Watch};
 use crate::scrub::Scrub;
-use crate::transfer::{Horizon, pour};
+use crate::stream::Stream;
+use crate::transfer::Horizon;
 use crate::{restores, twins};
 
 /// How a round is to be done.
@@ -56,110 +56,6 @@ impl Options {
         }
     }
 }
-
-/// The two sides of a round, after the handshake.
-pub(crate) struct Parties<'a> {
-    pub master: &'a mut dyn Store,
-    pub slave: &'a mut dyn Store,
-    pub agreement: Agreement,
-    /// What the sides said of themselves.
-    pub about: Sides<Description>,
-    pub horizon: Horizon,
-    pub mode: Mode,
-    /// Whether the drains left marks for the streams.
-    pub left: Sides<bool>,
-    /// Goes through the folders of documents, if there are any.
-    documents: Option<&'a mut Documents<'a>>,
-    /// The seqs of rows whose documents are there for certain: how far the stores were when the documents were last begun with.
-    carried: Sides<u64>,
-}
-
-/// One of each.
-#[derive(Clone, Debug)]
-pub(crate) struct Sides<T> {
-    pub master: T,
-    pub slave: T,
-}
-
-impl<T> Sides<T> {
-    pub fn sender(&self, direction: Direction) -> &T {
-        match direction {
-            Direction::Pull => &self.slave,
-            Direction::Push => &self.master,
-        }
-    }
-
-    pub fn receiver(&self, direction: Direction) -> &T {
-        match direction {
-            Direction::Pull => &self.master,
-            Direction::Push => &self.slave,
-        }
-    }
-}
-
-impl<'a> Parties<'a> {
-    /// The sender and the receiver of a direction.
-    pub fn stores(&mut self, direction: Direction) -> (&mut dyn Store, &mut dyn Store) {
-        match direction {
-            Direction::Pull => (self.slave, self.master),
-            Direction::Push => (self.master, self.slave),
-        }
-    }
-
-    /// Both, for a compare.
-    pub fn pair(&mut self) -> Stores<'_> {
-        Stores { master: self.master, slave: self.slave }
-    }
-
-    pub fn order(&self, table: &str) -> Order {
-        order(&self.about.master, &self.about.slave, table)
-    }
-
-    /// The whole of a table, for a compare.
-    pub fn scope(&self, table: &str) -> Scope {
-        scope(&self.about.master, &self.about.slave, table)
-    }
-
-    /// Before rows that were just read go this way: if any were published since the documents were gone through, they are gone
-    /// through again. A file was there before the row that cites it was written, so it goes with them.
-    pub fn carry_documents(&mut self, direction: Direction, watch: &mut dyn Watch) -> Result<()> {
-        if self.documents.is_none() || self.mode == Mode::Preview {
-            return Ok(());
-        }
-        let heads = Sides { master: self.master.describe()?.head.seq, slave: self.slave.describe()?.head.seq };
-        if heads.sender(direction) != self.carried.sender(direction) {
-            self.carried = heads;
-            self.go_through_documents(watch);
-        }
-        Ok(())
-    }
-
-    /// The time, in milliseconds, from which on rows of a sender may cite documents that were not gone through; nothing if
-    /// there are no documents.
-    pub fn written_since(&self, direction: Direction) -> Option<u64> {
-        /// Rows of other sites pass through this one, by clocks that differ.
-        const MARGIN: i64 = 300_000;
-        let millis = self.sender(direction).clock_micros / 1000 - MARGIN;
-        self.documents.as_ref().map(|_| u64::try_from(millis).unwrap_or_default())
-    }
-
-    fn go_through_documents(&mut self, watch: &mut dyn Watch) {
-        if let Some(documents) = &mut self.documents {
-            documents(watch);
-        }
-    }
-
-    pub fn sender(&self, direction: Direction) -> &Description {
-        self.about.sender(direction)
-    }
-
-    pub fn receiver(&self, direction: Direction) -> &Description {
-        self.about.receiver(direction)
-    }
-}
-
-/// Goes through the folders of documents.
-pub type Documents<'a> = dyn FnMut(&mut dyn Watch) + 'a;
 
 /// What goes with a round of rows.
 #[derive(Default)]
@@ -231,22 +127,6 @@ fn recall(store: &mut dyn Store, peer: &mut dyn Store, peer_knows: &Knowledge) -
     let latest = peer.last_heard(site)?;
     store.leave_history(latest)?;
     Ok(true)
-}
-
-/// In what order a table's rows can be compared: by key, if both sides sort it alike.
-pub(crate) fn order(master: &Description, slave: &Description, table: &str) -> Order {
-    let key = |about: &Description| about.tables.iter().find(|t| t.name == table).map(|t| t.key.clone());
-    if key(master) == key(slave) { Order::Keys } else { Order::Buckets }
-}
-
-/// The whole of a table, and how it can be compared: by sums that databases make, where rows would cross a network and both
-/// sides make them alike.
-pub(crate) fn scope(master: &Description, slave: &Description, table: &str) -> Scope {
-    let sums = |about: &Description| about.tables.iter().find(|t| t.name == table).and_then(|t| t.sums.clone());
-    let order = order(master, slave, table);
-    let can = order == Order::Keys && sums(master).is_some() && sums(master) == sums(slave);
-    let method = if can && (master.far || slave.far) { Method::Summed } else { Method::Read };
-    Scope { method, ..Scope::whole(table, order) }
 }
 
 /// Says whether marks were left.
@@ -429,169 +309,6 @@ fn doubted(parties: &Parties, knowledge: &Sides<Knowledge>) -> Vec<String> {
     let is_unmet = |t: &String| never(&knowledge.master, slave, t) || never(&knowledge.slave, master, t);
     let is_suspect = |t: &String| parties.about.master.suspect.contains(t) || parties.about.slave.suspect.contains(t);
     parties.agreement.tables.iter().filter(|t| is_unmet(t) || is_suspect(t)).cloned().collect()
-}
-
-/// One direction's stream of changes.
-struct Stream<'a> {
-    direction: Direction,
-    start: Position,
-    /// What was written before the documents were gone through; later rows wait for the next round.
-    bound: Option<Position>,
-    sender_knows: &'a Knowledge,
-    receiver_knows: &'a Knowledge,
-}
-
-impl Stream<'_> {
-    fn run(
-        &self,
-        parties: &mut Parties,
-        options: &Options,
-        report: &mut RoundReport,
-        watch: &mut dyn Watch,
-    ) -> Result<()> {
-        let since = self.since(parties);
-        let head = self.head(parties, report)?;
-        let left = parties.left.sender(self.direction);
-        let streamed = if head.seq == self.start.seq && since.held.is_empty() && !left {
-            Streamed { end: head, whole: true }
-        } else {
-            self.transfer(parties, &since, options, report, watch)?
-        };
-        self.complete(parties, streamed)?;
-        // What was left out comes with the next stream; until then it must not be taken for deleted.
-        if streamed.whole { restores::take_over(parties, self.direction, report, watch) } else { Ok(()) }
-    }
-
-    fn since(&self, parties: &Parties) -> Since {
-        let tables = parties.agreement.tables.clone();
-        let held = self.receiver_knows.held(parties.sender(self.direction).source);
-        let held = held.filter(|(t, _)| tables.iter().any(|a| a == t)).map(|(t, s)| (t.to_owned(), s)).collect();
-        Since {
-            receiver: parties.receiver(self.direction).source,
-            position: self.start,
-            held,
-            tables,
-            upto: self.bound,
-        }
-    }
-
-    /// The sender's head; since the handshake only the rows of the other direction, or of a compare, moved it.
-    fn head(&self, parties: &mut Parties, report: &RoundReport) -> Result<Position> {
-        if let Some(bound) = self.bound.filter(|_| report.compared) {
-            return Ok(bound);
-        }
-        if self.bound.is_some() || report.is_quiet() && !report.compared {
-            return Ok(parties.sender(self.direction).head);
-        }
-        Ok(parties.stores(self.direction).0.describe()?.head)
-    }
-
-    fn transfer(
-        &self,
-        parties: &mut Parties,
-        since: &Since,
-        options: &Options,
-        report: &mut RoundReport,
-        watch: &mut dyn Watch,
-    ) -> Result<Streamed> {
-        let site = parties.sender(self.direction).site_name.clone();
-        let (mode, horizon, direction) = (parties.mode, parties.horizon, self.direction);
-        let (from, to) = parties.stores(direction);
-        let outline = from.outline(since)?;
-        if !options.force && brake::check(&outline, &options.brake, &site).is_err() {
-            // The receiver may have heard of these deletes by another way, or never have had the rows.
-            let (deletions, examples) = deletions(from, to, since, &outline)?;
-            brake::check(&deletions, &options.brake, &site).map_err(|e| with_examples(e, &examples))?;
-        }
-        let total = outline.tables.values().map(|t| t.live + t.graves).sum();
-        if total == 0 {
-            // What moved the sender's head came from the receiver.
-            return Ok(Streamed { end: outline.end, whole: true });
-        }
-        self.withhold(parties)?;
-        let (from, to) = parties.stores(direction);
-        let mut done = 0;
-        let side = if direction == Direction::Pull { &mut report.pulled } else { &mut report.pushed };
-        let look = |batch: &mut Batch| {
-            horizon.check(batch)?;
-            done += batch.changes.len() as u64;
-            watch.event(Event::Rows { direction, done, total });
-            Ok(())
-        };
-        pour(from, to, mode, |from, sink| from.changes(since, sink), look, |applied| side.add(applied))
-    }
-
-    /// Records which tables do not come with the stream before its first batch moves the receiver's knowledge: if it is
-    /// interrupted, they must not seem to have come so far.
-    fn withhold(&self, parties: &mut Parties) -> Result<()> {
-        let sender = parties.sender(self.direction).source;
-        let is_new = |t: &&String| !self.receiver_knows.held(sender).any(|(held, _)| held == t.as_str());
-        let held: Vec<_> = parties.agreement.held.iter().filter(is_new).map(|t| (t.clone(), self.start.seq)).collect();
-        if parties.mode == Mode::Preview || held.is_empty() {
-            return Ok(());
-        }
-        let withheld = Completed { sender, end: self.start, knowledge: Knowledge::default(), sent: Vec::new(), held };
-        Ok(parties.stores(self.direction).1.complete(&withheld)?)
-    }
-
-    /// Records the end of the stream, unless the receiver already knows all that it would learn.
-    fn complete(&self, parties: &mut Parties, Streamed { end, whole }: Streamed) -> Result<()> {
-        if parties.mode == Mode::Preview {
-            return Ok(());
-        }
-        let (sender, own) = (parties.sender(self.direction).source, parties.receiver(self.direction).source);
-        let completed = Completed {
-            sender,
-            end,
-            knowledge: if whole { self.sender_knows.clone() } else { Knowledge::default() },
-            sent: parties.agreement.tables.clone(),
-            held: parties.agreement.held.iter().map(|t| (t.clone(), self.start.seq)).collect(),
-        };
-        if completed.after(self.receiver_knows, own) == *self.receiver_knows {
-            return Ok(());
-        }
-        Ok(parties.stores(self.direction).1.complete(&completed)?)
-    }
-}
-
-/// Deleted rows that are named.
-const EXAMPLES: usize = 10;
-
-/// What a stream would really delete at the receiver, and the keys of some of these rows: it is read once without writing
-/// anything.
-fn deletions(
-    from: &mut dyn Store,
-    to: &mut dyn Store,
-    since: &Since,
-    outline: &Outline,
-) -> Result<(Outline, Vec<String>)> {
-    let (mut applied, mut examples) = (Applied::default(), Vec::new());
-    let look = |batch: &mut Batch| {
-        let deleted = batch.changes.iter().filter(|change| !change.row.state.is_live());
-        examples.extend(deleted.take(EXAMPLES - examples.len()).map(|change| shown(&change.key)));
-        Ok(())
-    };
-    pour(from, to, Mode::Preview, |from, sink| from.changes(since, sink), look, |more| applied.add(more))?;
-    let mut outline = outline.clone();
-    for (name, table) in &mut outline.tables {
-        table.graves = applied.tables.get(name).map_or(0, |summary| summary.deleted);
-    }
-    Ok((outline, examples))
-}
-
-/// A key, for people; bytes are mostly paths.
-fn shown(key: &[Value]) -> String {
-    let one = |value: &Value| match value {
-        Value::Bytes(bytes) => String::from_utf8_lossy(bytes).escape_debug().to_string(),
-        other => other.to_string(),
-    };
-    key.iter().map(one).collect::<Vec<_>>().join(", ")
-}
-
-fn with_examples(mut error: EngineError, examples: &[String]) -> EngineError {
-    let hint = error.hint.unwrap_or_default();
-    error.hint = Some(format!("{hint}\namong them: {}", examples.join("; ")));
-    error
 }
 
 /// How long a round may be silent before somebody should look; used by the daemon's watchdog.

@@ -13,8 +13,9 @@ use crate::brake;
 use crate::compare::{self, Differences, Found, Traffic};
 use crate::contact::{self, Settling};
 use crate::error::Result;
+use crate::parties::Parties;
 use crate::report::{Event, PausedTable, RoundReport, Watch};
-use crate::round::{Options, Parties};
+use crate::round::Options;
 
 /// How much is compared, and how often.
 #[derive(Clone, Copy, Debug)]

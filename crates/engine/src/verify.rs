@@ -13,7 +13,7 @@ use crate::handshake::{self, Expectation};
 use crate::link::open_prepared;
 use crate::remote::Remote;
 use crate::report::{Event, PausedTable, Watch};
-use crate::{open, round};
+use crate::{open, parties};
 
 /// What a verification found.
 #[derive(Clone, Debug, Default)]
@@ -191,7 +191,7 @@ pub fn verify(stores: &mut Stores, expected: &Expectation, watch: &mut dyn Watch
         refused: agreement.refused,
         ..Verification::default()
     };
-    let scopes = agreement.tables.iter().map(|t| round::scope(&here, &there, t)).collect();
+    let scopes = agreement.tables.iter().map(|t| parties::scope(&here, &there, t)).collect();
     for found in compare::find(stores, scopes, &mut result.traffic, watch)? {
         result.tables.push(table(stores, found, &reaches, &mut result.traffic)?);
     }
