@@ -359,7 +359,7 @@ fn standings(db: &mut Database, candidates: &Candidates) -> Result<Vec<Standing>
 }
 
 fn standpoint(line: &Line, sources: &HashMap<u16, Source>) -> Standpoint {
-    Standpoint { seq: line.seq, origin: sources.get(&line.origin).copied(), newest: line.state.newest() }
+    Standpoint { seq: line.seq, origin: sources.get(&line.origin).copied(), inserted: line.state.inserted }
 }
 
 fn page_standings(

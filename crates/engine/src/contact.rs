@@ -214,7 +214,10 @@ impl Work<'_, '_> {
             return Ok(());
         }
         for (keys, direction) in differences.renewed.iter().zip([Direction::Push, Direction::Pull]) {
-            let (now, mut keys) = (self.now(), &keys[..]);
+            let reaches = &self.settling.reaches;
+            let lost = if direction == Direction::Push { &reaches.master.lost } else { &reaches.slave.lost };
+            // Whatever the clocks say, it is later than every delete that was forgotten.
+            let (now, mut keys) = (self.now().max(lost.latest.millis() + 1), &keys[..]);
             let from = self.parties.stores(direction).0;
             while !keys.is_empty() {
                 let (batch, done) = from.rows(self.table, keys)?;

@@ -71,7 +71,7 @@ impl Lost {
             None if self.met => Some(bury(false)),
             None => Some(Fate::Renewed),
             Some(_) if !here.travels => Some(bury(false)),
-            Some(line) if line.newest > self.latest => None,
+            Some(line) if line.inserted > self.latest => None,
             Some(line) if self.restored.as_ref().is_some_and(|r| r.contains(line)) => Some(bury(true)),
             Some(_) => Some(Fate::Renewed),
         }

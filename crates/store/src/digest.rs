@@ -148,8 +148,8 @@ pub struct Standpoint {
     pub seq: u64,
     /// Whose change it was, if not this store's own.
     pub origin: Option<Source>,
-    /// The newest insert or write.
-    pub newest: Stamp,
+    /// When it was inserted: a delete of a row that was inserted later wins over whatever was written to this one.
+    pub inserted: Stamp,
 }
 
 /// Receives answers as they come. An error ends the question.
