@@ -281,7 +281,8 @@ impl Store for Database {
 
     fn forgot(&mut self, peer: &Knowledge) -> Result<Option<SiteId>> {
         let own = self.identity.source;
-        for position in peer.position(own).into_iter().chain(peer.met(own)) {
+        let heard = peer.position(own);
+        for position in heard.into_iter().chain(peer.met(own).filter(|met| heard != Some(*met))) {
             if !changes::recognises(self, position)? {
                 return Ok(Some(self.identity.card.site));
             }
