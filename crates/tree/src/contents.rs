@@ -179,11 +179,14 @@ fn next_want(tree: &mut Tree, path: &[u8], hash: Hash, size: u64, free: u64) -> 
 /// Streams what a peer asks for.
 pub fn supply(tree: &mut Tree, wants: &[Want], sink: &mut PieceSink) -> Result<()> {
     for want in wants {
+        let chunks = |range: Range<u64>| move |tree: &Tree| parts::listed(tree, want.hash, range, CHUNKS);
         let answered = match &want.ask {
             Ask::Whole => whole(tree, want, sink)?,
-            Ask::Chunks { from } => chunks(tree, want, *from..u64::MAX, sink)?,
-            Ask::List { from, to } => chunks(tree, want, *from..*to, sink)?,
-            Ask::Groups { from } => groups(tree, want, *from, sink)?,
+            Ask::Chunks { from } => list(tree, want, chunks(*from..u64::MAX), Body::Chunks, sink)?,
+            Ask::List { from, to } => list(tree, want, chunks(*from..*to), Body::Chunks, sink)?,
+            Ask::Groups { from } => {
+                list(tree, want, |tree| groups::listed(tree, want.hash, *from, CHUNKS), Body::Groups, sink)?
+            }
             Ask::Ranges(ranges) => send(tree, want, ranges, sink)?,
         };
         if !answered {
@@ -204,27 +207,22 @@ fn whole(tree: &Tree, want: &Want, sink: &mut PieceSink) -> Result<bool> {
     Ok(true)
 }
 
-fn groups(tree: &mut Tree, want: &Want, from: u64, sink: &mut PieceSink) -> Result<bool> {
+/// Sends what is `listed` of a content as soon as it is cut; nothing if that is nothing.
+fn list(
+    tree: &mut Tree,
+    want: &Want,
+    listed: impl FnOnce(&Tree) -> Result<Vec<Chunk>>,
+    body: fn(Vec<Chunk>) -> Body,
+    sink: &mut PieceSink,
+) -> Result<bool> {
     if !parts::cut(tree, want.hash)? {
         return Ok(false);
     }
-    let groups = groups::listed(tree, want.hash, from, CHUNKS)?;
-    if groups.is_empty() {
+    let listed = listed(tree)?;
+    if listed.is_empty() {
         return Ok(false);
     }
-    sink(Piece { content: want.hash, body: Body::Groups(groups) })?;
-    Ok(true)
-}
-
-fn chunks(tree: &mut Tree, want: &Want, range: Range<u64>, sink: &mut PieceSink) -> Result<bool> {
-    if !parts::cut(tree, want.hash)? {
-        return Ok(false);
-    }
-    let chunks = parts::listed(tree, want.hash, range, CHUNKS)?;
-    if chunks.is_empty() {
-        return Ok(false);
-    }
-    sink(Piece { content: want.hash, body: Body::Chunks(chunks) })?;
+    sink(Piece { content: want.hash, body: body(listed) })?;
     Ok(true)
 }
 

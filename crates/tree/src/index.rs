@@ -77,6 +77,11 @@ pub const SEEN: &str = "dev, ino, size, mtime, ctime, kind, seen_mode, uid, gid,
 /// The columns of [`Cells`].
 pub const CELLS: &str = "content, mode, owner, grp, xattrs, twin";
 
+/// These columns, of the table that a query calls so.
+pub fn columns_of(table: &str, columns: &str) -> String {
+    columns.split(", ").map(|column| format!("{table}.{column}")).collect::<Vec<_>>().join(", ")
+}
+
 /// What indexes of earlier versions do not have.
 const ADDED: [(&str, &str, &str); 3] = [
     (ENTRY, "twin", "BLOB NOT NULL DEFAULT x''"),

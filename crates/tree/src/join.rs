@@ -13,11 +13,12 @@ use sync_store::{Reason, Result};
 
 use crate::cells::{Cells, Content};
 use crate::disk::{self, File};
-use crate::index::{self, KNOWN, Writing};
+use crate::index::{self, KNOWN, Writing, columns_of};
 use crate::look::{Known, Seen, is_as_known, reason};
 use crate::name;
+use crate::pending::DIFFER;
 use crate::place::{Batch, Done, From, Task};
-use crate::source::{self, Holder};
+use crate::source::Holder;
 
 /// A path that is what another one is to be, and has the same twin.
 pub(crate) struct Sibling {
@@ -205,9 +206,8 @@ impl Batch<'_> {
     fn made(&self, task: &Task) -> Result<Option<(Vec<u8>, Known)>> {
         let query = format!(
             "SELECT d.path, {} FROM entry e JOIN disk d ON d.path=e.path WHERE e.twin=?1 AND e.twin<>x'' AND e.path<>?2 \
-             AND {LIKE} AND d.content=e.content AND d.mode=e.mode AND d.owner=e.owner AND d.grp=e.grp \
-             AND d.xattrs=e.xattrs AND d.twin=e.twin AND NOT ignored(e.path, 0) ORDER BY e.path LIMIT 1",
-            KNOWN.split(", ").map(|c| format!("d.{c}")).collect::<Vec<_>>().join(", ")
+             AND {LIKE} AND NOT {DIFFER} AND NOT ignored(e.path, 0) ORDER BY e.path LIMIT 1",
+            columns_of("d", KNOWN)
         );
         let Cells { content, mode, owner, group, attributes, twin } = &task.cells;
         let params = params![twin, task.path, content.pack(), mode, owner, group, attributes];
@@ -225,17 +225,9 @@ impl Batch<'_> {
         if task.known.is_some() {
             return Ok(None);
         }
-        for mut holder in source::holders(self.tree, hash)? {
-            holder.known = self.current(&holder.known);
-            let fits = holder.spare && holder.known.seen.inode == inode && !self.is_used(&holder.path);
-            if fits
-                && self.may_move(&holder, task)?
-                && let Some(from) = self.spare(&holder)
-            {
-                return Ok(Some(from));
-            }
-        }
-        Ok(None)
+        let mut holders = self.holders(hash)?;
+        holders.retain(|holder| holder.known.seen.inode == inode && !self.is_used(&holder.path));
+        self.spare_of(&holders, task)
     }
 
     fn is_used(&self, path: &[u8]) -> bool {

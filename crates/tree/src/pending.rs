@@ -24,6 +24,9 @@ pub const LEFT: &str = "FROM pending p CROSS JOIN disk d ON d.path=p.path LEFT J
 pub const DIFFER: &str = "(d.path IS NULL OR d.content<>e.content OR d.mode<>e.mode OR d.owner<>e.owner OR d.grp<>e.grp \
      OR d.xattrs<>e.xattrs OR d.twin<>e.twin)";
 
+/// And that something is to be done about it: what is ignored here is left as it is.
+pub const UNLESS_IGNORED: &str = " AND NOT ignored(e.path, e.kind='d')";
+
 /// Rows and paths without one that differ, of all there are.
 const WHOLE: [&str; 2] = [
     "SELECT e.path FROM entry e LEFT JOIN disk d ON d.path=e.path WHERE ",
@@ -58,19 +61,17 @@ pub fn ensure(index: &mut Index, patterns: &str) -> Result<bool> {
     if kept.as_deref() == Some(patterns) {
         return Ok(false);
     }
+    renew(index, patterns).map(|()| true)
+}
+
+/// Makes the list again, for these patterns.
+pub fn renew(index: &mut Index, patterns: &str) -> Result<()> {
+    let [rows, left] = WHOLE;
     let writing = index.begin()?;
     writing.run("DELETE FROM pending", [])?;
-    let [rows, left] = WHOLE;
     writing.run(&format!("INSERT INTO pending (path) {rows}{DIFFER}"), [])?;
     writing.run(&format!("INSERT OR IGNORE INTO pending (path) {left}"), [])?;
     writing.run("INSERT OR REPLACE INTO listed (one, patterns) VALUES (1, ?)", [patterns])?;
-    writing.commit().map(|()| true)
-}
-
-/// The list is made again when it is needed next.
-pub fn distrust(index: &mut Index) -> Result<()> {
-    let writing = index.begin()?;
-    writing.run("DELETE FROM listed", [])?;
     writing.commit()
 }
 
@@ -80,9 +81,7 @@ pub fn is_due(index: &mut Index) -> Result<bool> {
         return Ok(false);
     }
     let writing = index.begin()?;
-    let query = format!(
-        "SELECT 1 WHERE EXISTS (SELECT 1 {ROWS}{DIFFER} AND NOT ignored(e.path, e.kind='d')) OR EXISTS (SELECT 1 {LEFT})"
-    );
+    let query = format!("SELECT 1 WHERE EXISTS (SELECT 1 {ROWS}{DIFFER}{UNLESS_IGNORED}) OR EXISTS (SELECT 1 {LEFT})");
     let is_due = writing.look().one::<i64>(&query, [])?.is_some();
     if !is_due {
         writing.run("DELETE FROM pending", [])?;
@@ -94,8 +93,7 @@ pub fn is_due(index: &mut Index) -> Result<bool> {
 /// Takes from the list what is alike by now.
 pub fn shorten(index: &mut Index) -> Result<()> {
     let writing = index.begin()?;
-    let due =
-        format!("SELECT p.path {ROWS}{DIFFER} AND NOT ignored(e.path, e.kind='d') UNION ALL SELECT p.path {LEFT}");
+    let due = format!("SELECT p.path {ROWS}{DIFFER}{UNLESS_IGNORED} UNION ALL SELECT p.path {LEFT}");
     writing.run(&format!("DELETE FROM pending WHERE path NOT IN ({due})"), [])?;
     writing.commit()
 }
@@ -103,7 +101,7 @@ pub fn shorten(index: &mut Index) -> Result<()> {
 /// At how many paths something is to be done.
 pub fn count(index: &Index) -> Result<u64> {
     let count = |rows: &str| index.look().one::<i64>(&format!("SELECT COUNT(*) {rows}"), []);
-    let differing = count(&format!("{ROWS}{DIFFER} AND NOT ignored(e.path, e.kind='d')"))?;
+    let differing = count(&format!("{ROWS}{DIFFER}{UNLESS_IGNORED}"))?;
     let left = count(LEFT)?;
     Ok((differing.unwrap_or_default() + left.unwrap_or_default()).cast_unsigned())
 }
@@ -112,7 +110,7 @@ pub fn count(index: &Index) -> Result<u64> {
 pub fn overlooked(index: &Index) -> Result<Vec<Vec<u8>>> {
     let [rows, left] = WHOLE;
     let query = format!(
-        "SELECT path FROM ({rows}{DIFFER} AND NOT ignored(e.path, e.kind='d') UNION ALL {left} \
+        "SELECT path FROM ({rows}{DIFFER}{UNLESS_IGNORED} UNION ALL {left} \
          AND NOT ignored(d.path, d.kind=100)) WHERE path NOT IN (SELECT path FROM pending)"
     );
     index.look().all(&query, [], |row| row.get(0))

@@ -9,8 +9,8 @@ use rusqlite::{Row, params};
 use sync_store::{Realised, Reason, Result};
 
 use crate::contents;
-use crate::index::{self, CELLS, KNOWN};
-use crate::pending::{self, DIFFER, LEFT, ROWS};
+use crate::index::{self, CELLS, KNOWN, columns_of};
+use crate::pending::{self, DIFFER, LEFT, ROWS, UNLESS_IGNORED};
 use crate::place::{Batch, Task};
 use crate::trash;
 use crate::tree::Tree;
@@ -20,9 +20,8 @@ const PAGE: usize = 200;
 
 /// Conditions on a row and what is known of its path. What is ignored here is left as it is.
 const LACKING_DIRECTORY: &str = "e.kind='d' AND (d.path IS NULL OR d.kind<>100) AND NOT ignored(e.path, 1)";
-const A_FILE: &str = "e.kind<>'d' AND NOT ignored(e.path, 0)";
-const DIFFERING_DIRECTORY: &str = "e.kind='d' AND d.kind=100 AND (d.mode<>e.mode OR d.owner<>e.owner OR d.grp<>e.grp \
-     OR d.xattrs<>e.xattrs OR d.twin<>e.twin) AND NOT ignored(e.path, 1)";
+const A_FILE: &str = "e.kind<>'d' AND ";
+const A_DIRECTORY: &str = "e.kind='d' AND d.kind=100 AND ";
 
 /// Does it.
 pub fn realise(tree: &mut Tree) -> Result<Realised> {
@@ -65,7 +64,7 @@ pub fn place(tree: &mut Tree, paths: &[Vec<u8>]) -> Result<()> {
     if !std::mem::replace(&mut batch.tree().asked.has_directories, true) {
         directories(&mut batch)?;
     }
-    let condition = format!("{A_FILE} AND {DIFFER}");
+    let condition = differing(A_FILE);
     for path in paths {
         let query = query(&condition, "p.path=?1");
         let task = batch.tree().index.look().first(&query, [path], task)?;
@@ -79,11 +78,14 @@ pub fn place(tree: &mut Tree, paths: &[Vec<u8>]) -> Result<()> {
     Ok(())
 }
 
+/// That something is to be done about a row of this kind.
+fn differing(kind: &str) -> String {
+    format!("{kind}{DIFFER}{UNLESS_IGNORED}")
+}
+
 /// Rows that a condition holds for, with what is known of their paths, as [`task`] reads them.
 fn query(condition: &str, place: &str) -> String {
-    let prefixed =
-        |columns: &str, table: &str| columns.split(", ").map(|c| format!("{table}.{c}")).collect::<Vec<_>>().join(", ");
-    let (cells, known) = (prefixed(CELLS, "e"), prefixed(KNOWN, "d"));
+    let (cells, known) = (columns_of("e", CELLS), columns_of("d", KNOWN));
     format!("SELECT e.path, {cells}, d.path IS NOT NULL, {known} {ROWS}{place} AND {condition}")
 }
 
@@ -143,7 +145,7 @@ enum Blocked {
 }
 
 fn files(batch: &mut Batch, blocked: Blocked) -> Result<()> {
-    each(batch, &format!("{A_FILE} AND {DIFFER}"), false, |batch, mut task| match (task.is_blocked(), blocked) {
+    each(batch, &differing(A_FILE), false, |batch, mut task| match (task.is_blocked(), blocked) {
         (false, Blocked::Later) => batch.put(task),
         (true, Blocked::Now) => {
             if let Some(known) = task.known.take()
@@ -158,7 +160,7 @@ fn files(batch: &mut Batch, blocked: Blocked) -> Result<()> {
 }
 
 fn deletions(batch: &mut Batch) -> Result<()> {
-    let known = KNOWN.split(", ").map(|c| format!("d.{c}")).collect::<Vec<_>>().join(", ");
+    let known = columns_of("d", KNOWN);
     let mut last: Option<Vec<u8>> = None;
     loop {
         let query = format!(
@@ -190,7 +192,7 @@ fn deletions(batch: &mut Batch) -> Result<()> {
 }
 
 fn permissions(batch: &mut Batch) -> Result<()> {
-    each(batch, DIFFERING_DIRECTORY, true, |batch, task| {
+    each(batch, &differing(A_DIRECTORY), true, |batch, task| {
         let touched = match batch.parent(&task.path) {
             Ok(parent) => batch.retouch(&task, &Rc::clone(&parent)),
             Err(e) => Err(crate::look::reason(e)),

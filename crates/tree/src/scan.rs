@@ -9,7 +9,7 @@ mod ahead;
 mod pass;
 mod take;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use ahead::Ahead;
 use pass::{Gone, Looked, Pass, skip};
@@ -64,16 +64,7 @@ struct Found {
 impl Scan<'_> {
     /// Runs it; says which paths could not be taken in.
     pub fn run(&mut self, extent: &Extent) -> Result<Vec<Skipped>> {
-        let mut pass = Pass {
-            changes: Vec::new(),
-            gone: Gone::open()?,
-            skipped: Vec::new(),
-            weight: 0,
-            met: 0,
-            read: HashMap::new(),
-            stirred: BTreeSet::new(),
-            rest: look::rest(self.sight.root.disk()),
-        };
+        let mut pass = Pass::begin(look::rest(self.sight.root.disk()))?;
         match extent {
             Extent::Everything => self.compare(b"", true, &mut pass)?,
             Extent::Places(places) => {
@@ -286,6 +277,7 @@ fn range(directory: &[u8]) -> (Vec<u8>, Option<Vec<u8>>) {
     let (from, to) = name::below(directory);
     (from, Some(to))
 }
+
 fn reason(why: Blind) -> Reason {
     match why {
         Blind::OtherFileSystem => Reason::OtherFileSystem,

@@ -40,8 +40,7 @@ impl Batch<'_> {
                 .stage_copy(hash, &mut io::empty())
                 .map(|()| From::Staged { name: hash.to_string(), safe: false }));
         }
-        let mut holders = source::holders(self.tree, hash)?;
-        holders.iter_mut().for_each(|holder| holder.known = self.current(&holder.known));
+        let holders = self.holders(hash)?;
         if let Some(from) = self.spare_of(&holders, task)? {
             return Ok(Ok(from));
         }
@@ -70,8 +69,15 @@ impl Batch<'_> {
         free.map_or(Reason::NoContent, |free| Reason::NoRoom { size, free: *free })
     }
 
+    /// The files that have a content, after what we did to other names of them.
+    pub(crate) fn holders(&self, hash: Hash) -> Result<Vec<Holder>> {
+        let mut holders = source::holders(self.tree, hash)?;
+        holders.iter_mut().for_each(|holder| holder.known = self.current(&holder.known));
+        Ok(holders)
+    }
+
     /// A file that can be renamed to where a content is wanted.
-    fn spare_of(&mut self, holders: &[Holder], task: &Task) -> Result<Option<From>> {
+    pub(crate) fn spare_of(&mut self, holders: &[Holder], task: &Task) -> Result<Option<From>> {
         for holder in holders.iter().filter(|holder| holder.spare && task.known.is_none()) {
             if self.may_move(holder, task)?
                 && let Some(from) = self.spare(holder)
@@ -83,7 +89,7 @@ impl Batch<'_> {
     }
 
     /// A file that no row wants where it is, and that still is what is known of it.
-    pub(crate) fn spare(&mut self, holder: &Holder) -> Option<From> {
+    fn spare(&mut self, holder: &Holder) -> Option<From> {
         let parent = self.parent(&holder.path).ok()?;
         let (_, name) = name::split(&holder.path);
         let fits = holder.spare && is_as_known(&parent, name, Some(&holder.known)).ok()?;

@@ -79,6 +79,11 @@ impl Options {
             rescan: Duration::from_secs(3600),
         }
     }
+
+    /// What is left out, in words.
+    fn patterns(&self) -> String {
+        Ignore::wording(&self.ignore, self.ignore_temporary)
+    }
 }
 
 /// A directory with its index.
@@ -135,7 +140,7 @@ impl Tree {
         let root = Root::open(&disk, &options.root, index.root()?.as_ref())?;
         refuse_inside(&options, &root)?;
         index.set_root(&root.marker)?;
-        let is_renewed = pending::ensure(&mut index, &Ignore::wording(&options.ignore, options.ignore_temporary))?;
+        let is_renewed = pending::ensure(&mut index, &options.patterns())?;
         let mut connections =
             connect.map_or_else(|| sqlite::connect(&options.index), |connect| connect(&options.index))?;
         pending::watch(connections.writer.as_mut())?;
@@ -250,9 +255,8 @@ impl Tree {
         let sight = Sight { root, ignore, watcher: watcher.as_ref() };
         self.unread = scan::Scan { sight, index, site, force, doubt, hook }.run(&extent)?;
         if doubt {
-            pending::distrust(&mut self.index)?;
-            let Options { ignore, ignore_temporary, .. } = &self.options;
-            self.sweep = pending::ensure(&mut self.index, &Ignore::wording(ignore, *ignore_temporary))?;
+            pending::renew(&mut self.index, &self.options.patterns())?;
+            self.sweep = true;
         }
         self.doubt = false;
         if let Some(watcher) = &mut self.watcher {

@@ -10,7 +10,7 @@ use rusqlite::params;
 use sync_store::Result;
 
 use crate::cells::TWIN;
-use crate::index::{Index, Look, SEEN, Writing, seen};
+use crate::index::{Index, Look, SEEN, Writing, columns_of, seen};
 use crate::look::Seen;
 
 /// Files that are judged in one transaction.
@@ -68,7 +68,7 @@ fn judge_one(writing: &Writing, device: i64, inode: i64) -> Result<bool> {
     let query = format!(
         "SELECT d.path, d.twin, e.twin, {} FROM disk d LEFT JOIN entry e ON e.path=d.path \
          WHERE d.ino=? AND d.dev=? AND d.links>1 AND NOT ignored(d.path, 0) ORDER BY d.path",
-        SEEN.split(", ").map(|c| format!("d.{c}")).collect::<Vec<_>>().join(", ")
+        columns_of("d", SEEN)
     );
     let all = writing.look().all(&query, params![inode, device], |row| {
         Ok(Name { path: row.get(0)?, twin: row.get(1)?, wanted: row.get(2)?, seen: seen(row, 3)? })

@@ -10,11 +10,11 @@ use crate::walk::Sight;
 
 /// What is known, with one path in hand.
 pub(super) struct Ahead<'s> {
-    pub(super) rows: Rows<'s>,
-    pub(super) path: Vec<u8>,
+    rows: Rows<'s>,
+    path: Vec<u8>,
     pub(super) seen: Seen,
     pub(super) racy: bool,
-    pub(super) is_over: bool,
+    is_over: bool,
 }
 
 impl<'s> Ahead<'s> {
@@ -61,7 +61,7 @@ impl<'s> Ahead<'s> {
         Ok(())
     }
 
-    pub(super) fn miss(&mut self, blind: Option<&[u8]>, sight: Sight, pass: &mut Pass) -> Result<()> {
+    fn miss(&mut self, blind: Option<&[u8]>, sight: Sight, pass: &mut Pass) -> Result<()> {
         if !blind.is_some_and(|prefix| self.path.starts_with(prefix)) {
             pass.missing(&self.path, &self.seen, sight)?;
         }

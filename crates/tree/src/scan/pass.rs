@@ -17,6 +17,8 @@ pub(super) struct Looked {
     pub(super) old: Option<Known>,
     pub(super) new: std::result::Result<Reading, Reason>,
 }
+
+/// Notes that a path could not be taken in; some of very many are told.
 pub(super) fn skip(skipped: &mut Vec<Skipped>, path: &[u8], reason: Reason) {
     if skipped.len() < NAMED {
         skipped.push(Skipped { path: path.to_vec(), reason });
@@ -34,7 +36,7 @@ pub(super) struct Pass {
     /// What was last changed before this time is at rest.
     pub(super) rest: i64,
     /// Files with several names that were read, by inode.
-    pub(super) read: HashMap<u64, Known>,
+    read: HashMap<u64, Known>,
     /// Inodes of which a name changed: what the system says of the others changed with it.
     pub(super) stirred: BTreeSet<u64>,
 }
@@ -43,6 +45,19 @@ pub(super) struct Pass {
 const REMEMBERED: usize = 5000;
 
 impl Pass {
+    pub(super) fn begin(rest: i64) -> Result<Self> {
+        Ok(Pass {
+            changes: Vec::new(),
+            gone: Gone::open()?,
+            skipped: Vec::new(),
+            weight: 0,
+            met: 0,
+            rest,
+            read: HashMap::new(),
+            stirred: BTreeSet::new(),
+        })
+    }
+
     pub(super) fn skip(&mut self, path: &[u8], reason: Reason) {
         skip(&mut self.skipped, path, reason);
     }
@@ -53,13 +68,13 @@ impl Pass {
         Some(look::read_already(read, old))
     }
 
-    pub(super) fn stir(&mut self, seen: &Seen) {
+    fn stir(&mut self, seen: &Seen) {
         if seen.links > 1 {
             self.stirred.insert(seen.inode);
         }
     }
 
-    pub(super) fn remember(&mut self, known: &Known) {
+    fn remember(&mut self, known: &Known) {
         if known.seen.links < 2 {
             return;
         }
@@ -103,12 +118,12 @@ impl Pass {
 
 /// The paths that are gone, which may be very many: in a temporary table of their own.
 pub(super) struct Gone {
-    pub(super) connection: Connection,
+    connection: Connection,
     pub(super) count: u64,
 }
 
 impl Gone {
-    pub(super) fn open() -> Result<Self> {
+    fn open() -> Result<Self> {
         // An empty name makes a temporary file, used once memory is short.
         let connection = Connection::open("").map_err(fault)?;
         connection.execute_batch("CREATE TABLE gone (path BLOB NOT NULL PRIMARY KEY) WITHOUT ROWID").map_err(fault)?;
@@ -116,7 +131,7 @@ impl Gone {
         Ok(Gone { connection, count: 0 })
     }
 
-    pub(super) fn add(&mut self, path: &[u8]) -> Result<()> {
+    fn add(&mut self, path: &[u8]) -> Result<()> {
         let mut statement = self.connection.prepare_cached("INSERT OR IGNORE INTO gone VALUES (?)").map_err(fault)?;
         statement.execute([path]).map_err(fault)?;
         self.count += 1;
