@@ -37,6 +37,14 @@ pub(crate) struct Sides<T> {
 }
 
 impl<T> Sides<T> {
+    /// Those of a sender and a receiver.
+    fn towards(direction: Direction, sender: T, receiver: T) -> Self {
+        match direction {
+            Direction::Pull => Sides { master: receiver, slave: sender },
+            Direction::Push => Sides { master: sender, slave: receiver },
+        }
+    }
+
     pub fn sender(&self, direction: Direction) -> &T {
         match direction {
             Direction::Pull => &self.slave,
@@ -81,11 +89,13 @@ impl<'a> Parties<'a> {
         if self.documents.is_none() || self.mode == Mode::Preview {
             return Ok(());
         }
-        let heads = Sides { master: self.master.describe()?.head.seq, slave: self.slave.describe()?.head.seq };
-        if heads.sender(direction) != self.carried.sender(direction) {
-            self.carried = heads;
-            self.go_through_documents(watch);
+        let sent = self.stores(direction).0.describe()?.head.seq;
+        if sent == *self.carried.sender(direction) {
+            return Ok(());
         }
+        let received = self.stores(direction).1.describe()?.head.seq;
+        self.carried = Sides::towards(direction, sent, received);
+        self.go_through_documents(watch);
         Ok(())
     }
 
