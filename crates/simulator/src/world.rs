@@ -192,15 +192,8 @@ impl World {
             }
             Step::Round { link, manner, fault, meanwhile, pieces, twice } => {
                 let Some(link) = self.links.get(*link).copied() else { return Ok(()) };
-                let plan = Plan {
-                    link,
-                    manner: *manner,
-                    fault: *fault,
-                    force: false,
-                    meanwhile,
-                    pieces: *pieces,
-                    twice: *twice,
-                };
+                let (fault, pieces, twice) = (*fault, *pieces, *twice);
+                let plan = Plan { fault, meanwhile, pieces, twice, ..Plan::plain(link, *manner) };
                 self.try_round(&plan)
             }
             Step::Wait(millis) => self.wait(*millis),
