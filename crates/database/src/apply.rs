@@ -13,6 +13,7 @@ use sync_core::{Author, Knowledge, Position, Relation, Row, RowId, RowState, Sou
 use sync_store::{Applied, Batch, Completed, ConflictEntry, Mode, Result, StoreError, TableHead, Trouble};
 
 use crate::catalog::{CONFLICTS, Catalog};
+use crate::clock::Clock;
 use crate::conflicts;
 use crate::connections::{Connections, Ended};
 use crate::database::Database;
@@ -43,7 +44,7 @@ pub(crate) fn apply_with(db: &mut Database, batch: &Batch, mode: Mode, patience:
     if let Some(applied) = bulk::apply(db, batch, mode) {
         return Ok(applied);
     }
-    let latest = db.latest_millis()?;
+    let clock = db.clock()?;
     let mut applied = Applied::default();
     let mut parts: Vec<Range<usize>> = Vec::from([0..batch.changes.len(); 1]);
     let mut attempt = 0;
@@ -55,7 +56,7 @@ pub(crate) fn apply_with(db: &mut Database, batch: &Batch, mode: Mode, patience:
         let is_own = batch.sender == db.identity.source;
         let may_park = attempt > 0;
         let work =
-            Work { batch, part: part.clone(), upto, mode, latest, may_park, whole: &whole, unsure: &unsure, is_own };
+            Work { batch, part: part.clone(), upto, mode, clock, may_park, whole: &whole, unsure: &unsure, is_own };
         match work.run(db) {
             Ok(Done::Applied(done, seqs)) => {
                 applied.add(done);
@@ -116,7 +117,7 @@ struct Work<'a> {
     part: Range<usize>,
     upto: Option<Position>,
     mode: Mode,
-    latest: u64,
+    clock: Clock,
     may_park: bool,
     /// The rows whose cells do not go together.
     whole: &'a HashSet<Name>,
@@ -188,7 +189,7 @@ impl Work<'_> {
                 return Ok(Ended::Rollback(Done::Apart(apart)));
             }
             let (head, unsure) = self.record(c, &groups, &shown, head)?;
-            let head = rekey::run(c, catalog, &groups, head, (author, self.latest.saturating_sub(1000)))?;
+            let head = rekey::run(c, catalog, &groups, head, (author, self.clock.now()))?;
             let mut open = suspects.open(c, catalog)?;
             open.now.extend(shown.parked().cloned());
             open.now.extend(groups.iter().flat_map(Group::unfit));
@@ -251,7 +252,7 @@ impl Work<'_> {
             dialect,
             remembers: referenced_beyond_key(catalog, tracked),
             whole: self.whole,
-            millis: self.latest.saturating_sub(1000),
+            millis: self.clock.now(),
             author,
         };
         let decide = |i: Incoming| {
@@ -271,7 +272,7 @@ impl Work<'_> {
         author: Author,
     ) -> HashMap<RowId, Option<RowState>> {
         let one = |row: &marks::Marked| {
-            let state = stamp_one(lines, row, current.contains_key(&row.id), author, self.latest);
+            let state = stamp_one(lines, row, current.contains_key(&row.id), author, self.clock.latest());
             (row.id.clone(), state)
         };
         marks.rows.iter().map(one).collect()

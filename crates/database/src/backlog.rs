@@ -138,7 +138,7 @@ impl Pass {
     /// Stamps and publishes rows, and deletes their marks; nothing is done if anybody else published since, or drained
     /// one of the marks.
     fn publish(&self, db: &mut Database, marks: &Marks) -> Result<Option<(Position, Vec<Numbered>)>> {
-        let (latest, site) = (db.latest_millis()?, db.identity.card.site);
+        let (clock, site) = (db.clock()?, db.identity.card.site);
         let (catalog, tracked, ids) = (&db.catalog, &self.tracked, marks.ids());
         db.connections.transaction(|c| {
             let (source, head) = identity::lock(c.writer.as_mut(), c.dialect.wait_for_update())?;
@@ -147,7 +147,8 @@ impl Pass {
             if deleted != ids.len() as u64 {
                 return Ok(Ended::Rollback(None));
             }
-            Ok(Ended::Commit(Some(publish_marked(c, (catalog, tracked), marks, head, (author(site, source), latest))?)))
+            let author = author(site, source);
+            Ok(Ended::Commit(Some(publish_marked(c, (catalog, tracked), marks, head, (author, clock))?)))
         })
     }
 

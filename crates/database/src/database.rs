@@ -10,6 +10,7 @@ use sync_store::{
 };
 
 use crate::catalog::Catalog;
+use crate::clock::Clock;
 use crate::connections::Connections;
 use crate::identity::{self, Card, Identity};
 use crate::layout::Tracked;
@@ -34,8 +35,7 @@ pub struct Database {
     pub(crate) connections: Connections,
     pub(crate) catalog: Catalog,
     pub(crate) identity: Identity,
-    /// The server's clock in microseconds when it was last read, so that it need not be read for every drain.
-    anchor: Option<(Instant, i64)>,
+    clock: Option<Clock>,
     vigil: Vigil,
     /// Whether the catalog was taken on trust by the last drain, so that it must be confirmed before rows move.
     trusting: bool,
@@ -61,7 +61,7 @@ impl Database {
             connections,
             catalog,
             identity,
-            anchor: None,
+            clock: None,
             vigil,
             trusting: false,
             suspects,
@@ -180,18 +180,16 @@ impl Database {
         Ok(())
     }
 
-    /// The server's time in milliseconds, and a second more: what is later than this was not written yet.
-    pub(crate) fn latest_millis(&mut self) -> Result<u64> {
-        if self.anchor.is_none() {
-            self.clock()?;
+    /// The server's clock, which is asked only if it was never read.
+    pub(crate) fn clock(&mut self) -> Result<Clock> {
+        match self.clock {
+            Some(clock) => Ok(clock),
+            None => self.read_clock().map(|(micros, ..)| Clock::says(micros)),
         }
-        let (when, micros) = self.anchor.unwrap_or((Instant::now(), 0));
-        let elapsed = i64::try_from(when.elapsed().as_micros()).unwrap_or(i64::MAX);
-        Ok(u64::try_from(micros.saturating_add(elapsed) / 1000).unwrap_or_default() + 1000)
     }
 
     /// The server's clock, its uncertainty, and whether somebody holds the upgrade lock.
-    fn clock(&mut self) -> Result<(i64, i64, bool)> {
+    fn read_clock(&mut self) -> Result<(i64, i64, bool)> {
         let dialect = self.connections.dialect.as_ref();
         let held = dialect.upgrade_lock().map_or("NULL", |[_, held]| held);
         let query = format!("SELECT {}, {held}", dialect.now_micros());
@@ -200,7 +198,7 @@ impl Database {
         let uncertainty = i64::try_from(before.elapsed().as_micros() / 2).unwrap_or(i64::MAX);
         let mut fields = Fields::of(row);
         let (micros, upgrading) = (fields.int()?, !fields.value().is_null());
-        self.anchor = Some((Instant::now(), micros));
+        self.clock = Some(Clock::says(micros));
         Ok((micros, uncertainty, upgrading))
     }
 }
@@ -246,7 +244,7 @@ fn random_u128() -> Result<u128> {
 
 impl Store for Database {
     fn describe(&mut self) -> Result<Description> {
-        let (clock_micros, clock_uncertainty_micros, upgrading) = self.clock()?;
+        let (clock_micros, clock_uncertainty_micros, upgrading) = self.read_clock()?;
         let identity = identity::read(self.connections.writer.as_mut())?.ok_or_else(identity::not_prepared)?;
         self.identity = identity.clone();
         let met = |tracked: &Tracked| {
@@ -321,7 +319,7 @@ impl Store for Database {
     }
 
     fn reincarnate(&mut self) -> Result<Source> {
-        let millis = self.latest_millis()?.saturating_sub(1000);
+        let millis = self.clock()?.now();
         let incarnation = self.identity.source.incarnation.next(millis, random()?);
         vector::leave(self.connections.writer.as_mut(), self.identity.source)?;
         identity::set_incarnation(self.connections.writer.as_mut(), incarnation)?;

@@ -149,7 +149,7 @@ fn chosen<'a>(tracked: &'a [Tracked], tables: &[String]) -> Result<Vec<&'a Track
 
 /// Puts on record that a declaration is being made; gives its name. From now on the store takes part in no round.
 fn begin(db: &mut Database, tables: &[Tracked]) -> Result<Stamp> {
-    let (latest, site) = (db.latest_millis()?.saturating_sub(1000), db.identity.card.site);
+    let (clock, site) = (db.clock()?, db.identity.card.site);
     let catalog = &db.catalog;
     db.connections.transaction(|c| {
         let sql = c.writer.as_mut();
@@ -162,7 +162,7 @@ fn begin(db: &mut Database, tables: &[Tracked]) -> Result<Stamp> {
             return Err(other_begun(names.collect()));
         }
         let begun = epochs.begun().map(|(_, epoch)| epoch).max();
-        let epoch = begun.unwrap_or_else(|| Stamp::next(latest, epochs.latest(), site));
+        let epoch = begun.unwrap_or_else(|| Stamp::next(clock.now(), epochs.latest(), site));
         for tab in wanted {
             epochs.set(tab, Epoch { begun: epoch, ..epochs.of(tab) });
         }
@@ -200,12 +200,12 @@ fn head(db: &mut Database) -> Result<u64> {
 
 /// Stamps visible rows as part of the epoch, if they are not yet.
 fn stamp(db: &mut Database, tracked: &Tracked, keys: &[Vec<Value>], epoch: Stamp) -> Result<()> {
-    let (now, site) = (db.latest_millis()?.saturating_sub(1000), db.identity.card.site);
+    let (clock, site) = (db.clock()?, db.identity.card.site);
     let catalog = &db.catalog;
     retry::contention(|| {
         db.connections.transaction(|c| {
             let (_, head) = identity::lock(c.writer.as_mut(), c.dialect.wait_for_update())?;
-            let (mut lines, lost) = stamped(c, tracked, keys, (epoch, now, site))?;
+            let (mut lines, lost) = stamped(c, tracked, keys, (epoch, clock.now(), site))?;
             let mut entries = conflicts::note(c, catalog, &lost)?;
             let head = publish(c, head, &mut entries)?;
             publish(c, head, &mut lines)?;

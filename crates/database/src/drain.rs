@@ -9,6 +9,7 @@ use sync_core::{Author, Position, RowId, RowState, SiteId, Source, Stamp, Value}
 use sync_store::{Drained, Restamp, Result, StoreError, Trouble};
 
 use crate::catalog::Catalog;
+use crate::clock::Clock;
 use crate::connections::{Connections, Ended};
 use crate::database::{Database, random};
 use crate::kept::Kept;
@@ -146,7 +147,7 @@ fn gather(db: &mut Database) -> Result<()> {
 }
 
 fn drain_page(db: &mut Database, number: u16) -> Result<(usize, usize)> {
-    let latest = db.latest_millis()?;
+    let clock = db.clock()?;
     let catalog = &db.catalog;
     let Some(tracked) = catalog.numbered(number) else { return Ok((0, 0)) };
     let site = db.identity.card.site;
@@ -154,7 +155,7 @@ fn drain_page(db: &mut Database, number: u16) -> Result<(usize, usize)> {
         // The lock before the snapshot: what another drain deleted must not be read again.
         let (source, head) = identity::lock(c.writer.as_mut(), c.dialect.wait_for_update())?;
         let marks = c.snapshot(|sql, dialect| marks::oldest(sql, dialect, tracked, PAGE))?;
-        let (_, stamped) = publish_marked(c, (catalog, tracked), &marks, head, (author(site, source), latest))?;
+        let (_, stamped) = publish_marked(c, (catalog, tracked), &marks, head, (author(site, source), clock))?;
         marks::delete(c.writer.as_mut(), c.dialect.as_ref(), tracked, &marks.ids())?;
         Ok(Ended::Commit((marks.count(), stamped.len())))
     })
@@ -171,10 +172,10 @@ pub(crate) fn publish_marked(
     (catalog, tracked): (&Catalog, &Tracked),
     marks: &Marks,
     head: Position,
-    (author, latest): (Author, u64),
+    (author, clock): (Author, Clock),
 ) -> Result<(Position, Vec<Numbered>)> {
     let known = meta::load(c.writer.as_mut(), tracked.number(), &marks.row_ids())?;
-    let mut lines = stamp_rows(tracked, marks, &known, author, latest);
+    let mut lines = stamp_rows(tracked, marks, &known, author, clock.latest());
     let gone: Vec<&[Value]> = marks.rows.iter().filter(|row| !row.present).map(|row| row.key.as_slice()).collect();
     let mut suspect = suspects::forgotten(c, catalog, tracked, &gone)?;
     suspect.extend(suspects::unfounded(c, catalog, tracked, &marks.rows)?);

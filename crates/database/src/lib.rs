@@ -10,6 +10,7 @@ mod bulk;
 mod bury;
 pub mod catalog;
 mod changes;
+mod clock;
 mod conflicts;
 mod connections;
 pub mod constraints;

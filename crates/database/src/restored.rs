@@ -10,6 +10,7 @@ use sync_core::{Author, Position, RowState, SiteId, Source, Value, codec};
 use sync_store::Result;
 
 use crate::catalog::Catalog;
+use crate::clock::Clock;
 use crate::connections::{Connections, Ended};
 use crate::database::{Database, random};
 use crate::drain::{author, own_line, publish, publish_marked};
@@ -42,8 +43,8 @@ pub fn last_heard(db: &mut Database, site: SiteId) -> Result<u64> {
 /// Takes a new incarnation; additions that were marked until `latest` are stamped as part of the old one before.
 pub fn leave_history(db: &mut Database, latest: u64) -> Result<Source> {
     db.refresh()?;
-    let now = db.latest_millis()?;
-    let incarnation = db.identity.source.incarnation.next(now.saturating_sub(1000), random()?);
+    let clock = db.clock()?;
+    let incarnation = db.identity.source.incarnation.next(clock.now(), random()?);
     let (catalog, site) = (&db.catalog, db.identity.card.site);
     retry::contention(|| {
         db.connections.transaction(|c| {
@@ -53,8 +54,8 @@ pub fn leave_history(db: &mut Database, latest: u64) -> Result<Source> {
             for tracked in &catalog.tracked {
                 loop {
                     let next = match tracked.counters.is_empty() {
-                        true => drain_all(c, (catalog, tracked), head, (author, now))?,
-                        false => drain_old(c, (catalog, tracked), head, (author, latest))?,
+                        true => drain_all(c, (catalog, tracked), head, (author, clock))?,
+                        false => drain_old(c, (catalog, tracked), head, latest, (author, clock))?,
                     };
                     let Some(next) = next else { break };
                     head = next;
@@ -74,7 +75,8 @@ fn drain_old(
     c: &mut Connections,
     (catalog, tracked): (&Catalog, &Tracked),
     head: Position,
-    (author, latest): (Author, u64),
+    latest: u64,
+    (author, clock): (Author, Clock),
 ) -> Result<Option<Position>> {
     let (sql, dialect) = (c.writer.as_mut(), c.dialect.as_ref());
     let read = marks::oldest(sql, dialect, tracked, PAGE)?;
@@ -82,7 +84,7 @@ fn drain_old(
     if old.rows.is_empty() {
         return Ok(None);
     }
-    let (head, _) = publish_marked(c, (catalog, tracked), &old, head, (author, latest))?;
+    let (head, _) = publish_marked(c, (catalog, tracked), &old, head, (author, clock))?;
     marks::delete(c.writer.as_mut(), c.dialect.as_ref(), tracked, &old.ids())?;
     Ok(Some(head))
 }
@@ -92,7 +94,7 @@ fn drain_all(
     c: &mut Connections,
     (catalog, tracked): (&Catalog, &Tracked),
     head: Position,
-    (author, now): (Author, u64),
+    (author, clock): (Author, Clock),
 ) -> Result<Option<Position>> {
     let mut read = marks::oldest(c.writer.as_mut(), c.dialect.as_ref(), tracked, PAGE)?;
     if read.rows.is_empty() {
@@ -104,12 +106,12 @@ fn drain_all(
     let is_brief = |row: &Marked| !row.present && is_born(row) && !lines.contains_key(&row.id);
     let grave = |row: &Marked| {
         let before = lines.state_of(&row.id).unwrap_or_default();
-        Some((tracked.number(), row.id.clone(), own_line(grave(before, row, author, now)?, &row.key)))
+        Some((tracked.number(), row.id.clone(), own_line(grave(before, row, author, clock.latest())?, &row.key)))
     };
     let mut graves: Vec<Numbered> = read.rows.iter().filter(|r| is_brief(r)).filter_map(grave).collect();
     read.rows.retain(|row| !is_brief(row));
     let head = publish(c, head, &mut graves)?;
-    let (head, _) = publish_marked(c, (catalog, tracked), &read, head, (author, now))?;
+    let (head, _) = publish_marked(c, (catalog, tracked), &read, head, (author, clock))?;
     marks::delete(c.writer.as_mut(), c.dialect.as_ref(), tracked, &ids)?;
     Ok(Some(head))
 }
