@@ -10,6 +10,7 @@ pub const USAGE: &str =
   --transactions 1|10|bulk   only this size of transaction in the catch-up
   --files N         documents (100000)
   --megabytes N     that they have together (800)
+  --tools A,B       only these programs (server_sync, rsync, unison, syncthing)
   --delay MS        of the line that documents take, there and back (0)";
 
 /// What is measured.
@@ -62,6 +63,8 @@ pub struct Arguments {
     megabytes: Option<u64>,
     /// Milliseconds.
     delay: u64,
+    /// The programs that are measured; none: all that are installed.
+    pub tools: Vec<String>,
 }
 
 impl Arguments {
@@ -89,7 +92,16 @@ impl Arguments {
     }
 
     fn usual(bench: Bench) -> Self {
-        Arguments { bench, samples: 5, rows: None, transactions: None, files: None, megabytes: None, delay: 0 }
+        Arguments {
+            bench,
+            samples: 5,
+            rows: None,
+            transactions: None,
+            files: None,
+            megabytes: None,
+            delay: 0,
+            tools: Vec::new(),
+        }
     }
 
     fn set(&mut self, option: &str, value: Option<String>) -> Result<(), String> {
@@ -100,6 +112,7 @@ impl Arguments {
             "--files" => self.files = Some(number::<u64>(value)?.max(1)),
             "--megabytes" => self.megabytes = Some(number::<u64>(value)?.max(1)),
             "--delay" => self.delay = number(value)?,
+            "--tools" => self.tools = value.ok_or("--tools needs names")?.split(',').map(str::to_owned).collect(),
             "--transactions" => self.transactions = Some(number(value)?),
             other => return Err(format!("there is no option {other}")),
         }
