@@ -9,6 +9,7 @@ use crate::error::{EngineError, Result};
 use crate::rate::Bucket;
 use crate::report::{Direction, Event, RoundReport, Watch};
 use crate::round::{Options, round};
+use crate::together::together;
 
 /// What a round of documents did.
 #[derive(Clone, Debug, Default)]
@@ -164,8 +165,8 @@ pub fn round_documents(
     settle(master, slave, options, watch, &mut report)?;
     report.master.bytes = fetch(slave, master, Direction::Pull, options, watch)?;
     report.slave.bytes = fetch(master, slave, Direction::Push, options, watch)?;
-    report.master.realised = master.realise()?;
-    report.slave.realised = slave.realise()?;
+    let realised = together(slave.is_far(), || master.realise(), || slave.realise())?;
+    (report.master.realised, report.slave.realised) = (realised.master, realised.slave);
     Ok(report)
 }
 
@@ -179,7 +180,8 @@ fn settle(
     report: &mut DocumentsReport,
 ) -> Result<()> {
     for _ in 0..SETTLINGS {
-        let (here, there) = (master.settle()?, slave.settle()?);
+        let settled = together(slave.is_far(), || master.settle(), || slave.settle())?;
+        let (here, there) = (settled.master, settled.slave);
         report.master.settled += here;
         report.slave.settled += there;
         if here + there == 0 {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use sync_core::{Incarnation, Knowledge, Position, Source};
-use sync_store::{Completed, Description, Greeting, Mode, Store};
+use sync_store::{Completed, Description, Drained, Greeting, Mode, Store};
 
 use crate::brake::Brake;
 use crate::compare::Reaches;
@@ -17,6 +17,7 @@ use crate::parties::{Parties, Sides};
 use crate::report::{Direction, Event, RoundReport, Watch};
 use crate::scrub::Scrub;
 use crate::stream::Stream;
+use crate::together::together;
 use crate::transfer::Horizon;
 use crate::{restores, twins};
 
@@ -100,7 +101,9 @@ pub fn round_beside(
     if recall(slave, master, &knowledge.master)? {
         knowledge.slave = slave.knowledge()?;
     }
-    let left = Sides { master: drain(master, &mut report, watch)?, slave: drain(slave, &mut report, watch)? };
+    let drained = together(slave.is_far(), || master.drain(), || slave.drain())?;
+    let left =
+        Sides { master: tell(drained.master, &mut report, watch), slave: tell(drained.slave, &mut report, watch) };
     let about = Sides { master: master.describe()?, slave: slave.describe()? };
     let agreement = handshake::check(&about.master, &about.slave, &options.expected)?;
     if !options.force {
@@ -129,14 +132,13 @@ fn recall(store: &mut dyn Store, peer: &mut dyn Store, peer_knows: &Knowledge) -
     Ok(true)
 }
 
-/// Says whether marks were left.
-fn drain(store: &mut dyn Store, report: &mut RoundReport, watch: &mut dyn Watch) -> Result<bool> {
-    let drained = store.drain()?;
+/// Tells what a drain noted; says whether marks were left.
+fn tell(drained: Drained, report: &mut RoundReport, watch: &mut dyn Watch) -> bool {
     for note in drained.notes {
         watch.event(Event::Note(&note));
         report.notes.push(note);
     }
-    Ok(drained.left)
+    drained.left
 }
 
 fn introduce(report: &mut RoundReport, about: &Sides<Description>, agreement: &Agreement) {

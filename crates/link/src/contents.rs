@@ -43,6 +43,10 @@ impl Store for RemoteTree {
         apply_ahead applied complete enter scan digest rows restamp bury registry register purge compared conflicts parked restore
     }
 
+    fn is_far(&self) -> bool {
+        true
+    }
+
     /// Also hears what the scan could not take in.
     fn drain(&mut self) -> Result<Drained> {
         let drained = self.call(Store::drain)?;

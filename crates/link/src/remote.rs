@@ -113,6 +113,10 @@ impl RemoteStore {
 }
 
 impl Store for RemoteStore {
+    fn is_far(&self) -> bool {
+        true
+    }
+
     fn describe(&mut self) -> Result<Description> {
         self.call(&Request::Describe)
     }
