@@ -21,7 +21,7 @@ const LARGE: u64 = 512;
 /// Runs the bench.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let ground = Ground::new(arguments.delay())?;
-    let mut tools = tools::installed(&ground)?;
+    let mut tools = tools::installed(&ground, &|name| arguments.wants_tool(name))?;
     let (files, megabytes) = (arguments.files(), arguments.megabytes());
     trees::fill(&ground.here(), files, megabytes)?;
     let (mut copies, mut quiet) = (runs(&tools), runs(&tools));

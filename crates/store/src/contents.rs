@@ -139,7 +139,18 @@ pub trait Contents: Store {
     /// Before the first verb of a round: has it for itself, once whoever else works on it is done.
     fn begin(&mut self, manner: Manner) -> Result<()>;
 
-    /// The round is over: others may have it.
+    /// The same, but where there is a long line to the store it may return before: what goes wrong is told with the next verb.
+    fn begin_ahead(&mut self, manner: Manner) -> Result<()> {
+        self.begin(manner)
+    }
+
+    /// Whether there is nothing to settle, to fetch and to realise as long as no row comes, as of the last
+    /// [`Store::open_round`]; not, if that is not known. What a round leaves behind may be cleared away.
+    fn rests(&mut self) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// The round is over: others may have it. Where there is a long line nobody waits for that.
     fn rest(&mut self) -> Result<()> {
         Ok(())
     }

@@ -54,6 +54,19 @@ pub fn realise(tree: &mut Tree) -> Result<Realised> {
     Ok(report)
 }
 
+/// Whether no path is on the list; what is not needed any more is cleared away then.
+pub fn rest(tree: &mut Tree) -> Result<bool> {
+    if tree.is_at_rest()? {
+        return Ok(true);
+    }
+    if !pending::is_empty(&tree.index)? {
+        return Ok(false);
+    }
+    contents::tidy(tree)?;
+    tree.comes_to_rest()?;
+    Ok(true)
+}
+
 /// Puts files into their places whose contents have come, while more comes. What cannot be done now is left to
 /// [`realise`], which tells why.
 pub fn place(tree: &mut Tree, paths: &[Vec<u8>]) -> Result<()> {
