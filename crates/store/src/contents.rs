@@ -280,6 +280,11 @@ pub enum Reason {
         /// How many there are, without those that are kept for the index.
         free: u64,
     },
+    /// Nobody who was asked has its content.
+    Nowhere {
+        /// Since when it is asked for, in milliseconds since the Unix epoch.
+        since: u64,
+    },
 }
 
 impl fmt::Display for Reason {
@@ -291,7 +296,13 @@ impl fmt::Display for Reason {
             Reason::NoContent => f.write_str("its content has not come yet"),
             Reason::NotEmpty => f.write_str("the directory holds something new"),
             Reason::System(message) => f.write_str(message),
+            Reason::Nowhere { since } => write!(f, "nobody who was asked since {} has its content", date(*since)),
             Reason::NoRoom { size, free } => write!(f, "no room on the disk: it takes {size} bytes, {free} are free"),
         }
     }
+}
+
+fn date(millis: u64) -> String {
+    let time = i64::try_from(millis).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    time.unwrap_or_default().strftime("%Y-%m-%d %H:%M UTC").to_string()
 }

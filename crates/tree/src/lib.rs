@@ -38,6 +38,7 @@ mod tree;
 mod twins;
 mod walk;
 mod watch;
+mod withdraw;
 
 pub use disk::{Disk, Fault, Op, Slip};
 pub use ignore::TEMPORARY;

@@ -14,6 +14,7 @@ use crate::pending::{self, DIFFER, LEFT, ROWS, UNLESS_IGNORED};
 use crate::place::{Batch, Task};
 use crate::trash;
 use crate::tree::Tree;
+use crate::withdraw;
 
 /// Rows read at a time.
 const PAGE: usize = 200;
@@ -47,6 +48,7 @@ pub fn realise(tree: &mut Tree) -> Result<Realised> {
     } else {
         pending::shorten(&mut tree.index)?;
     }
+    withdraw::withdraw(tree)?;
     trash::expire(tree)?;
     if is_done {
         tree.comes_to_rest()?;
