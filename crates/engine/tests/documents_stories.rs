@@ -174,12 +174,12 @@ fn rows_only(pair: &mut [Site]) {
     round_rows(a.tree(), b.tree(), &options, &mut ()).unwrap();
 }
 
-/// What was asked for in vain until now was so for two days.
-fn two_days_pass(sites: &mut [Site]) {
+/// What was asked for in vain until now was so for some days.
+fn days_pass(sites: &mut [Site], days: u32) {
     for site in sites {
         site.drop_tree();
         let index = rusqlite::Connection::open(site.index()).unwrap();
-        index.execute("UPDATE vain SET since=since-2*86400000", []).unwrap();
+        index.execute("UPDATE vain SET since=since-?*86400000", [days]).unwrap();
     }
 }
 
@@ -213,7 +213,7 @@ fn contents_that_nobody_has_are_given_up_by_their_writer_after_a_day() {
     let missing: BTreeSet<String> = ["a", "b"].map(str::to_owned).into();
     assert_eq!(left_out(&mut pair, is_on_its_way), missing, "another site may have them");
     assert_eq!(pair[0].read("a"), "old");
-    two_days_pass(&mut pair);
+    days_pass(&mut pair, 2);
     left_out(&mut pair, |_| true);
     settle(&mut pair, &PAIR);
     assert_eq!((pair[0].read("a").as_str(), pair[0].read("c").as_str()), ("newest", "still there"));
@@ -232,7 +232,7 @@ fn contents_of_a_writer_that_is_gone_are_missed_until_it_is_declared_to_have_lef
     for _ in 0..3 {
         left_out(left, |reason| *reason == Reason::NoContent);
     }
-    two_days_pass(left);
+    days_pass(left, 2);
     let missing: BTreeSet<String> = ["a", "b", "c"].map(str::to_owned).into();
     for _ in 0..3 {
         assert_eq!(left_out(left, |reason| matches!(reason, Reason::Nowhere { .. })), missing);
@@ -247,4 +247,24 @@ fn contents_of_a_writer_that_is_gone_are_missed_until_it_is_declared_to_have_lef
     settle(left, &PAIR);
     assert_eq!(left[1].paths(), ["a"]);
     assert_eq!(left[1].read("a"), "old");
+}
+
+/// Nobody knows who wrote what was there before synchronisation.
+#[test]
+fn contents_from_before_that_nobody_has_are_given_up_after_a_month() {
+    let mut pair = sites::<2>();
+    pair[1].write("a", "from before");
+    pair[1].write("b", "from before as well");
+    rows_only(&mut pair);
+    pair[1].delete_index();
+    pair[1].remove("a");
+    left_out(&mut pair, |reason| *reason == Reason::NoContent);
+    days_pass(&mut pair, 2);
+    for _ in 0..3 {
+        assert_eq!(left_out(&mut pair, |reason| matches!(reason, Reason::Nowhere { .. })), ["a".to_owned()].into());
+    }
+    days_pass(&mut pair, 30);
+    left_out(&mut pair, |_| true);
+    settle(&mut pair, &PAIR);
+    assert_eq!(pair[0].paths(), ["b"]);
 }

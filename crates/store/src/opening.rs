@@ -107,7 +107,92 @@ impl Ready {
             && since.tables.iter().all(|table| asked.tables.contains(table))
             && held.eq(&since.held);
         let mut outline = is_same.then(|| outline.clone())?;
-        outline.tables.retain(|table, _| takes_part(table));
+        // What was not asked for goes in any case, as conflicts do.
+        outline.tables.retain(|table, _| takes_part(table) || !asked.tables.iter().any(|t| t == table));
         Some(outline)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sync_core::{Incarnation, StoreId};
+
+    use super::*;
+    use crate::{Role, TableOutline};
+
+    fn source(n: u128) -> Source {
+        Source { store: StoreId(n), incarnation: Incarnation(1) }
+    }
+
+    fn since(tables: &[&str], held: &[(&str, u64)]) -> Since {
+        Since {
+            receiver: source(1),
+            position: Position { seq: 5, token: 5 },
+            held: held.iter().map(|(table, seq)| ((*table).to_owned(), *seq)).collect(),
+            tables: tables.iter().map(|table| (*table).to_owned()).collect(),
+            upto: None,
+        }
+    }
+
+    fn ready(asked: Since, found: &[&str]) -> Ready {
+        let one = TableOutline { live: 1, graves: 0, rows: 0 };
+        let tables = found.iter().map(|table| ((*table).to_owned(), one)).collect();
+        let outline = Outline { tables, end: Position { seq: 9, token: 9 } };
+        let about = Description {
+            site: SiteId::new(2).unwrap_or(SiteId::NOBODY),
+            site_name: "lyon".to_owned(),
+            vd: "crm".to_owned(),
+            vd_version: "1".to_owned(),
+            product_version: "1".to_owned(),
+            protocol: 1,
+            source: source(2),
+            head: outline.end,
+            role: Role::NotSlave,
+            clock_micros: 0,
+            clock_uncertainty_micros: 0,
+            upgrading: false,
+            far: false,
+            tables: Vec::new(),
+            suspect: Vec::new(),
+            restoring: false,
+            epochs: Vec::new(),
+            warnings: Vec::new(),
+        };
+        Ready {
+            drained: Drained::default(),
+            about,
+            greeted: None,
+            outlined: Some((asked, outline)),
+            registry: Registry::default(),
+            oldest_line: 0,
+        }
+    }
+
+    fn tables(outline: Option<Outline>) -> Option<Vec<String>> {
+        outline.map(|outline| outline.tables.into_keys().collect())
+    }
+
+    #[test]
+    fn what_was_found_for_all_tables_holds_for_some() {
+        let ready = ready(since(&["a", "b"], &[("b", 3)]), &["a", "b"]);
+        let of = |tables: &[&str]| Some(tables.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>());
+        assert_eq!(tables(ready.outline_of(&since(&["a", "b"], &[("b", 3)]))), of(&["a", "b"]));
+        assert_eq!(tables(ready.outline_of(&since(&["a"], &[]))), of(&["a"]));
+    }
+
+    #[test]
+    fn what_goes_in_any_case_is_not_forgotten() {
+        let ready = ready(since(&["a"], &[]), &["a", "conflicts"]);
+        assert_eq!(tables(ready.outline_of(&since(&[], &[]))), Some(vec!["conflicts".to_owned()]));
+    }
+
+    #[test]
+    fn another_question_has_no_answer_yet() {
+        let ready = ready(since(&["a", "b"], &[("b", 3)]), &["a"]);
+        let other = |since: Since| tables(ready.outline_of(&since));
+        assert_eq!(other(since(&["a", "c"], &[])), None);
+        assert_eq!(other(since(&["a", "b"], &[])), None);
+        assert_eq!(other(Since { receiver: source(3), ..since(&["a"], &[]) }), None);
+        assert_eq!(other(Since { position: Position { seq: 6, token: 6 }, ..since(&["a"], &[]) }), None);
     }
 }

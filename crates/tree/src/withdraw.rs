@@ -16,7 +16,13 @@ use crate::tree::Tree;
 
 /// For so long a content is asked for before its writer gives up, in milliseconds: a site that has it may be reached less often
 /// than the one that is asked now. What has it by then nevertheless keeps it in its trash.
-const PATIENCE: i64 = 24 * 3600 * 1000;
+const PATIENCE: i64 = DAY;
+
+/// And for so long that of a row from before synchronisation: nobody knows whose it was, so everybody gives up. A first copy between
+/// two other sites must not take longer.
+const LONG_PATIENCE: i64 = 30 * DAY;
+
+const DAY: i64 = 24 * 3600 * 1000;
 
 /// Rows that are looked at in one round.
 const PAGE: usize = 500;
@@ -37,9 +43,13 @@ pub fn withdraw(tree: &mut Tree) -> Result<()> {
         [],
     )?;
     writing.commit()?;
-    let mut due = missed;
-    due.retain(|_, hash| given_up(tree.index.look(), *hash, now).is_ok_and(|since| since.is_some()));
-    follow(tree, due)
+    let mut due = BTreeMap::new();
+    for (path, hash) in missed {
+        if let Some(since) = given_up(tree.index.look(), hash, now)? {
+            due.insert(path, now - since);
+        }
+    }
+    follow(tree, &due)
 }
 
 /// Why a content is not here that the peer does not have either.
@@ -83,21 +93,24 @@ fn missed(tree: &Tree) -> Result<BTreeMap<Vec<u8>, Hash>> {
     }
 }
 
-/// Makes the rows of these paths what is there, as far as it is for this site to say so.
-fn follow(tree: &mut Tree, due: BTreeMap<Vec<u8>, Hash>) -> Result<()> {
+/// Makes the rows of these paths what is there, as far as it is for this site to say so after so many milliseconds.
+fn follow(tree: &mut Tree, due: &BTreeMap<Vec<u8>, i64>) -> Result<()> {
     if due.is_empty() {
         return Ok(());
     }
     let (own, registry) = (tree.inner.card().site, tree.inner.registry()?);
-    let says = |writer: SiteId| writer == own || registry.has_left(writer);
-    let keys: Vec<Vec<Value>> = due.into_keys().map(|path| vec![Value::Bytes(path)]).collect();
+    let says = |path: &[u8], writer: Option<SiteId>| match writer {
+        Some(writer) => writer == own || registry.has_left(writer),
+        None => due.get(path).is_some_and(|passed| *passed >= LONG_PATIENCE),
+    };
+    let keys: Vec<Vec<Value>> = due.keys().map(|path| vec![Value::Bytes(path.clone())]).collect();
     let (mut given_up, mut left) = (Vec::new(), &keys[..]);
     while !left.is_empty() {
         let (batch, done) = tree.inner.rows(ENTRY, left)?;
         let columns = batch.heads.first().map_or(&[][..], |head| &head.columns);
         let content = columns.iter().position(|column| column == "content").unwrap_or_default() as ColumnId;
         let written = batch.changes.iter().filter_map(|change| written(change, content));
-        given_up.extend(written.filter(|(_, writer)| says(*writer)).map(|(path, _)| path));
+        given_up.extend(written.filter(|(path, writer)| says(path, *writer)).map(|(path, _)| path));
         left = &left[done.clamp(1, left.len())..];
     }
     if given_up.is_empty() {
@@ -109,13 +122,13 @@ fn follow(tree: &mut Tree, due: BTreeMap<Vec<u8>, Hash>) -> Result<()> {
     writing.commit()
 }
 
-/// The path of a row, and who wrote its content. That of a copy was written by whom its name says, although others made the same
-/// row.
-fn written(change: &Change, content: ColumnId) -> Option<(Vec<u8>, SiteId)> {
+/// The path of a row, and who wrote its content, if that is known. That of a copy was written by whom its name says, although
+/// others made the same row.
+fn written(change: &Change, content: ColumnId) -> Option<(Vec<u8>, Option<SiteId>)> {
     let Some(Value::Bytes(path)) = change.key.first() else { return None };
     let stamp = change.row.state.cell(content);
     let loser = name::loser(path).and_then(|number| SiteId::new(number.into()).ok());
-    Some((path.clone(), loser.or_else(|| stamp.is_written().then(|| stamp.site()))?))
+    Some((path.clone(), loser.or_else(|| stamp.is_written().then(|| stamp.site()))))
 }
 
 fn become_what_is_there(writing: &Writing, path: &[u8]) -> Result<()> {
