@@ -21,7 +21,8 @@ const LARGE: u64 = 512;
 /// Runs the bench.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let ground = Ground::new(arguments.delay())?;
-    let mut tools = tools::installed(&ground, &|name| arguments.wants_tool(name))?;
+    let mut tools = tools::installed(&ground)?;
+    tools.retain(|tool| arguments.tools.is_empty() || arguments.tools.iter().any(|name| name == tool.name()));
     let (files, megabytes) = (arguments.files(), arguments.megabytes());
     trees::fill(&ground.here(), files, megabytes)?;
     let (mut copies, mut quiet) = (runs(&tools), runs(&tools));

@@ -9,6 +9,7 @@ use crate::error::{EngineError, Result};
 use crate::rate::Bucket;
 use crate::report::{Direction, Event, RoundReport, Watch};
 use crate::round::{Options, round};
+use crate::together::together;
 
 /// What a round of documents did.
 #[derive(Clone, Debug, Default)]
@@ -166,10 +167,10 @@ pub fn round_documents(
     if !rests {
         report.slave.bytes = fetch(master, slave, Direction::Push, options, watch)?;
     }
-    report.master.realised = master.realise()?;
-    if !rests {
-        report.slave.realised = slave.realise()?;
-    }
+    let is_far = slave.is_far();
+    let there = || if rests { Ok(Realised::default()) } else { slave.realise() };
+    let realised = together(is_far, || master.realise(), there)?;
+    (report.master.realised, report.slave.realised) = (realised.master, realised.slave);
     Ok(report)
 }
 
@@ -185,7 +186,9 @@ fn settle(
 ) -> Result<bool> {
     let mut rests = report.rows.is_quiet() && !report.rows.compared && slave.rests()?;
     for _ in 0..SETTLINGS {
-        let (here, there) = (master.settle()?, if rests { 0 } else { slave.settle()? });
+        let is_far = slave.is_far();
+        let settled = together(is_far, || master.settle(), || if rests { Ok(0) } else { slave.settle() })?;
+        let (here, there) = (settled.master, settled.slave);
         report.master.settled += here;
         report.slave.settled += there;
         if here + there == 0 {

@@ -35,6 +35,7 @@ pub mod scrub;
 pub mod state;
 mod stream;
 pub mod survey;
+mod together;
 mod transfer;
 mod twins;
 pub mod upkeep;

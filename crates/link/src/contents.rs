@@ -100,6 +100,10 @@ impl Store for RemoteTree {
         self.look(|store| store.register(registry))
     }
 
+    fn is_far(&self) -> bool {
+        true
+    }
+
     /// Also hears what the scan could not take in.
     fn drain(&mut self) -> Result<Drained> {
         let drained = self.call(Store::drain)?;

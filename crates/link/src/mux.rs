@@ -2,19 +2,22 @@
 //! carries messages of any length, cut into frames that take turns; a sender goes no further than the receiver gave it
 //! credit, so that what waits is bounded on both sides. Knows nothing of what the messages say.
 
+mod ends;
+mod signal;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufReader, BufWriter, Read, Write};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+
+use ends::Ends;
+use signal::Signal;
 
 use crate::error::{Fault, LinkError, Result};
 use crate::frame::{BODY_LIMIT, Frame, Kind, invalid};
 
 /// Bytes that may be on their way on a channel before the receiver has taken them. Part of the protocol.
 pub const WINDOW: u32 = 4 << 20;
-
-/// What a frame counts beside its body, so that nobody can send empty messages without end. Part of the protocol.
-const OVERHEAD: usize = 64;
 
 /// A message is no longer than this.
 pub const MESSAGE_LIMIT: usize = 256 << 20;
@@ -34,12 +37,15 @@ pub struct Channel {
     number: u32,
 }
 
+#[derive(Default)]
 struct Shared {
     state: Mutex<State>,
-    /// Something came in, credit too, or the link broke.
-    arrived: Condvar,
-    /// Something is to be written, or was.
-    outgoing: Condvar,
+    /// Something came in, or the link broke.
+    arrived: Signal,
+    /// There is room for another message, or nobody is there any more to take it.
+    room: Signal,
+    /// Something is to be written, credit came, or the link is over.
+    outgoing: Signal,
 }
 
 #[derive(Default)]
@@ -56,78 +62,11 @@ struct State {
     broken: Option<LinkError>,
 }
 
-/// What waits on a channel.
-struct Ends {
-    /// A message that is being sent, and how much of it is gone.
-    sending: Option<(Vec<u8>, usize)>,
-    /// Below 0 by [`OVERHEAD`] at most.
-    credit: i64,
-    /// Messages that are here.
-    received: VecDeque<Vec<u8>>,
-    partial: Vec<u8>,
-    /// Bytes that came and for which no new credit was given.
-    owed: u64,
-    /// No more comes in.
-    ended: bool,
-    /// Dropped at this end: what still comes is thrown away.
-    dropped: bool,
-}
-
-/// The credit that a piece takes.
-fn cost(body: usize) -> u64 {
-    (body + OVERHEAD) as u64
-}
-
-/// How many frames a message takes, if none is cut short.
-fn frames(message: usize) -> u64 {
-    message.div_ceil(BODY_LIMIT).max(1) as u64
-}
-
-impl Ends {
-    fn new() -> Self {
-        Ends {
-            sending: None,
-            credit: i64::from(WINDOW),
-            received: VecDeque::new(),
-            partial: Vec::new(),
-            owed: 0,
-            ended: false,
-            dropped: false,
-        }
-    }
-
-    fn may_send(&self) -> bool {
-        self.credit > 0 && self.sending.is_some()
-    }
-
-    /// The next piece of what is to be sent.
-    fn piece(&mut self, channel: u32) -> Option<Frame> {
-        let (message, gone) = self.sending.as_mut()?;
-        let room = usize::try_from(self.credit).unwrap_or(usize::MAX).min(BODY_LIMIT);
-        let end = message.len().min(*gone + room);
-        let body = message[*gone..end].to_vec();
-        *gone = end;
-        let last = end == message.len();
-        self.credit -= cost(body.len()) as i64;
-        if last {
-            self.sending = None;
-        }
-        Some(Frame { kind: Kind::Data, last, channel, body })
-    }
-
-    /// Credit to be given now: a message that is waited for may come in whole; beyond it, as messages are taken.
-    fn due(&mut self, taken: u64) -> u64 {
-        let due = if self.received.is_empty() || self.dropped { self.owed } else { taken.min(self.owed) };
-        self.owed -= due;
-        due
-    }
-}
-
 impl Mux {
     /// Begins to carry frames. `first` is the number of this side's first channel: the sides take odd and even ones.
     pub fn start(from: impl Read + Send + 'static, to: impl Write + Send + 'static, first: u32) -> Self {
         let state = State { next: first, ..State::default() };
-        let shared = Arc::new(Shared { state: Mutex::new(state), arrived: Condvar::new(), outgoing: Condvar::new() });
+        let shared = Arc::new(Shared { state: Mutex::new(state), ..Shared::default() });
         let reads = shared.clone();
         // Never joined: it ends with the stream, which the other side ends.
         std::thread::spawn(move || reads.read_all(&mut BufReader::with_capacity(2 * BODY_LIMIT, from)));
@@ -147,7 +86,7 @@ impl Mux {
         state.next += 2;
         state.channels.insert(number, Ends::new());
         state.control.push_back(Frame { body: service.as_bytes().to_vec(), ..Frame::bare(Kind::Open, number) });
-        self.shared.outgoing.notify_all();
+        self.shared.outgoing.wake();
         Ok(Channel { shared: self.shared.clone(), number })
     }
 
@@ -164,7 +103,7 @@ impl Mux {
             match &state.broken {
                 Some(e) if *e == LinkError::closed() => return Ok(None),
                 Some(e) => return Err(e.clone()),
-                None => state = self.shared.wait(&self.shared.arrived, state),
+                None => state = self.shared.arrived.wait(state),
             }
         }
     }
@@ -178,8 +117,10 @@ impl Mux {
 impl Drop for Mux {
     /// What is to be written is written first.
     fn drop(&mut self) {
-        self.shared.lock().over = true;
-        self.shared.outgoing.notify_all();
+        let mut state = self.shared.lock();
+        state.over = true;
+        self.shared.outgoing.wake();
+        drop(state);
         if let Some(writer) = self.writer.take() {
             let _ = writer.join();
         }
@@ -204,12 +145,12 @@ impl Channel {
             if ends.ended {
                 return Err(LinkError::closed());
             }
-            if ends.sending.is_none() {
-                ends.sending = Some((message, 0));
-                self.shared.outgoing.notify_all();
+            if ends.has_room() {
+                ends.send(message);
+                self.shared.outgoing.wake();
                 return Ok(());
             }
-            state = self.shared.wait(&self.shared.arrived, state);
+            state = self.shared.room.wait(state);
         }
     }
 
@@ -227,7 +168,7 @@ impl Channel {
                 return Ok(None);
             }
             state.sound()?;
-            state = self.shared.wait(&self.shared.arrived, state);
+            state = self.shared.arrived.wait(state);
         }
     }
 
@@ -239,10 +180,10 @@ impl Channel {
 
     fn take(&self, state: &mut State) -> Result<Option<Vec<u8>>> {
         let ends = state.ends(self.number)?;
-        let Some(message) = ends.received.pop_front() else { return Ok(None) };
-        let due = ends.due(message.len() as u64 + frames(message.len()) * OVERHEAD as u64);
-        state.grant(self.number, due);
-        self.shared.outgoing.notify_all();
+        let Some((message, due)) = ends.take() else { return Ok(None) };
+        if state.grant(self.number, due) {
+            self.shared.outgoing.wake();
+        }
         Ok(Some(message))
     }
 }
@@ -251,10 +192,9 @@ impl Drop for Channel {
     /// What was sent goes out first; the other side is told that no more comes.
     fn drop(&mut self) {
         let mut state = self.shared.lock();
-        while state.broken.is_none()
-            && state.channels.get(&self.number).is_some_and(|e| e.sending.is_some() && !e.ended)
-        {
-            state = self.shared.wait(&self.shared.arrived, state);
+        let is_sending = |ends: &Ends| ends.is_sending() && !ends.ended;
+        while state.broken.is_none() && state.channels.get(&self.number).is_some_and(is_sending) {
+            state = self.shared.room.wait(state);
         }
         state.control.push_back(Frame::bare(Kind::Close, self.number));
         let ended = state.channels.get(&self.number).is_none_or(|e| e.ended);
@@ -265,7 +205,7 @@ impl Drop for Channel {
             let due = ends.due(0);
             state.grant(self.number, due);
         }
-        self.shared.outgoing.notify_all();
+        self.shared.outgoing.wake();
     }
 }
 
@@ -281,10 +221,12 @@ impl State {
         self.channels.get_mut(&channel).ok_or_else(LinkError::closed)
     }
 
-    fn grant(&mut self, channel: u32, bytes: u64) {
+    /// Says whether there is a frame to be written for it.
+    fn grant(&mut self, channel: u32, bytes: u64) -> bool {
         if bytes > 0 {
             self.control.push_back(Frame::credit(channel, u32::try_from(bytes).unwrap_or(u32::MAX)));
         }
+        bytes > 0
     }
 
     /// The next frame to write: what needs no credit first, then a piece of whose turn it is.
@@ -339,8 +281,7 @@ impl State {
     fn accept_data(&mut self, frame: Frame) -> std::io::Result<()> {
         // A channel that was closed here a moment ago.
         let Some(ends) = self.channels.get_mut(&frame.channel) else { return Ok(()) };
-        ends.owed += cost(frame.body.len());
-        if ends.owed > u64::from(WINDOW) + OVERHEAD as u64 {
+        if !ends.owe(frame.body.len()) {
             return Err(invalid("more than it had credit for"));
         }
         if !ends.dropped {
@@ -363,32 +304,32 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'a>(&self, condition: &Condvar, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        condition.wait(state).unwrap_or_else(PoisonError::into_inner)
+    fn wake_all(&self) {
+        for signal in [&self.arrived, &self.room, &self.outgoing] {
+            signal.wake();
+        }
     }
 
     fn fail(&self, error: LinkError) {
         self.lock().broken.get_or_insert(error);
-        self.arrived.notify_all();
-        self.outgoing.notify_all();
+        self.wake_all();
     }
 
     fn read_all(&self, from: &mut dyn Read) {
         let error = loop {
-            let accepted = match Frame::read(from) {
-                Ok(Some(frame)) => self.lock().accept(frame),
+            match Frame::read(from).and_then(|frame| frame.map(|frame| self.take_in(frame)).transpose()) {
+                Ok(Some(())) => {}
                 Ok(None) => break LinkError::closed(),
-                Err(e) => Err(e),
-            };
-            match accepted {
-                Ok(()) => {
-                    self.arrived.notify_all();
-                    self.outgoing.notify_all();
-                }
                 Err(e) => break e.into(),
             }
         };
         self.fail(error);
+    }
+
+    fn take_in(&self, frame: Frame) -> std::io::Result<()> {
+        self.lock().accept(frame)?;
+        self.wake_all();
+        Ok(())
     }
 
     fn write_all(&self, to: &mut dyn Write) {
@@ -396,14 +337,13 @@ impl Shared {
             if let Err(e) = frame.write(to) {
                 return self.fail(e.into());
             }
-            self.arrived.notify_all();
         }
         let _ = to.flush();
     }
 
     /// The next frame, once there is one; nothing when the link is over. Before it waits, what was written is flushed.
     fn to_write(&self, to: &mut dyn Write) -> Option<Frame> {
-        if let Some(frame) = self.lock().next_frame() {
+        if let Some(frame) = self.take_out() {
             return Some(frame);
         }
         if let Err(e) = to.flush() {
@@ -415,11 +355,21 @@ impl Shared {
                 return None;
             }
             match state.next_frame() {
-                Some(frame) => return Some(frame),
+                Some(frame) => {
+                    self.room.wake();
+                    return Some(frame);
+                }
                 None if state.over => return None,
-                None => state = self.wait(&self.outgoing, state),
+                None => state = self.outgoing.wait(state),
             }
         }
+    }
+
+    /// A frame that can be written at once. Whoever waits for room may send the next message.
+    fn take_out(&self) -> Option<Frame> {
+        let frame = self.lock().next_frame()?;
+        self.room.wake();
+        Some(frame)
     }
 }
 

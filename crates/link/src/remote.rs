@@ -188,6 +188,10 @@ impl Store for RemoteStore {
         self.open_by(&Request::Open(Cow::Borrowed(opening)), told)
     }
 
+    fn is_far(&self) -> bool {
+        true
+    }
+
     fn describe(&mut self) -> Result<Description> {
         self.call(&Request::Describe)
     }

@@ -102,6 +102,11 @@ pub trait Store: Send {
     /// many, some are left for [`Store::changes`] ([`Drained::left`]).
     fn drain(&mut self) -> Result<Drained>;
 
+    /// Whether its work is done at another machine, so that something else can be done here meanwhile.
+    fn is_far(&self) -> bool {
+        false
+    }
+
     /// Whether it holds no row of the application at all.
     fn is_empty(&mut self) -> Result<bool>;
 

@@ -4,7 +4,7 @@
 //! Never asks twice for what the peer did not have, and keeps nothing that it did not ask for.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::io::{self, Read};
+use std::io;
 use std::ops::Range;
 
 use rusqlite::params;
@@ -12,14 +12,17 @@ use rustix::fs::FileType;
 use sync_store::contents::{Ask, Body, CHUNKS, Chunk, PIECE};
 use sync_store::{Hash, Lacking, Piece, PieceSink, Result, StoreError, Trouble, Want};
 
-use crate::disk::{Dir, Onto};
+use crate::cells::Cells;
+use crate::disk::Onto;
+use crate::fresh;
 use crate::groups;
+use crate::index::{self, CELLS, columns_of};
 use crate::look;
 use crate::name;
 use crate::parts;
 use crate::place::ASIDE;
 use crate::realise;
-use crate::root::{failed, kind};
+use crate::root::{Near, failed, kind};
 use crate::source;
 use crate::trash;
 use crate::tree::Tree;
@@ -29,15 +32,15 @@ use crate::tree::Tree;
 pub struct Asked {
     /// Up to this path, nothing more has to be asked for.
     after: Vec<u8>,
-    /// What may come, and the path that it is for.
-    open: HashMap<Hash, (Want, Vec<u8>)>,
+    /// What may come, and for whom.
+    open: HashMap<Hash, Open>,
     /// Whose contents have come, and how many bytes that is.
     ready: Vec<Vec<u8>>,
     weight: u64,
     /// Whether directories were made for them.
     pub(crate) has_directories: bool,
     /// The directory that the last content was made in.
-    near: Option<(Vec<u8>, Dir)>,
+    near: Near,
     /// Large contents that are gone on with.
     large: VecDeque<(Vec<u8>, Hash, u64)>,
     /// What is known of their lists.
@@ -57,7 +60,7 @@ impl Asked {
     /// This has come whole.
     fn came(&mut self, want: &Want) {
         self.weight += want.size;
-        self.ready.extend(self.open.remove(&want.hash).map(|(_, path)| path));
+        self.ready.extend(self.open.remove(&want.hash).map(|open| open.path));
     }
 
     /// The paths that can be made already, once there are so many that it is worth making them safe.
@@ -68,6 +71,16 @@ impl Asked {
         self.weight = 0;
         std::mem::take(&mut self.ready)
     }
+}
+
+/// A content that was asked for.
+#[derive(Clone)]
+struct Open {
+    want: Want,
+    /// The path that it is for.
+    path: Vec<u8>,
+    /// What the file has to be, if nothing is known of its path and nothing else is to be thought of ([`fresh`]).
+    fresh: Option<Cells>,
 }
 
 /// Files whose contents have come are put into their places while more comes: so many of them, or so many bytes.
@@ -109,8 +122,8 @@ pub fn wanted(tree: &mut Tree, limit: usize) -> Result<Vec<Want>> {
         if page.is_empty() {
             break;
         }
-        for (path, hash, size) in page {
-            if let Some(want) = next_want(tree, &path, hash, size, free)? {
+        for Lack { path, hash, size, fresh } in page {
+            if let Some(want) = next_want(tree, (&path, fresh), hash, size, free)? {
                 room = room.saturating_sub(weight(&want));
                 match want.ask {
                     Ask::Whole => free = free.saturating_sub(want.size),
@@ -132,7 +145,7 @@ fn go_on(tree: &mut Tree, wants: &mut Vec<Want>) -> Result<u64> {
     let mut room = ROOM;
     for (path, hash, size) in std::mem::take(&mut tree.asked.large) {
         if room > 0 {
-            let Some(want) = next_want(tree, &path, hash, size, u64::MAX)? else { continue };
+            let Some(want) = next_want(tree, (&path, None), hash, size, u64::MAX)? else { continue };
             room = room.saturating_sub(weight(&want));
             wants.push(want);
         }
@@ -149,10 +162,6 @@ fn weight(want: &Want) -> u64 {
     }
 }
 
-fn lacking(tree: &Tree, limit: usize) -> Result<Vec<(Vec<u8>, Hash, u64)>> {
-    lacking_after(tree, &tree.asked.after, limit)
-}
-
 /// Paths behind this one whose contents are not here, with these and their sizes.
 pub(crate) fn lacking_after(tree: &Tree, after: &[u8], limit: usize) -> Result<Vec<(Vec<u8>, Hash, u64)>> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -162,9 +171,39 @@ pub(crate) fn lacking_after(tree: &Tree, after: &[u8], limit: usize) -> Result<V
     })
 }
 
+/// A file whose content is not here.
+struct Lack {
+    path: Vec<u8>,
+    hash: Hash,
+    size: u64,
+    fresh: Option<Cells>,
+}
+
+/// What a row has to be for its file to be simply made: nothing is known of the path, it has no twins, and few attributes, as
+/// they are kept in memory.
+const FRESH: &str = "d.path IS NULL AND length(e.twin)=0 AND length(e.xattrs)<1024";
+
+fn lacking(tree: &Tree, limit: usize) -> Result<Vec<Lack>> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let cells = columns_of("e", CELLS);
+    let query =
+        format!("SELECT e.path, e.hash, content_size(e.content), {FRESH}, {cells} {LACKING} ORDER BY p.path LIMIT ?");
+    tree.index.look().all(&query, params![tree.asked.after, limit], |row| {
+        let fresh = if row.get(3)? { Some(index::cells(row, 4)?) } else { None };
+        let size = row.get::<_, i64>(2)?.cast_unsigned();
+        Ok(Lack { path: row.get(0)?, hash: Hash(row.get(1)?), size, fresh })
+    })
+}
+
 /// What to ask for of one content; nothing if it is here, was asked for, or cannot be had from this peer.
-fn next_want(tree: &mut Tree, path: &[u8], hash: Hash, size: u64, free: u64) -> Result<Option<Want>> {
-    let is_asked = tree.asked.open.contains_key(&hash) || tree.absent.contains(&hash);
+fn next_want(
+    tree: &mut Tree,
+    (path, fresh): (&[u8], Option<Cells>),
+    hash: Hash,
+    size: u64,
+    free: u64,
+) -> Result<Option<Want>> {
+    let is_asked = tree.asked.open.contains_key(&hash) || tree.absent.contains(&hash) || tree.tide.has(hash);
     if size == 0 || is_asked || source::is_staged(tree, hash) {
         return Ok(None);
     }
@@ -176,7 +215,7 @@ fn next_want(tree: &mut Tree, path: &[u8], hash: Hash, size: u64, free: u64) -> 
     let ask = if is_whole { Some(Ask::Whole) } else { parts::next(tree, path, hash, size)? };
     let want = ask.map(|ask| Want { hash, size, ask });
     if let Some(want) = &want {
-        tree.asked.open.insert(hash, (want.clone(), path.to_vec()));
+        tree.asked.open.insert(hash, Open { want: want.clone(), path: path.to_vec(), fresh });
     }
     Ok(want)
 }
@@ -201,13 +240,11 @@ pub fn supply(tree: &mut Tree, wants: &[Want], sink: &mut PieceSink) -> Result<(
     Ok(())
 }
 
-fn whole(tree: &Tree, want: &Want, sink: &mut PieceSink) -> Result<bool> {
-    let Some(file) = source::open(tree, want.hash)? else { return Ok(false) };
-    let mut bytes = Vec::new();
-    let read = file.take(PIECE as u64 + 1).read_to_end(&mut bytes);
-    if read.is_err() || bytes.len() > PIECE || blake3::hash(&bytes) != want.hash.0 {
+fn whole(tree: &mut Tree, want: &Want, sink: &mut PieceSink) -> Result<bool> {
+    if want.size > PIECE as u64 {
         return Ok(false);
     }
+    let Some(bytes) = source::whole(tree, want.hash, want.size)? else { return Ok(false) };
     sink(Piece { content: want.hash, body: Body::Data { offset: 0, bytes } })?;
     Ok(true)
 }
@@ -247,7 +284,7 @@ fn send(tree: &Tree, want: &Want, ranges: &[Chunk], sink: &mut PieceSink) -> Res
 /// Keeps a piece.
 pub fn receive(tree: &mut Tree, piece: &Piece) -> Result<()> {
     tree.moment("receive: keep")?;
-    let Some((want, path)) = tree.asked.open.get(&piece.content).cloned() else { return Err(unasked()) };
+    let Some(Open { want, path, fresh }) = tree.asked.open.get(&piece.content).cloned() else { return Err(unasked()) };
     if matches!(want.ask, Ask::Whole) && !tree.asked.has_directories {
         // Each content is made where it will be.
         realise::place(tree, &[])?;
@@ -261,13 +298,17 @@ pub fn receive(tree: &mut Tree, piece: &Piece) -> Result<()> {
             if blake3::hash(bytes) != want.hash.0 {
                 return Err(unlike());
             }
-            let staged = stage(tree, &want, &path, bytes);
-            if staged.is_ok() {
-                tree.asked.came(&want)
-            } else {
-                tree.asked.done(want.hash)
+            let made = match &fresh {
+                Some(cells) => fresh::make(tree, &want, &path, cells, bytes),
+                None => Ok(false),
+            };
+            match made {
+                Ok(false) => arrive(tree, &want, &path, bytes),
+                made => {
+                    tree.asked.done(want.hash);
+                    made.map(drop)
+                }
             }
-            staged
         }
         (Body::Data { offset, bytes }, Ask::Ranges(ranges)) => {
             let chunk = ranges.iter().find(|chunk| chunk.offset == *offset).ok_or_else(unasked)?;
@@ -291,8 +332,20 @@ pub fn receive(tree: &mut Tree, piece: &Piece) -> Result<()> {
     place(tree)
 }
 
+/// A content that came whole waits in the staging directory.
+fn arrive(tree: &mut Tree, want: &Want, path: &[u8], bytes: &[u8]) -> io::Result<()> {
+    let staged = stage(tree, want, path, bytes);
+    if staged.is_ok() {
+        tree.asked.came(want)
+    } else {
+        tree.asked.done(want.hash)
+    }
+    staged
+}
+
 /// Puts what has come into its places, if that is enough by now: the line brings more meanwhile.
 fn place(tree: &mut Tree) -> Result<()> {
+    fresh::advance(tree)?;
     let paths = tree.asked.lot(tree.many);
     if paths.is_empty() { Ok(()) } else { realise::place(tree, &paths) }
 }
@@ -307,11 +360,9 @@ pub(crate) fn has_no_room(tree: &mut Tree, hash: Hash, free: u64) {
 /// it was made in, so it is made in the one where it will be, without a name there; where that cannot be, elsewhere.
 fn stage(tree: &mut Tree, want: &Want, path: &[u8], bytes: &[u8]) -> io::Result<()> {
     let (directory, _) = name::split(path);
-    if tree.asked.near.as_ref().is_none_or(|(near, _)| near != directory) {
-        tree.asked.near = tree.root.directory(directory).ok().map(|near| (directory.to_vec(), near));
-    }
-    let staging = &tree.root.own().staging;
-    let near = tree.asked.near.as_ref().map(|(_, near)| -> io::Result<()> {
+    let Tree { asked, root, .. } = tree;
+    let staging = &root.own().staging;
+    let near = asked.near.at(root, directory).map(|near| -> io::Result<()> {
         let file = near.create_nameless()?;
         file.write_all_at(bytes, 0)?;
         Ok(staging.name(&file, want.hash.to_string())?)

@@ -449,6 +449,13 @@ impl Dir {
         self.disk().may(Op::Sync, b"")?;
         fs::syncfs(self.as_fd())
     }
+
+    /// The same beside other work; the answer is there once that is joined. What is written from now on need not be safe then.
+    pub(crate) fn sync_file_system_beside(&self) -> Result<JoinHandle<Result<()>>> {
+        self.disk().may(Op::Sync, b"")?;
+        let fd = self.file.try_clone().map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?;
+        Ok(std::thread::spawn(move || fs::syncfs(&fd)))
+    }
 }
 
 /// A file that is open.
@@ -488,6 +495,19 @@ impl File {
     pub(crate) fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.disk.may(Op::Write, b"")?;
         self.file.write_all_at(bytes, offset)
+    }
+
+    /// Reads until the buffer is full or the file ends; says how much that is.
+    pub(crate) fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.disk.may(Op::Read, b"")?;
+        let mut done = 0;
+        while done < bytes.len() {
+            match self.file.read_at(&mut bytes[done..], offset + done as u64)? {
+                0 => break,
+                more => done += more,
+            }
+        }
+        Ok(done)
     }
 
     /// Makes its data safe beside other work; the answer is there once that is joined.

@@ -11,6 +11,7 @@ mod cells;
 mod chunk;
 mod contents;
 mod disk;
+mod fresh;
 mod groups;
 mod hostile;
 mod ignore;

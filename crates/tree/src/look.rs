@@ -114,6 +114,17 @@ pub fn now() -> i64 {
     i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX)
 }
 
+/// Whether nobody could have written to a file since we put it into its place, or could now, without being seen. What we
+/// made is found with the time of modification that we gave it, and that lies in the past: whoever writes to the file gives
+/// it another one, at that moment as well as later. To hide, a program would have to keep the size and put back exactly
+/// the old time within the tick of the clock in which we renamed the file, and none does so that does not mean to hide; git
+/// judges by the same. A recent time could be given again by an ordinary write: then it is read once more, as is
+/// everything that was in the tree while we changed its attributes, where our own writing of the time could cover an edit.
+pub fn shows_edits(disk: &Disk, content: &Content, seen: &Seen) -> bool {
+    let Content::File { size, mtime, .. } = content else { return false };
+    seen.kind == cells::FILE && seen.size == *size && seen.mtime == *mtime && *mtime < rest(disk)
+}
+
 /// What was last changed before this time is at rest.
 pub(crate) fn rest(disk: &Disk) -> i64 {
     now().saturating_sub(i64::try_from(disk.coarse().as_nanos()).unwrap_or(i64::MAX))

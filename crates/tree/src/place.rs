@@ -282,25 +282,11 @@ impl<'a> Batch<'a> {
         let found = parent.look(name).map_err(reason)?.map(|stat| Seen::of(&stat));
         // Somebody may have put something else there since: of that nothing is known yet.
         let seen = found.filter(|seen| seen.kind == task.cells.content.kind()).ok_or(Reason::Changed)?;
-        let racy = origin == Origin::Tree || !self.shows_edits(&task.cells.content, &seen);
+        let racy = origin == Origin::Tree || !look::shows_edits(self.tree.root.disk(), &task.cells.content, &seen);
         self.joined.placed(task, &seen);
         let known = Box::new(Known { cells: task.cells.clone(), seen: seen.clone(), attributes, racy });
         self.done.push(Done::Placed { path: task.path.clone(), known });
         Ok(seen)
-    }
-
-    /// Whether nobody could have written to a file since we put it into its place, or could now, without being seen. What we
-    /// made is found with the time of modification that we gave it, and that lies in the past: whoever writes to the file gives
-    /// it another one, at that moment as well as later. To hide, a program would have to keep the size and put back exactly
-    /// the old time within the tick of the clock in which we renamed the file, and none does so that does not mean to hide; git
-    /// judges by the same. A recent time could be given again by an ordinary write: then it is read once more, as is
-    /// everything that was in the tree while we changed its attributes, where our own writing of the time could cover an edit.
-    fn shows_edits(&self, content: &Content, seen: &Seen) -> bool {
-        let Content::File { size, mtime, .. } = content else { return false };
-        seen.kind == cells::FILE
-            && seen.size == *size
-            && seen.mtime == *mtime
-            && *mtime < look::rest(self.tree.root.disk())
     }
 
     /// Gives it its attributes before anybody sees it.

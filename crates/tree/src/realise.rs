@@ -9,6 +9,7 @@ use rusqlite::{Row, params};
 use sync_store::{Realised, Reason, Result};
 
 use crate::contents;
+use crate::fresh;
 use crate::index::{self, CELLS, KNOWN, columns_of};
 use crate::pending::{self, DIFFER, LEFT, ROWS, UNLESS_IGNORED};
 use crate::place::{Batch, Task};
@@ -26,6 +27,7 @@ const A_DIRECTORY: &str = "e.kind='d' AND d.kind=100 AND ";
 
 /// Does it.
 pub fn realise(tree: &mut Tree) -> Result<Realised> {
+    fresh::finish(tree)?;
     let mut report = std::mem::take(&mut tree.early);
     if tree.is_at_rest()? {
         return Ok(report);

@@ -36,6 +36,21 @@ pub struct Own {
     pub(crate) trash: Dir,
 }
 
+/// The directory that was last used: paths come in order, and many lie in the same one.
+#[derive(Default)]
+pub(crate) struct Near(Option<(Vec<u8>, Dir)>);
+
+impl Near {
+    /// The directory of this path, if it can be opened. It may have been moved since: what is read from it is verified, and
+    /// what is made in it is looked at again.
+    pub(crate) fn at(&mut self, root: &Root, directory: &[u8]) -> Option<&Dir> {
+        if self.0.as_ref().is_none_or(|(near, _)| near != directory) {
+            self.0 = root.directory(directory).ok().map(|near| (directory.to_vec(), near));
+        }
+        self.0.as_ref().map(|(_, near)| near)
+    }
+}
+
 /// By what a root is recognised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Marker {

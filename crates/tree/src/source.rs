@@ -6,6 +6,7 @@ use sync_store::{Hash, Result};
 use crate::disk::{self, File};
 use crate::index::{KNOWN, known};
 use crate::look::{Known, is_as_known};
+use crate::name;
 use crate::tree::Tree;
 
 /// Paths that are tried for one content.
@@ -42,6 +43,31 @@ pub(crate) fn open(tree: &Tree, hash: Hash) -> Result<Option<File>> {
         }
     }
     Ok(holders(tree, hash)?.into_iter().find_map(|holder| open_holder(tree, &holder).ok().flatten()))
+}
+
+/// The bytes of a small content, from wherever they can be had.
+pub(crate) fn whole(tree: &mut Tree, hash: Hash, size: u64) -> Result<Option<Vec<u8>>> {
+    let query = format!("SELECT path FROM disk WHERE hash=? LIMIT {TRIES}");
+    let paths: Vec<Vec<u8>> = tree.index.look().all(&query, [hash.0], |row| row.get(0))?;
+    for path in paths {
+        let (directory, name) = name::split(&path);
+        let file = tree.near.at(&tree.root, directory).and_then(|near| near.open(name).ok());
+        if let Some(bytes) = file.and_then(|file| exactly(&file, hash, size)) {
+            return Ok(Some(bytes));
+        }
+    }
+    let own = tree.root.own();
+    let kept = [&own.staging, &own.trash].into_iter().filter_map(|place| place.open(hash.to_string()).ok());
+    Ok(kept.into_iter().find_map(|file| exactly(&file, hash, size)))
+}
+
+/// What a file holds, if that is this content.
+fn exactly(file: &File, hash: Hash, size: u64) -> Option<Vec<u8>> {
+    let size = usize::try_from(size).ok()?;
+    let mut bytes = vec![0; size + 1];
+    let length = file.read_at(&mut bytes, 0).ok()?;
+    bytes.truncate(length);
+    (length == size && blake3::hash(&bytes) == hash.0).then_some(bytes)
 }
 
 /// Opens a file of the tree, if it still is what is known of it.

@@ -22,11 +22,11 @@ use sync_store::{
 use crate::ignore::Ignore;
 use crate::index::{ENTRY, Index, LOCAL};
 use crate::retention::Keep;
-use crate::root::{self, Root};
+use crate::root::{self, Near, Root};
 use crate::seams::{Hook, Seams};
 use crate::walk::{self, Sight};
 use crate::watch::{Extent, WatchTrouble, Watcher};
-use crate::{contents, hostile, moves, parts, pending, realise, scan, settle, trash};
+use crate::{contents, fresh, hostile, moves, parts, pending, realise, scan, settle, trash};
 
 /// How a tree is kept.
 #[derive(Clone, Debug)]
@@ -108,6 +108,10 @@ pub struct Tree {
     pub(crate) too_large: HashMap<Hash, u64>,
     /// How far [`Contents::wanted`] looked.
     pub(crate) asked: contents::Asked,
+    /// New files on their way to their places.
+    pub(crate) tide: fresh::Tide,
+    /// The directory that a content was last read from.
+    pub(crate) near: Near,
     /// How many files are put into their places together while more contents come.
     pub(crate) many: usize,
     /// What of that was done since the last [`Contents::realise`].
@@ -167,6 +171,8 @@ impl Tree {
             absent: HashSet::new(),
             too_large: HashMap::new(),
             asked: contents::Asked::default(),
+            tide: fresh::Tide::default(),
+            near: Near::default(),
             many: many.unwrap_or(contents::MANY),
             early: Realised::default(),
             hook,
@@ -322,6 +328,8 @@ impl Store for Tree {
 
     /// Takes in what changed on the disk, then stamps it.
     fn drain(&mut self) -> Result<Drained> {
+        // Of a round that broke. What was named is found as it is by now.
+        self.tide = fresh::Tide::default();
         let looked = self.root.check().and_then(|()| self.look());
         if let (Err(_), Some(watcher)) = (&looked, &mut self.watcher) {
             watcher.get_mut().distrust();

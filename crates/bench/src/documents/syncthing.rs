@@ -165,6 +165,11 @@ impl Tool for Syncthing<'_> {
             if started.elapsed() > PATIENCE {
                 return Err("syncthing is not done".into());
             }
+            for child in &mut self.running {
+                if let Some(status) = child.try_wait()? {
+                    return Err(format!("syncthing ended by itself: {status}").into());
+                }
+            }
             // It has no other way to be asked when it is done.
             std::thread::sleep(Duration::from_millis(20));
         }

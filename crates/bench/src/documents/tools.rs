@@ -26,16 +26,13 @@ pub trait Tool {
     }
 }
 
-/// Those that are there and wanted.
-pub fn installed<'a>(ground: &'a Ground, wanted: &dyn Fn(&str) -> bool) -> Result<Vec<Box<dyn Tool + 'a>>> {
+/// Those that are there.
+pub fn installed<'a>(ground: &'a Ground) -> Result<Vec<Box<dyn Tool + 'a>>> {
     let mut tools: Vec<Box<dyn Tool + 'a>> = Vec::new();
-    let is_there = |name| wanted(name) && is_there(name);
     if is_there("rsync") {
         tools.push(Box::new(Rsync { ground, config: ground.ssh_config("rsync", None)? }));
     }
-    if wanted("server_sync") {
-        tools.push(Box::new(Ours::new(ground)?));
-    }
+    tools.push(Box::new(Ours::new(ground)?));
     if is_there("unison") {
         tools.push(Box::new(Unison { ground, config: ground.ssh_config("unison", None)? }));
     }

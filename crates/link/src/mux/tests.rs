@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::ends::OVERHEAD;
 use super::*;
 
 /// Two ends of one link.

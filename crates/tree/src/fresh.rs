@@ -1,0 +1,176 @@
+//! Files that are new here, and whose contents come whole: each is made in its directory without a name, gets its attributes,
+//! and gets its name once it is safe. Nothing that is there already is ever touched: what is not simple goes the long way, by
+//! the staging directory and [`crate::place`].
+//!
+//! Lots of them move like a tide, so that the disk works while more contents come: what was **gathered** is made safe with all
+//! that was written before; what is **safe** is named; what was **named** is safe itself with the next lot, and only then
+//! written down. After a crash a file is there whole or not at all, and the index never says more than is on the disk.
+
+use std::collections::HashSet;
+use std::io;
+use std::thread::JoinHandle;
+
+use sync_store::{Hash, Reason, Result, Want};
+
+use crate::attributes::{self, How};
+use crate::cells::Cells;
+use crate::disk::{self, File, Slip};
+use crate::index;
+use crate::look::{self, Known, Seen, reason};
+use crate::name;
+use crate::root::{Near, Root};
+use crate::tree::Tree;
+
+/// A file that has no name yet.
+struct Fresh {
+    path: Vec<u8>,
+    cells: Cells,
+    hash: Hash,
+    file: File,
+    attributes: Vec<u8>,
+}
+
+/// A file that was given its name, and what is known of it.
+struct Named {
+    path: Vec<u8>,
+    known: Known,
+}
+
+/// Files on their way to their places.
+#[derive(Default)]
+pub(crate) struct Tide {
+    gathered: Vec<Fresh>,
+    weight: u64,
+    /// Being made safe.
+    rising: Vec<Fresh>,
+    /// Their names are being made safe.
+    named: Vec<Named>,
+    sync: Option<disk::Result<Sync>>,
+    contents: HashSet<Hash>,
+    near: Near,
+}
+
+/// Making everything safe that was written before.
+type Sync = JoinHandle<disk::Result<()>>;
+
+/// Files of a lot, at most; each is held open, as are those of the lot before.
+const MANY: usize = 1000;
+/// Bytes of a lot.
+const LOT: u64 = 32 << 20;
+
+impl Tide {
+    /// Whether a content is in a file on its way.
+    pub(crate) fn has(&self, hash: Hash) -> bool {
+        self.contents.contains(&hash)
+    }
+
+    fn is_over(&self) -> bool {
+        self.gathered.is_empty() && self.rising.is_empty() && self.named.is_empty()
+    }
+}
+
+/// How many files are held open: no more than a quarter of what the system allows, as two lots are on their way.
+fn many(tree: &Tree) -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let quarter = limit.map_or(MANY, |limit| usize::try_from(limit / 4).unwrap_or(MANY));
+    tree.many.min(MANY).min(quarter.max(1))
+}
+
+/// Makes a file of a content that came whole; false if it has to go the long way.
+pub(crate) fn make(tree: &mut Tree, want: &Want, path: &[u8], cells: &Cells, bytes: &[u8]) -> io::Result<bool> {
+    if tree.root.disk().slips(Slip::IndexFirst) || index::hash_of(&cells.content) != Some(want.hash) {
+        return Ok(false);
+    }
+    let how = How::of(&tree.options);
+    let Tree { root, tide, .. } = tree;
+    let (directory, _) = name::split(path);
+    let Some(near) = tide.near.at(root, directory) else { return Ok(false) };
+    let file = match near.create_nameless() {
+        Ok(file) => file,
+        Err(e) if e == rustix::io::Errno::NOSPC => return Err(e.into()),
+        // Not every file system can.
+        Err(_) => return Ok(false),
+    };
+    file.write_all_at(bytes, 0)?;
+    let Ok(attributes) = attributes::write(&file, cells, how) else { return Ok(false) };
+    tide.weight += want.size;
+    tide.contents.insert(want.hash);
+    tide.gathered.push(Fresh { path: path.to_vec(), cells: cells.clone(), hash: want.hash, file, attributes });
+    Ok(true)
+}
+
+/// Goes on with what is on its way, if a lot is complete.
+pub(crate) fn advance(tree: &mut Tree) -> Result<()> {
+    let is_lot = tree.tide.gathered.len() >= many(tree) || tree.tide.weight >= LOT;
+    if is_lot { turn(tree) } else { Ok(()) }
+}
+
+/// Ends with all that is on its way.
+pub(crate) fn finish(tree: &mut Tree) -> Result<()> {
+    while !tree.tide.is_over() {
+        turn(tree)?;
+    }
+    tree.tide = Tide::default();
+    Ok(())
+}
+
+/// One turn of the tide.
+fn turn(tree: &mut Tree) -> Result<()> {
+    tree.root.check()?;
+    tree.stir();
+    let sync = tree.tide.sync.take();
+    let is_safe = sync.is_none_or(|sync| sync.is_ok_and(|sync| matches!(sync.join(), Ok(Ok(())))));
+    let (mut safe, mut named) = (std::mem::take(&mut tree.tide.rising), std::mem::take(&mut tree.tide.named));
+    if !is_safe {
+        safe.retain(|fresh| fresh.file.sync().is_ok());
+        named.retain(|named| tree.root.parent(&named.path).and_then(|(directory, _)| directory.sync()).is_ok());
+    }
+    write_down(tree, &named)?;
+    for fresh in safe {
+        tree.moment("realise: place")?;
+        tree.tide.contents.remove(&fresh.hash);
+        if give_name(tree, &fresh).is_err() {
+            // The end of the round tells why, if it cannot be done then either.
+            let _ = set_aside(&tree.root, &fresh);
+        }
+    }
+    let Tide { gathered, rising, weight, .. } = &mut tree.tide;
+    (*rising, *weight) = (std::mem::take(gathered), 0);
+    if !(tree.tide.rising.is_empty() && tree.tide.named.is_empty()) {
+        tree.moment("realise: prepared")?;
+        tree.tide.sync = Some(tree.root.own().staging.sync_file_system_beside());
+    }
+    Ok(())
+}
+
+/// Gives a file its name, where nothing has it.
+fn give_name(tree: &mut Tree, fresh: &Fresh) -> std::result::Result<(), Reason> {
+    let Tree { root, tide, .. } = tree;
+    let (directory, name) = name::split(&fresh.path);
+    let directory = tide.near.at(root, directory).ok_or(Reason::Changed)?;
+    directory.name(&fresh.file, name).map_err(reason)?;
+    let seen = Seen::of(&fresh.file.stat().map_err(reason)?);
+    let racy = !look::shows_edits(root.disk(), &fresh.cells.content, &seen);
+    let known = Known { cells: fresh.cells.clone(), seen, attributes: fresh.attributes.clone(), racy };
+    tide.named.push(Named { path: fresh.path.clone(), known });
+    tree.early.created += 1;
+    Ok(())
+}
+
+/// What cannot get its name now waits in the staging directory, as if it had come there.
+fn set_aside(root: &Root, fresh: &Fresh) -> disk::Result<()> {
+    // We have to be able to read it there.
+    fresh.file.chmod(0o600)?;
+    root.own().staging.name(&fresh.file, fresh.hash.to_string())
+}
+
+/// The index says what is there; every path here is on the list of what may differ, until it is seen to be alike.
+fn write_down(tree: &mut Tree, named: &[Named]) -> Result<()> {
+    if named.is_empty() {
+        return Ok(());
+    }
+    tree.moment("realise: note")?;
+    let writing = tree.index.begin()?;
+    named.iter().try_for_each(|named| writing.put_known(&named.path, &named.known))?;
+    writing.commit()
+}
