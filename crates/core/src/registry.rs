@@ -141,6 +141,12 @@ impl Registry {
         self.entries().filter(|(store, entry)| !entry.is_retired() && !self.is_replaced(*store, entry))
     }
 
+    /// Whether a site was here once and takes part no more.
+    pub fn has_left(&self, site: SiteId) -> bool {
+        let is_it = |(_, entry): &(StoreId, &Entry)| entry.told.site == site;
+        self.entries().any(|entry| is_it(&entry)) && !self.counted().any(|entry| is_it(&entry))
+    }
+
     /// Whether the site has another store now: it was prepared anew.
     pub fn is_replaced(&self, store: StoreId, entry: &Entry) -> bool {
         let is_newer = |(other, e): (StoreId, &Entry)| {

@@ -243,6 +243,10 @@ fn random_u128() -> Result<u128> {
 }
 
 impl Store for Database {
+    fn own_source(&mut self) -> Result<Source> {
+        Ok(self.identity.source)
+    }
+
     fn describe(&mut self) -> Result<Description> {
         let (clock_micros, clock_uncertainty_micros, upgrading) = self.read_clock()?;
         let identity = identity::read(self.connections.writer.as_mut())?.ok_or_else(identity::not_prepared)?;
@@ -385,6 +389,10 @@ impl Store for Database {
 
     fn purge(&mut self, graves: &Purgeable, before: u64) -> Result<u64> {
         registry::purge(self, graves, before)
+    }
+
+    fn oldest_line(&mut self, registry: &Registry) -> Result<u64> {
+        registry::oldest_line(self, registry)
     }
 
     fn compared(&mut self, tables: &[String]) -> Result<()> {

@@ -50,6 +50,17 @@ pub fn register(db: &mut Database, other: &Registry) -> Result<()> {
     })
 }
 
+/// When the first line was written that a purge would look at; 0 if there is none. It only ever becomes later, so it is asked
+/// for once.
+pub fn oldest_line(db: &mut Database, registry: &Registry) -> Result<u64> {
+    if db.oldest_grave == 0 {
+        let from = registry.forgotten_of(db.identity.source).seq;
+        let first = lines(db.connections.writer.as_mut(), (from, i64::MAX.unsigned_abs()), 1)?;
+        db.oldest_grave = first.first().map_or(0, Seen::millis);
+    }
+    Ok(db.oldest_grave)
+}
+
 /// Drops graves, some thousands at most; says how many.
 pub fn purge(db: &mut Database, graves: &Purgeable, before: u64) -> Result<u64> {
     let mut dropped = 0;
@@ -83,7 +94,7 @@ fn purge_page(c: &mut Connections, catalog: &Catalog, own: Source, graves: &Purg
     identity::lock(sql, c.dialect.wait_for_update())?;
     let mut registry = read(sql)?;
     let from = registry.forgotten_of(own).seq;
-    let lines = lines(sql, from, graves.upto)?;
+    let lines = lines(sql, (from, graves.upto), PAGE)?;
     let is_short = lines.len() < PAGE;
     let old: Vec<&Seen> = lines.iter().take_while(|line| line.millis() < before).collect();
     let young = lines.get(old.len());
@@ -130,9 +141,9 @@ impl Seen {
 }
 
 /// The next lines, in seq order.
-fn lines(sql: &mut dyn Sql, after: u64, upto: u64) -> Result<Vec<Seen>> {
+fn lines(sql: &mut dyn Sql, (after, upto): (u64, u64), limit: usize) -> Result<Vec<Seen>> {
     let query =
-        format!("SELECT tab, id, seq, state FROM server_sync_row WHERE seq>? AND seq<=? ORDER BY seq LIMIT {PAGE}");
+        format!("SELECT tab, id, seq, state FROM server_sync_row WHERE seq>? AND seq<=? ORDER BY seq LIMIT {limit}");
     let mut lines = Vec::new();
     sql.query(&query, &[Value::unsigned(after), Value::unsigned(upto)], &mut |row| {
         let mut fields = Fields::of(row);

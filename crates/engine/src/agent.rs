@@ -15,7 +15,7 @@ use crate::error::{EngineError, Kind, Result};
 use crate::folder::Folder;
 use crate::link::open_prepared;
 use crate::open;
-use crate::remote::{DATABASE, FOLDERS, folder_service};
+use crate::remote::{DATABASE, folder_service};
 
 /// Serves until the other side ends the link.
 ///
@@ -29,6 +29,9 @@ pub fn run(
 ) -> Result<()> {
     greet(settings.vd.as_str(), &mut from, &mut to)?;
     let link = Mux::start(from, to, 2);
+    let names: Vec<String> = settings.documents.iter().map(|f| f.name.to_string()).collect();
+    // That the link broke is seen by `accept` too.
+    let _ = contents::announce(&link, Ok(&names));
     each(&link, &|channel, service| answer(settings, channel, service))
 }
 
@@ -45,6 +48,7 @@ pub fn refuse_all(
     greet(vd, &mut from, &mut to)?;
     let error = store_error(why);
     let link = Mux::start(from, to, 2);
+    let _ = contents::announce(&link, Err(&error));
     each(&link, &|channel, _| refuse(channel, &error))
 }
 
@@ -72,10 +76,6 @@ fn broken(error: LinkError) -> EngineError {
 }
 
 fn answer(settings: &Settings, channel: &Channel, service: &str) -> sync_link::Result<()> {
-    if service == FOLDERS {
-        let names: Vec<String> = settings.documents.iter().map(|f| f.name.to_string()).collect();
-        return contents::tell_names(channel, &names);
-    }
     if service == DATABASE {
         return match database(settings).map_err(store_error) {
             Ok(mut store) => serve(channel, &mut store),

@@ -162,36 +162,44 @@ pub fn round_documents(
     if options.dry_run {
         return Ok(report);
     }
-    settle(master, slave, options, watch, &mut report)?;
+    let rests = settle(master, slave, options, watch, &mut report)?;
     report.master.bytes = fetch(slave, master, Direction::Pull, options, watch)?;
-    report.slave.bytes = fetch(master, slave, Direction::Push, options, watch)?;
-    let realised = together(slave.is_far(), || master.realise(), || slave.realise())?;
+    if !rests {
+        report.slave.bytes = fetch(master, slave, Direction::Push, options, watch)?;
+    }
+    let is_far = slave.is_far();
+    let there = || if rests { Ok(Realised::default()) } else { slave.realise() };
+    let realised = together(is_far, || master.realise(), there)?;
     (report.master.realised, report.slave.realised) = (realised.master, realised.slave);
     Ok(report)
 }
 
 /// Mends what merging left, at both sides, and tells each other: whoever deletes a copy afterwards has then seen the other
-/// side's, which is the same.
+/// side's, which is the same. Says whether the slave rests: it said so when the round began, and nothing has come to it since,
+/// so that it need not be asked anything.
 fn settle(
     master: &mut dyn Contents,
     slave: &mut dyn Contents,
     options: &Options,
     watch: &mut dyn Watch,
     report: &mut DocumentsReport,
-) -> Result<()> {
+) -> Result<bool> {
+    let mut rests = report.rows.is_quiet() && !report.rows.compared && slave.rests()?;
     for _ in 0..SETTLINGS {
-        let settled = together(slave.is_far(), || master.settle(), || slave.settle())?;
+        let is_far = slave.is_far();
+        let settled = together(is_far, || master.settle(), || if rests { Ok(0) } else { slave.settle() })?;
         let (here, there) = (settled.master, settled.slave);
         report.master.settled += here;
         report.slave.settled += there;
         if here + there == 0 {
             break;
         }
+        rests = false;
         let again = round(as_store(master), as_store(slave), options, watch)?;
         report.rows.pulled.add(again.pulled);
         report.rows.pushed.add(again.pushed);
     }
-    Ok(())
+    Ok(rests)
 }
 
 /// So often rows are exchanged again; what is left then waits for the next round.

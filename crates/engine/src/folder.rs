@@ -235,8 +235,8 @@ fn absent(path: &Path, e: &std::io::Error, is_known: bool) -> StoreError {
 
 impl Store for Folder {
     sync_store::pass_on! {
-        describe knowledge forgot last_heard leave_history is_empty recognises greet reincarnate outline changes apply complete
-        scan digest rows restamp bury registry register purge compared conflicts parked restore enter
+        own_source describe knowledge forgot last_heard leave_history is_empty recognises greet reincarnate outline changes apply
+        complete scan digest rows oldest_line restamp bury registry register purge compared conflicts parked restore enter
     }
 
     /// Also says where the system cannot tell what changed.
@@ -269,6 +269,10 @@ impl Contents for Folder {
             self.rest()?;
         }
         begun
+    }
+
+    fn rests(&mut self) -> Result<bool> {
+        self.call(Contents::rests)
     }
 
     fn rest(&mut self) -> Result<()> {

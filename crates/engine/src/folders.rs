@@ -172,10 +172,12 @@ fn compare(
 }
 
 fn begin(own: &mut Folder, theirs: &mut RemoteTree, manner: Manner, slave_first: bool) -> Result<()> {
-    let (first, second): (&mut dyn Contents, &mut dyn Contents) =
-        if slave_first { (theirs, own) } else { (own, theirs) };
-    first.begin(manner)?;
-    Ok(second.begin(manner)?)
+    if slave_first {
+        theirs.begin(manner)?;
+        return Ok(own.begin(manner)?);
+    }
+    own.begin(manner)?;
+    Ok(theirs.begin_ahead(manner)?)
 }
 
 /// Passes on what is not said of the whole round already.

@@ -172,7 +172,9 @@ pub(crate) fn purge(
         if graves.upto > registry.forgotten_of(about.source).seq {
             let before = Duration::from_micros(u64::try_from(about.clock_micros).unwrap_or_default());
             let before = u64::try_from(before.saturating_sub(options.graves.keep).as_millis()).unwrap_or_default();
-            parties.stores(direction).1.purge(&graves, before)?;
+            if direction == Direction::Pull || parties.early.may_have_graves(before) {
+                parties.stores(direction).1.purge(&graves, before)?;
+            }
         }
     }
     Ok(())

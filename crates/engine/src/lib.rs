@@ -23,6 +23,7 @@ pub mod lock;
 pub mod members;
 pub mod numbering;
 pub mod open;
+mod opening;
 mod parties;
 mod rate;
 pub mod remote;

@@ -57,8 +57,8 @@ struct Stores {
     local: Database,
     folders: Folders,
     remote: Remote,
-    /// Number and name of the site at the other end.
-    peer: (u16, String),
+    /// Number and name of the site at the other end, once it was met.
+    peer: Option<(u16, String)>,
     notes: Vec<String>,
     used: Instant,
     /// When the application's version was last looked at.
@@ -134,7 +134,7 @@ impl<'a> Session<'a> {
             Some(stores) => stores,
             None => self.open(flags, watch)?,
         };
-        tries.connected = true;
+        tries.connected |= stores.remote.is_open();
         let options = self.options(flags);
         let (folders, documents) = (&mut stores.folders, &mut self.documents);
         // Without folders in common no row has to wait.
@@ -145,7 +145,9 @@ impl<'a> Session<'a> {
         }
         let beside =
             Beside { scrub: self.scrub.as_mut(), documents: is_needed.then_some(&mut go_through as &mut Documents) };
-        let mut report = round_beside(&mut stores.local, stores.remote.store(), &options, beside, watch)?;
+        let mut watch = Meeting { watch, is_met: &mut tries.connected };
+        let mut report = round_beside(&mut stores.local, stores.remote.store(), &options, beside, &mut watch)?;
+        stores.peer = Some((report.peer_number, report.peer.clone()));
         report.documents.clone_from(&self.documents);
         report.notes.splice(0..0, std::mem::take(&mut stores.notes));
         stores.used = Instant::now();
@@ -165,11 +167,9 @@ impl<'a> Session<'a> {
         };
         notes.iter().for_each(|note| watch.event(Event::Note(note)));
         let mut remote = Remote::open(self.link)?;
-        let about = remote.store().describe().map_err(|e| EngineError::from(e).at(self.link.slave.as_str()))?;
         let now = Instant::now();
-        let peer = (about.site.number(), about.site_name);
         let folders = Folders::open(self.settings, self.link, &mut remote);
-        Ok(Stores { local, folders, remote, peer, notes, used: now, version: now })
+        Ok(Stores { local, folders, remote, peer: None, notes, used: now, version: now })
     }
 
     /// Servers close idle connections, and an upgrade of the application changes what must be published.
@@ -215,7 +215,7 @@ impl<'a> Session<'a> {
 
     fn sites(&self) -> Vec<(u16, String)> {
         let own = |stores: &Stores| (stores.local.card().site.number(), stores.local.card().site_name.clone());
-        self.stores.iter().flat_map(|s| [own(s), s.peer.clone()]).collect()
+        self.stores.iter().flat_map(|s| [Some(own(s)), s.peer.clone()]).flatten().collect()
     }
 }
 
@@ -272,6 +272,19 @@ fn note_documents(link: &mut LinkState, reports: &[FolderReport]) {
     }
     for report in reports {
         link.documents.entry(report.name.clone()).or_default().note(&report.outcome, &state::now());
+    }
+}
+
+/// Notes that both stores were open: whether the other one can be is seen when the round begins.
+struct Meeting<'a> {
+    watch: &'a mut dyn Watch,
+    is_met: &'a mut bool,
+}
+
+impl Watch for Meeting<'_> {
+    fn event(&mut self, event: Event) {
+        *self.is_met |= matches!(event, Event::Agreed { .. });
+        self.watch.event(event);
     }
 }
 

@@ -1,11 +1,15 @@
 //! The sites of the network as this one knows them, and the declaration that one has left. Says nothing to other sites: what
 //! is declared here spreads with the rounds.
 
+use std::path::Path;
+
 use sync_config::Settings;
 use sync_core::{Registry, StoreId};
+use sync_database::{Database, sqlite};
 use sync_store::Store;
 
 use crate::error::{EngineError, Kind, Result};
+use crate::folder;
 use crate::link::open_prepared;
 
 /// A site that takes part, or did.
@@ -50,8 +54,23 @@ pub fn retire(settings: &Settings, site: &str) -> Result<Member> {
         registry.retire(member.store, now);
     }
     store.register(&registry)?;
+    let numbers: Vec<u16> = stores.iter().map(|m| m.number).collect();
+    settings.documents.iter().try_for_each(|folder| {
+        let index = folder::index(&settings.state_dir(), folder.name.as_str());
+        if index.exists() { retire_in(&index, &numbers, now) } else { Ok(()) }
+    })?;
     let retired = stores.into_iter().next_back().cloned();
     retired.map(|m| Member { retired: true, ..m }).ok_or_else(|| unknown(&known, site))
+}
+
+/// The same in the index of a folder of documents, which has a registry of its own.
+fn retire_in(index: &Path, numbers: &[u16], now: u64) -> Result<()> {
+    let mut store = Database::open(sqlite::connect(index)?)?;
+    let mut registry = store.registry()?;
+    let left = registry.entries().filter(|(_, entry)| numbers.contains(&entry.told.site.number()));
+    let left: Vec<StoreId> = left.map(|(store, _)| store).collect();
+    left.into_iter().for_each(|store| registry.retire(store, now));
+    Ok(store.register(&registry)?)
 }
 
 fn listed(registry: &Registry, own: StoreId) -> Vec<Member> {

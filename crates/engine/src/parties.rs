@@ -6,6 +6,7 @@ use sync_store::{Description, Method, Mode, Scope, Store};
 use crate::compare::Stores;
 use crate::error::Result;
 use crate::handshake::Agreement;
+use crate::opening::Early;
 use crate::report::{Direction, Watch};
 use crate::transfer::Horizon;
 
@@ -27,6 +28,8 @@ pub(crate) struct Parties<'a> {
     pub documents: Option<&'a mut Documents<'a>>,
     /// The seqs of rows whose documents are there for certain: how far the stores were when the documents were last begun with.
     pub carried: Sides<u64>,
+    /// What the slave answered when the round began.
+    pub early: Early,
 }
 
 /// One of each.

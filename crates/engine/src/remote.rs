@@ -14,12 +14,9 @@ use crate::open;
 /// The service of an agent that is the database.
 pub(crate) const DATABASE: &str = "database";
 
-/// The service that says which folders of documents there are.
-pub(crate) const FOLDERS: &str = "documents";
-
 /// The service that is a folder of documents.
 pub(crate) fn folder_service(name: &str) -> String {
-    format!("{FOLDERS}/{name}")
+    format!("documents/{name}")
 }
 
 /// A slave's stores, reached.
@@ -38,6 +35,8 @@ enum Place {
 /// The agent at the other end.
 struct Agent {
     mux: Mux,
+    /// The folders of documents that it told of, once that was heard.
+    folders: Option<Vec<String>>,
     _process: Process,
 }
 
@@ -51,7 +50,8 @@ impl Remote {
             (Some(database), _) => (Place::Direct(Box::new(direct(link, database)?)), None),
             (None, Some(ssh)) => {
                 let agent = Agent::reach(link, ssh)?;
-                (Place::Agent(RemoteStore::new(agent.open(link, DATABASE)?)), Some(agent))
+                let store = RemoteStore::new(agent.open(link, DATABASE)?).named(link.slave.as_str());
+                (Place::Agent(store), Some(agent))
             }
             (None, None) => {
                 return Err(EngineError::new(
@@ -72,6 +72,11 @@ impl Remote {
         }
     }
 
+    /// Whether the database is open: an agent opens it when it is asked.
+    pub fn is_open(&self) -> bool {
+        matches!(self.database, Place::Direct(_))
+    }
+
     /// Whether the agent is there already.
     pub fn has_agent(&self) -> bool {
         self.agent.is_some()
@@ -82,8 +87,13 @@ impl Remote {
     /// # Errors
     /// If its agent cannot be reached.
     pub fn folders(&mut self) -> Result<Vec<String>> {
-        let channel = self.channel(FOLDERS)?;
-        sync_link::contents::ask_names(&channel).map_err(|e| EngineError::from(e).at(self.link.slave.as_str()))
+        let slave = self.link.slave.to_string();
+        let agent = self.agent()?;
+        if let Some(names) = &agent.folders {
+            return Ok(names.clone());
+        }
+        let names = sync_link::contents::announced(&agent.mux).map_err(|e| EngineError::from(e).at(&slave))?;
+        Ok(agent.folders.insert(names).clone())
     }
 
     /// One of them.
@@ -94,14 +104,22 @@ impl Remote {
         Ok(RemoteTree::new(self.channel(&folder_service(name))?, self.link.slave.as_str()))
     }
 
-    /// A conversation with the agent, which is started if the database is reached in another way.
+    /// A conversation with the agent.
     fn channel(&mut self, service: &str) -> Result<Channel> {
-        if self.agent.is_none() {
-            let ssh = self.link.ssh.as_ref().ok_or_else(|| no_way(&self.link))?;
-            self.agent = Some(Agent::reach(&self.link, ssh)?);
-        }
-        let agent = self.agent.as_ref().ok_or_else(|| no_way(&self.link))?;
-        agent.open(&self.link, service)
+        let link = self.link.clone();
+        self.agent()?.open(&link, service)
+    }
+
+    /// The agent, which is started if the database is reached in another way.
+    fn agent(&mut self) -> Result<&mut Agent> {
+        let agent = match self.agent.take() {
+            Some(agent) => agent,
+            None => {
+                let ssh = self.link.ssh.as_ref().ok_or_else(|| no_way(&self.link))?;
+                Agent::reach(&self.link, ssh)?
+            }
+        };
+        Ok(self.agent.insert(agent))
     }
 }
 
@@ -114,7 +132,7 @@ impl Agent {
     fn reach(link: &Link, ssh: &sync_config::Ssh) -> Result<Self> {
         let reached = reach(&way_of(ssh), link.remote_vd.as_str(), link.slave.as_str());
         let (mux, process) = reached.map_err(|e| of_link(e, link))?;
-        Ok(Agent { mux, _process: process })
+        Ok(Agent { mux, folders: None, _process: process })
     }
 
     fn open(&self, link: &Link, service: &str) -> Result<Channel> {

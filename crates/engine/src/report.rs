@@ -95,6 +95,8 @@ pub struct PausedTable {
 pub struct RoundReport {
     /// The other site.
     pub peer: String,
+    /// Its number.
+    pub peer_number: u16,
     /// What came from the slave.
     pub pulled: Applied,
     /// What went to the slave.

@@ -12,12 +12,12 @@ use crate::error::{EngineError, Kind, Result};
 use crate::gone::Gone;
 use crate::graves::{self, Memory};
 use crate::handshake::{self, Agreement, Expectation};
+use crate::opening::{self, Begun};
 pub use crate::parties::Documents;
 use crate::parties::{Parties, Sides};
 use crate::report::{Direction, Event, RoundReport, Watch};
 use crate::scrub::Scrub;
 use crate::stream::Stream;
-use crate::together::together;
 use crate::transfer::Horizon;
 use crate::{restores, twins};
 
@@ -94,17 +94,9 @@ pub fn round_beside(
 ) -> Result<RoundReport> {
     let started = Instant::now();
     let mut report = RoundReport { dry_run: options.dry_run, ..RoundReport::default() };
-    let mut knowledge = Sides { master: master.knowledge()?, slave: slave.knowledge()? };
-    if recall(master, slave, &knowledge.slave)? {
-        knowledge.master = master.knowledge()?;
-    }
-    if recall(slave, master, &knowledge.master)? {
-        knowledge.slave = slave.knowledge()?;
-    }
-    let drained = together(slave.is_far(), || master.drain(), || slave.drain())?;
-    let left =
-        Sides { master: tell(drained.master, &mut report, watch), slave: tell(drained.slave, &mut report, watch) };
-    let about = Sides { master: master.describe()?, slave: slave.describe()? };
+    let Begun { mut knowledge, drained, about, early } = opening::begin(master, slave)?;
+    let left = Sides { master: drained.master.left, slave: drained.slave.left };
+    note(drained, &mut report, watch);
     let agreement = handshake::check(&about.master, &about.slave, &options.expected)?;
     if !options.force {
         handshake::upgrades(&about.master, &about.slave)?;
@@ -118,31 +110,23 @@ pub fn round_beside(
     let Beside { scrub, documents } = beside;
     let mut documents = documents.map(|documents| |watch: &mut dyn Watch| documents(watch));
     let documents = documents.as_mut().map(|documents| documents as &mut Documents);
-    let mut parties = Parties { master, slave, agreement, about, horizon, mode, left, documents, carried };
+    let mut parties = Parties { master, slave, agreement, about, horizon, mode, left, documents, carried, early };
     exchange(&mut parties, &mut knowledge, options, scrub, &mut report, watch)?;
     report.millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(report)
 }
 
-/// A store that was restored takes a new history before anything is stamped. Says whether it did.
-fn recall(store: &mut dyn Store, peer: &mut dyn Store, peer_knows: &Knowledge) -> Result<bool> {
-    let Some(site) = store.forgot(peer_knows)? else { return Ok(false) };
-    let latest = peer.last_heard(site)?;
-    store.leave_history(latest)?;
-    Ok(true)
-}
-
-/// Tells what a drain noted; says whether marks were left.
-fn tell(drained: Drained, report: &mut RoundReport, watch: &mut dyn Watch) -> bool {
-    for note in drained.notes {
+/// What the drains noticed.
+fn note(drained: Sides<Drained>, report: &mut RoundReport, watch: &mut dyn Watch) {
+    for note in [drained.master, drained.slave].into_iter().flat_map(|drained| drained.notes) {
         watch.event(Event::Note(&note));
         report.notes.push(note);
     }
-    drained.left
 }
 
 fn introduce(report: &mut RoundReport, about: &Sides<Description>, agreement: &Agreement) {
     report.peer.clone_from(&about.slave.site_name);
+    report.peer_number = about.slave.site.number();
     report.paused.clone_from(&agreement.paused);
     report.refused.clone_from(&agreement.refused);
     for side in [&about.master, &about.slave] {
@@ -167,7 +151,8 @@ fn exchange(
     if strangers {
         restores::check_strangers(parties, options)?;
     }
-    let registries = Sides { master: parties.master.registry()?, slave: parties.slave.registry()? };
+    let theirs = parties.early.registry().map_or_else(|| parties.slave.registry(), Ok)?;
+    let registries = Sides { master: parties.master.registry()?, slave: theirs };
     let behind = graves::behind(parties, &registries, knowledge, &Sides { master: pull, slave: push });
     // Before any row moves: whoever has some must be waited for.
     let registry = graves::gossip(parties, &registries, knowledge, options)?;
@@ -255,8 +240,10 @@ fn leave_old_histories(parties: &mut Parties, knowledge: &Sides<Knowledge>, opti
 fn greet(parties: &mut Parties, direction: Direction, receiver_knows: &mut Knowledge) -> Result<Option<Position>> {
     for _ in 0..2 {
         let (sender, receiver) = (parties.sender(direction).source, parties.receiver(direction).source);
+        let claimed = receiver_knows.position(sender);
+        let early = parties.early.greeting(sender, receiver, claimed);
         let from = parties.stores(direction).0;
-        match from.greet(receiver, receiver_knows.position(sender))? {
+        match early.map_or_else(|| from.greet(receiver, claimed), Ok)? {
             Greeting::Known(position) => return Ok(Some(position)),
             Greeting::Continues { left, upto } => return inherit(parties, direction, receiver_knows, (left, upto)),
             Greeting::Stranger => return Ok(None),

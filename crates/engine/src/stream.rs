@@ -77,8 +77,10 @@ impl Stream<'_> {
     ) -> Result<Streamed> {
         let site = parties.sender(self.direction).site_name.clone();
         let (mode, horizon, direction) = (parties.mode, parties.horizon, self.direction);
+        // Until the first rows come, the slave publishes none but by a compare.
+        let early = parties.early.outline(since).filter(|_| direction == Direction::Pull && !report.compared);
         let (from, to) = parties.stores(direction);
-        let outline = from.outline(since)?;
+        let outline = early.map_or_else(|| from.outline(since), Ok)?;
         if !options.force && brake::check(&outline, &options.brake, &site).is_err() {
             // The receiver may have heard of these deletes by another way, or never have had the rows.
             let (deletions, examples) = deletions(from, to, since, &outline)?;

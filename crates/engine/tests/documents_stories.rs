@@ -1,15 +1,17 @@
 //! The stories that every kind of store has to stand, told with files: topologies, a site that was away or joins, an index
 //! or a whole site that comes back from a backup.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod trees;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use sync_store::Store;
-use trees::{PAIR, RING, Site, pair_with, round, settle, sites};
+use sync_engine::round as round_rows;
+use sync_store::{Reason, Skipped, Store};
+use trees::{PAIR, RING, Site, options, pair_with, round, settle, sites, try_sync};
 
 fn four() -> [Site; 4] {
     std::array::from_fn(Site::in_memory)
@@ -163,4 +165,106 @@ fn an_index_deleted_before_an_edit_was_taken_in() {
     assert_eq!(pair[0].read("a"), "2");
     let texts: Vec<String> = pair[0].paths().iter().map(|path| pair[0].read(path)).collect();
     assert_eq!(texts.iter().filter(|text| *text == "never taken in").count(), 2, "{texts:?}");
+}
+
+/// Rows go, and the line breaks before any content does.
+fn rows_only(pair: &mut [Site]) {
+    let [a, b] = pair else { panic!("two sites") };
+    let options = options(b.name);
+    round_rows(a.tree(), b.tree(), &options, &mut ()).unwrap();
+}
+
+/// What was asked for in vain until now was so for some days.
+fn days_pass(sites: &mut [Site], days: u32) {
+    for site in sites {
+        site.drop_tree();
+        let index = rusqlite::Connection::open(site.index()).unwrap();
+        index.execute("UPDATE vain SET since=since-?*86400000", [days]).unwrap();
+    }
+}
+
+/// A round after which only contents are missing; why, and of which paths.
+fn left_out(pair: &mut [Site], because: impl Fn(&Reason) -> bool) -> BTreeSet<String> {
+    let [a, b] = pair else { panic!("two sites") };
+    let report = try_sync(a, b).unwrap();
+    let skipped: Vec<&Skipped> = report.skipped().map(|(_, skipped)| skipped).collect();
+    assert!(skipped.iter().all(|skipped| because(&skipped.reason)), "{skipped:?}");
+    skipped.iter().map(|skipped| String::from_utf8_lossy(&skipped.path).into_owned()).collect()
+}
+
+/// Lyon publishes rows, and their contents are destroyed there before anybody has them, without its being noticed.
+fn contents_that_nobody_has(sites: &mut [Site]) {
+    ["a", "b"].iter().for_each(|path| sites[1].write(path, "nobody will have this"));
+    sites[1].write("c", "still there");
+    rows_only(&mut sites[..2]);
+    sites[1].delete_index();
+    sites[1].write("a", "newest");
+    sites[1].remove("b");
+}
+
+#[test]
+fn contents_that_nobody_has_are_given_up_by_their_writer_after_a_day() {
+    let mut pair = pair_with(&[("a", "old")]);
+    contents_that_nobody_has(&mut pair);
+    let is_on_its_way = |reason: &Reason| *reason == Reason::NoContent;
+    for _ in 0..3 {
+        left_out(&mut pair, is_on_its_way);
+    }
+    let missing: BTreeSet<String> = ["a", "b"].map(str::to_owned).into();
+    assert_eq!(left_out(&mut pair, is_on_its_way), missing, "another site may have them");
+    assert_eq!(pair[0].read("a"), "old");
+    days_pass(&mut pair, 2);
+    left_out(&mut pair, |_| true);
+    settle(&mut pair, &PAIR);
+    assert_eq!((pair[0].read("a").as_str(), pair[0].read("c").as_str()), ("newest", "still there"));
+    assert!(!pair[0].paths().contains(&"b".to_owned()), "{:?}", pair[0].paths());
+}
+
+#[test]
+fn contents_of_a_writer_that_is_gone_are_missed_until_it_is_declared_to_have_left() {
+    let mut three = sites::<3>();
+    three[0].write("a", "old");
+    settle(&mut three, &[(0, 1), (0, 2)]);
+    contents_that_nobody_has(&mut three);
+    // Lyon never comes back. Geneva is the first, bern the second of those that are left.
+    three.swap(1, 2);
+    let left = &mut three[..2];
+    for _ in 0..3 {
+        left_out(left, |reason| *reason == Reason::NoContent);
+    }
+    days_pass(left, 2);
+    let missing: BTreeSet<String> = ["a", "b", "c"].map(str::to_owned).into();
+    for _ in 0..3 {
+        assert_eq!(left_out(left, |reason| matches!(reason, Reason::Nowhere { .. })), missing);
+    }
+    assert_eq!(left.iter().map(|site| site.read("a")).collect::<Vec<_>>(), ["old", "old"]);
+    let tree = left[0].tree();
+    let mut registry = tree.registry().unwrap();
+    let lyon = registry.entries().find(|(_, entry)| entry.told.name == "lyon").unwrap().0;
+    registry.retire(lyon, u64::MAX / 2);
+    tree.register(&registry).unwrap();
+    left_out(left, |_| true);
+    settle(left, &PAIR);
+    assert_eq!(left[1].paths(), ["a"]);
+    assert_eq!(left[1].read("a"), "old");
+}
+
+/// Nobody knows who wrote what was there before synchronisation.
+#[test]
+fn contents_from_before_that_nobody_has_are_given_up_after_a_month() {
+    let mut pair = sites::<2>();
+    pair[1].write("a", "from before");
+    pair[1].write("b", "from before as well");
+    rows_only(&mut pair);
+    pair[1].delete_index();
+    pair[1].remove("a");
+    left_out(&mut pair, |reason| *reason == Reason::NoContent);
+    days_pass(&mut pair, 2);
+    for _ in 0..3 {
+        assert_eq!(left_out(&mut pair, |reason| matches!(reason, Reason::Nowhere { .. })), ["a".to_owned()].into());
+    }
+    days_pass(&mut pair, 30);
+    left_out(&mut pair, |_| true);
+    settle(&mut pair, &PAIR);
+    assert_eq!(pair[0].paths(), ["b"]);
 }

@@ -2,10 +2,19 @@
 #![allow(clippy::unwrap_used)]
 
 mod support;
+mod trees;
+
+use std::os::unix::net::UnixStream;
 
 use mysql::prelude::Queryable;
 use support::{Site, run_all, sync};
+use sync_database::Database;
+use sync_engine::documents::round_documents;
+use sync_link::mux::Channel;
+use sync_link::{Mux, RemoteStore, RemoteTree};
+use sync_store::{Contents, Manner};
 use sync_testbed::{MariaDb, Options, Server};
+use sync_tree::Tree;
 
 /// Statements of each side in a quiet round at most.
 const GOAL: u64 = 10;
@@ -48,4 +57,82 @@ fn a_quiet_round_asks_each_side_ten_statements_at_most() {
         println!("{name}: {count} statements");
         assert!((1..=GOAL).contains(&count), "a quiet round asks the {name} {count} statements");
     }
+}
+
+/// Answers of an agent that a quiet round waits for at most: of its database, and of a folder of documents.
+const WAITS: u64 = 1;
+
+/// Runs `rounds` with the slave at the other end of a line, in the hands of which is `remote`.
+fn served<S: Send, R, T>(
+    slave: &mut S,
+    serve: impl FnOnce(&Channel, &mut S) + Send,
+    reach: impl FnOnce(Channel) -> R,
+    rounds: impl FnOnce(&mut R) -> T,
+) -> T {
+    let (here, there) = UnixStream::pair().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let mux = Mux::start(there.try_clone().unwrap(), there, 2);
+            let (channel, _) = mux.accept().unwrap().unwrap();
+            serve(&channel, slave);
+        });
+        let mux = Mux::start(here.try_clone().unwrap(), here, 1);
+        let mut remote = reach(mux.open("store").unwrap());
+        rounds(&mut remote)
+    })
+}
+
+#[test]
+fn a_quiet_round_waits_for_one_answer_of_a_database() {
+    let server = MariaDb::start(Options::new()).unwrap();
+    let (mut geneva, mut lyon) = (site(&server, "geneva", 1), site(&server, "lyon", 2));
+    let options = support::options("lyon");
+    let round = |master: &mut Site, slave: &mut RemoteStore| {
+        let before = slave.waits();
+        let report = sync_engine::round(&mut master.store, slave, &options, &mut ()).unwrap();
+        (report.is_quiet(), slave.waits() - before)
+    };
+    geneva.run("INSERT INTO t0 SELECT seq, 'v' FROM seq_1_to_100");
+    lyon.run("INSERT INTO t1 VALUES (1, 'v')");
+    let serve = |channel: &Channel, store: &mut Database| sync_link::serve::serve(channel, store).unwrap_or_default();
+    served(&mut lyon.store, serve, RemoteStore::new, |slave| {
+        while !round(&mut geneva, slave).0 {}
+        // What was deleted is not forgotten for a month.
+        geneva.run("DELETE FROM t0 WHERE id<10");
+        assert!(!round(&mut geneva, slave).0);
+        let after_some = round(&mut geneva, slave);
+        let quiet = round(&mut geneva, slave);
+        println!("waits after a round that moved something, and then: {after_some:?}, {quiet:?}");
+        assert_eq!((after_some, quiet), ((true, WAITS), (true, WAITS)));
+    });
+}
+
+#[test]
+fn a_quiet_round_waits_for_one_answer_of_a_folder() {
+    let [mut geneva, mut lyon] = trees::sites::<2>();
+    (0..100).for_each(|n| geneva.write(format!("d/{n}"), "text"));
+    lyon.write("other", "text");
+    let options = trees::options("lyon");
+    let round = |master: &mut trees::Site, slave: &mut RemoteTree| {
+        let before = slave.waits();
+        slave.begin_ahead(Manner::default()).unwrap();
+        let report = round_documents(master.tree(), slave, &options, &mut ()).unwrap();
+        slave.rest().unwrap();
+        (report.is_quiet(), slave.waits() - before)
+    };
+    let serve = |channel: &Channel, tree: &mut Tree| sync_link::contents::serve(channel, tree).unwrap_or_default();
+    served(
+        lyon.tree(),
+        serve,
+        |channel| RemoteTree::new(channel, "lyon"),
+        |slave| {
+            while !round(&mut geneva, slave).0 {}
+            geneva.remove("d/7");
+            assert!(!round(&mut geneva, slave).0);
+            let after_some = round(&mut geneva, slave);
+            let quiet = round(&mut geneva, slave);
+            println!("waits after a round that moved something, and then: {after_some:?}, {quiet:?}");
+            assert_eq!((after_some, quiet), ((true, WAITS), (true, WAITS)));
+        },
+    );
 }

@@ -5,12 +5,14 @@
 use std::borrow::Cow;
 
 use serde::de::DeserializeOwned;
+use sync_core::{Knowledge, Position, Registry, Source};
 use sync_store::{
-    Contents, Drained, Lacking, Manner, Piece, PieceSink, Realised, Result, Skipped, Store, StoreError, Trouble, Want,
+    Completed, Contents, Description, Drained, Greeting, Lacking, Manner, Opened, Opening, Outline, Piece, PieceSink,
+    Realised, Result, Since, Skipped, Store, StoreError, Trouble, Want,
 };
 
-use crate::message::{ContentsRequest, Part, Request, answer, opened, pack, unpack};
-use crate::mux::Channel;
+use crate::message::{ContentsRequest, Part, Request, answer, opened, unpack};
+use crate::mux::{Channel, Mux};
 use crate::remote::RemoteStore;
 use crate::serve::Service;
 
@@ -20,15 +22,37 @@ pub struct RemoteTree {
     /// Where it is, for messages.
     site: String,
     unread: Vec<Skipped>,
+    /// Whether nothing was to be done there when the round began, and nothing was written since.
+    rests: bool,
 }
+
+/// What a store of files answers when a round begins: what any store does, what the scan could not take in, and whether the
+/// tree is at rest.
+type OpenedTree<'a> = (Opened, Cow<'a, [Skipped]>, bool);
 
 impl RemoteTree {
     /// The store that the other side, of this name, serves on this channel.
     pub fn new(channel: Channel, site: &str) -> Self {
-        RemoteTree { store: RemoteStore::new(channel), site: site.to_owned(), unread: Vec::new() }
+        RemoteTree {
+            store: RemoteStore::new(channel).named(site),
+            site: site.to_owned(),
+            unread: Vec::new(),
+            rests: false,
+        }
+    }
+
+    /// As [`RemoteStore::waits`].
+    pub fn waits(&self) -> u64 {
+        self.store.waits()
     }
 
     fn call<T>(&mut self, work: impl FnOnce(&mut RemoteStore) -> Result<T>) -> Result<T> {
+        self.rests = false;
+        self.look(work)
+    }
+
+    /// By what does not touch files or their rows.
+    fn look<T>(&mut self, work: impl FnOnce(&mut RemoteStore) -> Result<T>) -> Result<T> {
         work(&mut self.store).map_err(|e| e.during(&self.site))
     }
 
@@ -39,8 +63,41 @@ impl RemoteTree {
 
 impl Store for RemoteTree {
     sync_store::pass_on! {
-        describe knowledge forgot last_heard leave_history is_empty recognises greet reincarnate outline changes apply
-        apply_ahead applied complete enter scan digest rows restamp bury registry register purge compared conflicts parked restore
+        knowledge forgot last_heard leave_history is_empty recognises reincarnate changes apply apply_ahead applied enter scan
+        digest rows restamp bury purge compared conflicts parked restore
+    }
+
+    /// Also hears what the scan could not take in, and whether anything is to be done there.
+    fn open_round(&mut self, opening: &Opening, told: &mut dyn FnMut(&Knowledge) -> Result<()>) -> Result<Opened> {
+        let request = Request::Contents(ContentsRequest::Open(Cow::Borrowed(opening)));
+        self.rests = false;
+        let (opened, unread, rests): OpenedTree = self.store.open_by(&request, told)?;
+        (self.unread, self.rests) = (unread.into_owned(), rests);
+        Ok(opened)
+    }
+
+    fn describe(&mut self) -> Result<Description> {
+        self.look(Store::describe)
+    }
+
+    fn greet(&mut self, peer: Source, claimed: Option<Position>) -> Result<Greeting> {
+        self.look(|store| store.greet(peer, claimed))
+    }
+
+    fn outline(&mut self, since: &Since) -> Result<Outline> {
+        self.look(|store| store.outline(since))
+    }
+
+    fn complete(&mut self, stream: &Completed) -> Result<()> {
+        self.look(|store| store.complete(stream))
+    }
+
+    fn registry(&mut self) -> Result<Registry> {
+        self.look(Store::registry)
+    }
+
+    fn register(&mut self, registry: &Registry) -> Result<()> {
+        self.look(|store| store.register(registry))
     }
 
     fn is_far(&self) -> bool {
@@ -60,8 +117,16 @@ impl Contents for RemoteTree {
         self.ask(ContentsRequest::Begin(manner))
     }
 
+    fn begin_ahead(&mut self, manner: Manner) -> Result<()> {
+        self.call(|store| store.post(&Request::Contents(ContentsRequest::Begin(manner))))
+    }
+
+    fn rests(&mut self) -> Result<bool> {
+        Ok(self.rests)
+    }
+
     fn rest(&mut self) -> Result<()> {
-        self.ask(ContentsRequest::Rest)
+        self.call(|store| store.post(&Request::Contents(ContentsRequest::Rest)))
     }
 
     fn settle(&mut self) -> Result<u64> {
@@ -118,9 +183,17 @@ const WANTS: u32 = 4096;
 pub fn serve(channel: &Channel, tree: &mut dyn Contents) -> crate::Result<()> {
     let mut service = Service::new(channel);
     let mut late: Option<StoreError> = None;
+    // A dry run clears nothing away.
+    let mut preview = false;
     while let Some(message) = channel.receive()? {
         let request = unpack(&message)?;
         drop(message);
+        match &request {
+            Request::Contents(ContentsRequest::Begin(manner)) => preview = manner.preview,
+            // Whoever ends a round has given up what was on its way; others may have the folder in any case.
+            Request::Contents(ContentsRequest::Rest) => late = None,
+            _ => {}
+        }
         match request {
             // After an error the rest of what is on its way is of no use.
             Request::Contents(ContentsRequest::Receive(piece)) if late.is_none() => late = tree.receive(&piece).err(),
@@ -128,7 +201,10 @@ pub fn serve(channel: &Channel, tree: &mut dyn Contents) -> crate::Result<()> {
             Request::Contents(ContentsRequest::Meet) => tree.meet(),
             request => match late.take() {
                 Some(error) => service.end(Err::<(), _>(error))?,
-                None => answer_one(&mut service, tree, request)?,
+                None => match request {
+                    Request::Contents(ContentsRequest::Open(opening)) => open(&service, tree, &opening, preview)?,
+                    request => answer_one(&mut service, tree, request)?,
+                },
             },
         }
     }
@@ -147,27 +223,47 @@ fn answer_one(service: &mut Service, tree: &mut dyn Contents, request: Request) 
         ContentsRequest::Lacking => service.end(tree.lacking()),
         ContentsRequest::Unrealised => service.end(tree.unrealised()),
         ContentsRequest::Unread => service.end(Ok(tree.unread())),
-        ContentsRequest::Meet | ContentsRequest::Receive(_) => Ok(()),
+        ContentsRequest::Meet | ContentsRequest::Receive(_) | ContentsRequest::Open(_) => Ok(()),
     }
 }
 
-/// Tells which stores of files there are, to whoever asks.
+/// Answers whoever begins a round.
+fn open(service: &Service, tree: &mut dyn Contents, opening: &Opening, preview: bool) -> crate::Result<()> {
+    let opened = tree.open_round(opening, &mut |knowledge| service.item(knowledge));
+    let opened = opened.and_then(|opened| {
+        let rests = !preview && matches!(opened, Opened::Ready(_)) && tree.rests()?;
+        Ok((opened, rests))
+    });
+    match opened {
+        Ok((opened, rests)) => service.end(Ok::<OpenedTree, _>((opened, tree.unread().into(), rests))),
+        Err(error) => service.end(Err::<(), _>(error)),
+    }
+}
+
+/// Tells the other side which stores of files there are, or why there is none, before it asks: so that it need not wait.
 ///
 /// # Errors
 /// What the link broke of.
-pub fn tell_names(channel: &Channel, names: &[String]) -> crate::Result<()> {
-    while channel.receive()?.is_some() {
-        channel.send(answer(Part::Done, &names)?)?;
-    }
-    Ok(())
+pub fn announce(link: &Mux, names: std::result::Result<&[String], &StoreError>) -> crate::Result<()> {
+    let message = match names {
+        Ok(names) => answer(Part::Done, &names)?,
+        Err(error) => answer(Part::Failed, error)?,
+    };
+    link.open(ANNOUNCED)?.send(message)
 }
 
-/// Asks which stores of files the other side has.
+/// What the conversation is called that the other side begins by telling which stores of files it has.
+const ANNOUNCED: &str = "documents";
+
+/// Hears which stores of files the other side has. It tells once.
 ///
 /// # Errors
-/// What the link broke of, and what keeps the other side from answering.
-pub fn ask_names(channel: &Channel) -> Result<Vec<String>> {
-    channel.send(pack(&())?)?;
+/// What the link broke of, and what keeps the other side from telling.
+pub fn announced(link: &Mux) -> Result<Vec<String>> {
+    let (channel, service) = link.accept()?.ok_or_else(crate::LinkError::closed)?;
+    if service != ANNOUNCED {
+        return Err(crate::message::unexpected(&service).into());
+    }
     let message = channel.receive()?.ok_or_else(crate::LinkError::closed)?;
     match opened(&message)? {
         (Part::Failed, body) => Err(unpack(body)?),

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sync_core::{Knowledge, Position, Purgeable, Registry, SiteId, Source, Stamp, Value};
-use sync_store::{Batch, Burial, Completed, Manner, Mode, Piece, Question, Restamp, Since, StoreError, Want};
+use sync_store::{Batch, Burial, Completed, Manner, Mode, Opening, Piece, Question, Restamp, Since, StoreError, Want};
 
 use crate::error::{Fault, LinkError, Result};
 
@@ -48,6 +48,8 @@ pub(crate) enum Request<'a> {
     Applied,
     /// A verb of a store of files.
     Contents(ContentsRequest<'a>),
+    /// Answered by what the store contains as an item, so that the other side can go on with its own meanwhile, and the rest.
+    Open(Cow<'a, Opening>),
 }
 
 /// What a store of files can be asked beside rows. The order is part of the protocol.
@@ -66,6 +68,8 @@ pub(crate) enum ContentsRequest<'a> {
     Unrealised,
     Lacking,
     Unread,
+    /// As [`Request::Open`], with what the scan could not take in, and whether the tree is at rest.
+    Open(Cow<'a, Opening>),
 }
 
 /// What a message of an answer is; its first byte.
@@ -119,6 +123,12 @@ pub(crate) fn opened(message: &[u8]) -> Result<(Part, &[u8])> {
     let part = message.first().and_then(|first| Part::ALL.into_iter().find(|p| *p as u8 == *first));
     let part = part.ok_or_else(|| LinkError::new(Fault::Protocol, "the other side sent an answer of no known kind"))?;
     Ok((part, &message[1..]))
+}
+
+/// The error of a conversation that the other side begins and nobody expects.
+pub(crate) fn unexpected(service: &str) -> LinkError {
+    let service: String = service.chars().filter(|c| !c.is_control()).take(100).collect();
+    LinkError::new(Fault::Protocol, format!("the other side begins to speak of {service:?}"))
 }
 
 /// The error that ends a stream which is not wanted any more.

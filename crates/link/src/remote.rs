@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sync_core::{Knowledge, Position, Purgeable, Registry, SiteId, Source, Stamp, Value};
 use sync_store::{
-    Answers, Applied, Batch, Burial, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline,
-    ParkedEntry, Question, Restamp, Result, Since, Sink, Store, StoreError, Streamed,
+    Answers, Applied, Batch, Burial, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Opened, Opening,
+    Outline, ParkedEntry, Question, Restamp, Result, Since, Sink, Store, StoreError, Streamed, Trouble,
 };
 
 use crate::error::LinkError;
@@ -18,6 +18,12 @@ use crate::mux::Channel;
 pub struct RemoteStore {
     channel: Channel,
     ahead: Ahead,
+    /// Requests that nobody waited for: their answers come before that of the next one.
+    posted: usize,
+    /// Where it is, for messages.
+    site: Option<String>,
+    /// How often it was waited for.
+    waits: u64,
 }
 
 /// Batches that went ahead, [`AHEAD`] at most.
@@ -37,7 +43,17 @@ const AHEAD: usize = 32;
 impl RemoteStore {
     /// The store that the other side serves on this channel.
     pub fn new(channel: Channel) -> Self {
-        RemoteStore { channel, ahead: Ahead::default() }
+        RemoteStore { channel, ahead: Ahead::default(), posted: 0, site: None, waits: 0 }
+    }
+
+    /// The same, and this is the site: what keeps it from beginning a round names it.
+    pub fn named(self, site: &str) -> Self {
+        RemoteStore { site: Some(site.to_owned()), ..self }
+    }
+
+    /// How often an answer was waited for: what a long line makes slow.
+    pub fn waits(&self) -> u64 {
+        self.waits
     }
 
     pub(crate) fn ask(&self, request: &impl Serialize) -> crate::Result<()> {
@@ -61,7 +77,8 @@ impl RemoteStore {
     ) -> Result<T> {
         self.hear_ahead(0)?;
         self.ask(request)?;
-        let mut refused = None;
+        self.waits += 1;
+        let mut refused = self.hear_posted()?;
         loop {
             let message = self.heard()?;
             match (opened(&message)?, &refused) {
@@ -85,6 +102,56 @@ impl RemoteStore {
 }
 
 impl RemoteStore {
+    /// Asks for something that has no result, and goes on: what goes wrong is told with the next verb.
+    pub(crate) fn post(&mut self, request: &Request) -> Result<()> {
+        self.hear_ahead(0)?;
+        self.ask(request)?;
+        self.posted += 1;
+        Ok(())
+    }
+
+    /// Hears what became of what was posted; says what went wrong first.
+    fn hear_posted(&mut self) -> crate::Result<Option<StoreError>> {
+        let mut failed = None;
+        while self.posted > 0 {
+            let message = self.heard()?;
+            self.posted -= 1;
+            match opened(&message)? {
+                (Part::Failed, body) => {
+                    let error = unpack(body)?;
+                    failed.get_or_insert(error);
+                }
+                (_, body) => unpack::<()>(body)?,
+            }
+        }
+        Ok(failed)
+    }
+
+    /// Begins a round by such a request; says what came at its end. The other side says what it contains exactly once. Errors of
+    /// the other side name it, and not those of who is told.
+    pub(crate) fn open_by<T: DeserializeOwned>(
+        &mut self,
+        request: &Request,
+        told: &mut dyn FnMut(&Knowledge) -> Result<()>,
+    ) -> Result<T> {
+        let (mut times, mut ours) = (0, None);
+        let end = self.stream(request, &mut |knowledge: Knowledge| {
+            times += 1;
+            if times > 1 {
+                return Err(unlike_a_beginning());
+            }
+            told(&knowledge).map_err(|e| {
+                ours = Some(e);
+                crate::message::stopped()
+            })
+        });
+        if let Some(ours) = ours {
+            return Err(ours);
+        }
+        let end = end.and_then(|end| if times == 1 { Ok(end) } else { Err(unlike_a_beginning()) });
+        end.map_err(|e| self.site.iter().fold(e, |e, site| e.during(site)))
+    }
+
     /// Hears answers of batches that went ahead: those that are here, and more until no more than `left` are missing.
     fn hear_ahead(&mut self, left: usize) -> crate::Result<()> {
         while self.ahead.waiting > left || (self.ahead.waiting > 0 && self.channel.is_readable()) {
@@ -112,7 +179,15 @@ impl RemoteStore {
     }
 }
 
+fn unlike_a_beginning() -> StoreError {
+    StoreError::new(Trouble::Corrupt, "the other side did not say once what it contains")
+}
+
 impl Store for RemoteStore {
+    fn open_round(&mut self, opening: &Opening, told: &mut dyn FnMut(&Knowledge) -> Result<()>) -> Result<Opened> {
+        self.open_by(&Request::Open(Cow::Borrowed(opening)), told)
+    }
+
     fn is_far(&self) -> bool {
         true
     }
@@ -179,6 +254,7 @@ impl Store for RemoteStore {
     }
 
     fn applied(&mut self) -> Result<Applied> {
+        self.waits += u64::from(self.ahead.waiting > 0);
         self.hear_ahead(0)?;
         self.told()
     }

@@ -79,6 +79,10 @@ impl<'a> Service<'a> {
                 self.spoilt = false;
                 self.end(Ok(()))
             }
+            Request::Open(opening) => {
+                let opened = store.open_round(&opening, &mut |knowledge| self.item(knowledge));
+                self.end(opened)
+            }
             Request::Contents(_) => self.end(Err::<(), _>(crate::contents::no_files())),
         }
     }

@@ -5,12 +5,13 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use sync_core::{Incarnation, Knowledge, Position, SiteId, Source, StoreId};
 use sync_link::mux::Mux;
 use sync_link::{RemoteTree, contents};
 use sync_store::contents::{Ask, Body, PIECE};
 use sync_store::{
-    Contents, Drained, Hash, Lacking, Manner, Piece, PieceSink, Realised, Reason, Result, Skipped, Store, StoreError,
-    Trouble, Want,
+    Contents, Drained, Hash, Lacking, Manner, Opened, Opening, Piece, PieceSink, Realised, Reason, Result, Skipped,
+    Store, StoreError, Trouble, Want,
 };
 
 /// A store of files that only remembers what it is told.
@@ -20,6 +21,8 @@ struct Told {
     unread: Vec<Skipped>,
     /// The piece that cannot be kept.
     refuses: Option<Hash>,
+    /// Why no round can begin.
+    locked: bool,
 }
 
 impl Told {
@@ -41,13 +44,37 @@ impl Told {
 
 impl Store for Told {
     sync_store::pass_on! {
-        describe knowledge forgot last_heard leave_history is_empty recognises greet reincarnate outline changes apply complete
+        describe knowledge forgot last_heard is_empty recognises greet reincarnate outline changes apply complete
         enter scan digest rows restamp bury registry register purge compared conflicts parked restore
     }
 
     fn drain(&mut self) -> Result<Drained> {
         Ok(Drained::default())
     }
+
+    fn open_round(&mut self, opening: &Opening, told: &mut dyn FnMut(&Knowledge) -> Result<()>) -> Result<Opened> {
+        if self.locked {
+            return unused();
+        }
+        told(&opening.knowledge)?;
+        self.note("open");
+        Ok(Opened::Forgot(SiteId::new(3).unwrap()))
+    }
+
+    fn leave_history(&mut self, _: u64) -> Result<Source> {
+        self.note("leave");
+        Ok(source())
+    }
+}
+
+fn source() -> Source {
+    Source { store: StoreId(5), incarnation: Incarnation(1) }
+}
+
+fn opening() -> Opening {
+    let mut knowledge = Knowledge::default();
+    knowledge.advance(source(), Position { seq: 7, token: 8 });
+    Opening { master: source(), knowledge }
 }
 
 fn hash(n: u32) -> Hash {
@@ -58,6 +85,9 @@ fn hash(n: u32) -> Hash {
 
 impl Contents for Told {
     fn begin(&mut self, manner: Manner) -> Result<()> {
+        if self.locked {
+            return Err(StoreError::new(Trouble::Failure, "another round works on it"));
+        }
         self.note(format!("{manner:?}"));
         Ok(())
     }
@@ -147,8 +177,87 @@ fn every_verb_arrives() {
         assert_eq!(tree.unrealised().unwrap(), 5);
         assert_eq!(tree.lacking().unwrap(), Lacking { files: 2, bytes: 9 });
         tree.rest().unwrap();
+        // Nobody waits for the end of a round, but for what comes next.
+        tree.settle().unwrap();
         assert_eq!(*heard.lock().unwrap(), [format!("{manner:?}"), "meet".to_owned(), "rest".to_owned()]);
     });
+}
+
+#[test]
+fn a_round_begins_and_ends_with_one_answer() {
+    let store = Told { unread: vec![Skipped { path: b"pipe".to_vec(), reason: Reason::Special }], ..Told::default() };
+    let heard = store.heard.clone();
+    linked(store, |tree| {
+        tree.begin_ahead(Manner::default()).unwrap();
+        let mut contains = Vec::new();
+        let opened = tree.open_round(&opening(), &mut |knowledge| {
+            contains.push(knowledge.clone());
+            Ok(())
+        });
+        assert!(matches!(opened.unwrap(), Opened::Forgot(site) if site.number() == 3));
+        assert_eq!(contains, [opening().knowledge]);
+        assert_eq!(tree.unread()[0].path, b"pipe");
+        tree.rest().unwrap();
+        assert_eq!(tree.waits(), 1);
+        // What went ahead is heard before the next answer.
+        assert_eq!(tree.settle().unwrap(), 7);
+        assert_eq!(*heard.lock().unwrap(), [format!("{:?}", Manner::default()), "open".to_owned(), "rest".to_owned()]);
+    });
+}
+
+#[test]
+fn a_round_that_cannot_begin_is_told_when_it_opens_and_the_line_goes_on() {
+    linked(Told { locked: true, ..Told::default() }, |tree| {
+        tree.begin_ahead(Manner::default()).unwrap();
+        let error = tree.open_round(&opening(), &mut |_| panic!("it is not open")).unwrap_err();
+        assert_eq!(error.message, "lyon: another round works on it");
+        assert_eq!(tree.settle().unwrap(), 7);
+    });
+}
+
+#[test]
+fn what_stops_the_master_while_the_slave_is_opened_is_not_said_of_the_slave() {
+    linked(Told::default(), |tree| {
+        let fails = |_: &Knowledge| Err(StoreError::new(Trouble::Halt, "the directory is not there"));
+        let error = tree.open_round(&opening(), &mut { fails }).unwrap_err();
+        assert_eq!((error.trouble, error.message.as_str()), (Trouble::Halt, "the directory is not there"));
+        assert_eq!(tree.settle().unwrap(), 7);
+    });
+}
+
+/// Whoever gives a round up has the other side give the folder free, whatever was on its way.
+#[test]
+fn a_round_ends_also_after_a_piece_that_is_refused() {
+    let store = Told { refuses: Some(hash(1)), ..Told::default() };
+    let heard = store.heard.clone();
+    linked(store, |tree| {
+        tree.receive(&piece(hash(1), 10)).unwrap();
+        tree.rest().unwrap();
+        assert_eq!(tree.settle().unwrap(), 7);
+        assert_eq!(*heard.lock().unwrap(), ["rest"]);
+    });
+}
+
+#[test]
+fn a_side_tells_its_folders_without_being_asked() {
+    for told in [Ok(vec!["archives".to_owned()]), Err(StoreError::new(Trouble::Configuration, "no settings"))] {
+        let (near, far) = UnixStream::pair().unwrap();
+        let tells = Mux::start(far.try_clone().unwrap(), far, 2);
+        contents::announce(&tells, told.as_deref()).unwrap();
+        let hears = Mux::start(near.try_clone().unwrap(), near, 1);
+        let heard = contents::announced(&hears);
+        assert_eq!(heard.map_err(|e| e.message), told.map_err(|e| e.message));
+    }
+}
+
+#[test]
+fn a_side_that_speaks_of_something_else_is_refused() {
+    let (near, far) = UnixStream::pair().unwrap();
+    let tells = Mux::start(far.try_clone().unwrap(), far, 2);
+    let _channel = tells.open("games").unwrap();
+    let hears = Mux::start(near.try_clone().unwrap(), near, 1);
+    let error = contents::announced(&hears).unwrap_err();
+    assert!(error.message.contains("games"), "{error}");
 }
 
 #[test]

@@ -16,13 +16,13 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sync_core::{Incarnation, Knowledge, Position, Source, StoreId, Value};
+use sync_core::{Incarnation, Knowledge, Position, SiteId, Source, StoreId, Value};
 use sync_link::{Mux, RemoteStore, RemoteTree, contents};
 use sync_store::batch::baseline_row;
 use sync_store::contents::{Ask, Body, Chunk};
 use sync_store::{
-    Batch, Change, Contents, Hash, Lacking, Manner, Mode, Piece, PieceSink, Realised, Result, Since, Skipped, Store,
-    StoreError, TableHead, Trouble, Want,
+    Batch, Change, Contents, Hash, Lacking, Manner, Mode, Opened, Opening, Piece, PieceSink, Realised, Result, Since,
+    Skipped, Store, StoreError, TableHead, Trouble, Want,
 };
 
 /// A store of files that answers with little.
@@ -39,6 +39,11 @@ impl Store for Small {
     sync_store::pass_on! {
         describe knowledge forgot last_heard leave_history drain is_empty recognises greet reincarnate outline changes apply
         complete enter digest rows restamp bury registry register purge compared conflicts parked restore
+    }
+
+    fn open_round(&mut self, opening: &Opening, told: &mut dyn FnMut(&Knowledge) -> Result<()>) -> Result<Opened> {
+        told(&opening.knowledge)?;
+        Ok(Opened::Forgot(SiteId::new(3).map_err(|e| StoreError::new(Trouble::Failure, e.to_string()))?))
     }
 
     fn scan(&mut self, _: &str, sink: &mut sync_store::Sink) -> Result<()> {
@@ -145,8 +150,12 @@ fn talk(mux: &Mux) -> Refusals {
         refusals.note(store.apply_ahead(&batch(), Mode::Write));
     }
     refusals.note(store.applied());
+    let opening = Opening { master: source(), knowledge: Knowledge::default() };
+    refusals.note(store.open_round(&opening, &mut |_| Ok(())));
     let mut tree = RemoteTree::new(files, "there");
     refusals.note(tree.begin(Manner::default()));
+    refusals.note(tree.begin_ahead(Manner::default()));
+    refusals.note(tree.open_round(&opening, &mut |_| Ok(())));
     let wants = refusals.note(tree.wanted(8)).unwrap_or_default();
     refusals.note(tree.supply(&wants, &mut |_| Ok(())));
     refusals.note(tree.receive(&piece(Hash([4; 32]))));

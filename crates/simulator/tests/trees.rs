@@ -31,6 +31,12 @@ fn a_file_that_somebody_puts_in_the_place_of_a_directory_that_was_just_made() {
 }
 
 #[test]
+fn contents_that_were_destroyed_before_anybody_had_fetched_them() {
+    all_are_good(5199..5200);
+    all_are_good(5318..5319);
+}
+
+#[test]
 fn a_seed_is_always_the_same_history() {
     for seed in [2, 1_000] {
         let scenario = Scenario::new(seed);

@@ -139,7 +139,18 @@ pub trait Contents: Store {
     /// Before the first verb of a round: has it for itself, once whoever else works on it is done.
     fn begin(&mut self, manner: Manner) -> Result<()>;
 
-    /// The round is over: others may have it.
+    /// The same, but where there is a long line to the store it may return before: what goes wrong is told with the next verb.
+    fn begin_ahead(&mut self, manner: Manner) -> Result<()> {
+        self.begin(manner)
+    }
+
+    /// Whether there is nothing to settle, to fetch and to realise as long as no row comes, as of the last
+    /// [`Store::open_round`]; not, if that is not known. What a round leaves behind may be cleared away.
+    fn rests(&mut self) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// The round is over: others may have it. Where there is a long line nobody waits for that.
     fn rest(&mut self) -> Result<()> {
         Ok(())
     }
@@ -269,6 +280,11 @@ pub enum Reason {
         /// How many there are, without those that are kept for the index.
         free: u64,
     },
+    /// Nobody who was asked has its content.
+    Nowhere {
+        /// Since when it is asked for, in milliseconds since the Unix epoch.
+        since: u64,
+    },
 }
 
 impl fmt::Display for Reason {
@@ -280,7 +296,13 @@ impl fmt::Display for Reason {
             Reason::NoContent => f.write_str("its content has not come yet"),
             Reason::NotEmpty => f.write_str("the directory holds something new"),
             Reason::System(message) => f.write_str(message),
+            Reason::Nowhere { since } => write!(f, "nobody who was asked since {} has its content", date(*since)),
             Reason::NoRoom { size, free } => write!(f, "no room on the disk: it takes {size} bytes, {free} are free"),
         }
     }
+}
+
+fn date(millis: u64) -> String {
+    let time = i64::try_from(millis).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    time.unwrap_or_default().strftime("%Y-%m-%d %H:%M UTC").to_string()
 }

@@ -9,6 +9,7 @@ pub mod contents;
 pub mod description;
 pub mod digest;
 pub mod error;
+pub mod opening;
 mod pass_on;
 pub mod report;
 mod travel;
@@ -18,6 +19,7 @@ pub use contents::{Contents, Hash, Lacking, Manner, Piece, PieceSink, Realised, 
 pub use description::{Description, Role, SlaveSettings, TableInfo, TableStatus};
 pub use digest::{Answer, Answers, Candidates, Method, Question, Scope, Standing, Standpoint};
 pub use error::{Result, StoreError, Trouble};
+pub use opening::{Opened, Opening, Ready};
 pub use report::{Applied, ConflictEntry, Drained, Mode, Outline, ParkedEntry, ParkedKind, TableOutline};
 
 use serde::{Deserialize, Serialize};
@@ -66,6 +68,18 @@ pub type Sink<'a> = dyn FnMut(Batch) -> Result<()> + 'a;
 /// Every method that writes is atomic: after a crash at any instruction its effect is there whole or not at all, and
 /// calling it again is harmless. No method loses a change of the application, however it interleaves with one.
 pub trait Store: Send {
+    /// Begins a round: [`Store::knowledge`], which is told at once, so that the master can go on with its own; [`Store::forgot`];
+    /// and if it did not, what else the master has to know, from [`Store::drain`] on. One question where there is a long line to
+    /// the store, and the single verbs elsewhere.
+    fn open_round(&mut self, opening: &Opening, told: &mut dyn FnMut(&Knowledge) -> Result<()>) -> Result<Opened> {
+        opening::open(self, opening, told)
+    }
+
+    /// Whose history this is, as far as this process knows: whether that is so still, [`Store::describe`] says.
+    fn own_source(&mut self) -> Result<Source> {
+        Ok(self.describe()?.source)
+    }
+
     /// Who and what this is, read afresh: identity, versions, clock; the tables as of the last [`Store::drain`].
     fn describe(&mut self) -> Result<Description>;
 
@@ -164,6 +178,12 @@ pub trait Store: Send {
     /// Drops graves that nobody needs any more, if they were made before `before` (milliseconds since the Unix epoch), and
     /// records which may be gone: so many at a time. Never those of rows that are shown although they were deleted.
     fn purge(&mut self, graves: &Purgeable, before: u64) -> Result<u64>;
+
+    /// When the first line was written that [`Store::purge`] would look at, in milliseconds since the Unix epoch; 0 if that is
+    /// not known. One that asks for older ones finds nothing.
+    fn oldest_line(&mut self, _registry: &Registry) -> Result<u64> {
+        Ok(0)
+    }
 
     /// These tables were compared and settled: what made them [`Description::suspect`] is done with. What came up since
     /// the last drain stays.

@@ -6,6 +6,16 @@
 #[macro_export]
 macro_rules! pass_on {
     ($($verb:ident)*) => { $($crate::pass_on!(@ $verb);)* };
+    (@ open_round) => {
+        $crate::pass_on!(
+            @ open_round(
+                opening: &$crate::Opening,
+                told: &mut dyn FnMut(&sync_core::Knowledge) -> $crate::Result<()>
+            ) -> $crate::Opened
+        );
+    };
+    (@ own_source) => { $crate::pass_on!(@ own_source() -> sync_core::Source); };
+    (@ oldest_line) => { $crate::pass_on!(@ oldest_line(registry: &sync_core::Registry) -> u64); };
     (@ describe) => { $crate::pass_on!(@ describe() -> $crate::Description); };
     (@ knowledge) => { $crate::pass_on!(@ knowledge() -> sync_core::Knowledge); };
     (@ forgot) => { $crate::pass_on!(@ forgot(peer: &sync_core::Knowledge) -> Option<sync_core::SiteId>); };

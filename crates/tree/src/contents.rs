@@ -162,6 +162,15 @@ fn weight(want: &Want) -> u64 {
     }
 }
 
+/// Paths behind this one whose contents are not here, with these and their sizes.
+pub(crate) fn lacking_after(tree: &Tree, after: &[u8], limit: usize) -> Result<Vec<(Vec<u8>, Hash, u64)>> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let query = format!("SELECT e.path, e.hash, content_size(e.content) {LACKING} ORDER BY p.path LIMIT ?");
+    tree.index.look().all(&query, params![after, limit], |row| {
+        Ok((row.get(0)?, Hash(row.get(1)?), row.get::<_, i64>(2)?.cast_unsigned()))
+    })
+}
+
 /// A file whose content is not here.
 struct Lack {
     path: Vec<u8>,

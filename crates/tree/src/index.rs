@@ -34,7 +34,8 @@ pub fn file_of(index: &Path, ending: &str) -> PathBuf {
 pub const ENTRY: &str = "entry";
 
 /// The tables that stay here.
-pub const LOCAL: [&str; 9] = ["disk", "trash", "removed", "settled", "chunk", "root", "pending", "listed", "joined"];
+pub const LOCAL: [&str; 10] =
+    ["disk", "trash", "removed", "settled", "chunk", "root", "pending", "listed", "joined", "vain"];
 
 /// `kind` and `hash` are for queries and for people.
 const TABLES: &str = "
@@ -64,6 +65,7 @@ CREATE INDEX IF NOT EXISTS chunk_hash ON chunk (hash);
 CREATE TABLE IF NOT EXISTS joined (dev INTEGER NOT NULL, ino INTEGER NOT NULL, PRIMARY KEY (dev, ino)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS root (one INTEGER PRIMARY KEY CHECK (one=1), marker TEXT NOT NULL, ino INTEGER NOT NULL, \
     realised INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS vain (hash BLOB NOT NULL PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS pending (path BLOB NOT NULL PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS listed (one INTEGER PRIMARY KEY CHECK (one=1), patterns TEXT NOT NULL);";
 

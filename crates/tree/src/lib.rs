@@ -39,6 +39,7 @@ mod tree;
 mod twins;
 mod walk;
 mod watch;
+mod withdraw;
 
 pub use disk::{Disk, Fault, Op, Slip};
 pub use ignore::TEMPORARY;

@@ -101,14 +101,24 @@ pub fn conflict(path: &[u8], loser: &Loser) -> Vec<u8> {
 
 /// Whether a path has the name of such a copy.
 pub fn is_conflict(path: &[u8]) -> bool {
+    loser(path).is_some()
+}
+
+/// The number of the site that wrote what a copy holds, by the copy's name; nothing for a path that is none.
+pub fn loser(path: &[u8]) -> Option<u16> {
     const BEGIN: &[u8] = b" (conflict ";
     let name = split(path).1;
-    let Some(at) = name.windows(BEGIN.len()).rposition(|w| w == BEGIN) else { return false };
-    let Some(end) = name[at..].iter().position(|b| *b == b')') else { return false };
+    let at = name.windows(BEGIN.len()).rposition(|w| w == BEGIN)?;
+    let end = name[at..].iter().position(|b| *b == b')')?;
     let words: Vec<&[u8]> = name[at + BEGIN.len()..at + end].split(|b| *b == b' ').collect();
     let is_number = |word: &[u8]| !word.is_empty() && word.iter().all(u8::is_ascii_digit);
     let is_hash = |word: &[u8]| word.len() == 6 && word.iter().all(u8::is_ascii_hexdigit);
-    matches!(words[..], [site, _, time, hash] if is_number(site) && is_number(time) && is_hash(hash))
+    match words[..] {
+        [site, _, time, hash] if is_number(time) && is_hash(hash) => {
+            std::str::from_utf8(site).ok().filter(|site| is_number(site.as_bytes()))?.parse().ok()
+        }
+        _ => None,
+    }
 }
 
 /// The longest ending that counts as an extension.
@@ -193,7 +203,7 @@ mod tests {
             (b"v1. An ending that is long", b"v1. An ending that is long (conflict 2 2026-11-26 081502 abcdef)"),
         ] {
             assert_eq!(shown(&conflict(path, &loser)), shown(copy));
-            assert!(is_conflict(copy) && !is_conflict(path), "{}", shown(copy));
+            assert!(loser(copy) == Some(2) && !is_conflict(path), "{}", shown(copy));
         }
     }
 

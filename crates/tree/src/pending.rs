@@ -75,9 +75,14 @@ pub fn renew(index: &mut Index, patterns: &str) -> Result<()> {
     writing.commit()
 }
 
+/// Whether there is none on it.
+pub fn is_empty(index: &Index) -> Result<bool> {
+    Ok(index.look().one::<i64>("SELECT 1 FROM pending LIMIT 1", [])?.is_none())
+}
+
 /// Whether anything is to be done; takes from the list what is alike by now.
 pub fn is_due(index: &mut Index) -> Result<bool> {
-    if index.look().one::<i64>("SELECT 1 FROM pending LIMIT 1", [])?.is_none() {
+    if is_empty(index)? {
         return Ok(false);
     }
     let writing = index.begin()?;

@@ -15,6 +15,7 @@ use crate::pending::{self, DIFFER, LEFT, ROWS, UNLESS_IGNORED};
 use crate::place::{Batch, Task};
 use crate::trash;
 use crate::tree::Tree;
+use crate::withdraw;
 
 /// Rows read at a time.
 const PAGE: usize = 200;
@@ -49,11 +50,25 @@ pub fn realise(tree: &mut Tree) -> Result<Realised> {
     } else {
         pending::shorten(&mut tree.index)?;
     }
+    withdraw::withdraw(tree)?;
     trash::expire(tree)?;
     if is_done {
         tree.comes_to_rest()?;
     }
     Ok(report)
+}
+
+/// Whether no path is on the list; what is not needed any more is cleared away then.
+pub fn rest(tree: &mut Tree) -> Result<bool> {
+    if tree.is_at_rest()? {
+        return Ok(true);
+    }
+    if !pending::is_empty(&tree.index)? {
+        return Ok(false);
+    }
+    contents::tidy(tree)?;
+    tree.comes_to_rest()?;
+    Ok(true)
 }
 
 /// Puts files into their places whose contents have come, while more comes. What cannot be done now is left to

@@ -12,7 +12,7 @@ use sync_core::{Stamp, Value, codec, key};
 use sync_store::{Result, StoreError};
 
 use crate::cells::{self, Cells, Content};
-use crate::index::{CELLS, ENTRY, Writing};
+use crate::index::{CELLS, ENTRY, Index, Writing};
 use crate::name::{self, Loser};
 use crate::scan::add_copy;
 use crate::stage::{self, Whereabouts};
@@ -42,6 +42,12 @@ struct Loss {
     winning: Vec<Value>,
     losing: Vec<Value>,
     restored: bool,
+}
+
+/// Whether entries of the conflict list wait to be looked at.
+pub fn is_due(index: &Index) -> Result<bool> {
+    let query = "SELECT 1 FROM server_sync_conflict c LEFT JOIN settled s ON s.id=c.id WHERE c.table_name=? AND s.id IS NULL LIMIT 1";
+    Ok(index.look().one::<i64>(query, [ENTRY])?.is_some())
 }
 
 const LOSSES: &str = "SELECT c.id, c.kind, c.row_key, c.winner, c.loser, c.column_names, c.winning, c.losing, c.restored \

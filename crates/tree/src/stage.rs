@@ -14,6 +14,7 @@ use crate::root::{Own, Root};
 use crate::source::{self, Holder};
 use crate::trash;
 use crate::tree::Tree;
+use crate::withdraw;
 
 impl Batch<'_> {
     pub(crate) fn stage_link(&mut self, target: &[u8]) -> std::result::Result<From, Reason> {
@@ -56,17 +57,19 @@ impl Batch<'_> {
             // It has to come from elsewhere.
             Err(Reason::Changed) if holders.is_empty() => {
                 trash::disown(self.tree, hash)?;
-                Ok(Err(self.lacks(hash, size)))
+                Ok(Err(self.lacks(hash, size)?))
             }
-            Err(Reason::Changed) => Ok(Err(self.lacks(hash, size))),
+            Err(Reason::Changed) => Ok(Err(self.lacks(hash, size)?)),
             Err(why) => Ok(Err(why)),
         }
     }
 
     /// Why a content is not here.
-    fn lacks(&self, hash: Hash, size: u64) -> Reason {
-        let free = self.tree.too_large.get(&hash);
-        free.map_or(Reason::NoContent, |free| Reason::NoRoom { size, free: *free })
+    fn lacks(&self, hash: Hash, size: u64) -> Result<Reason> {
+        match self.tree.too_large.get(&hash) {
+            Some(free) => Ok(Reason::NoRoom { size, free: *free }),
+            None => withdraw::reason(self.tree, hash),
+        }
     }
 
     /// The files that have a content, after what we did to other names of them.

@@ -322,8 +322,8 @@ impl Tree {
 
 impl Store for Tree {
     sync_store::pass_on! {
-        describe knowledge forgot last_heard leave_history is_empty recognises greet reincarnate changes complete enter scan digest rows
-        restamp bury registry register purge compared conflicts parked restore
+        own_source describe knowledge forgot last_heard leave_history is_empty recognises greet reincarnate changes complete enter scan
+        digest rows oldest_line restamp bury registry register purge compared conflicts parked restore
     }
 
     /// Takes in what changed on the disk, then stamps it.
@@ -358,6 +358,13 @@ impl Contents for Tree {
     fn begin(&mut self, manner: Manner) -> Result<()> {
         (self.options.force, self.doubt) = (manner.force, manner.doubt);
         Ok(())
+    }
+
+    fn rests(&mut self) -> Result<bool> {
+        if settle::is_due(&self.index)? {
+            return Ok(false);
+        }
+        realise::rest(self)
     }
 
     fn settle(&mut self) -> Result<u64> {

@@ -58,6 +58,9 @@ struct World {
 /// Rounds of all links before it is said that there is no rest.
 const PATIENCE: usize = 25;
 
+/// After so long a content that nobody has is given up, whoever wrote it, in milliseconds.
+const LONG: i64 = 31 * 24 * 3_600_000;
+
 /// Runs a scenario to its end and judges it. The trace is what happened so far, whatever the outcome.
 pub fn run(scenario: &Scenario, slip: Option<Slip>, trace: bool) -> (Result<Counts>, Vec<String>) {
     let mut world = match World::new(scenario, slip, trace) {
@@ -294,6 +297,10 @@ impl World {
         for pass in 0..PATIENCE {
             let mut quiet = true;
             last.clear();
+            if pass == PATIENCE / 3 {
+                // So long a content is asked for that its writer destroyed before anybody had fetched it.
+                self.pass(LONG);
+            }
             for (master, slave) in self.links.clone() {
                 self.pass(1000);
                 let outcome = self.watched_round(master, slave)?;
