@@ -6,6 +6,7 @@
 //! contents (`contents`, `parts`) and making the disk like the rows (`realise`, `stage`, `place`). Nothing here talks to people,
 //! reads settings or knows what a round is.
 
+mod accounts;
 mod attributes;
 mod cells;
 mod chunk;
@@ -19,6 +20,7 @@ mod join;
 mod look;
 mod moves;
 mod name;
+mod newcomers;
 mod parts;
 mod pending;
 mod place;
@@ -39,6 +41,8 @@ mod twins;
 mod walk;
 mod watch;
 
+#[doc(hidden)]
+pub use accounts::{Book, Kind};
 pub use disk::{Disk, Fault, Op, Slip};
 pub use ignore::TEMPORARY;
 pub use name::shown;
@@ -46,5 +50,5 @@ pub use retention::Keep;
 #[doc(hidden)]
 pub use seams::{Asked, Hook, Seams};
 pub use trash::Version;
-pub use tree::{Options, Owner, Tree};
+pub use tree::{Options, Owners, Tree};
 pub use watch::WatchTrouble;
