@@ -94,10 +94,10 @@ pub fn round_beside(
     let started = Instant::now();
     let mut report = RoundReport { dry_run: options.dry_run, ..RoundReport::default() };
     let mut knowledge = Sides { master: master.knowledge()?, slave: slave.knowledge()? };
-    if recall(master, slave, &knowledge.slave)? {
+    if recall((master, slave), &knowledge.slave, options)? {
         knowledge.master = master.knowledge()?;
     }
-    if recall(slave, master, &knowledge.master)? {
+    if recall((slave, master), &knowledge.master, options)? {
         knowledge.slave = slave.knowledge()?;
     }
     let left = Sides { master: drain(master, &mut report, watch)?, slave: drain(slave, &mut report, watch)? };
@@ -122,8 +122,14 @@ pub fn round_beside(
 }
 
 /// A store that was restored takes a new history before anything is stamped. Says whether it did.
-fn recall(store: &mut dyn Store, peer: &mut dyn Store, peer_knows: &Knowledge) -> Result<bool> {
+///
+/// Marks that lay in the backup are stamped then, by their times, but no later than the clock says: with one that was set back
+/// they, and what was written to their rows since, would get stamps below those that they were published with, and be
+/// taken for known. No store can tell that by itself, as what it knows of time is the backup's; so it is done by a clock only that
+/// the peer's agrees with.
+fn recall((store, peer): (&mut dyn Store, &mut dyn Store), peer_knows: &Knowledge, options: &Options) -> Result<bool> {
     let Some(site) = store.forgot(peer_knows)? else { return Ok(false) };
+    handshake::clocks(&store.describe()?, &peer.describe()?, options.expected.max_clock_difference)?;
     let latest = peer.last_heard(site)?;
     store.leave_history(latest)?;
     Ok(true)

@@ -20,7 +20,8 @@
 //!
 //! Rows that both a copy and its original wrote to while it ran under the other's name: the stamps of both are of one site, so
 //! that each looks as if it had seen what the other wrote. Forgiven. So is what the copy did to rows that the original had not
-//! stamped yet when it was copied: both stamp what they find.
+//! stamped yet when it was copied: both stamp what they find. And what the original wrote to rows from before synchronisation that
+//! differ somewhere: the copy stamps them where it meets another site first.
 //!
 //! What a copy that was put back takes with it is forgiven as far as it cannot be known to have left the site before.
 
@@ -73,7 +74,7 @@ pub fn judge(world: &mut World) -> Result<u64> {
         for (i, event) in log.iter().enumerate().filter(|(i, e)| is_sure(site, *i, e)) {
             let is_forked = || {
                 forked(&world.sites[site].forks, log, i)
-                    || world.clone.as_ref().is_some_and(|clone| clone.is_forked(&logs, site, i))
+                    || world.clone.as_ref().is_some_and(|clone| clone.is_forked(&logs, &before, site, i))
             };
             let is_old = i < before[site] && fates.deleted.contains(&(event.table, &event.key));
             let lost = event.written.iter().filter(|_| !is_old && !is_forked()).find(|(column, value)| {
