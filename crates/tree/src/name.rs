@@ -203,7 +203,7 @@ mod tests {
             (b"v1. An ending that is long", b"v1. An ending that is long (conflict 2 2026-11-26 081502 abcdef)"),
         ] {
             assert_eq!(shown(&conflict(path, &loser)), shown(copy));
-            assert!(loser(copy) == Some(2) && !is_conflict(path), "{}", shown(copy));
+            assert!(super::loser(copy) == Some(2) && !is_conflict(path), "{}", shown(copy));
         }
     }
 
