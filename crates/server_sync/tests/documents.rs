@@ -13,6 +13,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use files::{Site, pair, pair_with, ring};
 use support::LIMIT;
+use sync_database::{Database, sqlite};
+use sync_store::Store;
 use sync_testbed::wait_until;
 
 #[test]
@@ -463,4 +465,17 @@ fn three_daemons_in_a_ring_agree() {
         assert_eq!(site.paths().iter().filter(|p| p.starts_with(site.name)).count(), 11);
         site.run(&["verify"]).says(0, &["equal"]);
     }
+}
+
+/// A folder has a list of its own of who takes part.
+#[test]
+fn a_site_that_left_has_left_the_folders_too() {
+    let network = pair_with(&[("a", "1")]);
+    let [geneva, _] = network.sites.as_slice() else { panic!() };
+    geneva.run(&["retire", "lyon"]).expect(0);
+    let mut index = Database::open(sqlite::connect(&geneva.index()).unwrap()).unwrap();
+    let registry = index.registry().unwrap();
+    let left: Vec<&str> =
+        registry.entries().filter(|(_, e)| e.is_retired()).map(|(_, e)| e.told.name.as_str()).collect();
+    assert_eq!(left, ["lyon"]);
 }
