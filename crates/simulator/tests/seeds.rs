@@ -54,6 +54,19 @@ fn a_history_with_constraints_that_was_bad_once() {
     all_are_good_with(1_200_162..1_200_163, Wishes { constraints: true, ..Wishes::default() });
 }
 
+/// A site that had left comes back with a grave of its own, of a row that was replaced and deleted since and is forgotten, and meets a
+/// restored site that has it.
+#[test]
+fn a_history_with_graves_that_was_bad_once() {
+    all_are_good_with(1_200_188..1_200_189, Wishes { graves: true, ..Wishes::default() });
+}
+
+/// The copy of a site is the first to meet another whose rows from before differ (that was the oracle's mistake).
+#[test]
+fn a_history_with_a_copy_that_was_bad_once() {
+    all_are_good_with(1_200_125..1_200_126, Wishes { clones: true, ..Wishes::default() });
+}
+
 #[test]
 fn a_seed_is_always_the_same_history() {
     for seed in [3, 1_000, 54_321] {
