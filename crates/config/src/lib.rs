@@ -33,7 +33,7 @@ pub use pattern::Pattern;
 pub use schema::{Kind, SETTINGS, Setting};
 pub use secrecy::{ExposeSecret, SecretString};
 pub use settings::{
-    Database, DigestBy, Endpoint, Environment, Folder, Limits, Link, Mysql, Preference, Settings, Sqlite, Ssh,
+    Database, DigestBy, Endpoint, Environment, Folder, Limits, Link, Mysql, Owners, Preference, Settings, Sqlite, Ssh,
     TableColumns, Tls, TlsMode, VersionRule, VersionSource, configured,
 };
 pub use toml_edit::Value;

@@ -61,7 +61,7 @@ pub const SETTINGS: &[Setting] = &[
     entry("documents[].keep_deleted", Kind::Duration, "\"365d\"", "how long replaced and deleted files are kept"),
     entry("documents[].ignore", Kind::List, "[]", "patterns, as in .gitignore, of what is left out at this site"),
     entry("documents[].ignore_temporary", Kind::Flag, "false", "whether temporary files of office programs are left out"),
-    entry("documents[].keep_owner", Kind::Flag, "true", "whether files keep their owner and group, by number"),
+    entry("documents[].owners", Kind::Text, "\"names\"", "how owners and groups are told, by \"names\" or \"numbers\", or \"ignore\""),
     entry("documents[].keep_setuid", Kind::Flag, "false", "whether programs keep the right to run as their owner or group"),
     entry("documents[].max_deleted_share", Kind::Share, "0.2", "the share of the folder that one round may delete"),
     entry("documents[].max_deleted_files", Kind::Whole, "10000", "the files of the folder that one round may delete"),
@@ -133,8 +133,15 @@ fn below(path: &'static str, section: &str) -> Option<&'static str> {
     }
 }
 
+/// Settings of earlier versions: the section, the name, and what to write instead.
+const REPLACED: [(&str, &str, &str); 1] =
+    [("documents[]", "keep_owner", "write `owners = \"names\"` for true, and `owners = \"ignore\"` for false")];
+
 /// What a person who wrote the unknown `name` in `section` probably wanted, as the end of a message.
 pub(crate) fn hint(section: &str, name: &str) -> String {
+    if let Some((_, _, instead)) = REPLACED.iter().find(|(home, old, _)| *home == section && *old == name) {
+        return format!(" any more; {instead}");
+    }
     if let Some(close) = closest(names_in(section), name) {
         return format!("; did you mean `{close}`?");
     }

@@ -91,14 +91,25 @@ pub struct Folder {
     pub ignore: Vec<String>,
     /// Whether temporary and lock files of editors and office programs are left out as well.
     pub ignore_temporary: bool,
-    /// Whether files belong to the same owner and group, by number, as where they come from.
-    pub keep_owner: bool,
+    /// How owners and groups are told to other sites, and whether what those tell is written.
+    pub owners: Owners,
     /// Whether programs keep the right to run as their owner or group (setuid, setgid).
     pub keep_setuid: bool,
     /// The share of its files and directories that one round may delete, 0 to 1.
     pub max_deleted_share: f64,
     /// How many of them one round may delete.
     pub max_deleted_files: u64,
+}
+
+/// What becomes of the owners and groups of documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owners {
+    /// Told by name; by number where there is none.
+    Names,
+    /// Told by number.
+    Numbers,
+    /// What other sites tell is not written.
+    Ignore,
 }
 
 /// How the agent at a slave is reached. What is not there is left to ssh's own configuration.

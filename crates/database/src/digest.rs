@@ -359,7 +359,9 @@ fn standings(db: &mut Database, candidates: &Candidates) -> Result<Vec<Standing>
 }
 
 fn standpoint(line: &Line, sources: &HashMap<u16, Source>) -> Standpoint {
-    Standpoint { seq: line.seq, origin: sources.get(&line.origin).copied(), inserted: line.state.inserted }
+    let (inserted, newest) = (line.state.inserted, line.state.newest());
+    let (origin, seen) = (sources.get(&line.origin).copied(), line.state.seen.stamps().collect());
+    Standpoint { seq: line.seq, origin, inserted, newest, seen }
 }
 
 fn page_standings(

@@ -317,11 +317,13 @@ impl<'a> Plan<'a> {
         if changed && publish(c, head, &mut published)? == head {
             identity::advance(c.writer.as_mut(), Position { seq: head.seq + 1, token: random()? })?;
         }
-        let names = self.world.rows.iter().map(|row| &row.name);
+        // Of a row that was only looked at nothing was decided: if it is on the list, it may still wait for its parent.
+        let decided = (0..self.world.rows.len()).filter(|row| self.world.is_open(*row));
+        let names = decided.clone().map(|row| &self.world.rows[row].name);
         // Of an open row nothing may be left at all.
         let listed = parked::of(c.writer.as_mut(), &names.clone().chain(open).cloned().collect::<Vec<_>>())?;
         let entries =
-            names.zip(&self.entries).filter_map(|(name, entry)| Some((name.clone(), entry.clone()?))).collect();
+            decided.filter_map(|row| Some((self.world.rows[row].name.clone(), self.entries[row].clone()?))).collect();
         parked::replace(c.writer.as_mut(), &listed, &entries)
     }
 

@@ -177,6 +177,11 @@ impl<'a> World<'a> {
         Ok(before != (self.rows.len(), self.open_rows()))
     }
 
+    /// Whether all that bears on a row was read, so that it is decided about.
+    pub fn is_open(&self, row: usize) -> bool {
+        self.rows[row].is_open
+    }
+
     fn is_shown(&self, row: usize) -> bool {
         self.rows[row].shown.is_some()
     }

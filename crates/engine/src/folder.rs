@@ -10,7 +10,7 @@ use sync_database::Card;
 use sync_store::{
     Contents, Drained, Lacking, Manner, Piece, PieceSink, Realised, Result, Skipped, Store, StoreError, Trouble, Want,
 };
-use sync_tree::{Keep, Owner, Tree, Version};
+use sync_tree::{Keep, Owners, Tree, Version};
 
 use crate::error::EngineError;
 use crate::open;
@@ -159,7 +159,7 @@ impl Folder {
                 keep: Keep { longest: self.settings.keep_deleted },
                 ignore: self.settings.ignore.clone(),
                 ignore_temporary: self.settings.ignore_temporary,
-                owner: if self.settings.keep_owner { Owner::Keep } else { Owner::Ignore },
+                owners: owners(self.settings.owners),
                 special_bits: self.settings.keep_setuid,
                 watch: self.begun >= HELD,
                 ..sync_tree::Options::new(&self.settings.path, self.index())
@@ -173,6 +173,14 @@ impl Folder {
         let done = work(self.tree.as_mut().filter(|_| self.lock.is_some()).ok_or_else(not_begun)?);
         self.failed |= done.is_err();
         done
+    }
+}
+
+fn owners(wanted: sync_config::Owners) -> Owners {
+    match wanted {
+        sync_config::Owners::Names => Owners::Names,
+        sync_config::Owners::Numbers => Owners::Numbers,
+        sync_config::Owners::Ignore => Owners::Ignore,
     }
 }
 

@@ -2,7 +2,8 @@
 //! them from new ones, and how they are deleted here. What makes it look for them is told in [`crate::graves`].
 //!
 //! A row that only one side has was deleted if the other side contains it by what it knows, and has no line of it: a store
-//! has a line of every row it ever heard of, but for purged graves and rows from before, which both had. After the row's
+//! has a line of every row it ever heard of, but for purged graves and rows from before, which both had. So it was if the
+//! other side has a grave of it that does not know what it is by now. After the row's
 //! store was restored from a backup it can be unknown how far the other contains it. Then what is older than the newest
 //! delete that was forgotten is taken for deleted, and listed, so that it can be put back. All else is new. Where it is older
 //! than deletes that were forgotten, it is written anew: a third site could still have a grave that it would lose against.
@@ -57,10 +58,14 @@ impl Lost {
         Some(self).filter(|lost| lost.tables.contains(table))
     }
 
-    /// What becomes of a row of this store, if the other side has no line of it; nothing if it is treated like any other.
+    /// What becomes of a row of this store, if the other side has no line of it, or an older one; nothing if it is treated like any other.
     pub fn fate(&self, key: &[Value], here: &Standing, there: &Standing) -> Option<Fate> {
         let is_only_here = here.hash.is_some() && there.hash.is_none() && !here.unmarked;
-        if !is_only_here || there.line.is_some() || there.travels {
+        // What the other contains and its grave has not heard of, it was told with a delete that it has forgotten.
+        let is_behind = |grave: &Standpoint| here.line.as_ref().is_some_and(|own| !grave.covers(own));
+        let has_grave = there.line.is_some();
+        let is_open = there.line.as_ref().map_or(!there.travels, is_behind);
+        if !is_only_here || !is_open {
             return None;
         }
         let bury =
@@ -72,7 +77,10 @@ impl Lost {
             None => Some(Fate::Renewed),
             Some(_) if !here.travels => Some(bury(false)),
             Some(line) if line.inserted > self.latest => None,
+            // One of its own may be a write beside that grave.
+            Some(line) if has_grave && line.origin.is_none() => None,
             Some(line) if self.restored.as_ref().is_some_and(|r| r.contains(line)) => Some(bury(true)),
+            Some(_) if has_grave => None,
             Some(_) => Some(Fate::Renewed),
         }
     }

@@ -187,7 +187,8 @@ fn versions(local: &Description, remote: &Description, minimum: Option<&Version>
     }
 }
 
-fn clocks(local: &Description, remote: &Description, bound: Duration) -> Result<()> {
+/// Refuses clocks that differ by more than this.
+pub fn clocks(local: &Description, remote: &Description, bound: Duration) -> Result<()> {
     let difference = local.clock_micros.abs_diff(remote.clock_micros);
     let uncertainty = local.clock_uncertainty_micros.unsigned_abs() + remote.clock_uncertainty_micros.unsigned_abs();
     if Duration::from_micros(difference.saturating_sub(uncertainty)) <= bound {

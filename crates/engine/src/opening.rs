@@ -8,6 +8,7 @@ use sync_core::{Knowledge, Position, Registry, SiteId, Source};
 use sync_store::{Description, Drained, Greeting, Opened, Opening, Outline, Ready, Since, Store};
 
 use crate::error::{EngineError, Kind, Result};
+use crate::handshake;
 use crate::parties::Sides;
 
 /// Both sites when they are drained.
@@ -19,14 +20,13 @@ pub(crate) struct Begun {
 }
 
 /// Begins a round.
-pub(crate) fn begin(master: &mut dyn Store, slave: &mut dyn Store) -> Result<Begun> {
+pub(crate) fn begin(master: &mut dyn Store, slave: &mut dyn Store, bound: Duration) -> Result<Begun> {
     let opening = Opening { master: master.own_source()?, knowledge: master.knowledge()? };
     let mut here = Here::default();
-    let ready = open(master, slave, &opening, &mut here)?;
+    let ready = open((master, slave), &opening, bound, &mut here)?;
     let mut knowledge = Sides { master: opening.knowledge, slave: here.peer };
     if let Some(site) = here.forgot {
-        let latest = slave.last_heard(site)?;
-        master.leave_history(latest)?;
+        leave_history((master, slave), site, bound)?;
         knowledge.master = master.knowledge()?;
         here.drained = Some(drained(master)?);
     }
@@ -69,17 +69,32 @@ fn drained(store: &mut dyn Store) -> sync_store::Result<(Drained, Description)> 
 }
 
 /// Opens the slave; one that forgot leaves its history first.
-fn open(master: &mut dyn Store, slave: &mut dyn Store, opening: &Opening, here: &mut Here) -> Result<Box<Ready>> {
+fn open(
+    (master, slave): (&mut dyn Store, &mut dyn Store),
+    opening: &Opening,
+    bound: Duration,
+    here: &mut Here,
+) -> Result<Box<Ready>> {
     for _ in 0..2 {
         match slave.open_round(opening, &mut |peer| here.hears(master, peer))? {
             Opened::Ready(ready) => return Ok(ready),
-            Opened::Forgot(site) => {
-                let latest = master.last_heard(site)?;
-                slave.leave_history(latest)?;
-            }
+            Opened::Forgot(site) => leave_history((slave, master), site, bound)?,
         }
     }
     Err(unlike_itself())
+}
+
+/// A store that was restored takes a new history before anything is stamped.
+///
+/// Marks that lay in the backup are stamped then, by their times, but no later than the clock says: with one that was set back
+/// they, and what was written to their rows since, would get stamps below those that they were published with, and be
+/// taken for known. No store can tell that by itself, as what it knows of time is the backup's; so it is done by a clock only that
+/// the peer's agrees with.
+fn leave_history((store, peer): (&mut dyn Store, &mut dyn Store), site: SiteId, bound: Duration) -> Result<()> {
+    handshake::clocks(&store.describe()?, &peer.describe()?, bound)?;
+    let latest = peer.last_heard(site)?;
+    store.leave_history(latest)?;
+    Ok(())
 }
 
 fn unlike_itself() -> EngineError {

@@ -94,7 +94,8 @@ pub fn round_beside(
 ) -> Result<RoundReport> {
     let started = Instant::now();
     let mut report = RoundReport { dry_run: options.dry_run, ..RoundReport::default() };
-    let Begun { mut knowledge, drained, about, early } = opening::begin(master, slave)?;
+    let Begun { mut knowledge, drained, about, early } =
+        opening::begin(master, slave, options.expected.max_clock_difference)?;
     let left = Sides { master: drained.master.left, slave: drained.slave.left };
     note(drained, &mut report, watch);
     let agreement = handshake::check(&about.master, &about.slave, &options.expected)?;

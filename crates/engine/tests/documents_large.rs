@@ -278,7 +278,7 @@ fn owners_are_left_alone_if_that_is_wanted() {
         return;
     }
     let mut pair = pair_with(&[("a", "a"), ("b", "b")]);
-    let options = Options { owner: sync_tree::Owner::Ignore, ..pair[1].options() };
+    let options = Options { owners: sync_tree::Owners::Ignore, ..pair[1].options() };
     open_with(&mut pair[1], options, None);
     std::os::unix::fs::chown(pair[0].at("a"), Some(1234), Some(2345)).unwrap();
     round(&mut pair);

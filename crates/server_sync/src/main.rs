@@ -17,6 +17,17 @@ mod usage;
 
 use std::process::ExitCode;
 
+use rustix::process::{Resource, getrlimit, setrlimit};
+
 fn main() -> ExitCode {
+    allow_open_files();
     ExitCode::from(commands::run(std::env::args_os()))
+}
+
+/// As many open files as the system allows at all: the usual limit of 1024 is there for programs that still use `select`, and new
+/// documents are held open by the thousand until they are safe. With fewer it goes on in smaller lots.
+fn allow_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    // What is refused is no hindrance.
+    let _ = setrlimit(Resource::Nofile, rustix::process::Rlimit { current: limit.maximum, ..limit });
 }

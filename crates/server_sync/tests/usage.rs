@@ -296,7 +296,7 @@ fn versions() {
         str![[r#"
 exit 0
 server_sync 0.1.0
-protocol 3
+protocol 4
 format 5
 
 "#]]

@@ -30,6 +30,8 @@ pub enum Did {
     Delete,
     /// It disappeared without a trigger.
     Lose,
+    /// It is as it was, and was something else meanwhile: inserted and deleted, say. Its triggers tell.
+    Undo,
 }
 
 /// What one committed transaction did to one row.
@@ -78,6 +80,8 @@ pub struct Application {
     open: Option<(Rows, bool)>,
     /// What that added to the tally.
     adding: Option<(i64, i64)>,
+    /// The rows that it marked.
+    marked: Vec<(usize, String)>,
     ids: Option<i64>,
     spoken: Vec<String>,
 }
@@ -103,6 +107,7 @@ impl Application {
             added: Vec::new(),
             open: None,
             adding: None,
+            marked: Vec::new(),
             ids: early_ids.then_some(0),
             spoken: Vec::new(),
         })
@@ -122,6 +127,7 @@ impl Application {
             added: Vec::new(),
             open: None,
             adding: None,
+            marked: Vec::new(),
             ids: self.ids,
             spoken: Vec::new(),
         })
@@ -247,6 +253,7 @@ impl Application {
             return Ok(Ended::Nothing);
         }
         self.adding = self.add(&before)?;
+        self.marked = self.marked_since(&marks)?;
         self.number_marks(&marks, transaction.late)?;
         self.open = Some((before, transaction.rollback));
         Ok(Ended::Committed)
@@ -264,6 +271,7 @@ impl Application {
         self.added.extend(self.adding.take());
         let first = self.log.len();
         self.note(&before, &after);
+        self.note_undone(first);
         let staying =
             if self.tables.len() > PLAIN { crate::invariants::staying(&self.connection)? } else { Vec::new() };
         for event in &mut self.log[first..] {
@@ -339,11 +347,35 @@ impl Application {
         }
     }
 
+    /// Logs that rows were marked which look as before.
+    fn note_undone(&mut self, first: usize) {
+        for (table, key) in std::mem::take(&mut self.marked) {
+            if !self.log[first..].iter().any(|event| (event.table, &event.key) == (table, &key)) {
+                let (removed, written) = (Vec::new(), Vec::new());
+                self.log.push(Event { table, key, did: Did::Undo, removed, written, stayed: false });
+            }
+        }
+    }
+
+    /// The rows with marks that are new.
+    fn marked_since(&self, before: &[(String, i64)]) -> Result<Vec<(usize, String)>> {
+        let mut all = Vec::new();
+        for (name, highest) in before {
+            let number = name.trim_start_matches("server_sync_mark_");
+            let of = "SELECT name FROM server_sync_table WHERE number=CAST(? AS INTEGER)";
+            let of: String = self.connection.prepare_cached(of)?.query_row([number], |r| r.get(0))?;
+            let Some(table) = self.tables.iter().position(|table| table.name == of) else { continue };
+            let key = self.key_columns(name)?.join(" || '/' || ");
+            let query = format!("SELECT DISTINCT {key} || '' FROM {name} WHERE id > ? ORDER BY 1");
+            let mut statement = self.connection.prepare_cached(&query)?;
+            let keys = statement.query_map([highest], |r| r.get(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
+            all.extend(keys.into_iter().map(|key| (table, key)));
+        }
+        Ok(all)
+    }
+
     /// The mark tables, each with its highest id.
     fn marks(&self) -> Result<Vec<(String, i64)>> {
-        if self.ids.is_none() {
-            return Ok(Vec::new());
-        }
         let mut all = Vec::new();
         for name in self.mark_tables()? {
             let query = format!("SELECT COALESCE(MAX(id), 0) FROM {name}");

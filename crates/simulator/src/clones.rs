@@ -36,13 +36,17 @@ pub struct Clone {
 
 impl Clone {
     /// Whether copy and original both wrote to the row of this event while both had one name.
-    pub fn is_forked(&self, logs: &[Vec<Event>], site: usize, i: usize) -> bool {
+    ///
+    /// Where the copies of a row from before synchronisation differ, the first contact writes one of them again: the copy does that
+    /// without anybody's writing. `before` says how many events of each site are from before.
+    pub fn is_forked(&self, logs: &[Vec<Event>], before: &[usize], site: usize, i: usize) -> bool {
         let event = &logs[site][i];
         let same = |other: &Event| (other.table, &other.key) == (event.table, &event.key);
+        let mut differs = logs.iter().zip(before).filter(|(log, count)| log.iter().take(**count).any(same));
         let (copied, original) = (&logs[self.copy], &logs[self.original]);
         let as_original = &copied[..self.until.min(copied.len())];
         match site {
-            _ if site == self.original && i >= self.fork => as_original.iter().any(same),
+            _ if site == self.original && i >= self.fork => as_original.iter().any(same) || differs.next().is_some(),
             _ if site == self.copy && i < self.until => {
                 self.unstamped.contains(&(event.table, event.key.clone())) || original[self.fork..].iter().any(same)
             }

@@ -8,7 +8,8 @@
 //! about another row: it is forgiven where somebody deleted that key.
 //!
 //! A site that was put back and writes to a row before it has its own lost writes to it again looks as if it had seen
-//! them, because stamps name a site and not its incarnation: these are forgiven as well.
+//! them, because stamps name a site and not its incarnation: these are forgiven as well. So is what it inserts under a key that it
+//! has lost, and deletes at once: the grave that it makes has its stamp.
 //!
 //! A site that was said to have left, or whose database was put back, is not waited for: graves of rows that it wrote to
 //! meanwhile can be forgotten when it is met, and then its write stands, and nobody knows of the delete. And whoever writes to a row that was deleted, and is
@@ -19,7 +20,8 @@
 //!
 //! Rows that both a copy and its original wrote to while it ran under the other's name: the stamps of both are of one site, so
 //! that each looks as if it had seen what the other wrote. Forgiven. So is what the copy did to rows that the original had not
-//! stamped yet when it was copied: both stamp what they find.
+//! stamped yet when it was copied: both stamp what they find. And what the original wrote to rows from before synchronisation that
+//! differ somewhere: the copy stamps them where it meets another site first.
 //!
 //! What a copy that was put back takes with it is forgiven as far as it cannot be known to have left the site before.
 
@@ -63,14 +65,16 @@ pub fn judge(world: &mut World) -> Result<u64> {
     let mut fates = Fates::of(&logs);
     for (site, log) in world.sites.iter().zip(&logs) {
         let apart = site.apart.iter().flat_map(|range| &log[range.start..range.end.min(log.len())]);
-        fates.brought_back.extend(apart.filter(|e| e.did != Did::Delete).map(|e| (e.table, &*e.key)));
+        fates
+            .brought_back
+            .extend(apart.filter(|e| !matches!(e.did, Did::Delete | Did::Undo)).map(|e| (e.table, &*e.key)));
     }
     let before: Vec<usize> = world.sites.iter().map(|s| s.before).collect();
     for (site, log) in logs.iter().enumerate() {
         for (i, event) in log.iter().enumerate().filter(|(i, e)| is_sure(site, *i, e)) {
             let is_forked = || {
                 forked(&world.sites[site].forks, log, i)
-                    || world.clone.as_ref().is_some_and(|clone| clone.is_forked(&logs, site, i))
+                    || world.clone.as_ref().is_some_and(|clone| clone.is_forked(&logs, &before, site, i))
             };
             let is_old = i < before[site] && fates.deleted.contains(&(event.table, &event.key));
             let lost = event.written.iter().filter(|_| !is_old && !is_forked()).find(|(column, value)| {

@@ -150,6 +150,18 @@ pub struct Standpoint {
     pub origin: Option<Source>,
     /// When it was inserted: a delete of a row that was inserted later wins over whatever was written to this one.
     pub inserted: Stamp,
+    /// When it was last written, or deleted.
+    pub newest: Stamp,
+    /// What it has incorporated: for each site its highest stamp.
+    pub seen: Vec<Stamp>,
+}
+
+impl Standpoint {
+    /// Whether it has incorporated what a row elsewhere was last written with.
+    pub fn covers(&self, other: &Standpoint) -> bool {
+        let newest = other.newest;
+        !newest.is_written() || self.seen.iter().any(|stamp| stamp.site() == newest.site() && *stamp >= newest)
+    }
 }
 
 /// Receives answers as they come. An error ends the question.

@@ -4,18 +4,20 @@ use rustix::fs::{Gid, Timespec, Timestamps, UTIME_OMIT, Uid};
 use rustix::io::Errno;
 use sync_store::Reason;
 
+use crate::accounts::{Accounts, Kind};
 use crate::cells::{self, Cells, Content};
 use crate::disk::{self, Dir, Handle};
 use crate::look::{self, reason};
-use crate::tree::{Options, Owner};
+use crate::tree::{Options, Owners};
 
 /// Makes a file or directory what its cells say; what the system does not let us write is left. Says what extended
 /// attributes there are then.
 pub(crate) fn write(file: &Handle, cells: &Cells, how: How) -> Result<Vec<u8>, Reason> {
     // Giving a file away takes away its set-user-id bit; an access list contains the permissions: they come last.
-    tolerate(file.chown(how.uid(cells), how.gid(cells)))?;
+    let who = how.who(cells)?;
+    tolerate(file.chown(who.uid(), who.gid()))?;
     let there = write_attributes(file, &cells.attributes)?;
-    tolerate(file.chmod(how.mode(cells)))?;
+    tolerate(file.chmod(how.mode(cells, who)))?;
     if let Content::File { mtime, .. } = cells.content {
         tolerate(file.set_times(&times(mtime)))?;
     }
@@ -24,42 +26,71 @@ pub(crate) fn write(file: &Handle, cells: &Cells, how: How) -> Result<Vec<u8>, R
 
 /// The owner of a link; it has nothing else.
 pub(crate) fn write_link(at: &Dir, name: &[u8], cells: &Cells, how: How) -> Result<(), Reason> {
-    tolerate(at.chown_link(name, how.uid(cells), how.gid(cells)))
+    let who = how.who(cells)?;
+    tolerate(at.chown_link(name, who.uid(), who.gid()))
 }
 
 /// What of the cells is written.
-#[derive(Clone, Copy, Debug)]
-pub struct How {
+#[derive(Clone, Copy)]
+pub(crate) struct How<'a> {
+    /// Who is who here.
+    pub accounts: &'a Accounts,
     /// Owner and group.
     pub owner: bool,
     /// The bits by which a program runs as its owner.
     pub special_bits: bool,
 }
 
-/// By which a program runs as its owner or its group.
-const SPECIAL: u32 = 0o6000;
+/// By which a program runs as its owner.
+const AS_OWNER: u32 = 0o4000;
+/// As its group.
+const AS_GROUP: u32 = 0o2000;
 
-impl How {
+/// Whom a file is given to; who is none is not known here, or not written.
+#[derive(Clone, Copy)]
+struct Who {
+    owner: Option<u32>,
+    group: Option<u32>,
+}
+
+impl Who {
+    fn uid(self) -> Option<Uid> {
+        self.owner.map(Uid::from_raw)
+    }
+
+    fn gid(self) -> Option<Gid> {
+        self.group.map(Gid::from_raw)
+    }
+}
+
+impl<'a> How<'a> {
     /// For this account: only root gives files away.
-    pub fn of(options: &Options) -> Self {
+    pub fn of(options: &Options, accounts: &'a Accounts) -> Self {
         How {
-            owner: options.owner == Owner::Keep && rustix::process::geteuid().is_root(),
+            accounts,
+            owner: options.owners != Owners::Ignore && rustix::process::geteuid().is_root(),
             special_bits: options.special_bits,
         }
     }
 
-    fn uid(self, cells: &Cells) -> Option<Uid> {
-        (self.owner && cells.owner != u32::MAX).then(|| Uid::from_raw(cells.owner))
+    fn who(self, cells: &Cells) -> Result<Who, Reason> {
+        if !self.owner {
+            return Ok(Who { owner: None, group: None });
+        }
+        Ok(Who {
+            owner: self.accounts.meant(Kind::User, &cells.owner)?,
+            group: self.accounts.meant(Kind::Group, &cells.group)?,
+        })
     }
 
-    fn gid(self, cells: &Cells) -> Option<Gid> {
-        (self.owner && cells.group != u32::MAX).then(|| Gid::from_raw(cells.group))
-    }
-
-    /// For a directory they only mean whose group its files get.
-    fn mode(self, cells: &Cells) -> u32 {
-        let is_program = matches!(cells.content, Content::File { .. });
-        if is_program && !self.special_bits { cells.mode & !SPECIAL } else { cells.mode }
+    /// A program never runs as somebody else than it is to. For a directory these bits only mean whose group its files get.
+    fn mode(self, cells: &Cells, who: Who) -> u32 {
+        if !matches!(cells.content, Content::File { .. }) {
+            return cells.mode;
+        }
+        let is_another = |account: Option<u32>| !self.special_bits || (self.owner && account.is_none());
+        let without = |is_another: bool, bit: u32| if is_another { bit } else { 0 };
+        cells.mode & !(without(is_another(who.owner), AS_OWNER) | without(is_another(who.group), AS_GROUP))
     }
 }
 

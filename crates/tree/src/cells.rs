@@ -5,6 +5,7 @@
 //!
 //! Paths that are one file (hard links) are *twins*: their rows have the same twin, and are rows of their own otherwise.
 
+use sync_core::Value;
 use sync_store::{Hash, Result, StoreError, Trouble};
 
 /// What is at a path.
@@ -108,6 +109,41 @@ fn is_target(target: &[u8]) -> bool {
     !target.is_empty() && target.len() < 4096 && !target.contains(&0)
 }
 
+/// An owner or a group: a name means the same people at all sites, a number only where it comes from.
+///
+/// In a row a number is an integer and a name bytes, so that one is never taken for the other: a name may be all digits.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Account {
+    /// By number.
+    Number(u32),
+    /// By name.
+    Name(String),
+}
+
+impl Account {
+    /// No number, and nobody's: the system leaves an owner as it is for this.
+    pub const NOBODY: Account = Account::Number(u32::MAX);
+
+    /// As a row has it; refuses what no site writes.
+    pub fn of(value: &Value) -> Result<Self> {
+        let account = match value {
+            Value::Int(number) => u32::try_from(*number).ok().filter(|n| *n != u32::MAX).map(Account::Number),
+            Value::Bytes(name) => str::from_utf8(name).ok().filter(|n| is_name(n)).map(|n| Account::Name(n.to_owned())),
+            _ => None,
+        };
+        account.ok_or_else(|| corrupt("an owner that is not one"))
+    }
+}
+
+/// How long the name of an account may be.
+const NAME: usize = 255;
+
+/// Whether an account may have this name: nothing that a list of accounts, a terminal or a system call could misread.
+pub fn is_name(name: &str) -> bool {
+    let is_good = |c: char| !c.is_control() && !matches!(c, ':' | '/' | ',' | char::REPLACEMENT_CHARACTER);
+    (1..=NAME).contains(&name.len()) && name.chars().all(is_good)
+}
+
 /// All cells of a path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Cells {
@@ -115,10 +151,10 @@ pub struct Cells {
     pub content: Content,
     /// Its permissions; 0 for a link, which has none.
     pub mode: u32,
-    /// The number of its owner.
-    pub owner: u32,
-    /// The number of its group.
-    pub group: u32,
+    /// Its owner.
+    pub owner: Account,
+    /// Its group.
+    pub group: Account,
     /// Its extended attributes, packed by [`pack_attributes`].
     pub attributes: Vec<u8>,
     /// What it has in common with the other paths that are the same file; empty if there are none.
@@ -230,6 +266,27 @@ mod tests {
         let short = &contents()[2].pack()[..48];
         for bad in [&b""[..], b"x", b"dd", b"l", b"l\0", &[b'l'; 5000], b"f", short, &[short, &[0; 2]].concat()] {
             assert!(Content::unpack(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn accounts_are_stored() {
+        let number = |n| Account::of(&Value::Int(n)).ok();
+        assert_eq!((number(0), number(4_294_967_294)), (Some(Account::Number(0)), Some(Account::Number(u32::MAX - 1))));
+        for name in ["a", "1000", "#7", "OFFICE\\anna", "anna@office.example", "domain users", "zoé", &"x".repeat(255)]
+        {
+            assert_eq!(Account::of(&Value::Bytes(name.into())).ok(), Some(Account::Name(name.to_owned())));
+        }
+    }
+
+    #[test]
+    fn other_accounts_are_refused() {
+        let long = "x".repeat(256);
+        let names = ["", "a\0b", "a\nroot", "\x1b[2J", "a:b", "../a", "a,b", "a\u{85}", "\u{fffd}", &long];
+        let names = names.iter().map(|name| Value::Bytes((*name).into()));
+        let others = [Value::Int(-1), Value::Int(u32::MAX.into()), Value::Int(1 << 32), Value::text("a"), Value::Null];
+        for bad in names.chain(others).chain([Value::Bytes(vec![0xff])]) {
+            assert!(Account::of(&bad).is_err(), "{bad:?}");
         }
     }
 

@@ -292,6 +292,7 @@ pub fn receive(tree: &mut Tree, piece: &Piece) -> Result<()> {
     let kept = match (&piece.body, &want.ask) {
         (Body::Absent, _) => {
             tree.absent.insert(piece.content);
+            tree.missed.insert(piece.content);
             Ok(())
         }
         (Body::Data { offset: 0, bytes }, Ask::Whole) => {

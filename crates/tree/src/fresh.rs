@@ -18,6 +18,7 @@ use crate::disk::{self, File, Slip};
 use crate::index;
 use crate::look::{self, Known, Seen, reason};
 use crate::name;
+use crate::newcomers;
 use crate::root::{Near, Root};
 use crate::tree::Tree;
 
@@ -81,8 +82,8 @@ pub(crate) fn make(tree: &mut Tree, want: &Want, path: &[u8], cells: &Cells, byt
     if tree.root.disk().slips(Slip::IndexFirst) || index::hash_of(&cells.content) != Some(want.hash) {
         return Ok(false);
     }
-    let how = How::of(&tree.options);
-    let Tree { root, tide, .. } = tree;
+    let Tree { root, tide, options, accounts, .. } = tree;
+    let how = How::of(options, accounts);
     let (directory, _) = name::split(path);
     let Some(near) = tide.near.at(root, directory) else { return Ok(false) };
     let file = match near.create_nameless() {
@@ -172,5 +173,6 @@ fn write_down(tree: &mut Tree, named: &[Named]) -> Result<()> {
     tree.moment("realise: note")?;
     let writing = tree.index.begin()?;
     named.iter().try_for_each(|named| writing.put_known(&named.path, &named.known))?;
+    newcomers::note(&writing, tree.accounts.take_strangers())?;
     writing.commit()
 }

@@ -4,7 +4,7 @@
 use sync_core::Value;
 use sync_store::{Batch, Result, StoreError, TableHead, Trouble};
 
-use crate::cells::{self, Content};
+use crate::cells::{self, Account, Content};
 use crate::index::ENTRY;
 use crate::name;
 
@@ -33,7 +33,7 @@ fn check_cell(column: &str, value: &Value, head: &TableHead) -> Result<()> {
         ("xattrs", Value::Bytes(packed)) => cells::unpack_attributes(packed).map(drop),
         ("twin", Value::Bytes(twin)) => cells::check_twin(twin),
         ("mode", Value::Int(mode)) => cells::check_mode(*mode),
-        ("owner" | "grp", Value::Int(id)) if (0..i64::from(u32::MAX)).contains(id) => Ok(()),
+        ("owner" | "grp", account) => Account::of(account).map(drop),
         _ => Err(refused(&format!("the column {column} of {} holds something else", head.name))),
     }
 }

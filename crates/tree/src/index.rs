@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::functions::{Context, FunctionFlags};
-use rusqlite::types::{FromSql, Type};
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, Type, ValueRef};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row, Transaction, TransactionBehavior, params};
 use sync_core::codec::unpack_state;
 use sync_core::{RowId, RowState, Value};
 use sync_store::{Hash, Result, StoreError, Trouble};
 
-use crate::cells::{Cells, Content};
+use crate::cells::{Account, Cells, Content};
 use crate::disk::{Disk, Op};
 use crate::ignore::Ignore;
 use crate::look::{Known, Seen};
@@ -34,10 +34,11 @@ pub fn file_of(index: &Path, ending: &str) -> PathBuf {
 pub const ENTRY: &str = "entry";
 
 /// The tables that stay here.
-pub const LOCAL: [&str; 10] =
-    ["disk", "trash", "removed", "settled", "chunk", "root", "pending", "listed", "joined", "vain"];
+pub const LOCAL: [&str; 11] =
+    ["disk", "trash", "removed", "settled", "chunk", "root", "pending", "listed", "joined", "vain", "stranger"];
 
-/// `kind` and `hash` are for queries and for people.
+/// `kind` and `hash` are for queries and for people. `owner` and `grp` hold a number as an integer or a name as bytes, which
+/// SQLite takes for no number, see [`Account`]; in indexes of earlier versions there are numbers only, and they mean the same.
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS entry (path BLOB NOT NULL PRIMARY KEY, content BLOB NOT NULL, mode INTEGER NOT NULL, \
     owner INTEGER NOT NULL, grp INTEGER NOT NULL, xattrs BLOB NOT NULL, \
@@ -63,6 +64,7 @@ CREATE TABLE IF NOT EXISTS chunk (content BLOB NOT NULL, offset INTEGER NOT NULL
     hash BLOB NOT NULL, here INTEGER NOT NULL, PRIMARY KEY (content, offset)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS chunk_hash ON chunk (hash);
 CREATE TABLE IF NOT EXISTS joined (dev INTEGER NOT NULL, ino INTEGER NOT NULL, PRIMARY KEY (dev, ino)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS stranger (kind TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (kind, name)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS root (one INTEGER PRIMARY KEY CHECK (one=1), marker TEXT NOT NULL, ino INTEGER NOT NULL, \
     realised INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS vain (hash BLOB NOT NULL PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;
@@ -337,6 +339,30 @@ impl<'a> Look<'a> {
         let (from, to) = crate::name::below(path);
         let query = format!("SELECT 1 FROM {table} WHERE path>=? AND path<? LIMIT 1");
         Ok(self.one::<i64>(&query, params![from, to])?.is_some())
+    }
+}
+
+impl ToSql for Account {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self {
+            Account::Number(number) => i64::from(*number).into(),
+            Account::Name(name) => ToSqlOutput::Borrowed(ValueRef::Blob(name.as_bytes())),
+        })
+    }
+}
+
+/// Also [`Account::NOBODY`], which the trash has.
+impl FromSql for Account {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        match value {
+            ValueRef::Integer(number) => {
+                u32::try_from(number).map(Account::Number).map_err(|_| FromSqlError::OutOfRange(number))
+            }
+            ValueRef::Blob(name) => {
+                str::from_utf8(name).map(|name| Account::Name(name.to_owned())).map_err(FromSqlError::other)
+            }
+            _ => Err(FromSqlError::InvalidType),
+        }
     }
 }
 

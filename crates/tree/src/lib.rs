@@ -6,6 +6,7 @@
 //! contents (`contents`, `parts`) and making the disk like the rows (`realise`, `stage`, `place`). Nothing here talks to people,
 //! reads settings or knows what a round is.
 
+mod accounts;
 mod attributes;
 mod cells;
 mod chunk;
@@ -20,6 +21,7 @@ mod join;
 mod look;
 mod moves;
 mod name;
+mod newcomers;
 mod parts;
 mod pending;
 mod place;
@@ -41,6 +43,8 @@ mod walk;
 mod watch;
 mod withdraw;
 
+#[doc(hidden)]
+pub use accounts::{Book, Kind};
 pub use disk::{Disk, Fault, Op, Slip};
 pub use ignore::TEMPORARY;
 pub use name::shown;
@@ -48,5 +52,5 @@ pub use retention::Keep;
 #[doc(hidden)]
 pub use seams::{Asked, Hook, Seams};
 pub use trash::Version;
-pub use tree::{Options, Owner, Tree};
+pub use tree::{Options, Owners, Tree};
 pub use watch::WatchTrouble;

@@ -7,7 +7,8 @@ use rustix::io::Errno;
 use sync_store::contents::{Chunk, PIECE};
 use sync_store::{Hash, Reason};
 
-use crate::cells::{self, Cells, Content, MODE};
+use crate::accounts::{Accounts, Kind};
+use crate::cells::{self, Account, Cells, Content, MODE};
 use crate::chunk;
 use crate::disk::{self, Dir, Disk, Handle};
 use crate::root::kind;
@@ -87,7 +88,7 @@ fn letter(kind: FileType) -> u8 {
 /// What is known of a path on the disk: its cells, and what the system said when they were read or written.
 ///
 /// They need not be the same: where the system did not take what was written (an owner without the right to give files
-/// away, a coarse time), the cell is what was wanted, so that it is not taken for somebody's change.
+/// away, or whom nobody here knows; a coarse time), the cell is what was wanted, so that it is not taken for somebody's change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
     /// The cells.
@@ -131,7 +132,13 @@ pub(crate) fn rest(disk: &Disk) -> i64 {
 }
 
 /// Reads a thing: what it is now, in the light of what was known of it.
-pub(crate) fn read(at: &Dir, name: &[u8], seen: &Seen, known: Option<&Known>, rest: i64) -> Result<Reading, Reason> {
+pub(crate) fn read(
+    (at, name): (&Dir, &[u8]),
+    seen: &Seen,
+    known: Option<&Known>,
+    rest: i64,
+    accounts: &Accounts,
+) -> Result<Reading, Reason> {
     let mut chunks = Vec::new();
     let (seen, content, attributes) = match seen.kind {
         cells::DIRECTORY => (seen.clone(), Content::Directory, attributes(&*at.open(name).map_err(reason)?)?),
@@ -139,7 +146,7 @@ pub(crate) fn read(at: &Dir, name: &[u8], seen: &Seen, known: Option<&Known>, re
         cells::FILE => file(at, name, seen, &mut chunks)?,
         _ => return Err(Reason::Special),
     };
-    let cells = cells_of(&seen, content, &attributes, known);
+    let cells = cells_of(&seen, content, &attributes, known, accounts)?;
     Ok(Reading { known: Known { cells, racy: seen.is_racy(rest), seen, attributes }, chunks })
 }
 
@@ -188,24 +195,34 @@ fn link(at: &Dir, name: &[u8]) -> Result<Content, Reason> {
 }
 
 /// What another name of a file that was just read is now, in the light of what was known of it.
-pub(crate) fn read_already(read: &Known, known: Option<&Known>) -> Known {
-    let cells = cells_of(&read.seen, read.cells.content.clone(), &read.attributes, known);
-    Known { cells, ..read.clone() }
+pub(crate) fn read_already(read: &Known, known: Option<&Known>, accounts: &Accounts) -> Result<Known, Reason> {
+    let cells = cells_of(&read.seen, read.cells.content.clone(), &read.attributes, known, accounts)?;
+    Ok(Known { cells, ..read.clone() })
 }
 
 /// Cells that the system still says the same of stay what they were.
-fn cells_of(seen: &Seen, content: Content, attributes: &[u8], known: Option<&Known>) -> Cells {
+fn cells_of(
+    seen: &Seen,
+    content: Content,
+    attributes: &[u8],
+    known: Option<&Known>,
+    accounts: &Accounts,
+) -> Result<Cells, Reason> {
     let Some(known) = known else {
-        let (mode, owner, group) = (seen.mode, seen.owner, seen.group);
-        return Cells { content, mode, owner, group, attributes: attributes.to_vec(), twin: Vec::new() };
+        let (owner, group) = (accounts.told(Kind::User, seen.owner)?, accounts.told(Kind::Group, seen.group)?);
+        let (mode, attributes) = (seen.mode, attributes.to_vec());
+        return Ok(Cells { content, mode, owner, group, attributes, twin: Vec::new() });
     };
     let is_same_time = known.seen.mtime == seen.mtime && known.cells.content.is_same(&content);
-    let pick = |now: u32, then: u32, cell: u32| if now == then { cell } else { now };
+    let who = |kind, now: u32, then: u32, cell: &Account| match now == then {
+        true => Ok(cell.clone()),
+        false => accounts.told(kind, now),
+    };
     let cells = Cells {
         content: if is_same_time { known.cells.content.clone() } else { content },
-        mode: pick(seen.mode, known.seen.mode, known.cells.mode),
-        owner: pick(seen.owner, known.seen.owner, known.cells.owner),
-        group: pick(seen.group, known.seen.group, known.cells.group),
+        mode: if seen.mode == known.seen.mode { known.cells.mode } else { seen.mode },
+        owner: who(Kind::User, seen.owner, known.seen.owner, &known.cells.owner)?,
+        group: who(Kind::Group, seen.group, known.seen.group, &known.cells.group)?,
         attributes: if known.attributes == attributes { known.cells.attributes.clone() } else { attributes.to_vec() },
         twin: known.cells.twin.clone(),
     };
@@ -213,7 +230,7 @@ fn cells_of(seen: &Seen, content: Content, attributes: &[u8], known: Option<&Kno
     // from them, once somebody changes it: it might become like them by that, and be joined elsewhere but not here.
     let is_other = seen.inode != known.seen.inode;
     let is_changed_alone = seen.links == 1 && known.seen.links == 1 && cells != known.cells;
-    if is_other || is_changed_alone { cells.alone() } else { cells }
+    Ok(if is_other || is_changed_alone { cells.alone() } else { cells })
 }
 
 /// The extended attributes that are synchronised, packed.

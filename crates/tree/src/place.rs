@@ -167,8 +167,13 @@ impl<'a> Batch<'a> {
         self.report.deleted += 1;
     }
 
-    pub(crate) fn how(&self) -> How {
-        How::of(&self.tree.options)
+    /// How many paths were left for the next round.
+    pub(crate) fn left(&self) -> u64 {
+        self.report.skipped.len() as u64 + self.report.more_skipped
+    }
+
+    pub(crate) fn how(&self) -> How<'_> {
+        How::of(&self.tree.options, &self.tree.accounts)
     }
 
     fn is_pending(&self, content: &Content) -> bool {

@@ -11,6 +11,7 @@ use sync_store::{Realised, Reason, Result};
 use crate::contents;
 use crate::fresh;
 use crate::index::{self, CELLS, KNOWN, columns_of};
+use crate::newcomers;
 use crate::pending::{self, DIFFER, LEFT, ROWS, UNLESS_IGNORED};
 use crate::place::{Batch, Task};
 use crate::trash;
@@ -18,7 +19,7 @@ use crate::tree::Tree;
 use crate::withdraw;
 
 /// Rows read at a time.
-const PAGE: usize = 200;
+pub(crate) const PAGE: usize = 200;
 
 /// Conditions on a row and what is known of its path. What is ignored here is left as it is.
 const LACKING_DIRECTORY: &str = "e.kind='d' AND (d.path IS NULL OR d.kind<>100) AND NOT ignored(e.path, 1)";
@@ -29,8 +30,13 @@ const A_DIRECTORY: &str = "e.kind='d' AND d.kind=100 AND ";
 pub fn realise(tree: &mut Tree) -> Result<Realised> {
     fresh::finish(tree)?;
     let mut report = std::mem::take(&mut tree.early);
-    if tree.is_at_rest()? {
+    let newcomers = newcomers::arrived(tree)?;
+    if tree.is_at_rest()? && newcomers.is_empty() {
         return Ok(report);
+    }
+    if !newcomers.is_empty() {
+        tree.stir();
+        newcomers::welcome(&mut Batch::new(tree, &mut report), &newcomers)?;
     }
     if !pending::is_due(&mut tree.index)? {
         contents::tidy(tree)?;
@@ -106,7 +112,8 @@ fn query(condition: &str, place: &str) -> String {
     format!("SELECT e.path, {cells}, d.path IS NOT NULL, {known} {ROWS}{place} AND {condition}")
 }
 
-fn task(row: &Row) -> rusqlite::Result<Task> {
+/// Reads a path, its row, whether it is known, and what is known of it.
+pub(crate) fn task(row: &Row) -> rusqlite::Result<Task> {
     let known = if row.get(7)? { Some(index::known(row, 8)?) } else { None };
     Ok(Task { path: row.get(0)?, cells: index::cells(row, 1)?, known })
 }
@@ -209,13 +216,20 @@ fn deletions(batch: &mut Batch) -> Result<()> {
 }
 
 fn permissions(batch: &mut Batch) -> Result<()> {
-    each(batch, &differing(A_DIRECTORY), true, |batch, task| {
-        let touched = match batch.parent(&task.path) {
-            Ok(parent) => batch.retouch(&task, &Rc::clone(&parent)),
-            Err(e) => Err(crate::look::reason(e)),
-        };
-        settle(batch, &task.path, touched)
-    })
+    each(batch, &differing(A_DIRECTORY), true, |batch, task| retouch(batch, &task))
+}
+
+/// Makes a path that is what it should be but for what is not content.
+pub(crate) fn put(batch: &mut Batch, task: Task) -> Result<()> {
+    if task.cells.content.is_directory() { retouch(batch, &task) } else { batch.put(task) }
+}
+
+fn retouch(batch: &mut Batch, task: &Task) -> Result<()> {
+    let touched = match batch.parent(&task.path) {
+        Ok(parent) => batch.retouch(task, &Rc::clone(&parent)),
+        Err(e) => Err(crate::look::reason(e)),
+    };
+    settle(batch, &task.path, touched)
 }
 
 fn settle(batch: &mut Batch, path: &[u8], done: std::result::Result<(), Reason>) -> Result<()> {

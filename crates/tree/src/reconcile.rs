@@ -63,8 +63,8 @@ fn both(seen: &Cells, known: &Cells, wanted: &Cells) -> Verdict {
     let merged = Cells {
         content: if takes_ours { seen.content.clone() } else { wanted.content.clone() },
         mode: newer(seen.mode, known.mode, wanted.mode),
-        owner: newer(seen.owner, known.owner, wanted.owner),
-        group: newer(seen.group, known.group, wanted.group),
+        owner: newer(&seen.owner, &known.owner, &wanted.owner).clone(),
+        group: newer(&seen.group, &known.group, &wanted.group).clone(),
         attributes: newer(&seen.attributes, &known.attributes, &wanted.attributes).clone(),
         twin: if is_made { &wanted.twin } else { newer(&seen.twin, &known.twin, &wanted.twin) }.clone(),
     };
@@ -85,10 +85,15 @@ mod tests {
     use sync_store::Hash;
 
     use super::*;
+    use crate::cells::Account;
+
+    fn account() -> Account {
+        Account::Number(1)
+    }
 
     fn file(n: u8) -> Cells {
         let content = Content::File { hash: Hash([n; 32]), size: n.into(), mtime: n.into() };
-        Cells { content, mode: 0o644, owner: 1, group: 1, attributes: Vec::new(), twin: Vec::new() }
+        Cells { content, mode: 0o644, owner: account(), group: account(), attributes: Vec::new(), twin: Vec::new() }
     }
 
     fn directory() -> Cells {

@@ -19,6 +19,7 @@ use sync_store::contents::Chunk;
 use sync_store::{Reason, Result, Skipped, StoreError, Trouble};
 use take::take_in;
 
+use crate::accounts::Accounts;
 use crate::cells;
 use crate::disk::{Dir, Slip};
 use crate::index::{Index, KNOWN, SEEN, fault, known};
@@ -134,8 +135,8 @@ impl Scan<'_> {
         let is_same = old.as_ref().is_some_and(|old| old.seen.kind == now.kind && old.seen.inode == now.inode);
         pass.met += 1;
         if self.doubt || !old.as_ref().is_some_and(|old| old.seen == now && !old.racy) {
-            let rest = pass.rest;
-            let look = |old: Option<&Known>| look::read(&directory, name::split(path).1, &now, old, rest);
+            let (rest, accounts) = (pass.rest, self.sight.accounts);
+            let look = |old: Option<&Known>| look::read((&directory, name::split(path).1), &now, old, rest, accounts);
             let looked = self.differing(&now, old, look, pass)?;
             pass.note(path, looked)?;
         }
@@ -193,8 +194,8 @@ impl Scan<'_> {
     fn found(&mut self, walk: &mut Walk, now: &Seen, is_known: bool, pass: &mut Pass) -> Result<()> {
         let path = walk.path().to_vec();
         let old = if is_known { self.index.look().known(&path)? } else { None };
-        let rest = pass.rest;
-        let looked = self.differing(now, old, |old| look_at(walk, now, old, rest), pass)?;
+        let (rest, accounts) = (pass.rest, self.sight.accounts);
+        let looked = self.differing(now, old, |old| look_at(walk, now, old, rest, accounts), pass)?;
         pass.note(&path, looked)
     }
 
@@ -206,9 +207,12 @@ impl Scan<'_> {
         look: impl FnOnce(Option<&Known>) -> std::result::Result<Reading, Reason>,
         pass: &mut Pass,
     ) -> Result<Looked> {
-        let known = self.moved(now, old.as_ref(), pass.rest)?.or_else(|| pass.read_already(now, old.as_ref()));
+        let known = match self.moved(now, old.as_ref(), pass.rest)? {
+            Some(moved) => Some(Ok(moved)),
+            None => pass.read_already(now, old.as_ref(), self.sight.accounts),
+        };
         let new = match known {
-            Some(known) => Ok(Reading { known, chunks: Vec::new() }),
+            Some(known) => known.map(|known| Reading { known, chunks: Vec::new() }),
             None => look(old.as_ref()),
         };
         Ok(Looked { old, new })
@@ -267,9 +271,15 @@ impl Scan<'_> {
     }
 }
 
-fn look_at(walk: &mut Walk, seen: &Seen, old: Option<&Known>, rest: i64) -> std::result::Result<Reading, Reason> {
+fn look_at(
+    walk: &mut Walk,
+    seen: &Seen,
+    old: Option<&Known>,
+    rest: i64,
+    accounts: &Accounts,
+) -> std::result::Result<Reading, Reason> {
     let (directory, name): (&Dir, &[u8]) = walk.place().map_err(look::reason)?;
-    look::read(directory, name, seen, old, rest)
+    look::read((directory, name), seen, old, rest, accounts)
 }
 
 /// The paths below a directory: from the first on, before the second.

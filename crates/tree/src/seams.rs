@@ -10,6 +10,7 @@ use sync_database::sql::{EachRow, Sql};
 use sync_database::sqlite::SqliteDriver;
 use sync_store::{Result, StoreError, Trouble};
 
+use crate::accounts::Book;
 use crate::disk::{Disk, Fault, Op};
 pub use crate::index::file_of;
 
@@ -33,6 +34,8 @@ pub struct Seams {
     pub connect: Option<Connect>,
     /// Prepares the other connection to the index.
     pub index: Option<Prepare>,
+    /// What accounts there are.
+    pub accounts: Option<Box<dyn Book>>,
     /// How many files are put into their places together while more contents come, if it is not the usual.
     pub many: Option<usize>,
 }

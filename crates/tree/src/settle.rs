@@ -11,7 +11,7 @@ use rusqlite::{Row, params};
 use sync_core::{Stamp, Value, codec, key};
 use sync_store::{Result, StoreError};
 
-use crate::cells::{self, Cells, Content};
+use crate::cells::{self, Account, Cells, Content};
 use crate::index::{CELLS, ENTRY, Index, Writing};
 use crate::name::{self, Loser};
 use crate::scan::add_copy;
@@ -208,6 +208,10 @@ impl Loss {
             Some(Value::Int(n)) => u32::try_from(*n).unwrap_or(default),
             _ => other.unwrap_or(default),
         };
+        let account = |column: &str, other: Option<&Account>| {
+            let lost = self.value(column).and_then(|value| Account::of(value).ok());
+            lost.or_else(|| other.cloned()).unwrap_or(ROOT)
+        };
         let attributes = match self.value("xattrs") {
             Some(Value::Bytes(packed)) if cells::unpack_attributes(packed).is_ok() => packed.clone(),
             _ => there.map(|cells| cells.attributes.clone()).unwrap_or_default(),
@@ -215,8 +219,8 @@ impl Loss {
         Some(Cells {
             content,
             mode: number("mode", there.map(|c| c.mode), PRIVATE) & cells::MODE,
-            owner: number("owner", there.map(|c| c.owner), 0),
-            group: number("grp", there.map(|c| c.group), 0),
+            owner: account("owner", there.map(|c| &c.owner)),
+            group: account("grp", there.map(|c| &c.group)),
             attributes,
             twin: Vec::new(),
         })
@@ -225,6 +229,9 @@ impl Loss {
 
 /// What is given to a file of which no more is known: nobody else may read it.
 const PRIVATE: u32 = 0o600;
+
+/// And to whom it belongs.
+const ROOT: Account = Account::Number(0);
 
 fn content(value: &Value) -> Option<Content> {
     match value {
@@ -310,6 +317,6 @@ fn like(writing: &Writing, path: &[u8]) -> Result<Cells> {
     let (from, to) = name::below(path);
     let query = format!("SELECT {CELLS} FROM entry WHERE path>=? AND path<? ORDER BY path LIMIT 1");
     let child = writing.look().first(&query, params![from, to], |row| crate::index::cells(row, 0))?;
-    let (owner, group) = child.map_or((0, 0), |cells| (cells.owner, cells.group));
+    let (owner, group) = child.map_or((ROOT, ROOT), |cells| (cells.owner, cells.group));
     Ok(Cells { content: Content::Directory, mode: 0o755, owner, group, attributes: Vec::new(), twin: Vec::new() })
 }

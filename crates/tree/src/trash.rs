@@ -4,7 +4,7 @@
 use rusqlite::params;
 use sync_store::{Hash, Reason, Result, StoreError, Trouble};
 
-use crate::cells::{Cells, Content};
+use crate::cells::{Account, Cells, Content};
 use crate::index::{Look, Writing, hash};
 use crate::look::{self, Known, Seen, now};
 use crate::name;
@@ -102,7 +102,7 @@ pub fn keep_found(tree: &mut Tree, staged: &str, content: Hash, size: u64) -> Re
     let at = next.unwrap_or_default().max(millis());
     writing.run(
         "INSERT INTO trash (path, at, hash, size, mode, owner, grp, xattrs, mtime) VALUES (x'',?,?,?,384,?,?,x'',0)",
-        params![at, content.0, size.cast_signed(), u32::MAX, u32::MAX],
+        params![at, content.0, size.cast_signed(), Account::NOBODY, Account::NOBODY],
     )?;
     writing.commit()
 }
@@ -126,7 +126,7 @@ pub fn bring_back(tree: &mut Tree, path: &[u8], at: i64) -> Result<()> {
     let found = tree.index.look().first(query, params![path, at], |row| {
         let content =
             Content::File { hash: hash(row, 0)?, size: row.get::<_, i64>(1)?.cast_unsigned(), mtime: row.get(2)? };
-        let [mode, owner, group] = [row.get(3)?, row.get(4)?, row.get(5)?];
+        let (mode, owner, group) = (row.get(3)?, row.get(4)?, row.get(5)?);
         // Whoever wants one file as it was does not want its twins to be so.
         Ok(Cells { content, mode, owner, group, attributes: row.get(6)?, twin: Vec::new() })
     })?;

@@ -19,6 +19,7 @@ use sync_store::{
     Skipped, Store, StoreError, Trouble, Want,
 };
 
+use crate::accounts::{Accounts, Machine};
 use crate::ignore::Ignore;
 use crate::index::{ENTRY, Index, LOCAL};
 use crate::retention::Keep;
@@ -26,7 +27,7 @@ use crate::root::{self, Near, Root};
 use crate::seams::{Hook, Seams};
 use crate::walk::{self, Sight};
 use crate::watch::{Extent, WatchTrouble, Watcher};
-use crate::{contents, fresh, hostile, moves, parts, pending, realise, scan, settle, trash};
+use crate::{contents, fresh, hostile, moves, newcomers, parts, pending, realise, scan, settle, trash};
 
 /// How a tree is kept.
 #[derive(Clone, Debug)]
@@ -43,8 +44,8 @@ pub struct Options {
     pub ignore: Vec<String>,
     /// Whether the [`crate::TEMPORARY`] files of editors and office programs are left out as well.
     pub ignore_temporary: bool,
-    /// What becomes of owners and groups. Without the rights of root they are never written.
-    pub owner: Owner,
+    /// How owners and groups are told, and whether they are written. Without the rights of root they never are.
+    pub owners: Owners,
     /// Whether programs that others made run as their owner (setuid, setgid) do so here.
     pub special_bits: bool,
     /// For a tree that is held open: have the system tell what changed, so that a drain looks at nothing else.
@@ -53,13 +54,15 @@ pub struct Options {
     pub rescan: Duration,
 }
 
-/// What becomes of owners and groups.
+/// How owners and groups are told to other sites, and whether what those tell is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Owner {
-    /// Files belong to whom they belong to at the other sites, by number.
+pub enum Owners {
+    /// By name, and those who have none by number.
     #[default]
-    Keep,
-    /// They belong to whoever makes them here.
+    Names,
+    /// By number. What another site tells by name is looked up all the same.
+    Numbers,
+    /// Files belong to whoever makes them here. What somebody changes of that is told by name.
     Ignore,
 }
 
@@ -73,7 +76,7 @@ impl Options {
             force: false,
             ignore: Vec::new(),
             ignore_temporary: false,
-            owner: Owner::Keep,
+            owners: Owners::Names,
             special_bits: false,
             watch: false,
             rescan: Duration::from_secs(3600),
@@ -93,6 +96,7 @@ pub struct Tree {
     pub(crate) index: Index,
     pub(crate) inner: Database,
     pub(crate) ignore: Arc<Ignore>,
+    pub(crate) accounts: Accounts,
     /// For as long as it is watched.
     watcher: Option<RefCell<Watcher>>,
     pub(crate) unread: Vec<Skipped>,
@@ -102,8 +106,10 @@ pub struct Tree {
     doubt: bool,
     /// Whether what is known of chunks is gone through as a whole, and not only where something went.
     pub(crate) sweep: bool,
-    /// Contents that the peer does not have.
+    /// Contents that are not to be had from the peer in this round.
     pub(crate) absent: HashSet<Hash>,
+    /// Of those, which it said that it does not have; of the others something went wrong here.
+    pub(crate) missed: HashSet<Hash>,
     /// Contents for which there is no room, and how much was free.
     pub(crate) too_large: HashMap<Hash, u64>,
     /// How far [`Contents::wanted`] looked.
@@ -137,7 +143,8 @@ impl Tree {
     /// The same, on a machine that is partly made up.
     #[doc(hidden)]
     pub fn open_on(options: Options, card: &Card, seams: Seams) -> Result<Self> {
-        let Seams { disk, mut hook, connect, index: prepare, many } = seams;
+        let Seams { disk, mut hook, connect, index: prepare, many, accounts } = seams;
+        let accounts = Accounts::new(accounts.unwrap_or_else(|| Box::new(Machine)), options.owners);
         let ignore = Arc::new(Ignore::new(&options.ignore, options.ignore_temporary)?);
         let mut index = Index::open(&options.index, &disk, prepare)?;
         index.set_functions(Arc::clone(&ignore))?;
@@ -150,7 +157,7 @@ impl Tree {
         pending::watch(connections.writer.as_mut())?;
         if identity::read(connections.writer.as_mut())?.is_none() {
             // What is there before synchronisation begins has no stamp: it never wins against what was written since.
-            let sight = Sight { root: &root, ignore: &ignore, watcher: None };
+            let sight = Sight { root: &root, ignore: &ignore, accounts: &accounts, watcher: None };
             let (site, force) = (card.site, options.force);
             scan::Scan { sight, index: &mut index, site, force, doubt: false, hook: &mut hook }
                 .run(&Extent::Everything)?;
@@ -163,12 +170,14 @@ impl Tree {
             index,
             inner,
             ignore,
+            accounts,
             watcher,
             unread: Vec::new(),
             rested: None,
             doubt: false,
             sweep: is_renewed,
             absent: HashSet::new(),
+            missed: HashSet::new(),
             too_large: HashMap::new(),
             asked: contents::Asked::default(),
             tide: fresh::Tide::default(),
@@ -224,7 +233,7 @@ impl Tree {
 
     /// Whether only what is ignored keeps a directory, and those in it, from being empty.
     pub(crate) fn holds_ignored_only(&self, path: &[u8]) -> bool {
-        let sight = Sight { root: &self.root, ignore: &self.ignore, watcher: None };
+        let sight = Sight { root: &self.root, ignore: &self.ignore, accounts: &self.accounts, watcher: None };
         let Ok(mut walk) = walk::Walk::below(sight, path) else { return false };
         while let Some(step) = walk.step() {
             let is_directory = matches!(&step, walk::Step::Found(stat) if root::kind(stat) == FileType::Directory);
@@ -257,8 +266,8 @@ impl Tree {
             return Ok(());
         }
         let (force, site, doubt) = (self.options.force, self.inner.card().site, self.doubt);
-        let Tree { root, index, hook, ignore, watcher, .. } = self;
-        let sight = Sight { root, ignore, watcher: watcher.as_ref() };
+        let Tree { root, index, hook, ignore, accounts, watcher, .. } = self;
+        let sight = Sight { root, ignore, accounts, watcher: watcher.as_ref() };
         self.unread = scan::Scan { sight, index, site, force, doubt, hook }.run(&extent)?;
         if doubt {
             pending::renew(&mut self.index, &self.options.patterns())?;
@@ -330,6 +339,7 @@ impl Store for Tree {
     fn drain(&mut self) -> Result<Drained> {
         // Of a round that broke. What was named is found as it is by now.
         self.tide = fresh::Tide::default();
+        self.accounts.forget();
         let looked = self.root.check().and_then(|()| self.look());
         if let (Err(_), Some(watcher)) = (&looked, &mut self.watcher) {
             watcher.get_mut().distrust();
@@ -361,7 +371,7 @@ impl Contents for Tree {
     }
 
     fn rests(&mut self) -> Result<bool> {
-        if settle::is_due(&self.index)? {
+        if settle::is_due(&self.index)? || !newcomers::arrived(self)?.is_empty() {
             return Ok(false);
         }
         realise::rest(self)
@@ -383,6 +393,7 @@ impl Contents for Tree {
         // What cannot be written down now is asked for again.
         let _ = parts::note_all(self);
         self.absent.clear();
+        self.missed.clear();
         self.too_large.clear();
         self.asked = contents::Asked::default();
         self.early = Realised::default();

@@ -9,6 +9,7 @@ use std::cell::RefCell;
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
+use crate::accounts::Accounts;
 use crate::disk::{self, Dir};
 use crate::ignore::Ignore;
 use crate::name;
@@ -43,6 +44,8 @@ pub struct Sight<'a> {
     pub root: &'a Root,
     /// What it does not meet.
     pub ignore: &'a Ignore,
+    /// Who those are whom files belong to.
+    pub accounts: &'a Accounts,
     /// Is told of each directory before it is listed.
     pub watcher: Option<&'a RefCell<Watcher>>,
 }
@@ -218,7 +221,8 @@ mod tests {
 
     fn walked(root: &Root) -> Vec<String> {
         let ignore = Ignore::new(&[], false).unwrap();
-        let mut walk = Walk::below(Sight { root, ignore: &ignore, watcher: None }, b"").unwrap();
+        let accounts = Accounts::new(Box::new(crate::accounts::Machine), crate::tree::Owners::Names);
+        let mut walk = Walk::below(Sight { root, ignore: &ignore, accounts: &accounts, watcher: None }, b"").unwrap();
         let mut paths = Vec::new();
         while let Some(step) = walk.step() {
             assert!(matches!(step, Step::Found(_)), "{step:?}");
@@ -261,7 +265,9 @@ mod tests {
         assert_eq!(paths.len(), 2 * deep);
         assert_eq!(paths.last().map(String::as_str), Some("e"));
         let ignore = Ignore::new(&[], false).unwrap();
-        let mut walk = Walk::below(Sight { root: &root, ignore: &ignore, watcher: None }, b"").unwrap();
+        let accounts = Accounts::new(Box::new(crate::accounts::Machine), crate::tree::Owners::Names);
+        let mut walk =
+            Walk::below(Sight { root: &root, ignore: &ignore, accounts: &accounts, watcher: None }, b"").unwrap();
         while walk.step().is_some() {
             assert!(walk.levels.iter().filter(|l| l.directory.is_some()).count() <= OPEN + 2);
         }

@@ -54,7 +54,7 @@ pub fn withdraw(tree: &mut Tree) -> Result<()> {
 
 /// Why a content is not here that the peer does not have either.
 pub fn reason(tree: &Tree, hash: Hash) -> Result<Reason> {
-    if !tree.absent.contains(&hash) {
+    if !tree.missed.contains(&hash) {
         return Ok(Reason::NoContent);
     }
     let look = tree.index.look();
@@ -76,7 +76,7 @@ fn now(look: Look) -> Result<i64> {
 
 /// Paths whose content is nowhere here, and that the peer said it does not have.
 fn missed(tree: &Tree) -> Result<BTreeMap<Vec<u8>, Hash>> {
-    if tree.absent.is_empty() {
+    if tree.missed.is_empty() {
         return Ok(BTreeMap::new());
     }
     let mut missed = BTreeMap::new();
@@ -85,7 +85,7 @@ fn missed(tree: &Tree) -> Result<BTreeMap<Vec<u8>, Hash>> {
         let page = crate::contents::lacking_after(tree, &after, PAGE)?;
         let Some((last, ..)) = page.last() else { return Ok(missed) };
         after.clone_from(last);
-        let is_missed = |hash: &Hash| tree.absent.contains(hash) && !source::is_staged(tree, *hash);
+        let is_missed = |hash: &Hash| tree.missed.contains(hash) && !source::is_staged(tree, *hash);
         missed.extend(page.into_iter().filter(|(_, hash, _)| is_missed(hash)).map(|(path, hash, _)| (path, hash)));
         if missed.len() >= PAGE {
             return Ok(missed);

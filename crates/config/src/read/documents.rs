@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use crate::convert::{self, duration, whole};
 use crate::section::Section;
-use crate::{Folder, Limits};
+use crate::{Folder, Limits, Owners};
 
 const DAY: u64 = 86_400;
+const OWNERS: &[(&str, Owners)] = &[("names", Owners::Names), ("numbers", Owners::Numbers), ("ignore", Owners::Ignore)];
 
 /// The folders that are well; what is bad is noted and left out.
 pub(super) fn read(top: &Section, state_root: Option<&Path>) -> Vec<Folder> {
@@ -28,7 +29,7 @@ fn folder(section: &Section) -> Option<Folder> {
     let keep = section.or("keep_deleted", duration(0, 3650 * DAY), Duration::from_secs(365 * DAY));
     let ignore = section.or("ignore", convert::file_patterns, Vec::new());
     let temporary = section.or("ignore_temporary", convert::flag, false);
-    let owner = section.or("keep_owner", convert::flag, true);
+    let owners = section.or("owners", convert::choice(OWNERS), Owners::Names);
     let setuid = section.or("keep_setuid", convert::flag, false);
     let share = section.or("max_deleted_share", convert::share, default.max_deleted_share);
     let files = section.or("max_deleted_files", whole(0..=i64::MAX as u64), default.max_deleted_rows);
@@ -38,7 +39,7 @@ fn folder(section: &Section) -> Option<Folder> {
         keep_deleted: keep?,
         ignore: ignore?,
         ignore_temporary: temporary?,
-        keep_owner: owner?,
+        owners: owners?,
         keep_setuid: setuid?,
         max_deleted_share: share?,
         max_deleted_files: files?,

@@ -1,7 +1,7 @@
 use super::*;
-use crate::DigestBy;
 use crate::secret::{Refusal, Unread};
 use crate::{Database, Endpoint, ExposeSecret, Mysql, SecretString, Sqlite, TlsMode};
+use crate::{DigestBy, Owners};
 
 /// A site that is master and slave, in as few settings as possible.
 const SMALL: &str = r#"site = "geneva"
@@ -592,15 +592,15 @@ fn ssh_takes_the_place_of_a_direct_connection() {
 
 #[test]
 fn folders_of_documents_have_their_own_names_and_places() {
-    let folders = "\n[[documents]]\nname = \"archives\"\npath = \"/srv/a\"\nkeep_deleted = \"30d\"\nignore = [\"*.log\"]\nkeep_owner = false\nkeep_setuid = true\nmax_deleted_share = 0.5\n\
+    let folders = "\n[[documents]]\nname = \"archives\"\npath = \"/srv/a\"\nkeep_deleted = \"30d\"\nignore = [\"*.log\"]\nowners = \"ignore\"\nkeep_setuid = true\nmax_deleted_share = 0.5\n\
          [[documents]]\nname = \"shared\"\npath = \"/srv/b\"\nmax_deleted_files = 7\n";
     let settings = settings(&format!("{SMALL}{folders}"));
     let [archives, shared] = settings.documents.as_slice() else { panic!("two folders") };
     assert_eq!((archives.name.as_str(), archives.path.as_path()), ("archives", Path::new("/srv/a")));
     assert_eq!(archives.keep_deleted, Duration::from_secs(30 * 86_400));
     assert_eq!((archives.ignore.as_slice(), archives.ignore_temporary), (&["*.log".to_owned()][..], false));
-    assert_eq!((archives.keep_owner, archives.keep_setuid), (false, true));
-    assert_eq!((shared.keep_owner, shared.keep_setuid), (true, false));
+    assert_eq!((archives.owners, archives.keep_setuid), (Owners::Ignore, true));
+    assert_eq!((shared.owners, shared.keep_setuid), (Owners::Names, false));
     assert_eq!((archives.max_deleted_share, archives.max_deleted_files), (0.5, 10_000));
     assert_eq!((shared.max_deleted_share, shared.max_deleted_files), (0.2, 7));
     assert_eq!(settings.folder("shared"), Some(shared));
@@ -614,6 +614,12 @@ fn folders_of_documents_have_their_own_names_and_places() {
         ("/srv/b", "/srv/../b", "must not contain `..`"),
         ("/srv/b", "b", "must be an absolute path"),
         ("\"shared\"", "\"../x\"", "must be a name"),
+        ("\"ignore\"", "\"number\"", "must be \"names\" or \"numbers\" or \"ignore\", not \"number\""),
+        (
+            "owners = \"ignore\"",
+            "keep_owner = false",
+            "is not a known setting any more; write `owners = \"names\"` for true",
+        ),
     ] {
         let refused = refusal(&format!("{SMALL}{}", folders.replace(from, to)));
         assert!(refused.contains(said), "{to}: {refused}");

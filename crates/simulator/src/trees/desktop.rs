@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 
+use super::accounts::Accounts;
 use super::action::Action;
 use crate::tap::lock;
 
@@ -215,7 +216,8 @@ impl Desktop {
             }
             Action::Chown { pick, owner } => {
                 let item = one(&all, pick, |i| i.is_file)?;
-                chown(&item, Some(owner), Some(owner + 1))?;
+                let [user, group] = [owner, owner + 1].map(|person| Accounts { place: self.site }.number_of(person));
+                chown(&item, Some(user), Some(group))?;
                 Ok(format!("gives {} to {owner}", shown(&item)))
             }
             Action::Touch { pick } => {

@@ -5,6 +5,7 @@
 //! One seed is one history. Clocks that stamp are simulated; what the system says of files (inodes, times of change) is real,
 //! and nothing that happens follows from it.
 
+pub mod accounts;
 pub mod action;
 pub mod desktop;
 pub mod fault;

@@ -17,6 +17,7 @@ use sync_store::{Role, SlaveSettings, StoreError, Trouble};
 use sync_tree::seams::{file_of, put_back_index};
 use sync_tree::{Asked, Disk, Fault, Seams, Slip, Tree};
 
+use super::accounts::Accounts;
 use super::desktop::{Desktop, Journal, KEPT};
 use super::fault::SiteDisk;
 use super::scenario::Part;
@@ -106,6 +107,7 @@ impl Site {
             hook: None,
             connect: Some(Box::new(connect)),
             index: Some(Box::new(move |connection| other.rule(connection))),
+            accounts: Some(Box::new(Accounts { place: self.place })),
             many: Some(2),
         };
         Tree::open_on(options, &self.card, seams)
@@ -178,7 +180,8 @@ impl Site {
     pub fn listing(&self) -> Result<Listing> {
         let mut all = Listing::new();
         let mut names = BTreeMap::new();
-        list(&self.root(), &self.root(), &mut all, &mut names)?;
+        let accounts = Accounts { place: self.place };
+        list(&self.root(), &self.root(), accounts, (&mut all, &mut names))?;
         // Which paths are one file is the same at all sites.
         for paths in names.values_mut().filter(|paths: &&mut Vec<Vec<u8>>| paths.len() > 1) {
             paths.sort();
@@ -203,7 +206,7 @@ impl Site {
 /// The paths of files, by inode.
 type Names = BTreeMap<u64, Vec<Vec<u8>>>;
 
-fn list(root: &Path, directory: &Path, all: &mut Listing, names: &mut Names) -> Result<()> {
+fn list(root: &Path, directory: &Path, accounts: Accounts, (all, names): (&mut Listing, &mut Names)) -> Result<()> {
     for item in fs::read_dir(directory)? {
         let path = item?.path();
         let below = path.strip_prefix(root).unwrap_or(&path).as_os_str().as_bytes().to_vec();
@@ -211,7 +214,8 @@ fn list(root: &Path, directory: &Path, all: &mut Listing, names: &mut Names) -> 
             continue;
         }
         let meta = path.symlink_metadata()?;
-        let owner = format!("{:o} {} {} {}", meta.permissions().mode() & 0o7777, meta.uid(), meta.gid(), marks(&path));
+        let [user, group] = [meta.uid(), meta.gid()].map(|number| accounts.person_of(number));
+        let owner = format!("{:o} {user} {group} {}", meta.permissions().mode() & 0o7777, marks(&path));
         let (line, content) = if meta.is_symlink() {
             (format!("-> {:?}", fs::read_link(&path)?), None)
         } else if meta.is_dir() {
@@ -227,7 +231,7 @@ fn list(root: &Path, directory: &Path, all: &mut Listing, names: &mut Names) -> 
             all.insert(below, (line, content));
         }
         if meta.is_dir() {
-            list(root, &path, all, names)?;
+            list(root, &path, accounts, (&mut *all, &mut *names))?;
         }
     }
     Ok(())

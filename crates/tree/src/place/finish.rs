@@ -10,7 +10,7 @@ use sync_store::{Reason, Result};
 use super::{Batch, Done, From, MANY, Origin, Prepared, Task};
 use crate::disk::{Dir, Onto, Slip};
 use crate::look::{Known, Seen, is_as_known, reason};
-use crate::{name, parts, trash};
+use crate::{name, newcomers, parts, trash};
 
 impl Batch<'_> {
     /// Renames what is prepared into its place, and writes down what was done.
@@ -179,6 +179,7 @@ impl Batch<'_> {
             }
         }
         superfluous.iter().try_for_each(|content| parts::drop_superfluous(&writing, *content))?;
+        newcomers::note(&writing, self.tree.accounts.take_strangers())?;
         writing.commit()?;
         trash::sweep(self.tree, &superfluous)
     }

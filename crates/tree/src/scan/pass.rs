@@ -7,6 +7,7 @@ use sync_store::contents::NAMED;
 use sync_store::{Reason, Result, Skipped};
 
 use super::{BATCH, CHUNKS_A_CHANGE, Found};
+use crate::accounts::Accounts;
 use crate::cells;
 use crate::index::fault;
 use crate::look::{self, Known, Reading, Seen};
@@ -63,9 +64,14 @@ impl Pass {
     }
 
     /// Whether the same file was just read under another name.
-    pub(super) fn read_already(&self, now: &Seen, old: Option<&Known>) -> Option<Known> {
+    pub(super) fn read_already(
+        &self,
+        now: &Seen,
+        old: Option<&Known>,
+        accounts: &Accounts,
+    ) -> Option<std::result::Result<Known, Reason>> {
         let read = self.read.get(&now.inode).filter(|read| now.links > 1 && read.seen == *now)?;
-        Some(look::read_already(read, old))
+        Some(look::read_already(read, old, accounts))
     }
 
     fn stir(&mut self, seen: &Seen) {
