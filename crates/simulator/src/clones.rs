@@ -44,12 +44,15 @@ impl Clone {
         let same = |other: &Event| (other.table, &other.key) == (event.table, &event.key);
         let mut differs = logs.iter().zip(before).filter(|(log, count)| log.iter().take(**count).any(same));
         let (copied, original) = (&logs[self.copy], &logs[self.original]);
+        let is_unstamped = self.unstamped.contains(&(event.table, event.key.clone()));
         let as_original = &copied[..self.until.min(copied.len())];
         match site {
-            _ if site == self.original && i >= self.fork => as_original.iter().any(same) || differs.next().is_some(),
-            _ if site == self.copy && i < self.until => {
-                self.unstamped.contains(&(event.table, event.key.clone())) || original[self.fork..].iter().any(same)
+            // What was not stamped when the original was copied is the copy's as well. A row that the original deletes before
+            // anybody has heard of it leaves no grave, and comes from the copy.
+            _ if site == self.original && i >= self.fork => {
+                is_unstamped || as_original.iter().any(same) || differs.next().is_some()
             }
+            _ if site == self.copy && i < self.until => is_unstamped || original[self.fork..].iter().any(same),
             _ => false,
         }
     }

@@ -335,6 +335,11 @@ pub fn knowledge(world: &mut World, a: usize, b: usize) -> Result<()> {
         }
         // Since a declaration a row without a line is gone, and so is one of an earlier epoch.
         let epoch = met.get(table).copied().unwrap_or_default();
+        let is_swept = !line.state.is_live() && line.state.deleted <= line.state.epoch;
+        if is_swept && line.state.epoch > epoch {
+            // It goes with the declaration, which is taken over as a whole and was not met here yet.
+            continue;
+        }
         let unlined = || if epoch > Stamp::NEVER { RowState::swept(epoch) } else { RowState::baseline() };
         let mine = mine.map_or_else(unlined, |l| l.state.raised(epoch));
         let mut theirs = line.state.clone();

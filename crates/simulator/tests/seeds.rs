@@ -54,6 +54,18 @@ fn a_history_with_constraints_that_was_bad_once() {
     all_are_good_with(1_200_162..1_200_163, Wishes { constraints: true, ..Wishes::default() });
 }
 
+/// A row of before a declaration came to a site that had met it, and others heard of it by the declaration only (the oracle's mistake).
+#[test]
+fn a_history_with_a_declaration_that_was_bad_once() {
+    all_are_good_with(815..816, Wishes { declare: true, ..Wishes::default() });
+}
+
+/// A row was copied before it was stamped, and deleted at the original before anybody had heard of it (the oracle's mistake).
+#[test]
+fn a_history_with_a_copy_of_an_unstamped_row() {
+    all_are_good_with(766..767, Wishes { clones: true, ..Wishes::default() });
+}
+
 /// A site that had left comes back with a grave of its own, of a row that was replaced and deleted since and is forgotten, and meets a
 /// restored site that has it.
 #[test]
