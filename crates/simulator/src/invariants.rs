@@ -253,6 +253,17 @@ fn lines(connection: &Connection) -> Result<Lines> {
     Ok(lines)
 }
 
+/// The lines of all sites, in words.
+pub fn all_lines(world: &World) -> Result<BTreeSet<String>> {
+    let mut told = BTreeSet::new();
+    for (number, site) in world.sites.iter().enumerate() {
+        for ((tab, id), line) in lines(lock(&site.application).connection())? {
+            told.insert(format!("{number}: table {tab} {} seq {} {:?}", name(&id), line.seq, line.state));
+        }
+    }
+    Ok(told)
+}
+
 /// The declarations that a site has met, by table.
 fn met(connection: &Connection) -> Result<BTreeMap<String, Stamp>> {
     let stored: Option<Vec<u8>> = connection.query_row("SELECT epochs FROM server_sync_store", [], |row| row.get(0))?;

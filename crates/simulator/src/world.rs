@@ -512,7 +512,17 @@ impl World {
                 return Ok(());
             }
         }
-        Err(Failure::new("quiescence is not reached"))
+        let restless = self.restless()?;
+        Err(Failure::new(format!("quiescence is not reached; still moving: {restless}")))
+    }
+
+    /// What one more pass does to the lines of the sites, for whoever looks into it.
+    fn restless(&mut self) -> Result<String> {
+        let before = invariants::all_lines(self)?;
+        self.pass(Manner::Plain)?;
+        let after = invariants::all_lines(self)?;
+        let moved = after.into_iter().filter(|line| !before.contains(line)).take(6);
+        Ok(moved.collect::<Vec<_>>().join("; "))
     }
 
     /// A round over each link; none may fail. Says whether all were quiet.

@@ -57,7 +57,7 @@ fn a_history_with_constraints_that_was_bad_once() {
 /// A row of before a declaration came to a site that had met it, and others heard of it by the declaration only (the oracle's mistake).
 #[test]
 fn a_history_with_a_declaration_that_was_bad_once() {
-    all_are_good_with(815..816, Wishes { declare: true, ..Wishes::default() });
+    all_are_good_with(815..816, Wishes { declares: true, ..Wishes::default() });
 }
 
 /// A row was copied before it was stamped, and deleted at the original before anybody had heard of it (the oracle's mistake).
