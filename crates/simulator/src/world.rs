@@ -331,6 +331,8 @@ impl World {
         let (Some(last), true) = (last, self.sites.iter().all(|s| s.phase != Phase::Waiting)) else {
             return Ok(());
         };
+        // Who leaves for ever ends first what it has begun: the last round takes it along.
+        lock(&self.sites[site].application).end()?;
         if self.sites.iter().filter(|s| s.phase == Phase::Active).count() < 3
             || self.round(&Plan::plain(*last, Manner::Plain)).is_err()
         {
