@@ -209,6 +209,11 @@ fn what_is_written_cannot_be_made_safe() {
 }
 
 #[test]
+fn what_is_open_cannot_be_looked_at() {
+    each(Op::Stat, Manner::Once(Errno::IO));
+}
+
+#[test]
 fn killed() {
     all(Manner::Kill, 40);
 }

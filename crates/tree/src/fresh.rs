@@ -144,17 +144,19 @@ fn turn(tree: &mut Tree) -> Result<()> {
     Ok(())
 }
 
-/// Gives a file its name, where nothing has it.
+/// Gives a file its name, where nothing has it. What cannot be looked at then is there all the same: the next scan finds it.
 fn give_name(tree: &mut Tree, fresh: &Fresh) -> std::result::Result<(), Reason> {
     let Tree { root, tide, .. } = tree;
     let (directory, name) = name::split(&fresh.path);
     let directory = tide.near.at(root, directory).ok_or(Reason::Changed)?;
     directory.name(&fresh.file, name).map_err(reason)?;
-    let seen = Seen::of(&fresh.file.stat().map_err(reason)?);
-    let racy = !look::shows_edits(root.disk(), &fresh.cells.content, &seen);
-    let known = Known { cells: fresh.cells.clone(), seen, attributes: fresh.attributes.clone(), racy };
-    tide.named.push(Named { path: fresh.path.clone(), known });
     tree.early.created += 1;
+    if let Ok(stat) = fresh.file.stat() {
+        let seen = Seen::of(&stat);
+        let racy = !look::shows_edits(root.disk(), &fresh.cells.content, &seen);
+        let known = Known { cells: fresh.cells.clone(), seen, attributes: fresh.attributes.clone(), racy };
+        tide.named.push(Named { path: fresh.path.clone(), known });
+    }
     Ok(())
 }
 
