@@ -281,6 +281,17 @@ fn what_changed_since_the_scan_is_not_overwritten() {
 }
 
 #[test]
+fn a_directory_that_was_made_anew_is_read_anew() {
+    let mut pair = pair_with(&[("d/a", "1")]);
+    // The directory of the last content that was sent is kept open; the old one stays one as long as that.
+    pair[0].rename("d", "old");
+    pair[0].write("d/b", "2");
+    round(&mut pair);
+    assert_eq!(pair[1].read("d/b"), "2");
+    assert_equal(&pair);
+}
+
+#[test]
 fn an_index_that_was_deleted_is_made_again() {
     let mut pair = pair_with(&[("a", "1"), ("d/b", "2")]);
     pair[0].write("a", "newer");

@@ -22,7 +22,7 @@ use crate::name;
 use crate::parts;
 use crate::place::ASIDE;
 use crate::realise;
-use crate::root::{Near, failed, kind};
+use crate::root::{failed, kind};
 use crate::source;
 use crate::trash;
 use crate::tree::Tree;
@@ -39,8 +39,6 @@ pub struct Asked {
     weight: u64,
     /// Whether directories were made for them.
     pub(crate) has_directories: bool,
-    /// The directory that the last content was made in.
-    near: Near,
     /// Large contents that are gone on with.
     large: VecDeque<(Vec<u8>, Hash, u64)>,
     /// What is known of their lists.
@@ -118,7 +116,7 @@ pub fn wanted(tree: &mut Tree, limit: usize) -> Result<Vec<Want>> {
     let mut room = go_on(tree, &mut wants)?;
     let mut free = tree.root.own().staging.room().unwrap_or(u64::MAX);
     while wants.len() < limit && room > 0 {
-        let page = lacking(tree, limit)?;
+        let page = lacking(tree, &tree.asked.after, limit)?;
         if page.is_empty() {
             break;
         }
@@ -162,19 +160,10 @@ fn weight(want: &Want) -> u64 {
     }
 }
 
-/// Paths behind this one whose contents are not here, with these and their sizes.
-pub(crate) fn lacking_after(tree: &Tree, after: &[u8], limit: usize) -> Result<Vec<(Vec<u8>, Hash, u64)>> {
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let query = format!("SELECT e.path, e.hash, content_size(e.content) {LACKING} ORDER BY p.path LIMIT ?");
-    tree.index.look().all(&query, params![after, limit], |row| {
-        Ok((row.get(0)?, Hash(row.get(1)?), row.get::<_, i64>(2)?.cast_unsigned()))
-    })
-}
-
 /// A file whose content is not here.
-struct Lack {
-    path: Vec<u8>,
-    hash: Hash,
+pub(crate) struct Lack {
+    pub(crate) path: Vec<u8>,
+    pub(crate) hash: Hash,
     size: u64,
     fresh: Option<Cells>,
 }
@@ -183,12 +172,13 @@ struct Lack {
 /// they are kept in memory.
 const FRESH: &str = "d.path IS NULL AND length(e.twin)=0 AND length(e.xattrs)<1024";
 
-fn lacking(tree: &Tree, limit: usize) -> Result<Vec<Lack>> {
+/// The next of those, behind a path.
+pub(crate) fn lacking(tree: &Tree, after: &[u8], limit: usize) -> Result<Vec<Lack>> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let cells = columns_of("e", CELLS);
     let query =
         format!("SELECT e.path, e.hash, content_size(e.content), {FRESH}, {cells} {LACKING} ORDER BY p.path LIMIT ?");
-    tree.index.look().all(&query, params![tree.asked.after, limit], |row| {
+    tree.index.look().all(&query, params![after, limit], |row| {
         let fresh = if row.get(3)? { Some(index::cells(row, 4)?) } else { None };
         let size = row.get::<_, i64>(2)?.cast_unsigned();
         Ok(Lack { path: row.get(0)?, hash: Hash(row.get(1)?), size, fresh })
@@ -361,9 +351,9 @@ pub(crate) fn has_no_room(tree: &mut Tree, hash: Hash, free: u64) {
 /// it was made in, so it is made in the one where it will be, without a name there; where that cannot be, elsewhere.
 fn stage(tree: &mut Tree, want: &Want, path: &[u8], bytes: &[u8]) -> io::Result<()> {
     let (directory, _) = name::split(path);
-    let Tree { asked, root, .. } = tree;
+    let Tree { near, root, .. } = tree;
     let staging = &root.own().staging;
-    let near = asked.near.at(root, directory).map(|near| -> io::Result<()> {
+    let near = near.at(root, directory).map(|near| -> io::Result<()> {
         let file = near.create_nameless()?;
         file.write_all_at(bytes, 0)?;
         Ok(staging.name(&file, want.hash.to_string())?)

@@ -19,7 +19,7 @@ use crate::index;
 use crate::look::{self, Known, Seen, reason};
 use crate::name;
 use crate::newcomers;
-use crate::root::{Near, Root};
+use crate::root::Root;
 use crate::tree::Tree;
 
 /// A file that has no name yet.
@@ -48,14 +48,11 @@ pub(crate) struct Tide {
     named: Vec<Named>,
     sync: Option<disk::Result<Sync>>,
     contents: HashSet<Hash>,
-    near: Near,
 }
 
 /// Making everything safe that was written before.
 type Sync = JoinHandle<disk::Result<()>>;
 
-/// Files of a lot, at most; each is held open, as are those of the lot before.
-const MANY: usize = 1000;
 /// Bytes of a lot.
 const LOT: u64 = 32 << 20;
 
@@ -70,11 +67,12 @@ impl Tide {
     }
 }
 
-/// How many files are held open: no more than a quarter of what the system allows, as two lots are on their way.
-fn many(tree: &Tree) -> usize {
+/// How many of so many files are a lot: each is held open, as are those of the lot before, and together they are no more than
+/// half of what the system allows.
+pub(crate) fn held(many: usize) -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    let quarter = limit.map_or(MANY, |limit| usize::try_from(limit / 4).unwrap_or(MANY));
-    tree.many.min(MANY).min(quarter.max(1))
+    let quarter = limit.and_then(|limit| usize::try_from(limit / 4).ok());
+    quarter.map_or(many, |quarter| many.min(quarter.max(1)))
 }
 
 /// Makes a file of a content that came whole; false if it has to go the long way.
@@ -82,10 +80,10 @@ pub(crate) fn make(tree: &mut Tree, want: &Want, path: &[u8], cells: &Cells, byt
     if tree.root.disk().slips(Slip::IndexFirst) || index::hash_of(&cells.content) != Some(want.hash) {
         return Ok(false);
     }
-    let Tree { root, tide, options, accounts, .. } = tree;
+    let Tree { root, near, tide, options, accounts, .. } = tree;
     let how = How::of(options, accounts);
     let (directory, _) = name::split(path);
-    let Some(near) = tide.near.at(root, directory) else { return Ok(false) };
+    let Some(near) = near.at(root, directory) else { return Ok(false) };
     let file = match near.create_nameless() {
         Ok(file) => file,
         Err(e) if e == rustix::io::Errno::NOSPC => return Err(e.into()),
@@ -102,7 +100,7 @@ pub(crate) fn make(tree: &mut Tree, want: &Want, path: &[u8], cells: &Cells, byt
 
 /// Goes on with what is on its way, if a lot is complete.
 pub(crate) fn advance(tree: &mut Tree) -> Result<()> {
-    let is_lot = tree.tide.gathered.len() >= many(tree) || tree.tide.weight >= LOT;
+    let is_lot = tree.tide.gathered.len() >= tree.held || tree.tide.weight >= LOT;
     if is_lot { turn(tree) } else { Ok(()) }
 }
 
@@ -146,9 +144,9 @@ fn turn(tree: &mut Tree) -> Result<()> {
 
 /// Gives a file its name, where nothing has it. What cannot be looked at then is there all the same: the next scan finds it.
 fn give_name(tree: &mut Tree, fresh: &Fresh) -> std::result::Result<(), Reason> {
-    let Tree { root, tide, .. } = tree;
+    let Tree { root, near, tide, .. } = tree;
     let (directory, name) = name::split(&fresh.path);
-    let directory = tide.near.at(root, directory).ok_or(Reason::Changed)?;
+    let directory = near.at(root, directory).ok_or(Reason::Changed)?;
     directory.name(&fresh.file, name).map_err(reason)?;
     tree.early.created += 1;
     if let Ok(stat) = fresh.file.stat() {

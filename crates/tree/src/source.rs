@@ -37,10 +37,8 @@ pub fn holders(tree: &Tree, hash: Hash) -> Result<Vec<Holder>> {
 
 /// Opens a content for reading, wherever it is.
 pub(crate) fn open(tree: &Tree, hash: Hash) -> Result<Option<File>> {
-    for place in [&tree.root.own().staging, &tree.root.own().trash] {
-        if let Ok(file) = place.open(hash.to_string()) {
-            return Ok(Some(file));
-        }
+    if let Some(file) = kept(tree, hash).next() {
+        return Ok(Some(file));
     }
     Ok(holders(tree, hash)?.into_iter().find_map(|holder| open_holder(tree, &holder).ok().flatten()))
 }
@@ -56,9 +54,13 @@ pub(crate) fn whole(tree: &mut Tree, hash: Hash, size: u64) -> Result<Option<Vec
             return Ok(Some(bytes));
         }
     }
+    Ok(kept(tree, hash).find_map(|file| exactly(&file, hash, size)))
+}
+
+/// A content in our own directories.
+fn kept(tree: &Tree, hash: Hash) -> impl Iterator<Item = File> {
     let own = tree.root.own();
-    let kept = [&own.staging, &own.trash].into_iter().filter_map(|place| place.open(hash.to_string()).ok());
-    Ok(kept.into_iter().find_map(|file| exactly(&file, hash, size)))
+    [&own.staging, &own.trash].into_iter().filter_map(move |place| place.open(hash.to_string()).ok())
 }
 
 /// What a file holds, if that is this content.

@@ -116,10 +116,12 @@ pub struct Tree {
     pub(crate) asked: contents::Asked,
     /// New files on their way to their places.
     pub(crate) tide: fresh::Tide,
-    /// The directory that a content was last read from.
+    /// The directory that a content was last read from, or a file made in.
     pub(crate) near: Near,
     /// How many files are put into their places together while more contents come.
     pub(crate) many: usize,
+    /// How many of those may be held open.
+    pub(crate) held: usize,
     /// What of that was done since the last [`Contents::realise`].
     pub(crate) early: Realised,
     pub(crate) hook: Option<Hook>,
@@ -144,6 +146,7 @@ impl Tree {
     #[doc(hidden)]
     pub fn open_on(options: Options, card: &Card, seams: Seams) -> Result<Self> {
         let Seams { disk, mut hook, connect, index: prepare, many, accounts } = seams;
+        let many = many.unwrap_or(contents::MANY);
         let accounts = Accounts::new(accounts.unwrap_or_else(|| Box::new(Machine)), options.owners);
         let ignore = Arc::new(Ignore::new(&options.ignore, options.ignore_temporary)?);
         let mut index = Index::open(&options.index, &disk, prepare)?;
@@ -182,7 +185,8 @@ impl Tree {
             asked: contents::Asked::default(),
             tide: fresh::Tide::default(),
             near: Near::default(),
-            many: many.unwrap_or(contents::MANY),
+            many,
+            held: fresh::held(many),
             early: Realised::default(),
             hook,
         };
@@ -339,6 +343,8 @@ impl Store for Tree {
     fn drain(&mut self) -> Result<Drained> {
         // Of a round that broke. What was named is found as it is by now.
         self.tide = fresh::Tide::default();
+        // Another directory may have its path by now.
+        self.near = Near::default();
         self.accounts.forget();
         let looked = self.root.check().and_then(|()| self.look());
         if let (Err(_), Some(watcher)) = (&looked, &mut self.watcher) {
@@ -396,6 +402,7 @@ impl Contents for Tree {
         self.missed.clear();
         self.too_large.clear();
         self.asked = contents::Asked::default();
+        self.near = Near::default();
         self.early = Realised::default();
     }
 

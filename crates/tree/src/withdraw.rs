@@ -9,6 +9,7 @@ use rusqlite::params;
 use sync_core::{ColumnId, SiteId, Value};
 use sync_store::{Change, Hash, Reason, Result, Store};
 
+use crate::contents;
 use crate::index::{ENTRY, Look, Writing};
 use crate::name;
 use crate::source;
@@ -82,11 +83,11 @@ fn missed(tree: &Tree) -> Result<BTreeMap<Vec<u8>, Hash>> {
     let mut missed = BTreeMap::new();
     let mut after = Vec::new();
     loop {
-        let page = crate::contents::lacking_after(tree, &after, PAGE)?;
-        let Some((last, ..)) = page.last() else { return Ok(missed) };
-        after.clone_from(last);
+        let page = contents::lacking(tree, &after, PAGE)?;
+        let Some(last) = page.last() else { return Ok(missed) };
+        after.clone_from(&last.path);
         let is_missed = |hash: &Hash| tree.missed.contains(hash) && !source::is_staged(tree, *hash);
-        missed.extend(page.into_iter().filter(|(_, hash, _)| is_missed(hash)).map(|(path, hash, _)| (path, hash)));
+        missed.extend(page.into_iter().filter(|lack| is_missed(&lack.hash)).map(|lack| (lack.path, lack.hash)));
         if missed.len() >= PAGE {
             return Ok(missed);
         }
