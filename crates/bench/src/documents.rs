@@ -25,11 +25,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     tools.retain(|tool| arguments.tools.is_empty() || arguments.tools.iter().any(|name| name == tool.name()));
     let (files, megabytes) = (arguments.files(), arguments.megabytes());
     trees::fill(&ground.here(), files, megabytes)?;
-    let (mut copies, mut quiet) = (runs(&tools), runs(&tools));
+    let (mut ready, mut copies, mut quiet) = (runs(&tools), runs(&tools), runs(&tools));
     // In turn, so that a slow moment or a trend of the machine meets all.
     for _ in 0..arguments.samples {
         for (place, tool) in tools.iter_mut().enumerate() {
-            let first = begin(&ground, tool.as_mut())?;
+            let (setting_up, first) = begin(&ground, tool.as_mut())?;
+            ready[place].push((setting_up, 0));
             copies[place].push(first);
             quiet[place].push(timed(&ground, tool.as_mut())?);
             tool.stop()?;
@@ -37,6 +38,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     let note =
         format!("The line has {} ms of delay, there and back. The ratio is to rsync.", arguments.delay().as_millis());
+    let before = "Each site by itself, before anything is copied: `init-site` reads all files and makes the index.";
+    print("Setting up", before, &tools, &ready);
     print(&format!("First copy of {files} files, {megabytes} MB"), &note, &tools, &copies);
     print(&format!("Nothing to do, {files} files"), &note, &tools, &quiet);
     ground.sweep()?;
@@ -61,11 +64,13 @@ fn runs(tools: &[Box<dyn Tool + '_>]) -> Vec<Vec<Run>> {
     vec![Vec::new(); tools.len()]
 }
 
-/// The first run of a tool that knows nothing yet.
-fn begin(ground: &Ground, tool: &mut dyn Tool) -> Result<Run> {
+/// The first run of a tool that knows nothing yet, and the seconds that it takes to set it up.
+fn begin(ground: &Ground, tool: &mut dyn Tool) -> Result<(f64, Run)> {
     ground.clear()?;
+    rustix::fs::sync();
+    let started = Instant::now();
     tool.forget()?;
-    timed(ground, tool)
+    Ok((started.elapsed().as_secs_f64(), timed(ground, tool)?))
 }
 
 fn timed(ground: &Ground, tool: &mut dyn Tool) -> Result<Run> {

@@ -3,12 +3,13 @@
 
 use std::time::{Duration, Instant};
 
-use sync_store::{Contents, Hash, Lacking, Piece, Realised, Skipped, Store};
+use sync_store::contents::Ask;
+use sync_store::{Contents, Hash, Lacking, Piece, Realised, Skipped, Store, Want};
 
 use crate::error::{EngineError, Result};
 use crate::rate::Bucket;
 use crate::report::{Direction, Event, RoundReport, Watch};
-use crate::round::{Options, round};
+use crate::round::{Beside, Options, unconfirmed};
 use crate::together::together;
 
 /// What a round of documents did.
@@ -148,18 +149,19 @@ const WANTS: usize = 16_384;
 /// Runs a round between two trees. `master` is the local one, which starts it.
 ///
 /// # Errors
-/// As [`round`]; what concerns a single file is in the report instead.
+/// As [`crate::round`]; what concerns a single file is in the report instead.
 pub fn round_documents(
     master: &mut dyn Contents,
     slave: &mut dyn Contents,
     options: &Options,
     watch: &mut dyn Watch,
 ) -> Result<DocumentsReport> {
-    let rows = round(as_store(master), as_store(slave), options, watch)?;
+    let rows = unconfirmed(as_store(master), as_store(slave), options, Beside::default(), watch)?;
     let mut report = DocumentsReport { rows, ..DocumentsReport::default() };
     report.master.unread = master.unread().to_vec();
     report.slave.unread = slave.unread().to_vec();
     if options.dry_run {
+        slave.confirm()?;
         return Ok(report);
     }
     let rests = settle(master, slave, options, watch, &mut report)?;
@@ -171,6 +173,7 @@ pub fn round_documents(
     let there = || if rests { Ok(Realised::default()) } else { slave.realise() };
     let realised = together(is_far, || master.realise(), there)?;
     (report.master.realised, report.slave.realised) = (realised.master, realised.slave);
+    slave.confirm()?;
     Ok(report)
 }
 
@@ -195,7 +198,7 @@ fn settle(
             break;
         }
         rests = false;
-        let again = round(as_store(master), as_store(slave), options, watch)?;
+        let again = unconfirmed(as_store(master), as_store(slave), options, Beside::default(), watch)?;
         report.rows.pulled.add(again.pulled);
         report.rows.pushed.add(again.pushed);
     }
@@ -239,7 +242,8 @@ fn fetch(
     if wants.is_empty() {
         return Ok(0);
     }
-    let total = to.lacking()?;
+    let is_all = is_all(&wants);
+    let total = if is_all { sum(&wants) } else { to.lacking()? };
     let mut fetch = Fetch {
         direction,
         watch,
@@ -258,6 +262,9 @@ fn fetch(
             Ok(())
         })?;
         fetch.tell();
+        if is_all {
+            return Ok(fetch.bytes);
+        }
         let next = to.wanted(WANTS)?;
         // A peer that answers nothing is not asked again.
         if next.is_empty() || next == wants {
@@ -266,6 +273,23 @@ fn fetch(
         wants = next;
     }
 }
+
+/// Whether nothing can be lacking beside what is asked for: whoever has few small contents to ask for asks for all of them, and
+/// each comes whole or not at all. Over a long line it need not be asked again.
+fn is_all(wants: &[Want]) -> bool {
+    let is_whole = |want: &Want| want.ask == Ask::Whole;
+    let Lacking { files, bytes } = sum(wants);
+    wants.iter().all(is_whole) && files < FEW && bytes <= SMALL
+}
+
+fn sum(wants: &[Want]) -> Lacking {
+    let bytes = wants.iter().fold(0u64, |bytes, want| bytes.saturating_add(want.size));
+    Lacking { files: wants.len() as u64, bytes }
+}
+
+/// So many contents, and so many bytes of them, are far from what is asked for at once.
+const FEW: u64 = 4096;
+const SMALL: u64 = 32 << 20;
 
 impl Fetch<'_> {
     /// Waits as long as the limit demands. Nobody holds a lock of a database meanwhile; the line and the other side's disk

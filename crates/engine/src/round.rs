@@ -92,6 +92,19 @@ pub fn round_beside(
     beside: Beside,
     watch: &mut dyn Watch,
 ) -> Result<RoundReport> {
+    let report = unconfirmed(master, slave, options, beside, watch)?;
+    slave.confirm()?;
+    Ok(report)
+}
+
+/// The same, of which the end is not waited for: more follows ([`Store::confirm`]).
+pub(crate) fn unconfirmed(
+    master: &mut dyn Store,
+    slave: &mut dyn Store,
+    options: &Options,
+    beside: Beside,
+    watch: &mut dyn Watch,
+) -> Result<RoundReport> {
     let started = Instant::now();
     let mut report = RoundReport { dry_run: options.dry_run, ..RoundReport::default() };
     let Begun { mut knowledge, drained, about, early } =

@@ -107,6 +107,30 @@ fn a_quiet_round_waits_for_one_answer_of_a_database() {
     });
 }
 
+/// Answers that a first copy to an empty folder waits for at most: that it is open, and empty, that the rows are
+/// applied, what it contains then, that they are settled, what it lacks, and that it is there.
+const FIRST_WAITS: u64 = 7;
+
+#[test]
+fn a_first_copy_waits_for_few_answers_of_a_folder() {
+    let [mut geneva, mut lyon] = trees::sites::<2>();
+    (0..100).for_each(|n| geneva.write(format!("d/{n}"), format!("text {n}")));
+    let options = trees::options("lyon");
+    let serve = |channel: &Channel, tree: &mut Tree| sync_link::contents::serve(channel, tree).unwrap_or_default();
+    served(
+        lyon.tree(),
+        serve,
+        |channel| RemoteTree::new(channel, "lyon"),
+        |slave| {
+            slave.begin_ahead(Manner::default()).unwrap();
+            let report = round_documents(geneva.tree(), slave, &options, &mut ()).unwrap();
+            assert_eq!(report.slave.realised.created, 101);
+            println!("a first copy waits for {} answers", slave.waits());
+            assert!(slave.waits() <= FIRST_WAITS, "{}", slave.waits());
+        },
+    );
+}
+
 #[test]
 fn a_quiet_round_waits_for_one_answer_of_a_folder() {
     let [mut geneva, mut lyon] = trees::sites::<2>();

@@ -100,6 +100,10 @@ impl Store for RemoteTree {
         self.look(|store| store.register(registry))
     }
 
+    fn confirm(&mut self) -> Result<()> {
+        self.look(Store::confirm)
+    }
+
     fn is_far(&self) -> bool {
         true
     }

@@ -52,6 +52,26 @@ pub(crate) enum Request<'a> {
     Open(Cow<'a, Opening>),
 }
 
+impl Request<'_> {
+    /// Whether it may be asked before it is known whether what was posted could be done: it writes no row of others, and nothing
+    /// that what was posted is a condition of.
+    pub(crate) fn may_follow(&self) -> bool {
+        match self {
+            Request::Describe | Request::IsEmpty | Request::Scan(_) | Request::Digest(_) | Request::Rows(..) => true,
+            Request::Open(_) | Request::Registry => true,
+            Request::Contents(request) => matches!(
+                request,
+                ContentsRequest::Begin(_)
+                    | ContentsRequest::Rest
+                    | ContentsRequest::Open(_)
+                    | ContentsRequest::Settle
+                    | ContentsRequest::Wanted(_)
+            ),
+            _ => false,
+        }
+    }
+}
+
 /// What a store of files can be asked beside rows. The order is part of the protocol.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum ContentsRequest<'a> {

@@ -81,6 +81,9 @@ impl RemoteStore {
         sink: &mut dyn FnMut(I) -> Result<()>,
     ) -> Result<T> {
         self.hear_ahead(0)?;
+        if !request.may_follow() {
+            self.confirm()?;
+        }
         self.ask(request)?;
         self.waits += 1;
         let mut refused = self.hear_posted()?;
@@ -250,6 +253,7 @@ impl Store for RemoteStore {
     }
 
     fn apply_ahead(&mut self, batch: &Batch, mode: Mode) -> Result<Applied> {
+        self.confirm()?;
         self.hear_ahead(AHEAD - 1)?;
         if self.ahead.failed.is_none() {
             self.ask(&Request::ApplyAhead(Cow::Borrowed(batch), mode))?;
@@ -264,8 +268,16 @@ impl Store for RemoteStore {
         self.told()
     }
 
+    fn confirm(&mut self) -> Result<()> {
+        if self.posted == 0 {
+            return Ok(());
+        }
+        self.waits += 1;
+        self.hear_posted()?.map_or(Ok(()), Err)
+    }
+
     fn complete(&mut self, stream: &Completed) -> Result<()> {
-        self.call(&Request::Complete(Cow::Borrowed(stream)))
+        self.post(&Request::Complete(Cow::Borrowed(stream)))
     }
 
     fn enter(&mut self, tables: &[(String, Stamp)]) -> Result<Applied> {
@@ -293,7 +305,7 @@ impl Store for RemoteStore {
     }
 
     fn register(&mut self, registry: &Registry) -> Result<()> {
-        self.call(&Request::Register(Cow::Borrowed(registry)))
+        self.post(&Request::Register(Cow::Borrowed(registry)))
     }
 
     fn purge(&mut self, graves: &Purgeable, before: u64) -> Result<u64> {
@@ -305,7 +317,7 @@ impl Store for RemoteStore {
     }
 
     fn compared(&mut self, tables: &[String]) -> Result<()> {
-        self.call(&Request::Compared(tables.into()))
+        self.post(&Request::Compared(tables.into()))
     }
 
     fn conflicts(&mut self) -> Result<Vec<ConflictEntry>> {

@@ -10,8 +10,8 @@ use sync_link::mux::Mux;
 use sync_link::{RemoteTree, contents};
 use sync_store::contents::{Ask, Body, PIECE};
 use sync_store::{
-    Contents, Drained, Hash, Lacking, Manner, Opened, Opening, Piece, PieceSink, Realised, Reason, Result, Skipped,
-    Store, StoreError, Trouble, Want,
+    Applied, Batch, Completed, Contents, Drained, Hash, Lacking, Manner, Mode, Opened, Opening, Piece, PieceSink,
+    Realised, Reason, Result, Skipped, Store, StoreError, Trouble, Want,
 };
 
 /// A store of files that only remembers what it is told.
@@ -44,7 +44,7 @@ impl Told {
 
 impl Store for Told {
     sync_store::pass_on! {
-        describe knowledge forgot last_heard is_empty recognises greet reincarnate outline changes apply complete
+        describe knowledge forgot last_heard is_empty recognises greet reincarnate outline changes complete
         enter scan digest rows restamp bury registry register purge compared conflicts parked restore
     }
 
@@ -59,6 +59,11 @@ impl Store for Told {
         told(&opening.knowledge)?;
         self.note("open");
         Ok(Opened::Forgot(SiteId::new(3).unwrap()))
+    }
+
+    fn apply(&mut self, _: &Batch, _: Mode) -> Result<Applied> {
+        self.note("apply");
+        Ok(Applied::default())
     }
 
     fn leave_history(&mut self, _: u64) -> Result<Source> {
@@ -202,6 +207,38 @@ fn a_round_begins_and_ends_with_one_answer() {
         // What went ahead is heard before the next answer.
         assert_eq!(tree.settle().unwrap(), 7);
         assert_eq!(*heard.lock().unwrap(), [format!("{:?}", Manner::default()), "open".to_owned(), "rest".to_owned()]);
+    });
+}
+
+/// Recording the end of a stream is not waited for; that it failed is known before any row is written, and at the end.
+#[test]
+fn what_was_not_waited_for_and_failed_is_told_before_rows_are_written() {
+    let store = Told::default();
+    let heard = store.heard.clone();
+    let batch = Batch { sender: source(), heads: Vec::new(), changes: Vec::new(), upto: None, more: false };
+    let stream = Completed {
+        sender: source(),
+        end: Position { seq: 7, token: 8 },
+        knowledge: Knowledge::default(),
+        sent: Vec::new(),
+        held: Vec::new(),
+    };
+    linked(store, |tree| {
+        let writes: [fn(&mut RemoteTree, &Batch) -> Result<()>; 4] = [
+            |tree, batch| tree.apply(batch, Mode::Write).map(drop),
+            |tree, batch| tree.apply_ahead(batch, Mode::Write).and_then(|_| tree.applied()).map(drop),
+            |tree, _| tree.settle().map(drop),
+            |tree, _| tree.confirm(),
+        ];
+        for write in writes {
+            tree.complete(&stream).unwrap();
+            assert_eq!(write(tree, &batch).unwrap_err().message, "lyon: not part of this test");
+            tree.confirm().unwrap();
+        }
+        assert!(heard.lock().unwrap().is_empty(), "{heard:?}");
+        tree.apply(&batch, Mode::Write).unwrap();
+        assert_eq!(*heard.lock().unwrap(), ["apply"]);
+        assert_eq!(tree.waits(), 5, "what is there already is not waited for");
     });
 }
 

@@ -142,6 +142,13 @@ pub trait Store: Send {
         Ok(Applied::default())
     }
 
+    /// Waits for what has no result and was not waited for, so that it does not hold up what follows: [`Self::register`],
+    /// [`Self::compared`] and [`Self::complete`]. The error of one of them comes here, or with an earlier call; nothing that
+    /// writes rows is asked of the store before they are done.
+    fn confirm(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// After a stream has been received whole: records its end, what the sender itself contained when it began, and
     /// which tables are held for this sender.
     fn complete(&mut self, stream: &Completed) -> Result<()>;

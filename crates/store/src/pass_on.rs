@@ -37,6 +37,7 @@ macro_rules! pass_on {
         $crate::pass_on!(@ apply_ahead(batch: &$crate::Batch, mode: $crate::Mode) -> $crate::Applied);
     };
     (@ applied) => { $crate::pass_on!(@ applied() -> $crate::Applied); };
+    (@ confirm) => { $crate::pass_on!(@ confirm() -> ()); };
     (@ complete) => { $crate::pass_on!(@ complete(stream: &$crate::Completed) -> ()); };
     (@ enter) => { $crate::pass_on!(@ enter(tables: &[(String, sync_core::Stamp)]) -> $crate::Applied); };
     (@ scan) => { $crate::pass_on!(@ scan(table: &str, sink: &mut $crate::Sink) -> ()); };

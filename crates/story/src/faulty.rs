@@ -67,7 +67,7 @@ macro_rules! all_but_apply_passed_on {
     () => {
         sync_store::pass_on! {
             describe knowledge forgot last_heard leave_history drain is_empty recognises greet reincarnate outline
-            complete enter digest rows restamp bury registry register purge compared conflicts parked restore
+            confirm complete enter digest rows restamp bury registry register purge compared conflicts parked restore
         }
     };
 }

@@ -37,6 +37,8 @@ pub struct Asked {
     /// Whose contents have come, and how many bytes that is.
     ready: Vec<Vec<u8>>,
     weight: u64,
+    /// Whether nothing lay in the staging directory when it was last thought of what to ask for.
+    none_staged: bool,
     /// Whether directories were made for them.
     pub(crate) has_directories: bool,
     /// Large contents that are gone on with.
@@ -113,6 +115,7 @@ pub fn wanted(tree: &mut Tree, limit: usize) -> Result<Vec<Want>> {
     if tree.is_at_rest()? {
         return Ok(wants);
     }
+    tree.asked.none_staged = source::none_staged(tree);
     let mut room = go_on(tree, &mut wants)?;
     let mut free = tree.root.own().staging.room().unwrap_or(u64::MAX);
     while wants.len() < limit && room > 0 {
@@ -194,7 +197,7 @@ fn next_want(
     free: u64,
 ) -> Result<Option<Want>> {
     let is_asked = tree.asked.open.contains_key(&hash) || tree.absent.contains(&hash) || tree.tide.has(hash);
-    if size == 0 || is_asked || source::is_staged(tree, hash) {
+    if size == 0 || is_asked || (!tree.asked.none_staged && source::is_staged(tree, hash)) {
         return Ok(None);
     }
     let is_whole = size <= PIECE as u64;

@@ -1,6 +1,7 @@
 //! Where a content can be had on this machine: in a file of the tree, in the trash, or staged. Whoever reads one verifies
 //! what he read: somebody may be writing to it. Reads only.
 
+use rustix::io::Errno;
 use sync_store::{Hash, Result};
 
 use crate::disk::{self, File};
@@ -84,4 +85,10 @@ pub(crate) fn open_holder(tree: &Tree, holder: &Holder) -> disk::Result<Option<F
 /// Whether a content was received whole and waits to be used.
 pub fn is_staged(tree: &Tree, hash: Hash) -> bool {
     matches!(tree.root.own().staging.look(hash.to_string()), Ok(Some(_)))
+}
+
+/// Whether no content waits, as far as can be seen: each need not be looked for then.
+pub fn none_staged(tree: &Tree) -> bool {
+    let refuse = |_: &[u8], _| Err(Errno::EXIST);
+    tree.root.own().staging.below(".").and_then(|staging| staging.list(refuse)).is_ok()
 }
