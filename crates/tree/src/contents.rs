@@ -12,6 +12,7 @@ use rustix::fs::FileType;
 use sync_store::contents::{Ask, Body, CHUNKS, Chunk, PIECE};
 use sync_store::{Hash, Lacking, Piece, PieceSink, Result, StoreError, Trouble, Want};
 
+use crate::assemble;
 use crate::cells::Cells;
 use crate::disk::Onto;
 use crate::fresh;
@@ -45,6 +46,8 @@ pub struct Asked {
     pub(crate) groups: HashMap<Hash, groups::Known>,
     /// Large contents for which what is here was looked through.
     pub(crate) filled: HashSet<Hash>,
+    /// What of them is to be copied from other contents.
+    pub(crate) plans: HashMap<Hash, assemble::Plan>,
     /// Chunks that have come and are not written down yet, by their offsets.
     pub(crate) arrived: BTreeMap<Hash, parts::Arrived>,
 }

@@ -173,14 +173,10 @@ const LARGE: std::ops::RangeInclusive<u64> = PIECE as u64 + 1..=8 << 30;
 
 /// The same as [`hash`], with the chunks.
 fn cut(reader: &mut impl Read, chunks: &mut Vec<Chunk>) -> std::io::Result<(Hash, u64)> {
-    let (mut hasher, mut size) = (blake3::Hasher::new(), 0);
-    chunk::each::<std::io::Error>(reader, |chunk, bytes| {
-        hasher.update(bytes);
-        size += bytes.len() as u64;
+    chunk::each(reader, |chunk| {
         chunks.push(chunk);
         Ok(())
-    })?;
-    Ok((Hash(*hasher.finalize().as_bytes()), size))
+    })
 }
 
 /// The hash of all that a reader gives, and how much that is.
