@@ -98,6 +98,7 @@ fn roll(gear: &mut u64, bytes: &[u8], mask: u64) -> Option<usize> {
     let table = &*GEAR;
     let passed = roll_by_four(table, gear, bytes, mask);
     let mut hash = *gear;
+    // At most a few bytes.
     let found = bytes[passed..].iter().position(|byte| {
         hash = (hash << 1).wrapping_add(table[usize::from(*byte)]);
         hash & mask == 0
@@ -109,8 +110,9 @@ fn roll(gear: &mut u64, bytes: &[u8], mask: u64) -> Option<usize> {
 /// The same, four at a time, so that no step waits for the one before; says behind how many bytes the mask is near or they end.
 fn roll_by_four(table: &[u64; 256], gear: &mut u64, bytes: &[u8], mask: u64) -> usize {
     let mut passed = 0;
-    for four in bytes.as_chunks::<4>().0 {
-        let [a, b, c, d] = four.map(|byte| table[usize::from(byte)]);
+    for [a, b, c, d] in bytes.as_chunks::<4>().0 {
+        let [a, b, c, d] =
+            [table[usize::from(*a)], table[usize::from(*b)], table[usize::from(*c)], table[usize::from(*d)]];
         let ab = (a << 1).wrapping_add(b);
         let abc = (ab << 1).wrapping_add(c);
         let abcd = (abc << 1).wrapping_add(d);
