@@ -18,7 +18,6 @@ use crate::disk::Onto;
 use crate::fresh;
 use crate::groups;
 use crate::index::{self, CELLS, columns_of};
-use crate::look;
 use crate::name;
 use crate::parts;
 use crate::place::ASIDE;
@@ -27,6 +26,7 @@ use crate::root::{failed, kind};
 use crate::source;
 use crate::trash;
 use crate::tree::Tree;
+use crate::whole;
 
 /// What was asked for and has not come.
 #[derive(Default)]
@@ -404,7 +404,7 @@ fn sound(tree: &Tree, name: &str) -> Result<Sound> {
         return keep(false);
     }
     let staging = &tree.root.own().staging;
-    Ok(match staging.open(name).map_err(io::Error::from).and_then(|mut file| look::hash(&mut file)) {
+    Ok(match staging.open(name).map_err(io::Error::from).and_then(|mut file| whole::each(&mut file, |_| Ok(()))) {
         Ok((hash, _)) if hash.to_string() == name => Sound::Keep,
         Ok((hash, size)) => Sound::Found(hash, size),
         // Of a link, the row is still there; what cannot be read may be all there is of it.
