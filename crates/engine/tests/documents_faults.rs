@@ -16,7 +16,7 @@ use sync_engine::documents::DocumentsReport;
 use sync_tree::Op;
 use sync_tree::seams::put_back_index;
 use trees::faults::{Manner, Plan, seams};
-use trees::{PAIR, Site, assert_equal, settle, try_sync};
+use trees::{PAIR, Site, assert_equal_when, settle, try_sync};
 
 fn random(length: usize, seed: u64) -> Vec<u8> {
     let mut rng = fastrand::Rng::with_seed(seed);
@@ -99,7 +99,7 @@ fn assert_old_or_new(during: &Listing, before: &Listing, after: &Listing, when: 
 }
 
 fn assert_complete(pair: &[Site; 2], when: &str) {
-    assert_equal(pair);
+    assert_equal_when(pair, when);
     let all = contents(&pair[0]);
     let text = |path: &str| all.get(path.as_bytes()).map(String::as_str);
     for (path, content) in [
@@ -149,7 +149,7 @@ fn trial(only: Option<Op>, at: u64, manner: Manner) -> bool {
     let during = [contents(&pair[0]), contents(&pair[1])];
     if met.is_some() && matches!(round, Ok(false)) && manner != Manner::Kill {
         // It says that all is well.
-        assert_equal(&pair);
+        assert_equal_when(&pair, &when);
         assert_ne!(only, Some(Op::Sync), "what the system may lose is said to be there {when}");
     }
     // A site that did not die goes on as it is.

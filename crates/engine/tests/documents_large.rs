@@ -7,8 +7,11 @@ mod trees;
 
 use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
 
 use rustix::io::Errno;
 use sync_engine::documents::round_documents;
@@ -16,8 +19,8 @@ use sync_store::contents::Body;
 use sync_store::{
     Contents, Lacking, Manner, Piece, PieceSink, Realised, Reason, Result, Skipped, Store, StoreError, Trouble, Want,
 };
-use sync_tree::{Disk, Fault, Op, Options, Seams, Tree};
-use trees::{Site, assert_equal, options, pair_with, round, sites, sync, try_sync};
+use sync_tree::{Disk, Fault, Hook, Op, Options, Seams, Tree};
+use trees::{Site, assert_equal, options, pair_with, round, settle, sites, sync, try_sync};
 
 fn random(length: usize, seed: u64) -> Vec<u8> {
     let mut rng = fastrand::Rng::with_seed(seed);
@@ -176,6 +179,63 @@ fn chunks_are_found_in_every_file_and_in_the_trash() {
     let report = round(&mut pair);
     assert_equal(&pair);
     assert!(report.slave.bytes < 1 << 20, "{}", report.slave.bytes);
+}
+
+/// Writes into a file once chunks of it are to be copied: before it is opened for that, or right then.
+struct Meddler {
+    path: PathBuf,
+    at_once: bool,
+    /// Pieces of contents have come.
+    is_due: Arc<AtomicBool>,
+}
+
+impl Meddler {
+    fn meddle(&self) {
+        if self.is_due.swap(false, SeqCst) {
+            fs::File::options().write(true).open(&self.path).unwrap().write_all_at(b"meddled with", 1 << 20).unwrap();
+        }
+    }
+}
+
+impl Fault for Meddler {
+    fn before(&self, op: Op, name: &[u8]) -> rustix::io::Result<()> {
+        if self.at_once || (op == Op::Open && name == b"large") {
+            self.meddle();
+        }
+        Ok(())
+    }
+}
+
+/// Whatever becomes of a file while chunks of it are copied, the other one is what it should be.
+#[test]
+fn a_file_that_changes_while_its_chunks_are_copied() {
+    for at_once in [true, false] {
+        let old = random(3 << 20, 1);
+        let mut pair = sites::<2>();
+        pair[0].write("large", &old);
+        round(&mut pair);
+        let new = [&random(1000, 2), &old[..]].concat();
+        pair[0].write("new", &new);
+        let is_due = Arc::new(AtomicBool::new(false));
+        let meddler = Meddler { path: pair[1].at("large"), at_once, is_due: Arc::clone(&is_due) };
+        let (mut pieces, due) = (0, Arc::clone(&is_due));
+        let hook: Hook = Box::new(move |what| {
+            pieces += usize::from(what == "receive: keep");
+            // Behind the list come the chunks that are not here.
+            due.store(what == "receive: keep" && pieces == 2, SeqCst);
+            Ok(())
+        });
+        let disk = Disk::faulty(Arc::new(meddler));
+        pair[1].open_on(Seams { disk, hook: Some(hook), ..Seams::default() }).unwrap();
+        let [a, b] = &mut pair;
+        let report = try_sync(a, b).unwrap();
+        assert!(fs::read(b.at("new")).unwrap() == new, "{at_once}");
+        assert!(fs::read(b.at("large")).unwrap() != old, "{at_once}");
+        let least = if at_once { 3 << 20 } else { 100_000 };
+        assert!(report.slave.bytes > least, "{at_once} {}", report.slave.bytes);
+        settle(&mut pair, &[(0, 1)]);
+        assert!(fs::read(pair[1].at("new")).unwrap() == new);
+    }
 }
 
 /// Answers some calls with an error.

@@ -6,6 +6,8 @@ mod trees;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
 
 use rustix::io::Errno;
 use sync_store::Store;
@@ -280,6 +282,41 @@ fn a_file_system_without_links_gets_copies() {
         assert_eq!((a.read("a"), a.read("b"), a.twins().len()), ("alone".to_owned(), "edited".to_owned(), 0));
         assert!(sync(a, b).is_quiet());
     }
+}
+
+/// One file cannot be looked at right after another was.
+#[derive(Default)]
+struct Veiled {
+    is_due: AtomicBool,
+    ended: AtomicBool,
+}
+
+impl Fault for Veiled {
+    fn before(&self, op: Op, name: &[u8]) -> rustix::io::Result<()> {
+        if self.ended.load(SeqCst) || op != Op::Look {
+            return Ok(());
+        }
+        let is_due = self.is_due.swap(name == b"d", SeqCst);
+        if is_due && name == b"a" { Err(Errno::IO) } else { Ok(()) }
+    }
+}
+
+/// The content comes at once; the file is joined with the others once these can be seen.
+#[test]
+fn a_file_whose_twin_cannot_be_looked_at_is_joined_later() {
+    let mut pair = joined();
+    let veiled = Arc::new(Veiled::default());
+    pair[1].open_on(Seams { disk: Disk::faulty(veiled.clone()), ..Seams::default() }).unwrap();
+    pair[0].link("a", "d");
+    for _ in 0..3 {
+        let [a, b] = &mut pair;
+        let skipped = try_sync(a, b).unwrap().slave.realised.skipped;
+        assert_eq!(skipped.iter().map(|s| s.path.as_slice()).collect::<Vec<_>>(), [b"d"]);
+        assert_eq!((b.read("d"), b.twins()), ("1".to_owned(), vec![vec!["a".to_owned(), "b".to_owned()]]));
+    }
+    veiled.ended.store(true, SeqCst);
+    settle(&mut pair, &PAIR);
+    assert_twins(&pair, &[&["a", "b", "d"]]);
 }
 
 #[test]

@@ -12,12 +12,12 @@ use rustix::fs::FileType;
 use sync_store::contents::{Ask, Body, CHUNKS, Chunk, PIECE};
 use sync_store::{Hash, Lacking, Piece, PieceSink, Result, StoreError, Trouble, Want};
 
+use crate::assemble;
 use crate::cells::Cells;
 use crate::disk::Onto;
 use crate::fresh;
 use crate::groups;
 use crate::index::{self, CELLS, columns_of};
-use crate::look;
 use crate::name;
 use crate::parts;
 use crate::place::ASIDE;
@@ -26,6 +26,7 @@ use crate::root::{failed, kind};
 use crate::source;
 use crate::trash;
 use crate::tree::Tree;
+use crate::whole;
 
 /// What was asked for and has not come.
 #[derive(Default)]
@@ -47,6 +48,8 @@ pub struct Asked {
     pub(crate) groups: HashMap<Hash, groups::Known>,
     /// Large contents for which what is here was looked through.
     pub(crate) filled: HashSet<Hash>,
+    /// What of them is to be copied from other contents.
+    pub(crate) plans: HashMap<Hash, assemble::Plan>,
     /// Chunks that have come and are not written down yet, by their offsets.
     pub(crate) arrived: BTreeMap<Hash, parts::Arrived>,
 }
@@ -404,7 +407,7 @@ fn sound(tree: &Tree, name: &str) -> Result<Sound> {
         return keep(false);
     }
     let staging = &tree.root.own().staging;
-    Ok(match staging.open(name).map_err(io::Error::from).and_then(|mut file| look::hash(&mut file)) {
+    Ok(match staging.open(name).map_err(io::Error::from).and_then(|mut file| whole::each(&mut file, |_| Ok(()))) {
         Ok((hash, _)) if hash.to_string() == name => Sound::Keep,
         Ok((hash, size)) => Sound::Found(hash, size),
         // Of a link, the row is still there; what cannot be read may be all there is of it.

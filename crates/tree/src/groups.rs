@@ -87,25 +87,39 @@ pub fn next(tree: &mut Tree, path: &[u8], hash: Hash, size: u64, mut from: u64) 
         Some(known) => known,
         None => Known { own: own(tree, path, size)?, told: VecDeque::new() },
     };
+    let mut adopted = Vec::new();
     let ask = loop {
         if from >= size {
-            return Ok(None);
+            break None;
         }
         if known.own.is_empty() {
-            break Ask::Chunks { from };
+            break Some(Ask::Chunks { from });
         }
-        known.told.retain(|group| end(group) > from);
-        let Some(group) = known.told.front() else { break Ask::Groups { from } };
+        while known.told.front().is_some_and(|group| end(group) <= from) {
+            known.told.pop_front();
+        }
+        let Some(group) = known.told.front() else { break Some(Ask::Groups { from }) };
         match known.own.get(&group.hash).filter(|(_, own)| own.size == group.size && group.offset == from) {
             Some((content, own)) => {
-                adopt(tree, hash, group, *content, own)?;
                 from = end(group);
+                adopted.push(Adopted { group: *group, content: *content, own: *own });
             }
-            None => break Ask::List { from, to: gap(&known) },
+            None => break Some(Ask::List { from, to: gap(&known) }),
         }
     };
-    tree.asked.groups.insert(hash, known);
-    Ok(Some(ask))
+    adopt(tree, hash, &adopted)?;
+    if ask.is_some() {
+        tree.asked.groups.insert(hash, known);
+    }
+    Ok(ask)
+}
+
+/// A group that a content here has as well.
+struct Adopted {
+    group: Chunk,
+    content: Hash,
+    /// Where it is there.
+    own: Chunk,
 }
 
 fn end(group: &Chunk) -> u64 {
@@ -143,13 +157,18 @@ fn own(tree: &mut Tree, path: &[u8], size: u64) -> Result<HashMap<Hash, (Hash, C
     Ok(own)
 }
 
-/// Takes the chunks of a group over from a content that has it as well.
-fn adopt(tree: &mut Tree, hash: Hash, group: &Chunk, content: Hash, own: &Chunk) -> Result<()> {
+/// Takes the chunks of groups over from contents that have them as well, all at once: each transaction waits for the disk.
+fn adopt(tree: &mut Tree, hash: Hash, adopted: &[Adopted]) -> Result<()> {
+    if adopted.is_empty() {
+        return Ok(());
+    }
     let statement = "INSERT OR IGNORE INTO chunk (content, offset, size, hash, here) \
          SELECT ?1, offset-?2+?3, size, hash, 0 FROM chunk WHERE content=?4 AND offset>=?2 AND offset<?5";
-    let [old, new, until] = [own.offset, group.offset, end(own)].map(u64::cast_signed);
     let writing = tree.index.begin()?;
-    writing.run(statement, params![hash.0, old, new, content.0, until])?;
+    for Adopted { group, content, own } in adopted {
+        let [old, new, until] = [own.offset, group.offset, end(own)].map(u64::cast_signed);
+        writing.run(statement, params![hash.0, old, new, content.0, until])?;
+    }
     writing.commit()
 }
 

@@ -174,7 +174,7 @@ impl Batch<'_> {
 
     /// Where to get a file from that is to be the same as one that is there, or is made in this batch. Nothing if there is none
     /// yet, or if it is the same already.
-    pub(crate) fn join(&mut self, task: &Task) -> Result<std::result::Result<Option<From>, Reason>> {
+    pub(crate) fn join(&mut self, task: &mut Task) -> Result<std::result::Result<Option<From>, Reason>> {
         if !task.cells.has_twins() {
             return Ok(Ok(None));
         }
@@ -187,7 +187,7 @@ impl Batch<'_> {
                     match self.is_there(&path, &known) {
                         Ok(true) => {}
                         Ok(false) => return Ok(Err(Reason::Changed)),
-                        Err(_) => return Ok(Ok(None)),
+                        Err(e) => return self.come_alone(task, reason(e)),
                     }
                     let inode = known.seen.inode;
                     (Sibling { path, known: Some(known) }, Some(inode))
@@ -200,6 +200,17 @@ impl Batch<'_> {
         }
         let spare = inode.map(|inode| self.spare_name(task, inode)).transpose()?.flatten();
         Ok(Ok(Some(spare.unwrap_or_else(|| From::Twin(Box::new(sibling))))))
+    }
+
+    /// A file that cannot be joined now. Its content comes all the same, as a file that is nobody's twin: so it differs from its row
+    /// until it is joined.
+    fn come_alone(&mut self, task: &mut Task, reason: Reason) -> Result<std::result::Result<Option<From>, Reason>> {
+        if task.has_content() {
+            return Ok(Err(reason));
+        }
+        self.skip(&task.path, reason)?;
+        task.cells.twin.clear();
+        Ok(Ok(None))
     }
 
     /// A path with the same twin that is like this one, and was made.

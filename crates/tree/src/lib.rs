@@ -7,6 +7,7 @@
 //! reads settings or knows what a round is.
 
 mod accounts;
+mod assemble;
 mod attributes;
 mod cells;
 mod chunk;
@@ -41,6 +42,7 @@ mod tree;
 mod twins;
 mod walk;
 mod watch;
+mod whole;
 mod withdraw;
 
 #[doc(hidden)]

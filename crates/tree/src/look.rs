@@ -12,6 +12,7 @@ use crate::cells::{self, Account, Cells, Content, MODE};
 use crate::chunk;
 use crate::disk::{self, Dir, Disk, Handle};
 use crate::root::kind;
+use crate::whole;
 
 /// What the system says: as long as all of it is the same, nothing changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -157,7 +158,11 @@ fn file(at: &Dir, name: &[u8], seen: &Seen, chunks: &mut Vec<Chunk>) -> Result<(
         return Err(Reason::Changed);
     }
     let attributes = attributes(&file)?;
-    let read = if LARGE.contains(&before.size) { cut(&mut file, chunks) } else { hash(&mut file) };
+    let read = match before.size {
+        size if LARGE.contains(&size) => cut(&mut file, chunks),
+        size if size > *LARGE.end() => whole::each(&mut file, |_| Ok(())),
+        _ => hash(&mut file),
+    };
     let (hash, size) = read.map_err(|e| Reason::System(e.to_string()))?;
     let after = Seen::of(&file.stat().map_err(reason)?);
     if before != after || size != after.size {
@@ -173,17 +178,13 @@ const LARGE: std::ops::RangeInclusive<u64> = PIECE as u64 + 1..=8 << 30;
 
 /// The same as [`hash`], with the chunks.
 fn cut(reader: &mut impl Read, chunks: &mut Vec<Chunk>) -> std::io::Result<(Hash, u64)> {
-    let (mut hasher, mut size) = (blake3::Hasher::new(), 0);
-    chunk::each::<std::io::Error>(reader, |chunk, bytes| {
-        hasher.update(bytes);
-        size += bytes.len() as u64;
+    chunk::each(reader, |chunk| {
         chunks.push(chunk);
         Ok(())
-    })?;
-    Ok((Hash(*hasher.finalize().as_bytes()), size))
+    })
 }
 
-/// The hash of all that a reader gives, and how much that is.
+/// The hash of all that a reader gives, and how much that is; for what is small.
 pub fn hash(reader: &mut impl Read) -> std::io::Result<(Hash, u64)> {
     let mut hasher = blake3::Hasher::new();
     let size = std::io::copy(reader, &mut hasher)?;

@@ -12,12 +12,12 @@ use rusqlite::{Row, params};
 use sync_store::contents::{Ask, Chunk, PIECE};
 use sync_store::{Hash, Result, Want};
 
+use crate::assemble::{self, Made, Plan};
 use crate::chunk;
 use crate::contents::{has_no_room, unasked};
-use crate::disk::{File, Onto};
+use crate::disk::File;
 use crate::groups;
 use crate::index;
-use crate::look;
 use crate::source;
 use crate::tree::Tree;
 
@@ -45,6 +45,14 @@ pub fn next(tree: &mut Tree, path: &[u8], hash: Hash, size: u64) -> Result<Optio
     if tree.asked.arrived.get(&hash).is_some_and(Arrived::is_much) {
         note_arrived(tree, hash)?;
     }
+    match ranges(tree, hash)? {
+        Some(ask) => Ok(Some(ask)),
+        None => finish(tree, hash),
+    }
+}
+
+/// The next chunks that are neither here nor to be copied.
+fn ranges(tree: &Tree, hash: Hash) -> Result<Option<Ask>> {
     let mut ranges = missing(tree, hash, 0)?;
     let mut room = ROOM;
     ranges.retain(|chunk| {
@@ -52,11 +60,7 @@ pub fn next(tree: &mut Tree, path: &[u8], hash: Hash, size: u64) -> Result<Optio
         room = room.saturating_sub(chunk.size.into());
         fits
     });
-    if !ranges.is_empty() {
-        return Ok(Some(Ask::Ranges(ranges)));
-    }
-    finish(tree, hash)?;
-    Ok(None)
+    Ok(if ranges.is_empty() { None } else { Some(Ask::Ranges(ranges)) })
 }
 
 fn listed_to(tree: &Tree, hash: Hash) -> Result<u64> {
@@ -79,7 +83,7 @@ pub fn listed(tree: &Tree, hash: Hash, range: Range<u64>, most: usize) -> Result
     tree.index.look().all(&query, params![hash.0, from, to], chunk_of)
 }
 
-/// The next chunks that neither are here nor have come.
+/// The next chunks that neither are here nor have come, nor are to be copied.
 fn missing(tree: &Tree, hash: Hash, mut from: u64) -> Result<Vec<Chunk>> {
     let query = format!(
         "SELECT offset, size, hash FROM chunk WHERE content=? AND offset>=? AND here=0 ORDER BY offset LIMIT {PAGE}"
@@ -88,8 +92,9 @@ fn missing(tree: &Tree, hash: Hash, mut from: u64) -> Result<Vec<Chunk>> {
         let mut page = tree.index.look().all(&query, params![hash.0, from.cast_signed()], chunk_of)?;
         let Some(last) = page.last() else { return Ok(page) };
         from = last.offset + 1;
-        let arrived = tree.asked.arrived.get(&hash);
+        let (arrived, plan) = (tree.asked.arrived.get(&hash), tree.asked.plans.get(&hash));
         page.retain(|chunk| !arrived.is_some_and(|arrived| arrived.offsets.contains(&chunk.offset)));
+        page.retain(|chunk| !plan.is_some_and(|plan| plan.has(chunk.offset)));
         if !page.is_empty() {
             return Ok(page);
         }
@@ -176,14 +181,10 @@ pub fn cut(tree: &mut Tree, hash: Hash) -> Result<bool> {
         return Ok(true);
     }
     let Some(file) = source::open(tree, hash)? else { return Ok(false) };
-    let mut whole = blake3::Hasher::new();
     let writing = tree.index.begin()?;
-    let cut = chunk::each::<io::Error>(file, |chunk, bytes| {
-        whole.update(bytes);
-        put(&writing, hash, &chunk).map_err(io::Error::other)
-    });
+    let found = chunk::each::<io::Error>(file, |chunk| put(&writing, hash, &chunk).map_err(io::Error::other));
     // What is not what its hash says is not listed.
-    if cut.is_err() || whole.finalize() != hash.0 {
+    if !found.is_ok_and(|(found, _)| found == hash) {
         return Ok(false);
     }
     writing.commit().map(|()| true)
@@ -193,7 +194,7 @@ fn is_in_the_making(tree: &Tree, hash: Hash) -> bool {
     matches!(tree.root.own().staging.look(part_name(hash)), Ok(Some(_)))
 }
 
-fn part_name(hash: Hash) -> String {
+pub(crate) fn part_name(hash: Hash) -> String {
     format!("{hash}.part")
 }
 
@@ -206,16 +207,11 @@ fn part(tree: &Tree, hash: Hash, size: u64) -> io::Result<File> {
 
 /// Keeps a chunk that came and is what it should be.
 pub fn keep(tree: &mut Tree, want: &Want, chunk: &Chunk, bytes: &[u8]) -> io::Result<()> {
-    write(&part(tree, want.hash, want.size)?, chunk.offset, bytes)?;
+    assemble::write(&part(tree, want.hash, want.size)?, chunk.offset, bytes)?;
     let arrived = tree.asked.arrived.entry(want.hash).or_default();
     arrived.offsets.insert(chunk.offset);
     arrived.fetched += u64::from(chunk.size);
     Ok(())
-}
-
-/// Nothing is written where the file has a hole already: sparse files stay sparse.
-fn write(file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
-    if bytes.iter().all(|b| *b == 0) { Ok(()) } else { file.write_all_at(bytes, offset) }
 }
 
 /// Writes down which chunks have come, once they are safe.
@@ -260,13 +256,23 @@ fn fill(tree: &mut Tree, path: &[u8], hash: Hash, size: u64) -> Result<()> {
     if !reserve(tree, hash, &file, is_new)? {
         return Ok(());
     }
+    find(tree, hash, &file, true)
+}
+
+/// Looks in other contents for the chunks that are neither here nor have come. They are planned to be copied, as long as there is
+/// room, or copied at once.
+fn find(tree: &mut Tree, hash: Hash, file: &File, may_wait: bool) -> Result<()> {
+    let mut plan = Plan::default();
+    let mut room = if may_wait { assemble::room(tree) } else { 0 };
     let (mut from, mut last_used) = (0, None);
     loop {
         let page = missing(tree, hash, from)?;
-        let Some(last) = page.last() else { return Ok(()) };
+        let Some(last) = page.last() else { break };
         from = last.offset + 1;
         for chunk in page {
-            if copy(tree, hash, &file, &chunk, &mut last_used)? {
+            if room > 0 && !is_hole(&chunk) {
+                room -= usize::from(plan.add(tree, hash, &chunk)?);
+            } else if assemble::copy(tree, hash, file, &chunk, &mut last_used)? {
                 tree.asked.arrived.entry(hash).or_default().offsets.insert(chunk.offset);
             }
         }
@@ -274,6 +280,8 @@ fn fill(tree: &mut Tree, path: &[u8], hash: Hash, size: u64) -> Result<()> {
             note_arrived(tree, hash)?;
         }
     }
+    tree.asked.plans.insert(hash, plan);
+    Ok(())
 }
 
 /// Keeps room on the disk for all that is to come, so that a full one is told before half of it is written. What will be
@@ -300,7 +308,7 @@ fn reserve(tree: &mut Tree, hash: Hash, file: &File, is_new: bool) -> Result<boo
 }
 
 /// The longest chunk, of nothing but zeros: all of a long hole.
-fn is_hole(chunk: &Chunk) -> bool {
+pub(crate) fn is_hole(chunk: &Chunk) -> bool {
     static ZEROS: LazyLock<Hash> = LazyLock::new(|| Hash(*blake3::hash(&[0; PIECE]).as_bytes()));
     chunk.hash == *ZEROS && chunk.size as usize == PIECE
 }
@@ -332,48 +340,26 @@ pub fn relatives(tree: &Tree, path: &[u8], size: u64) -> Result<Vec<Hash>> {
     Ok(found.into_iter().flatten().map(Hash).collect())
 }
 
-/// Copies one chunk from another content; what was read must be what it should be. The content that was used last is open.
-fn copy(tree: &Tree, content: Hash, to: &File, chunk: &Chunk, last: &mut Option<(Hash, File)>) -> Result<bool> {
-    if is_hole(chunk) {
-        return Ok(true);
-    }
-    let query = "SELECT content, offset FROM chunk WHERE hash=? AND size=? AND content<>? LIMIT 4";
-    let places = tree.index.look().all(query, params![chunk.hash.0, chunk.size, content.0], |row| {
-        Ok((index::hash(row, 0)?, row.get::<_, i64>(1)?))
-    })?;
-    for (other, offset) in places {
-        if last.as_ref().is_none_or(|(hash, _)| *hash != other) {
-            *last = source::open(tree, other)?.map(|file| (other, file));
+/// All chunks are there, or can be copied: if the whole is what its hash says, it is staged; if not, it begins anew in another round.
+/// What could not be copied after all is fetched first.
+fn finish(tree: &mut Tree, hash: Hash) -> Result<Option<Ask>> {
+    let mut made = assemble::make(tree, hash)?;
+    if made == Made::Doubtful {
+        if let Ok(file) = tree.root.own().staging.open_ours(part_name(hash)) {
+            find(tree, hash, &file, false)?;
         }
-        let Some((_, file)) = last else { continue };
-        let mut bytes = vec![0; chunk.size as usize];
-        let read = file.read_exact_at(&mut bytes, offset.cast_unsigned());
-        if read.is_ok() && blake3::hash(&bytes) == chunk.hash.0 {
-            return Ok(write(to, chunk.offset, &bytes).is_ok());
+        if let Some(ask) = ranges(tree, hash)? {
+            return Ok(Some(ask));
         }
+        made = assemble::make(tree, hash)?;
     }
-    Ok(false)
-}
-
-/// All chunks are there: if the whole is what its hash says, it is staged; if not, it begins anew in another round. It is made
-/// safe while it is read.
-fn finish(tree: &mut Tree, hash: Hash) -> Result<()> {
     tree.asked.arrived.remove(&hash);
-    let staging = &tree.root.own().staging;
-    let whole = staging.open_ours(part_name(hash)).map_err(io::Error::from);
-    let sound = whole.and_then(|mut file| {
-        let syncing = file.sync_data_beside()?;
-        let hashed = look::hash(&mut file);
-        syncing.join().map_err(|_| io::Error::other("a thread ended early"))??;
-        hashed
-    });
-    let is_sound = sound.is_ok_and(|(found, _)| found == hash);
-    if is_sound && staging.rename(part_name(hash), staging, hash.to_string(), Onto::Anything).is_ok() {
-        return Ok(());
+    if made == Made::Staged {
+        return Ok(None);
     }
-    let _ = staging.remove(part_name(hash));
+    let _ = tree.root.own().staging.remove(part_name(hash));
     tree.absent.insert(hash);
     let writing = tree.index.begin()?;
     writing.run("DELETE FROM chunk WHERE content=?", [hash.0])?;
-    writing.commit()
+    writing.commit().map(|()| None)
 }

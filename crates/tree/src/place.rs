@@ -49,6 +49,11 @@ impl Task {
     pub fn is_blocked(&self) -> bool {
         self.known.as_ref().is_some_and(|known| known.seen.kind == cells::DIRECTORY)
     }
+
+    /// Whether what is there has the content that it has to have.
+    pub(crate) fn has_content(&self) -> bool {
+        self.known.as_ref().is_some_and(|known| known.cells.content.is_same(&self.cells.content))
+    }
 }
 
 /// A file that waits to be renamed into its place.
@@ -202,7 +207,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Nothing if there is no content to be moved.
-    fn prepare(&mut self, task: Task) -> Result<std::result::Result<Option<Prepared>, Reason>> {
+    fn prepare(&mut self, mut task: Task) -> Result<std::result::Result<Option<Prepared>, Reason>> {
         let parent = match self.parent(&task.path) {
             Ok(parent) => parent,
             Err(e) => return Ok(Err(reason(e))),
@@ -213,11 +218,10 @@ impl<'a> Batch<'a> {
             Ok(false) => return Ok(Err(Reason::Changed)),
             Err(e) => return Ok(Err(reason(e))),
         }
-        let has_content = task.known.as_ref().is_some_and(|known| known.cells.content.is_same(&task.cells.content));
-        let from = match (self.join(&task)?, &task.cells.content) {
+        let from = match (self.join(&mut task)?, &task.cells.content) {
             (Err(reason), _) => Err(reason),
             (Ok(Some(from)), _) => Ok(from),
-            (Ok(None), _) if has_content && !self.must_part(&task)? => {
+            (Ok(None), _) if task.has_content() && !self.must_part(&task)? => {
                 return Ok(self.retouch(&task, &parent).map(|()| None));
             }
             (Ok(None), Content::Link(target)) => self.stage_link(target),

@@ -183,14 +183,19 @@ pub fn settle(sites: &mut [Site], links: &[(usize, usize)]) {
 }
 
 pub fn assert_equal(sites: &[Site]) {
+    assert_equal_when(sites, "");
+}
+
+/// Equal, or told is when they are not.
+pub fn assert_equal_when(sites: &[Site], when: &str) {
     for other in &sites[1..] {
         let (a, b) = (sites[0].listing(), other.listing());
         let lines = |all: &BTreeMap<Vec<u8>, String>| {
             all.iter().map(|(path, line)| format!("{}: {line}", path.escape_ascii())).collect::<Vec<_>>().join("\n")
         };
-        assert!(a == b, "{}\n{}\n\n{}\n{}", sites[0].name, lines(&a), other.name, lines(&b));
+        assert!(a == b, "{}\n{}\n\n{}\n{}\n{when}", sites[0].name, lines(&a), other.name, lines(&b));
         if sites[0].at("").as_os_str().len() < 1000 && a.keys().all(|path| path.len() < 3000) {
-            assert_eq!(sites[0].twins(), other.twins(), "{} and {}", sites[0].name, other.name);
+            assert_eq!(sites[0].twins(), other.twins(), "{} and {} {when}", sites[0].name, other.name);
         }
     }
 }
