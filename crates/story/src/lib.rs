@@ -70,7 +70,7 @@ macro_rules! stories {
                 a_collision_among_many_rows, a_case_collision_harms_nobody;
             sizes: a_big_value, much_text, big_values_in_graves, big_values_compared;
             triggers: fire_where_written_only;
-            scrub: nothing_to_do, lost_rows_come_back, an_emptied_table_waits, init_refills_an_emptied_table,
+            scrub: nothing_to_do, lost_rows_come_back, a_lost_row_comes_in_in_another_version, an_emptied_table_waits, init_refills_an_emptied_table,
                 unmarked_changes_are_settled, imported_rows_arrive, what_is_on_the_way_is_no_difference,
                 parked_rows_count_as_they_are, random_differences;
         }
