@@ -143,7 +143,7 @@ impl Side {
 
 /// How many contents are asked for at once: each question costs the time to the other side and back, and nothing of a content
 /// that was asked for stays in memory.
-const WANTS: usize = 4096;
+const WANTS: usize = 16_384;
 
 /// Runs a round between two trees. `master` is the local one, which starts it.
 ///

@@ -152,7 +152,7 @@ impl Contents for RemoteTree {
     }
 
     fn receive(&mut self, piece: &Piece) -> Result<()> {
-        Ok(self.store.ask(&Request::Contents(ContentsRequest::Receive(Cow::Borrowed(piece))))?)
+        Ok(self.store.ask_along(&Request::Contents(ContentsRequest::Receive(Cow::Borrowed(piece))))?)
     }
 
     fn realise(&mut self) -> Result<Realised> {
@@ -174,7 +174,7 @@ pub(crate) fn no_files() -> StoreError {
 }
 
 /// Contents that are asked for at once, at most.
-const WANTS: u32 = 4096;
+const WANTS: u32 = 16_384;
 
 /// Answers until the other side closes the channel.
 ///
@@ -218,7 +218,7 @@ fn answer_one(service: &mut Service, tree: &mut dyn Contents, request: Request) 
         ContentsRequest::Rest => service.end(tree.rest()),
         ContentsRequest::Settle => service.end(tree.settle()),
         ContentsRequest::Wanted(limit) => service.end(tree.wanted(limit.min(WANTS) as usize)),
-        ContentsRequest::Supply(wants) => service.end(tree.supply(&wants, &mut |piece| service.item(&piece))),
+        ContentsRequest::Supply(wants) => service.end(tree.supply(&wants, &mut |piece| service.item_along(&piece))),
         ContentsRequest::Realise => service.end(tree.realise()),
         ContentsRequest::Lacking => service.end(tree.lacking()),
         ContentsRequest::Unrealised => service.end(tree.unrealised()),

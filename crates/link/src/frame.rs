@@ -96,21 +96,35 @@ impl Frame {
         Ok(Some(frame))
     }
 
+    /// Whether these bytes begin with a whole frame, or with what is none: the next can be read without waiting.
+    pub fn begins(bytes: &[u8]) -> bool {
+        let header = bytes.first_chunk::<HEADER>();
+        header.is_some_and(|header| length(header) > BODY_LIMIT || bytes.len() - HEADER >= length(header))
+    }
+
     /// The frame of a header, with room for its body.
     fn begun(header: &[u8; HEADER]) -> io::Result<Frame> {
-        let number = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
         let kind = Kind::from_byte(header[0]).ok_or_else(|| invalid("a frame of an unknown kind"))?;
         let last = match header[1] {
             0 => false,
             1 => true,
             _ => return Err(invalid("a frame with unknown flags")),
         };
-        let length = number(6) as usize;
+        let length = length(header);
         if length > BODY_LIMIT {
             return Err(invalid("a frame that is longer than frames are"));
         }
-        Ok(Frame { kind, last, channel: number(2), body: vec![0; length] })
+        Ok(Frame { kind, last, channel: number(header, 2), body: vec![0; length] })
     }
+}
+
+fn number(header: &[u8; HEADER], at: usize) -> u32 {
+    u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
+}
+
+/// Of the body.
+fn length(header: &[u8; HEADER]) -> usize {
+    number(header, 6) as usize
 }
 
 /// The error of bytes that are not what the protocol says.

@@ -31,6 +31,15 @@ pub struct Mux {
     writer: Option<JoinHandle<()>>,
 }
 
+/// When a message is to go out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Haste {
+    /// At once.
+    Now,
+    /// With those that follow.
+    Along,
+}
+
 /// One conversation.
 pub struct Channel {
     shared: Arc<Shared>,
@@ -133,6 +142,19 @@ impl Channel {
     /// # Errors
     /// What the link broke of; [`Fault::Protocol`] for a message that is too long.
     pub fn send(&self, message: Vec<u8>) -> Result<()> {
+        self.put(message, Haste::Now)
+    }
+
+    /// The same for one of many small messages, which go out together: it may wait for the next one, or for
+    /// [`Self::receive`].
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub fn send_along(&self, message: Vec<u8>) -> Result<()> {
+        self.put(message, Haste::Along)
+    }
+
+    fn put(&self, message: Vec<u8>, haste: Haste) -> Result<()> {
         if message.len() > MESSAGE_LIMIT {
             let text = format!("a message of {} bytes is too long for the link", message.len());
             return Err(LinkError::new(Fault::Protocol, text)
@@ -147,7 +169,9 @@ impl Channel {
             }
             if ends.has_room() {
                 ends.send(message);
-                self.shared.outgoing.wake();
+                if haste == Haste::Now || ends.is_burst() {
+                    self.shared.outgoing.wake();
+                }
                 return Ok(());
             }
             state = self.shared.room.wait(state);
@@ -168,6 +192,7 @@ impl Channel {
                 return Ok(None);
             }
             state.sound()?;
+            self.shared.outgoing.wake();
             state = self.shared.arrived.wait(state);
         }
     }
@@ -192,6 +217,7 @@ impl Drop for Channel {
     /// What was sent goes out first; the other side is told that no more comes.
     fn drop(&mut self) {
         let mut state = self.shared.lock();
+        self.shared.outgoing.wake();
         let is_sending = |ends: &Ends| ends.is_sending() && !ends.ended;
         while state.broken.is_none() && state.channels.get(&self.number).is_some_and(is_sending) {
             state = self.shared.room.wait(state);
@@ -315,21 +341,17 @@ impl Shared {
         self.wake_all();
     }
 
-    fn read_all(&self, from: &mut dyn Read) {
+    fn read_all<R: Read>(&self, from: &mut BufReader<R>) {
         let error = loop {
-            match Frame::read(from).and_then(|frame| frame.map(|frame| self.take_in(frame)).transpose()) {
-                Ok(Some(())) => {}
+            match Frame::read(from).and_then(|frame| frame.map(|frame| self.lock().accept(frame)).transpose()) {
+                // Of frames that came together all are told at once.
+                Ok(Some(())) if Frame::begins(from.buffer()) => {}
+                Ok(Some(())) => self.wake_all(),
                 Ok(None) => break LinkError::closed(),
                 Err(e) => break e.into(),
             }
         };
         self.fail(error);
-    }
-
-    fn take_in(&self, frame: Frame) -> std::io::Result<()> {
-        self.lock().accept(frame)?;
-        self.wake_all();
-        Ok(())
     }
 
     fn write_all(&self, to: &mut dyn Write) {
@@ -354,21 +376,25 @@ impl Shared {
             if state.broken.is_some() {
                 return None;
             }
-            match state.next_frame() {
-                Some(frame) => {
-                    self.room.wake();
-                    return Some(frame);
-                }
+            match self.next_frame(&mut state) {
+                Some(frame) => return Some(frame),
                 None if state.over => return None,
                 None => state = self.outgoing.wait(state),
             }
         }
     }
 
-    /// A frame that can be written at once. Whoever waits for room may send the next message.
+    /// A frame that can be written at once.
     fn take_out(&self) -> Option<Frame> {
-        let frame = self.lock().next_frame()?;
-        self.room.wake();
+        self.next_frame(&mut self.lock())
+    }
+
+    /// The same. Whoever waits for room may send the next message once there is much.
+    fn next_frame(&self, state: &mut State) -> Option<Frame> {
+        let frame = state.next_frame()?;
+        if state.channels.get(&frame.channel).is_none_or(Ends::has_much_room) {
+            self.room.wake();
+        }
         Some(frame)
     }
 }

@@ -60,6 +60,11 @@ impl RemoteStore {
         self.channel.send(pack(request)?)
     }
 
+    /// The same for one of many, that nobody answers: it may go out with what follows.
+    pub(crate) fn ask_along(&self, request: &impl Serialize) -> crate::Result<()> {
+        self.channel.send_along(pack(request)?)
+    }
+
     fn heard(&self) -> crate::Result<Vec<u8>> {
         self.channel.receive()?.ok_or_else(LinkError::closed)
     }

@@ -95,10 +95,18 @@ impl<'a> Service<'a> {
 
     /// One of several; refused once the other side says anything, which can only be that it wants no more.
     pub fn item(&self, item: &impl Serialize) -> StoreResult<()> {
-        if self.channel.is_readable() {
-            return Err(stopped());
-        }
+        self.go_on()?;
         Ok(self.channel.send(answer(Part::Item, item)?)?)
+    }
+
+    /// The same, and it may go out with what follows, of which the end is the last.
+    pub fn item_along(&self, item: &impl Serialize) -> StoreResult<()> {
+        self.go_on()?;
+        Ok(self.channel.send_along(answer(Part::Item, item)?)?)
+    }
+
+    fn go_on(&self) -> StoreResult<()> {
+        if self.channel.is_readable() { Err(stopped()) } else { Ok(()) }
     }
 
     pub fn end(&self, result: StoreResult<impl Serialize>) -> Result<()> {

@@ -86,7 +86,7 @@ pub(crate) const MANY: usize = 1000;
 const LOT: u64 = 16 << 20;
 
 /// Bytes that are asked for at once. They never wait in memory.
-const ROOM: u64 = 64 << 20;
+const ROOM: u64 = 256 << 20;
 
 /// Files that are wanted, and whose content is in no file here and not in the trash.
 const LACKING: &str = "FROM pending p CROSS JOIN entry e ON e.path=p.path LEFT JOIN disk d ON d.path=p.path \

@@ -50,7 +50,7 @@ pub struct Scan<'a> {
 }
 
 /// Changes that are written in one transaction.
-const BATCH: usize = 500;
+const BATCH: usize = 2000;
 
 /// So many chunks weigh as much as a change.
 const CHUNKS_A_CHANGE: usize = 100;

@@ -34,6 +34,16 @@ proptest! {
         prop_assert!(Frame::read(&mut &bytes[..cut]).is_err());
     }
 
+    /// What is said to begin with a frame is never waited for.
+    #[test]
+    fn what_can_be_read_without_waiting_is_known(frame in frames(), more in proptest::collection::vec(any::<u8>(), 0..20)) {
+        let mut bytes = Vec::new();
+        frame.write(&mut bytes).unwrap();
+        prop_assert!((0..bytes.len()).all(|end| !Frame::begins(&bytes[..end])));
+        bytes.extend(more);
+        prop_assert!(Frame::begins(&bytes));
+    }
+
     /// Whatever comes, no more than a body's limit is taken, and nothing panics.
     #[test]
     fn random_bytes_are_frames_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
@@ -48,6 +58,7 @@ proptest! {
 fn a_giant_length_is_refused_before_anything_is_read() {
     let mut bytes = vec![Kind::Data as u8, 1, 0, 0, 0, 0];
     bytes.extend(u32::MAX.to_le_bytes());
+    assert!(Frame::begins(&bytes), "nothing has to come for it to be refused");
     let error = Frame::read(&mut bytes.as_slice()).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidData);
 }

@@ -15,6 +15,9 @@ const GRANT: u64 = WINDOW as u64 / 8;
 /// for each of them to be written.
 const QUEUE: usize = 256 << 10;
 
+/// So many bytes of messages that need not go out at once are worth a call of the system.
+const BURST: usize = 64 << 10;
+
 /// What waits on a channel.
 pub(super) struct Ends {
     /// Messages that are to be sent, and how much of the first is gone.
@@ -66,6 +69,16 @@ impl Ends {
     /// Whether another message can be taken to be sent.
     pub(super) fn has_room(&self) -> bool {
         self.queued < QUEUE
+    }
+
+    /// Whether so many can be taken that it is worth waking who waits to send them.
+    pub(super) fn has_much_room(&self) -> bool {
+        self.queued <= QUEUE / 2
+    }
+
+    /// Whether what waits is to go out, though nobody is in a hurry.
+    pub(super) fn is_burst(&self) -> bool {
+        self.queued >= BURST
     }
 
     /// Whether anything still has to go out.

@@ -37,6 +37,47 @@ fn accept(mux: &Mux) -> Channel {
     mux.accept().unwrap().unwrap().0
 }
 
+/// What need not go out at once goes at the latest when its sender waits, or is done, or there is much of it.
+#[test]
+fn what_goes_along_arrives() {
+    let (a, b) = link();
+    let here = a.open("documents").unwrap();
+    let there = accept(&b);
+    for round in 0..200u32 {
+        here.send_along(round.to_le_bytes().to_vec()).unwrap();
+        let answers = std::thread::scope(|scope| {
+            let answer = scope.spawn(|| here.receive().unwrap());
+            assert_eq!(there.receive().unwrap(), Some(round.to_le_bytes().to_vec()));
+            there.send(vec![7]).unwrap();
+            answer.join().unwrap()
+        });
+        assert_eq!(answers, Some(vec![7]));
+    }
+    let long = vec![1; BODY_LIMIT];
+    here.send_along(long.clone()).unwrap();
+    assert_eq!(there.receive().unwrap(), Some(long), "it is as much as goes out at once");
+    here.send_along(b"last".to_vec()).unwrap();
+    drop(here);
+    assert_eq!((there.receive().unwrap(), there.receive().unwrap()), (Some(b"last".to_vec()), None));
+}
+
+#[test]
+fn many_that_go_along_arrive_in_order() {
+    let (a, b) = link();
+    let here = a.open("documents").unwrap();
+    let there = accept(&b);
+    let sender = std::thread::spawn(move || {
+        (0..20_000u32).for_each(|number| here.send_along(number.to_le_bytes().repeat(100)).unwrap());
+        here.send(Vec::new()).unwrap();
+        here
+    });
+    for number in 0..20_000u32 {
+        assert!(there.receive().unwrap() == Some(number.to_le_bytes().repeat(100)), "message {number}");
+    }
+    assert_eq!(there.receive().unwrap(), Some(Vec::new()));
+    drop(sender.join().unwrap());
+}
+
 #[test]
 fn messages_arrive_whole_and_in_order() {
     let (a, b) = link();
