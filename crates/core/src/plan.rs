@@ -44,11 +44,31 @@ impl Planned {
     pub fn new(local: Option<&Row>, incoming: &Row) -> Self {
         let nothing = Row::default();
         let local = local.unwrap_or(&nothing);
+        if is_lost(local, incoming) {
+            return Self::found(local, incoming);
+        }
         Self::from(local, merge(local, incoming))
+    }
+
+    /// Decides about a row that went without a mark, of which another version comes in. What was here is not known, so there is
+    /// nothing to merge: what came may not get the stamps of other values, nor seem to be written with knowledge of them, or they
+    /// would be lost elsewhere, and nobody would list them. So the row is what came in; a compare brings what others have. Only
+    /// what was added to counters is known without values.
+    fn found(local: &Row, incoming: &Row) -> Self {
+        let RowState { epoch, inserted, sums, .. } = local.state.clone();
+        let seen = sums.values().map(|sum| sum.last).collect();
+        let added = Row { state: RowState { epoch, inserted, sums, seen, ..RowState::default() }, values: None };
+        let mut merged = merge(&added, incoming);
+        let is_whole = merged.row.state.sums == incoming.state.sums;
+        merged.relation = if is_whole { Relation::Taken } else { Relation::Mixed };
+        Self::from(local, merged)
     }
 
     /// Decides about a row whose merged cells a CHECK forbids ([`merge_whole`]).
     pub fn whole(local: &Row, incoming: &Row, stamp: Stamp) -> Self {
+        if is_lost(local, incoming) {
+            return Self::found(local, incoming);
+        }
         Self::from(local, merge_whole(local, incoming, stamp))
     }
 
@@ -97,6 +117,15 @@ impl Planned {
             parked: 0,
         }
     }
+}
+
+/// Whether a row should be here and is not, and has other stamps where it is.
+fn is_lost(local: &Row, incoming: &Row) -> bool {
+    local.values.is_none()
+        && local.state.is_live()
+        && incoming.state.is_live()
+        && local.state.lineage() == incoming.state.lineage()
+        && local.state.cells != incoming.state.cells
 }
 
 /// Whether an incoming live row was written with knowledge of all that is here, of one lineage: it is what comes of a merge,

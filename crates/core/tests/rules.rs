@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 use sync_core::conflict::ConflictKind::{self, Cell, DeleteLost, Insert, UpdateLost};
-use sync_core::{ColumnId, Effect, Planned, Relation, Row, RowState, SiteId, Stamp, Value};
+use sync_core::{
+    Author, ColumnId, Effect, Incarnation, Number, Planned, Relation, Row, RowState, SiteId, Stamp, Value,
+};
 
 const A: u64 = 1;
 const B: u64 = 2;
@@ -304,6 +306,28 @@ fn a_row_that_should_be_there_and_is_not_appears_again() {
     let emptied = Row { state: known().state, values: None };
     let planned = Planned::new(Some(&emptied), &known());
     assert_eq!((planned.relation, planned.effect), (Relation::Dominated, Effect::Insert));
+}
+
+/// Its values must not get the stamps of those that were here, nor seem to know of them.
+#[test]
+fn a_row_that_should_be_there_and_is_not_is_what_comes_in() {
+    let emptied = Row { values: None, ..written(known(), 0, 7, at(30, B)) };
+    for incoming in [known(), written(known(), 0, 8, at(20, 3)), written(known(), 0, 8, at(40, 3))] {
+        let planned = Planned::new(Some(&emptied), &incoming);
+        assert_eq!(planned.row, incoming);
+        assert_eq!((planned.relation, planned.effect), (Relation::Taken, Effect::Insert));
+    }
+}
+
+/// What was added to a counter is known without its value.
+#[test]
+fn a_row_that_should_be_there_and_is_not_keeps_what_was_added() {
+    let author = Author { site: SiteId::new(B).unwrap(), history: Incarnation(1) };
+    let mut emptied = Row { values: None, ..written(known(), 0, 7, at(30, B)) };
+    emptied.state.add(1, Number::of(&Value::Int(5)).unwrap(), author, at(31, B));
+    let planned = Planned::new(Some(&emptied), &known());
+    assert_eq!((planned.row.values, planned.relation), (values([1, 7]), Relation::Mixed));
+    assert_eq!((planned.row.state.cells, planned.row.state.sums), (known().state.cells, emptied.state.sums));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::thread::sleep;
 
 use sync_core::resolve::Name;
-use sync_core::{Author, Knowledge, Position, Relation, Row, RowId, RowState, Source, Value, merge};
+use sync_core::{Author, Knowledge, Position, Relation, Row, RowId, RowState, Source, Stamp, Value, merge};
 use sync_store::{Applied, Batch, Completed, ConflictEntry, Mode, Result, StoreError, TableHead, Trouble};
 
 use crate::catalog::{CONFLICTS, Catalog};
@@ -21,11 +21,11 @@ use crate::drain::{author, drain_pending, publish, save, stamp_one, unknown_tabl
 use crate::layout::Tracked;
 use crate::marks::Marks;
 use crate::meta::Lines;
-use crate::outcome::{Deciding, Group, Incoming, Recorded, record, referenced_beyond_key};
+use crate::outcome::{Deciding, Group, Incoming, Outcome, Recorded, Recording, record, referenced_beyond_key};
 use crate::retry::pause;
 use crate::show::{self, Shown};
 use crate::suspects::{Open, Suspects};
-use crate::{bulk, identity, marks, meta, parked, rekey, resolve, tables, vector};
+use crate::{bulk, identity, marks, meta, parked, registry, rekey, resolve, tables, vector};
 
 /// With more open rows than this, deciding about them waits for the end of the stream.
 const FEW_OPEN: usize = 256;
@@ -188,7 +188,8 @@ impl Work<'_> {
             if let Some(apart) = self.apart(&groups, &shown) {
                 return Ok(Ended::Rollback(Done::Apart(apart)));
             }
-            let (head, unsure) = self.record(c, &groups, &shown, head)?;
+            let forgotten = newest_forgotten(c, source, &groups)?;
+            let (head, unsure) = self.record(c, &groups, &shown, (head, forgotten))?;
             let head = rekey::run(c, catalog, &groups, head, (author, self.clock.now()))?;
             let mut open = suspects.open(c, catalog)?;
             open.now.extend(shown.parked().cloned());
@@ -286,18 +287,19 @@ impl Work<'_> {
         c: &mut Connections,
         groups: &[Group],
         shown: &Shown,
-        head: Position,
+        (head, forgotten): (Position, Stamp),
     ) -> Result<(Position, Vec<u64>)> {
         let sender = if self.is_own { 0 } else { vector::number(c.writer.as_mut(), self.batch.sender)? };
         let has_baseline = self.batch.changes.iter().any(|change| change.row.state == RowState::baseline());
         let alone = has_baseline && is_only_source(c, self.batch.sender)?;
+        let recording = Recording { sender, alone, forgotten };
         let mut published = Vec::new();
         let mut taught = Vec::new();
         for group in groups {
             for outcome in &group.outcomes {
                 let name = (group.tracked.number(), outcome.id.clone());
                 let is_parked = shown.is_parked(&name) || outcome.was_parked();
-                match record(outcome, sender, is_parked, alone) {
+                match record(outcome, is_parked, &recording) {
                     Recorded::Published(line) => published.push((name.0, name.1, line)),
                     Recorded::Taught(line) => taught.push((name.0, name.1, line)),
                     Recorded::Nothing => {}
@@ -316,6 +318,14 @@ impl Work<'_> {
             vector::meet(c.writer.as_mut(), self.batch.sender, upto)?;
         }
         Ok((head, unsure.into_iter().map(|at| published[at].2.seq).collect()))
+    }
+}
+
+/// The newest delete whose grave was forgotten here, if there are graves of rows that this store does not know.
+fn newest_forgotten(c: &mut Connections, own: Source, groups: &[Group]) -> Result<Stamp> {
+    match groups.iter().flat_map(|group| &group.outcomes).any(Outcome::is_unknown_grave) {
+        true => registry::newest_forgotten(c.writer.as_mut(), own.store),
+        false => Ok(Stamp::NEVER),
     }
 }
 

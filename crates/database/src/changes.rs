@@ -108,7 +108,7 @@ fn count_changes(
         let (tab, dead, count) = (fields.unsigned()? as u16, fields.int()?, fields.unsigned()?);
         let Some(tracked) = catalog.numbered(tab).filter(|t| wanted(t, &since.tables)) else { continue };
         let table = tables.entry(tracked.table.name.clone()).or_default();
-        *(if dead == 1 { &mut table.graves } else { &mut table.live }) += count;
+        *(if dead == 0 { &mut table.live } else { &mut table.graves }) += count;
     }
     Ok(())
 }

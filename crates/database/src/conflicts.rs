@@ -7,10 +7,10 @@ use sync_store::{ConflictEntry, Result, StoreError, Trouble};
 use crate::catalog::{CONFLICTS, Catalog};
 use crate::connections::{Connections, Ended};
 use crate::database::Database;
-use crate::drain::unknown_table;
+use crate::drain::{own_line, unknown_table};
 use crate::kept::Kept;
 use crate::layout::Tracked;
-use crate::meta::{self, Line, Lines, Numbered};
+use crate::meta::{self, Lines, Numbered};
 use crate::outcome::Group;
 use crate::sql::Fields;
 use crate::tables;
@@ -50,11 +50,7 @@ pub(crate) fn note(c: &mut Connections, catalog: &Catalog, entries: &[ConflictEn
         if tables::read(sql, dialect, tracked, std::slice::from_ref(&key), false)?.is_empty() {
             tables::insert(sql, dialect, tracked, vec![row.values.unwrap_or_default().into()])?;
             let id = RowId::of(&key);
-            lines.push((
-                CONFLICTS,
-                id,
-                Line { seq: 0, origin: 0, state: row.state, key: Some(key), kept: Kept::Nothing },
-            ));
+            lines.push((CONFLICTS, id, own_line(row.state, &key)));
         }
     }
     Ok(lines)
@@ -90,7 +86,7 @@ pub(crate) fn rekeyed(
     let mut state = known.map_or_else(|| RowState::inserted_at(entry.winner), |line| line.state);
     let stamp = state.next_stamp(0, author.site);
     state.write(cells.into_iter().map(|(id, _)| id), stamp);
-    Ok(vec![(CONFLICTS, id, Line { seq: 0, origin: 0, state, key: Some(key), kept: Kept::Nothing })])
+    Ok(vec![(CONFLICTS, id, own_line(state, &key))])
 }
 
 /// The entry of a conflict of this row.

@@ -18,7 +18,7 @@ use sync_store::{Applied, Batch, Change, ConflictEntry, Drained, Mode, Result, S
 use crate::catalog::CONFLICTS;
 use crate::connections::{Connections, Ended};
 use crate::database::Database;
-use crate::drain::{drain_pending, publish, unknown_table};
+use crate::drain::{drain_pending, own_line, publish, unknown_table};
 use crate::epochs::{self, Epoch};
 use crate::kept::Kept;
 use crate::layout::Tracked;
@@ -237,7 +237,7 @@ fn stamped(
         if let (Some(old), Some(shown)) = (&old, shown.get(&id)) {
             lost.extend(unshown(old, &new, shown).into_iter().map(|c| conflicts::entry(tracked, key, &c)));
         }
-        let line = Line { seq: 0, origin: 0, state: new, key: Some(key.clone()), kept: Kept::Nothing };
+        let line = own_line(new, key);
         lines.push((tracked.number(), id, line));
     }
     Ok((lines, lost))

@@ -226,7 +226,7 @@ fn unchanged(known: Option<&Line>, row: &Marked, lines: &Lines) -> Option<Line> 
 
 /// A line about a change of this site; its values are in the table, or gone.
 pub(crate) fn own_line(state: RowState, key: &[Value]) -> Line {
-    Line { seq: 0, origin: 0, state, key: Some(key.to_vec()), kept: Kept::Nothing }
+    Line { seq: 0, origin: 0, state, key: Some(key.to_vec()), kept: Kept::Nothing, lasts: false }
 }
 
 /// Gives lines the next seqs, and writes them and the new head.

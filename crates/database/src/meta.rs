@@ -28,6 +28,8 @@ pub struct Line {
     pub key: Option<Vec<Value>>,
     /// Values that are not in the table.
     pub kept: Kept,
+    /// Whether it is a grave that is never forgotten: it came when this store had forgotten later ones already.
+    pub lasts: bool,
 }
 
 impl Line {
@@ -70,8 +72,13 @@ impl Line {
 /// A line with its table's number and its row's id.
 pub type Numbered = (u16, RowId, Line);
 
-const COLUMNS: &str = "tab, id, seq, origin, state, row_key, kept";
+const COLUMNS: &str = "tab, id, seq, origin, dead, state, row_key, kept";
 const WIDTH: usize = 8;
+
+/// What `dead` says of a row that is not: it is deleted, or deleted and its grave lasts.
+const GRAVE: i64 = 1;
+/// See [`Line::lasts`].
+pub const LASTING: i64 = 2;
 
 /// Lines of one table, as they are to be understood where an authoritative restore was met: what is not part of it is gone.
 #[derive(Debug, Default)]
@@ -155,10 +162,9 @@ pub fn as_stored(sql: &mut dyn Sql, tab: u16, ids: &[RowId]) -> Result<Lines> {
 }
 
 /// Columns of the same types, so that the server has nothing to convert.
-const EPOCHS: &str =
-    " UNION ALL SELECT site, store, seq, site, epochs, NULL, NULL, 1 FROM server_sync_store WHERE epochs IS NOT NULL";
+const EPOCHS: &str = " UNION ALL SELECT site, store, seq, site, slave, epochs, NULL, NULL, 1 FROM server_sync_store WHERE epochs IS NOT NULL";
 /// The place of the state among the columns.
-const STATE: usize = 4;
+const STATE: usize = 5;
 
 /// Whether a table has lines, or has met an authoritative restore: then a row without a line is not from before.
 pub fn has_history(sql: &mut dyn Sql, tab: u16) -> Result<bool> {
@@ -248,10 +254,11 @@ fn read(row: Vec<Value>) -> Result<Numbered> {
     let id = RowId::from_bytes(fields.bytes()?);
     let seq = fields.unsigned()?;
     let origin = fields.unsigned()? as u16;
+    let lasts = fields.int()? == LASTING;
     let state = codec::unpack_state(&fields.bytes()?)?;
     let key = optional(fields.value()).map(|b| key::unpack(&b)).transpose()?;
     let kept = optional(fields.value()).map(|b| Kept::unpack(&b)).transpose()?.unwrap_or_default();
-    Ok((tab, id, Line { seq, origin, state, key, kept }))
+    Ok((tab, id, Line { seq, origin, state, key, kept, lasts }))
 }
 
 fn optional(value: Value) -> Option<Vec<u8>> {
@@ -264,12 +271,13 @@ fn optional(value: Value) -> Option<Vec<u8>> {
 
 fn write((tab, id, line): &Numbered) -> [Value; WIDTH] {
     let bytes = |b: Option<Vec<u8>>| b.map_or(Value::Null, Value::Bytes);
+    let grave = if line.lasts { LASTING } else { GRAVE };
     [
         Value::Int((*tab).into()),
         id_value(id),
         Value::unsigned(line.seq),
         Value::Int(line.origin.into()),
-        Value::Int((!line.state.is_live()).into()),
+        Value::Int(if line.state.is_live() { 0 } else { grave }),
         Value::Bytes(codec::pack_state(&line.state)),
         bytes(line.key.as_deref().filter(|_| id.is_hashed()).map(key::pack)),
         bytes(line.kept.pack()),

@@ -63,6 +63,23 @@ impl Outcome {
         self.line.as_ref().is_some_and(Line::is_parked) && !self.present
     }
 
+    /// Whether it is a grave of a row that this store does not know.
+    pub fn is_unknown_grave(&self) -> bool {
+        self.line.is_none() && !self.present && !self.planned.row.state.is_live()
+    }
+
+    /// Whether its grave is never to be forgotten, if this is the newest delete that was. A grave that comes that late may have been
+    /// forgotten here before: to forget it once more would let it go round for ever, as whoever forgot it takes it for new
+    /// and tells it to others who did. Nor may it be left out, as nobody can tell it from one that never was here, and others
+    /// could need it.
+    fn lasts(&self, forgotten: Stamp) -> bool {
+        let state = &self.planned.row.state;
+        match &self.line {
+            Some(line) => line.lasts && !state.is_live() && line.state.deleted == state.deleted,
+            None => self.is_unknown_grave() && state.deleted <= forgotten,
+        }
+    }
+
     /// Whether it is shown although it is deleted.
     pub fn stays(&self) -> bool {
         self.present && !self.drained && self.line.as_ref().is_some_and(|l| !l.state.is_live())
@@ -191,7 +208,18 @@ pub(crate) enum Recorded {
     Nothing,
 }
 
-pub(crate) fn record(outcome: &Outcome, sender: u16, is_parked: bool, alone: bool) -> Recorded {
+/// What recording needs to know besides.
+pub(crate) struct Recording {
+    /// The number of the source that a batch came from.
+    pub sender: u16,
+    /// Whether nobody else can ever ask this store for rows from before.
+    pub alone: bool,
+    /// The newest delete whose grave was forgotten here, where a grave of a row came that is not known.
+    pub forgotten: Stamp,
+}
+
+pub(crate) fn record(outcome: &Outcome, is_parked: bool, recording: &Recording) -> Recorded {
+    let Recording { sender, alone, forgotten } = *recording;
     let planned = &outcome.planned;
     let state = planned.row.state.clone();
     let keeps = is_parked || !state.is_live();
@@ -203,7 +231,10 @@ pub(crate) fn record(outcome: &Outcome, sender: u16, is_parked: bool, alone: boo
         _ => Kept::cells(cells().collect()),
     };
     let known = outcome.line.as_ref();
-    let line = |origin, seq| Line { seq, origin, state: state.clone(), key: Some(outcome.key.clone()), kept: kept() };
+    let line = |origin, seq| {
+        let (state, lasts) = (state.clone(), outcome.lasts(forgotten));
+        Line { seq, origin, state, key: Some(outcome.key.clone()), kept: kept(), lasts }
+    };
     match planned.relation {
         Relation::Taken if alone && state == RowState::baseline() && !is_parked => Recorded::Nothing,
         Relation::Taken if outcome.noticed => Recorded::Published(line(0, 0)),

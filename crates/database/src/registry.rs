@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sync_core::resolve::Name;
-use sync_core::{Forgotten, Purgeable, Registry, RowId, RowState, Source, Value, codec, registry};
+use sync_core::{Forgotten, Purgeable, Registry, RowId, RowState, Source, Stamp, StoreId, Value, codec, registry};
 use sync_store::Result;
 
 use crate::catalog::Catalog;
@@ -12,7 +12,7 @@ use crate::connections::{Connections, Ended};
 use crate::database::Database;
 use crate::layout::powers;
 use crate::sql::{Fields, Sql};
-use crate::{identity, parked, retry};
+use crate::{identity, meta, parked, retry};
 
 /// Lines that are looked at in one transaction.
 const PAGE: usize = 1_000;
@@ -48,6 +48,13 @@ pub fn register(db: &mut Database, other: &Registry) -> Result<()> {
             Ok(Ended::Commit(()))
         })
     })
+}
+
+/// The newest delete whose grave this store has forgotten, in whichever of its histories.
+pub(crate) fn newest_forgotten(sql: &mut dyn Sql, own: StoreId) -> Result<Stamp> {
+    let registry = read(sql)?;
+    let latest = registry.forgotten().filter(|(source, _)| source.store == own).map(|(_, graves)| graves.latest).max();
+    Ok(latest.unwrap_or_default())
 }
 
 /// When the first line was written that a purge would look at; 0 if there is none. It only ever becomes later, so it is asked
@@ -120,6 +127,8 @@ struct Seen {
     name: Name,
     seq: u64,
     state: RowState,
+    /// Whether it is never forgotten ([`meta::Line::lasts`]).
+    lasts: bool,
 }
 
 impl Seen {
@@ -129,7 +138,7 @@ impl Seen {
 
     fn is_purgeable(&self, catalog: &Catalog, graves: &Purgeable) -> bool {
         let waits = catalog.numbered(self.name.0).is_some_and(|t| graves.except.contains(&t.table.name));
-        !self.state.is_live() && !waits
+        !self.state.is_live() && !self.lasts && !waits
     }
 
     /// Whether it can be what keeps rows of these tables from being shown as they are: without the grave their parent would
@@ -142,13 +151,15 @@ impl Seen {
 
 /// The next lines, in seq order.
 fn lines(sql: &mut dyn Sql, (after, upto): (u64, u64), limit: usize) -> Result<Vec<Seen>> {
-    let query =
-        format!("SELECT tab, id, seq, state FROM server_sync_row WHERE seq>? AND seq<=? ORDER BY seq LIMIT {limit}");
+    let query = format!(
+        "SELECT tab, id, seq, dead, state FROM server_sync_row WHERE seq>? AND seq<=? ORDER BY seq LIMIT {limit}"
+    );
     let mut lines = Vec::new();
     sql.query(&query, &[Value::unsigned(after), Value::unsigned(upto)], &mut |row| {
         let mut fields = Fields::of(row);
         let name = (fields.unsigned()? as u16, RowId::from_bytes(fields.bytes()?));
-        lines.push(Seen { name, seq: fields.unsigned()?, state: codec::unpack_state(&fields.bytes()?)? });
+        let (seq, lasts) = (fields.unsigned()?, fields.int()? == meta::LASTING);
+        lines.push(Seen { name, seq, state: codec::unpack_state(&fields.bytes()?)?, lasts });
         Ok(())
     })?;
     Ok(lines)

@@ -18,10 +18,9 @@ use crate::conflicts;
 use crate::connections::Connections;
 use crate::constraints::Reference;
 use crate::dialect::Dialect;
-use crate::drain::publish;
-use crate::kept::Kept;
+use crate::drain::{own_line, publish};
 use crate::layout::Tracked;
-use crate::meta::{self, Line};
+use crate::meta;
 use crate::outcome::Group;
 use crate::rules::Rules;
 use crate::schema::{Kind, Schema, Table};
@@ -115,7 +114,7 @@ impl Rekey<'_> {
         let mut lines = conflicts::rekeyed(c, self.catalog, (self.tracked, self.key, &key), &conflict, self.author)?;
         let mut state = known;
         state.insert(state.next_stamp(self.millis, self.author.site));
-        let line = Line { seq: 0, origin: 0, state, key: Some(key.clone()), kept: Kept::Nothing };
+        let line = own_line(state, &key);
         lines.push((self.tracked.number(), RowId::of(&key), line));
         publish(c, head, &mut lines)
     }

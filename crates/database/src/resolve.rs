@@ -12,7 +12,7 @@ use crate::catalog::Catalog;
 use crate::connections::{Connections, Ended};
 use crate::constraints::WayOut;
 use crate::database::{Database, random};
-use crate::drain::{drain_pending, publish, save};
+use crate::drain::{drain_pending, own_line, publish, save};
 use crate::kept::{self, Kept};
 use crate::meta::{Line, Numbered};
 use crate::parked::{self, Entry};
@@ -342,7 +342,7 @@ impl<'a> Plan<'a> {
             }
             None if kept == Kept::Nothing => None,
             None => {
-                let line = Line { seq: 0, origin: 0, state: known.state(), key: Some(known.key.clone()), kept };
+                let line = Line { kept, ..own_line(known.state(), &known.key) };
                 Some(((known.name.0, known.name.1.clone(), line), true))
             }
         }

@@ -8,9 +8,8 @@ use sync_store::{Result, StoreError, Trouble};
 use crate::catalog::Catalog;
 use crate::connections::{Connections, Ended};
 use crate::database::{Database, new_source};
-use crate::drain::{author, save};
+use crate::drain::{author, own_line, save};
 use crate::identity::{self, Card, Identity};
-use crate::kept::Kept;
 use crate::layout::Tracked;
 use crate::marks::{self, Marked};
 use crate::meta::{self, Line, Lines, Numbered};
@@ -104,10 +103,9 @@ fn counted((line, lines): (Option<&Line>, &Lines), row: &Marked, original: Autho
     let mut state = RowState { sums: new.sums, ..old };
     let last: Vec<Stamp> = state.sums.values().map(|sum| sum.last).collect();
     last.into_iter().for_each(|stamp| state.seen.add(stamp));
-    let key = Some(row.key.clone());
     Some(match line {
-        Some(line) => Line { kept: line.kept_under(&state), state, key, ..line.clone() },
-        None => Line { seq, origin: 0, state, key, kept: Kept::Nothing },
+        Some(line) => Line { kept: line.kept_under(&state), state, key: Some(row.key.clone()), ..line.clone() },
+        None => Line { seq, ..own_line(state, &row.key) },
     })
 }
 

@@ -370,6 +370,13 @@ pub fn knowledge(world: &mut World, a: usize, b: usize) -> Result<()> {
     Ok(())
 }
 
+/// The rows with lines: table and key.
+pub fn stamped(connection: &Connection) -> Result<Fragile> {
+    let tables = tables(connection)?;
+    let place = |tab: u16| tables.get(&tab).and_then(|name| TABLES.iter().position(|t| t.name == name));
+    Ok(lines(connection)?.into_keys().filter_map(|(tab, id)| Some((place(tab)?, key_of(&id)))).collect())
+}
+
 /// The rows with marks: table and key.
 pub fn unstamped(connection: &Connection) -> Result<Fragile> {
     let tables = tables(connection)?;

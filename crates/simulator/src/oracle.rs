@@ -15,6 +15,9 @@
 //! meanwhile can be forgotten when it is met, and then its write stands, and nobody knows of the delete. And whoever writes to a row that was deleted, and is
 //! shown because others refer to it, brings it back. Such deletes are forgiven.
 //!
+//! A site that deletes a row of its own before it is stamped tells nobody of it: if it is put back to before that, the row is there.
+//! Forgiven.
+//!
 //! What was deleted is also gone by a declaration that does not have it; if a second declaration has it again, nobody remembers
 //! the delete: forgiven.
 //!
@@ -76,6 +79,10 @@ pub fn judge(world: &mut World) -> Result<u64> {
                 forked(&world.sites[site].forks, log, i)
                     || world.clone.as_ref().is_some_and(|clone| clone.is_forked(&logs, &before, site, i))
             };
+            let is_unheard = || {
+                let row = (event.table, event.key.clone());
+                world.sites[site].unheard.iter().any(|(lost, rows)| lost.contains(&i) && rows.contains(&row))
+            };
             let is_old = i < before[site] && fates.deleted.contains(&(event.table, &event.key));
             let lost = event.written.iter().filter(|_| !is_old && !is_forked()).find(|(column, value)| {
                 let is_shown = shown(event.table, &event.key, *column).as_deref() == Some(value);
@@ -93,6 +100,7 @@ pub fn judge(world: &mut World) -> Result<u64> {
                     && !(world.declared > 0 && written_anew(&logs, &before, (site, i)))
                     && i >= before[site]
                     && !is_forked()
+                    && !is_unheard()
                     && shown(event.table, &event.key, *column).as_deref() == Some(value)
                     && fates.written.get(&((event.table, &event.key, *column), value)).is_some_and(|n| *n == 1)
                     && !listed.deletes.contains(&(event.table, event.key.clone()))

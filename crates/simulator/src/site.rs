@@ -15,6 +15,7 @@ use crate::bugs::Bug;
 use crate::clock::Clock;
 use crate::courier::{Conduct, Courier, Secrets};
 use crate::failure::{Failure, Result};
+use crate::invariants::{self, Fragile};
 use crate::scenario::{Scenario, Transaction};
 use crate::schema::COUNTER;
 use crate::tap::{Tap, Tapped, lock};
@@ -52,8 +53,8 @@ pub struct Site {
     pub phase: Phase,
     /// The events that are certainly here.
     pub here: Events,
-    /// A copy, and what was certainly in it.
-    pub backup: Option<(PathBuf, Events)>,
+    /// A copy, what was certainly in it, and the rows that were not stamped yet.
+    pub backup: Option<(PathBuf, Events, Fragile)>,
     highest: Arc<Mutex<BTreeMap<String, i64>>>,
     store: Option<Database>,
     path: PathBuf,
@@ -62,6 +63,8 @@ pub struct Site {
     logged: usize,
     /// Of each time a copy was put back: how many events were in it, and how many there were.
     pub forks: Vec<(usize, usize)>,
+    /// Of each time a copy was put back: the events that are not in it, and the rows that were not stamped in it, nor ever after.
+    pub unheard: Vec<(std::ops::Range<usize>, Fragile)>,
     /// Its events that nobody waited for, up to when it was met again: of each time it was said to have left, and of each
     /// time a copy was put back.
     pub apart: Vec<std::ops::Range<usize>>,
@@ -101,6 +104,7 @@ impl Site {
             number: number(index)?,
             logged: 0,
             forks: Vec::new(),
+            unheard: Vec::new(),
             apart: Vec::new(),
             before: usize::MAX,
             added: usize::MAX,
@@ -130,6 +134,7 @@ impl Site {
             number: self.number,
             logged: 0,
             forks: Vec::new(),
+            unheard: Vec::new(),
             apart: Vec::from([0..usize::MAX; 1]),
             before: 0,
             added: usize::MAX,
@@ -210,16 +215,20 @@ impl Site {
         let to = folder.join(format!("{}.copy", self.index));
         lock(&self.application).copy(&to)?;
         self.look();
-        self.backup = Some((to, self.here.clone()));
+        let unstamped = invariants::unstamped(lock(&self.application).connection())?;
+        self.backup = Some((to, self.here.clone(), unstamped));
         Ok(())
     }
 
     /// Puts the last copy back; says whether there was one.
     pub fn restore(&mut self) -> Result<bool> {
-        let Some((copy, here)) = self.backup.clone() else { return Ok(false) };
+        let Some((copy, here, mut unheard)) = self.backup.clone() else { return Ok(false) };
         self.look();
         let in_copy = here.iter().filter(|(site, _)| *site == self.index).map(|(_, i)| i + 1).max().unwrap_or(0);
         self.forks.push((in_copy, self.logged));
+        let stamped = invariants::stamped(lock(&self.application).connection())?;
+        unheard.retain(|row| !stamped.contains(row));
+        self.unheard.push((in_copy..self.logged, unheard));
         self.apart.push(self.logged..usize::MAX);
         self.store = None;
         lock(&self.application).put(&copy, &self.clock)?;

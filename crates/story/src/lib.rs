@@ -51,7 +51,7 @@ macro_rules! stories {
                 a_copy_that_ran_becomes_a_site_of_its_own;
             declared: what_others_wrote_is_undone, its_own_deletes_are_listed, only_some_tables, counters_begin_anew, what_is_not_shown_is_lost, an_empty_table,
                 two_at_once, one_that_breaks_off, a_round_that_breaks, a_stranger_is_asked_about, rows_imported_since;
-            graves: a_copy_from_before, a_copy_that_nobody_knew, a_site_that_comes_back, a_row_of_a_broken_round, by_way_of_a_new_site, many_halt,
+            graves: a_copy_from_before, a_copy_that_nobody_knew, a_site_that_comes_back, a_row_of_a_broken_round, by_way_of_a_new_site, one_that_comes_back_does_not_go_round, an_older_grave_of_a_site_that_comes_back, many_halt,
                 a_key_used_again, a_row_that_stays_is_remembered, a_parent_that_a_row_refers_to_is_remembered;
             schemas: a_column_added_here_then_there, a_paused_table_comes_from_somebody_else,
                 a_table_paused_on_first_contact, a_table_paused_on_first_contact_and_init,
@@ -65,12 +65,12 @@ macro_rules! stories {
             constraints: the_earliest_claim_has_the_value, a_row_that_gave_way_is_changed, a_value_goes_to_the_next_claim,
                 a_text_that_is_taken_is_told_apart, a_parent_that_is_referred_to_stays,
                 a_parent_stays_with_its_last_values, what_waits_is_tried_again_in_a_quiet_round, a_value_from_before_that_is_not_shown, a_parent_that_stays_is_changed,
-                a_child_goes_with_its_parent, a_parked_row_is_replaced, a_reference_is_shown_as_null, levels_go_and_return_together,
+                a_child_goes_with_its_parent, a_parked_row_is_replaced, rows_that_claim_one_value_of_a_deleted_parent, a_reference_is_shown_as_null, levels_go_and_return_together,
                 rows_that_refer_to_each_other, columns_that_do_not_go_together, a_tree_stays_a_tree, swapped_unique_values,
                 a_collision_among_many_rows, a_case_collision_harms_nobody;
             sizes: a_big_value, much_text, big_values_in_graves, big_values_compared;
             triggers: fire_where_written_only;
-            scrub: nothing_to_do, lost_rows_come_back, an_emptied_table_waits, init_refills_an_emptied_table,
+            scrub: nothing_to_do, lost_rows_come_back, a_lost_row_comes_in_in_another_version, an_emptied_table_waits, init_refills_an_emptied_table,
                 unmarked_changes_are_settled, imported_rows_arrive, what_is_on_the_way_is_no_difference,
                 parked_rows_count_as_they_are, random_differences;
         }

@@ -76,6 +76,9 @@ pub fn schema(speech: &Speech) -> Vec<String> {
         "CREATE TABLE desk (id BIGINT NOT NULL PRIMARY KEY, team BIGINT, place VARCHAR(50), \
          FOREIGN KEY (team) REFERENCES team (id) ON DELETE SET NULL)"
             .to_owned(),
+        "CREATE TABLE seat (id BIGINT NOT NULL PRIMARY KEY, team BIGINT NOT NULL, number INT NOT NULL, \
+         UNIQUE (team, number), FOREIGN KEY (team) REFERENCES team (id) ON DELETE CASCADE)"
+            .to_owned(),
         "CREATE TABLE node (id BIGINT NOT NULL PRIMARY KEY, parent BIGINT, \
          FOREIGN KEY (parent) REFERENCES node (id) ON DELETE CASCADE)"
             .to_owned(),

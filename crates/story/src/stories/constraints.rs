@@ -199,6 +199,20 @@ pub fn a_parked_row_is_replaced(bench: &impl Bench) {
     assert_eq!(entry.losing, [Value::Int(7), Value::Int(1), Value::text("seven")]);
 }
 
+/// Two rows that cannot both be shown come together where their parent was deleted: neither is shown.
+pub fn rows_that_claim_one_value_of_a_deleted_parent(bench: &impl Bench) {
+    let mut network = Network::new(bench, 3);
+    network.app(0, "INSERT INTO team (id, name) VALUES (1, 'goes')");
+    network.finish(&RING);
+    network.app(0, "DELETE FROM team WHERE id=1");
+    network.app(1, "INSERT INTO seat (id, team, number) VALUES (3, 1, 0)");
+    network.app(2, "INSERT INTO seat (id, team, number) VALUES (5, 1, 0)");
+    network.round(1, 2);
+    network.round(0, 1);
+    network.finish(&RING);
+    network.shows("SELECT id FROM seat", &[]);
+}
+
 /// SET NULL: the child shows no parent, and keeps the reference.
 pub fn a_reference_is_shown_as_null(bench: &impl Bench) {
     let mut network = parent_against_child(bench, "INSERT INTO desk (id, team, place) VALUES (7, 1, 'left')");

@@ -155,6 +155,52 @@ pub fn by_way_of_a_new_site(bench: &impl Bench) {
     network.shows(ROWS, &["2|early"]);
 }
 
+/// A site that was declared to have left comes back and is told of a delete just before the others, who did not wait for it, forget
+/// that. From it they hear of the grave once more: it does not go round for ever, from who heard of it to who forgot it.
+pub fn one_that_comes_back_does_not_go_round(bench: &impl Bench) {
+    let links = [(1, 0), (0, 2), (0, 3), (2, 1), (1, 3), (3, 2)];
+    let mut network = Network::new(bench, 4);
+    network.app(0, "INSERT INTO person (id, name) VALUES (1, 'early'), (2, 'early')");
+    network.settle(&links);
+    retire(&mut network, 0, 3);
+    network.round_with(0, 2, hasty);
+    network.app(2, "DELETE FROM person WHERE id=1");
+    network.round_with(2, 1, hasty);
+    let mut passes = 0..30;
+    let is_quiet = passes.any(|_| {
+        let before = network.heads();
+        links.iter().for_each(|(a, b)| drop(network.round_with(*a, *b, hasty)));
+        network.heads() == before
+    });
+    assert!(is_quiet, "the grave goes round for ever");
+    assert!(forgot(&mut network, 2));
+    network.finish(&links);
+    network.shows(ROWS, &["2|early"]);
+}
+
+/// A site that comes back has deleted a row which was replaced meanwhile, and the one in its place was deleted as well and
+/// forgotten: its grave of the old row does not bring the new one back where a backup still has it.
+pub fn an_older_grave_of_a_site_that_comes_back(bench: &impl Bench) {
+    let links = [(0, 1), (0, 2), (2, 1)];
+    let mut network = Network::new(bench, 3);
+    network.app(1, "INSERT INTO person (id, name) VALUES (1, 'early'), (2, 'early')");
+    network.finish(&links);
+    network.app(0, "DELETE FROM person WHERE id=1");
+    network.store(0).drain().unwrap();
+    retire(&mut network, 1, 0);
+    network.later(1, "DELETE FROM person WHERE id=1");
+    network.app(1, "INSERT INTO person (id, name) VALUES (1, 'anew')");
+    network.round_with(2, 1, hasty);
+    let copy = network.sites[2].copy();
+    network.app(2, "DELETE FROM person WHERE id=1");
+    forget(&mut network, &[(2, 1)], &[1, 2]);
+    network.sites[2].put_back(&copy);
+    network.round(0, 1);
+    network.round(0, 2);
+    network.finish(&links);
+    network.shows(ROWS, &["2|early"]);
+}
+
 /// Many rows that are to go are a person's decision, and a dry run only says so.
 pub fn many_halt(bench: &impl Bench) {
     let mut network = Network::new(bench, 2);
