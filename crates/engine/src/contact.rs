@@ -45,8 +45,8 @@ pub(crate) fn meet(
     watch: &mut dyn Watch,
 ) -> Result<Gone> {
     let tables = parties.agreement.tables.clone();
-    let empty = (parties.master.is_empty()?, parties.slave.is_empty()?);
-    match empty {
+    let theirs = parties.early.is_empty().map_or_else(|| parties.slave.is_empty(), Ok)?;
+    match (parties.master.is_empty()?, theirs) {
         (true, true) => Ok(Gone::default()),
         // Rows that may need a stamp are not copied as they are.
         (true, false) if settling.acquainted.master => compare(parties, options, &tables, settling, report, watch),

@@ -108,7 +108,7 @@ pub(crate) struct Early {
     at: Instant,
 }
 
-/// How old a registry may be: graves that are forgotten meanwhile would not be missed by who was restored from a backup.
+/// How old a registry, or that there is no row, may be: graves that are forgotten meanwhile would not be missed by who was restored from a backup.
 const FRESH: Duration = Duration::from_secs(10);
 
 impl Early {
@@ -121,6 +121,11 @@ impl Early {
     /// Its registry, if that cannot have changed much.
     pub fn registry(&self) -> Option<Registry> {
         (self.at.elapsed() < FRESH).then(|| self.ready.registry.clone())
+    }
+
+    /// Whether it holds no row, if that was found out a moment ago. Who copies to it deals with rows that come meanwhile.
+    pub fn is_empty(&self) -> Option<bool> {
+        self.ready.is_empty.filter(|_| self.at.elapsed() < FRESH)
     }
 
     /// What its stream would bring.

@@ -107,9 +107,9 @@ fn a_quiet_round_waits_for_one_answer_of_a_database() {
     });
 }
 
-/// Answers that a first copy to an empty folder waits for at most: that it is open, and empty, that the rows are
+/// Answers that a first copy to an empty folder waits for at most: that it is open and empty, that the rows are
 /// applied, what it contains then, that they are settled, what it lacks, and that it is there.
-const FIRST_WAITS: u64 = 7;
+const FIRST_WAITS: u64 = 6;
 
 #[test]
 fn a_first_copy_waits_for_few_answers_of_a_folder() {

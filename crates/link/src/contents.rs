@@ -206,7 +206,10 @@ pub fn serve(channel: &Channel, tree: &mut dyn Contents) -> crate::Result<()> {
             request => match late.take() {
                 Some(error) => service.end(Err::<(), _>(error))?,
                 None => match request {
-                    Request::Contents(ContentsRequest::Open(opening)) => open(&service, tree, &opening, preview)?,
+                    Request::Contents(ContentsRequest::Open(opening)) => {
+                        service.begin();
+                        open(&service, tree, &opening, preview)?;
+                    }
                     request => answer_one(&mut service, tree, request)?,
                 },
             },

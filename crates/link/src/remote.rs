@@ -163,6 +163,10 @@ impl RemoteStore {
     /// Hears answers of batches that went ahead: those that are here, and more until no more than `left` are missing.
     fn hear_ahead(&mut self, left: usize) -> crate::Result<()> {
         while self.ahead.waiting > left || (self.ahead.waiting > 0 && self.channel.is_readable()) {
+            if let Some(error) = self.hear_posted()? {
+                // It was posted before they went, and so none of them was applied.
+                self.ahead.failed.get_or_insert(error);
+            }
             let message = self.heard()?;
             self.ahead.waiting -= 1;
             match opened(&message)? {
@@ -253,7 +257,6 @@ impl Store for RemoteStore {
     }
 
     fn apply_ahead(&mut self, batch: &Batch, mode: Mode) -> Result<Applied> {
-        self.confirm()?;
         self.hear_ahead(AHEAD - 1)?;
         if self.ahead.failed.is_none() {
             self.ask(&Request::ApplyAhead(Cow::Borrowed(batch), mode))?;

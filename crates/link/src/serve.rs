@@ -35,7 +35,8 @@ pub fn refuse(channel: &Channel, error: &sync_store::StoreError) -> Result<()> {
 
 pub(crate) struct Service<'a> {
     channel: &'a Channel,
-    /// A batch that went ahead could not be applied, and none that follows it may be.
+    /// A batch that went ahead could not be applied, or what was posted could not be done, and no batch that follows may be
+    /// applied, until all was heard of or another round begins.
     spoilt: bool,
 }
 
@@ -57,16 +58,16 @@ impl<'a> Service<'a> {
             Request::Outline(since) => self.end(store.outline(&since)),
             Request::Changes(since) => self.end(store.changes(&since, &mut |batch: Batch| self.item(&batch))),
             Request::Apply(batch, mode) => self.end(store.apply(&batch, mode)),
-            Request::Complete(stream) => self.end(store.complete(&stream)),
+            Request::Complete(stream) => self.posted(store.complete(&stream)),
             Request::Scan(table) => self.end(store.scan(&table, &mut |batch: Batch| self.item(&batch))),
             Request::Digest(question) => self.end(store.digest(&question, &mut |answer| self.item(&answer))),
             Request::Rows(table, keys) => self.end(store.rows(&table, &keys)),
             Request::Bury(table, rows, millis, mode) => self.end(store.bury(&table, &rows, millis, mode)),
             Request::Registry => self.end(store.registry()),
-            Request::Register(registry) => self.end(store.register(&registry)),
+            Request::Register(registry) => self.posted(store.register(&registry)),
             Request::Purge(graves, before) => self.end(store.purge(&graves, before)),
             Request::Restamp(table, rows, millis) => self.end(store.restamp(&table, &rows, millis)),
-            Request::Compared(tables) => self.end(store.compared(&tables)),
+            Request::Compared(tables) => self.posted(store.compared(&tables)),
             Request::Conflicts => self.end(store.conflicts()),
             Request::Parked => self.end(store.parked()),
             Request::Restore(conflict) => self.end(store.restore(&conflict)),
@@ -80,11 +81,23 @@ impl<'a> Service<'a> {
                 self.end(Ok(()))
             }
             Request::Open(opening) => {
+                self.begin();
                 let opened = store.open_round(&opening, &mut |knowledge| self.item(knowledge));
                 self.end(opened)
             }
             Request::Contents(_) => self.end(Err::<(), _>(crate::contents::no_files())),
         }
+    }
+
+    /// Whoever begins a round has given up what went before.
+    pub fn begin(&mut self) {
+        self.spoilt = false;
+    }
+
+    /// What was done of which the result is not waited for.
+    fn posted(&mut self, done: StoreResult<()>) -> Result<()> {
+        self.spoilt |= done.is_err();
+        self.end(done)
     }
 
     fn ahead(&mut self, store: &mut dyn Store, batch: &Batch, mode: Mode) -> Result<()> {

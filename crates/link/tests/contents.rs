@@ -238,7 +238,7 @@ fn what_was_not_waited_for_and_failed_is_told_before_rows_are_written() {
         assert!(heard.lock().unwrap().is_empty(), "{heard:?}");
         tree.apply(&batch, Mode::Write).unwrap();
         assert_eq!(*heard.lock().unwrap(), ["apply"]);
-        assert_eq!(tree.waits(), 5, "what is there already is not waited for");
+        assert_eq!(tree.waits(), 6, "what is there already is not waited for");
     });
 }
 

@@ -42,6 +42,8 @@ pub struct Ready {
     pub registry: Registry,
     /// As [`Store::oldest_line`].
     pub oldest_line: u64,
+    /// As [`Store::is_empty`]; nothing if it was not looked for: the master claims to contain some of it.
+    pub is_empty: Option<bool>,
 }
 
 /// By the single verbs.
@@ -67,7 +69,9 @@ pub(crate) fn open<S: Store + ?Sized>(
     };
     let registry = store.registry()?;
     let oldest_line = store.oldest_line(&registry)?;
-    Ok(Opened::Ready(Box::new(Ready { drained, about, greeted, outlined, registry, oldest_line })))
+    let is_strange = matches!(greeted, Some((None, _)));
+    let is_empty = if is_strange { Some(store.is_empty()?) } else { None };
+    Ok(Opened::Ready(Box::new(Ready { drained, about, greeted, outlined, registry, oldest_line, is_empty })))
 }
 
 /// A store that goes on in a history which it left is left to the round: it may be a copy that nobody may believe.
@@ -165,6 +169,7 @@ mod tests {
             outlined: Some((asked, outline)),
             registry: Registry::default(),
             oldest_line: 0,
+            is_empty: None,
         }
     }
 
