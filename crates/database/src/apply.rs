@@ -49,7 +49,8 @@ pub(crate) fn apply_with(db: &mut Database, batch: &Batch, mode: Mode, patience:
     let mut parts: Vec<Range<usize>> = Vec::from([0..batch.changes.len(); 1]);
     let mut attempt = 0;
     let mut whole = HashSet::new();
-    let mut unsure = Vec::new();
+    let mut unsure =
+        std::mem::take(&mut db.unsure).filter(|(of, _)| *of == batch.sender).map_or_else(Vec::new, |(_, seqs)| seqs);
     while let Some(part) = parts.pop() {
         // The parts before this one are committed: only the last moves the knowledge.
         let upto = batch.upto.filter(|_| parts.is_empty());
@@ -70,6 +71,7 @@ pub(crate) fn apply_with(db: &mut Database, batch: &Batch, mode: Mode, patience:
             Err(e) => retry_part(db, e, part, &mut parts, (&mut attempt, patience))?,
         }
     }
+    db.unsure = batch.more.then_some((batch.sender, unsure));
     Ok(applied)
 }
 

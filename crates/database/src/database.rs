@@ -49,6 +49,8 @@ pub struct Database {
     pub(crate) leaves: HashMap<String, Packed>,
     /// Whether rows may be open that nobody has decided about, as the application was in the way; at first nobody knows.
     pub(crate) unsettled: bool,
+    /// Of a batch that came in part, who sends it, and the seqs of what was written of it ([`crate::apply`]).
+    pub(crate) unsure: Option<(Source, Vec<u64>)>,
     /// The oldest grave that may be purged is as old as this, in milliseconds since the Unix epoch.
     pub(crate) oldest_grave: u64,
 }
@@ -69,6 +71,7 @@ impl Database {
             backlog_from,
             leaves: HashMap::new(),
             unsettled: true,
+            unsure: None,
             oldest_grave: 0,
         }
     }

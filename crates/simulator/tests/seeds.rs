@@ -82,10 +82,11 @@ fn a_history_with_a_copy_of_an_unstamped_row() {
 }
 
 /// A site that had left comes back with a grave of its own, of a row that was replaced and deleted since and is forgotten, and meets a
-/// restored site that has it.
+/// restored site that has it. And a site that was met once, in pieces, and was said to have left, has a row that its writer knows to
+/// be deleted.
 #[test]
-fn a_history_with_graves_that_was_bad_once() {
-    good_by_now(&[1_200_188], Wishes { graves: true, ..Wishes::default() });
+fn histories_with_graves_that_were_bad_once() {
+    good_by_now(&[1_200_188, 4_200_212], Wishes { graves: true, ..Wishes::default() });
 }
 
 /// The copy of a site is the first to meet another whose rows from before differ (that was the oracle's mistake).
