@@ -149,7 +149,7 @@ const WANTS: usize = 16_384;
 /// Runs a round between two trees. `master` is the local one, which starts it.
 ///
 /// # Errors
-/// As [`crate::round`]; what concerns a single file is in the report instead.
+/// As [`fn@crate::round`]; what concerns a single file is in the report instead.
 pub fn round_documents(
     master: &mut dyn Contents,
     slave: &mut dyn Contents,

@@ -1,16 +1,14 @@
-//! Asking for contents, and answering. What is asked for follows from rows and disk; what has arrived lies in the
+//! Asking for contents, and keeping what comes. What is asked for follows from rows and disk; what has arrived lies in the
 //! staging directory under its hash, large ones in parts that are gone on with after an interruption.
 //!
 //! Never asks twice for what the peer did not have, and keeps nothing that it did not ask for.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::io;
-use std::ops::Range;
 
 use rusqlite::params;
-use rustix::fs::FileType;
-use sync_store::contents::{Ask, Body, CHUNKS, Chunk, PIECE};
-use sync_store::{Hash, Lacking, Piece, PieceSink, Result, StoreError, Trouble, Want};
+use sync_store::contents::{Ask, Body, PIECE};
+use sync_store::{Hash, Lacking, Piece, Result, StoreError, Trouble, Want};
 
 use crate::assemble;
 use crate::cells::Cells;
@@ -20,13 +18,9 @@ use crate::groups;
 use crate::index::{self, CELLS, columns_of};
 use crate::name;
 use crate::parts;
-use crate::place::ASIDE;
 use crate::realise;
-use crate::root::{failed, kind};
 use crate::source;
-use crate::trash;
 use crate::tree::Tree;
-use crate::whole;
 
 /// What was asked for and has not come.
 #[derive(Default)]
@@ -216,67 +210,6 @@ fn next_want(
     Ok(want)
 }
 
-/// Streams what a peer asks for.
-pub fn supply(tree: &mut Tree, wants: &[Want], sink: &mut PieceSink) -> Result<()> {
-    for want in wants {
-        let chunks = |range: Range<u64>| move |tree: &Tree| parts::listed(tree, want.hash, range, CHUNKS);
-        let answered = match &want.ask {
-            Ask::Whole => whole(tree, want, sink)?,
-            Ask::Chunks { from } => list(tree, want, chunks(*from..u64::MAX), Body::Chunks, sink)?,
-            Ask::List { from, to } => list(tree, want, chunks(*from..*to), Body::Chunks, sink)?,
-            Ask::Groups { from } => {
-                list(tree, want, |tree| groups::listed(tree, want.hash, *from, CHUNKS), Body::Groups, sink)?
-            }
-            Ask::Ranges(ranges) => send(tree, want, ranges, sink)?,
-        };
-        if !answered {
-            sink(Piece { content: want.hash, body: Body::Absent })?;
-        }
-    }
-    Ok(())
-}
-
-fn whole(tree: &mut Tree, want: &Want, sink: &mut PieceSink) -> Result<bool> {
-    if want.size > PIECE as u64 {
-        return Ok(false);
-    }
-    let Some(bytes) = source::whole(tree, want.hash, want.size)? else { return Ok(false) };
-    sink(Piece { content: want.hash, body: Body::Data { offset: 0, bytes } })?;
-    Ok(true)
-}
-
-/// Sends what is `listed` of a content as soon as it is cut; nothing if that is nothing.
-fn list(
-    tree: &mut Tree,
-    want: &Want,
-    listed: impl FnOnce(&Tree) -> Result<Vec<Chunk>>,
-    body: fn(Vec<Chunk>) -> Body,
-    sink: &mut PieceSink,
-) -> Result<bool> {
-    if !parts::cut(tree, want.hash)? {
-        return Ok(false);
-    }
-    let listed = listed(tree)?;
-    if listed.is_empty() {
-        return Ok(false);
-    }
-    sink(Piece { content: want.hash, body: body(listed) })?;
-    Ok(true)
-}
-
-fn send(tree: &Tree, want: &Want, ranges: &[Chunk], sink: &mut PieceSink) -> Result<bool> {
-    let Some(file) = source::open(tree, want.hash)? else { return Ok(false) };
-    for chunk in ranges {
-        let mut bytes = vec![0; (chunk.size as usize).min(PIECE)];
-        let read = file.read_exact_at(&mut bytes, chunk.offset);
-        if read.is_err() || blake3::hash(&bytes) != chunk.hash.0 {
-            return Ok(false);
-        }
-        sink(Piece { content: want.hash, body: Body::Data { offset: chunk.offset, bytes } })?;
-    }
-    Ok(true)
-}
-
 /// Keeps a piece.
 pub fn receive(tree: &mut Tree, piece: &Piece) -> Result<()> {
     tree.moment("receive: keep")?;
@@ -292,26 +225,12 @@ pub fn receive(tree: &mut Tree, piece: &Piece) -> Result<()> {
             Ok(())
         }
         (Body::Data { offset: 0, bytes }, Ask::Whole) => {
-            if blake3::hash(bytes) != want.hash.0 {
-                return Err(unlike());
-            }
-            let made = match &fresh {
-                Some(cells) => fresh::make(tree, &want, &path, cells, bytes),
-                None => Ok(false),
-            };
-            match made {
-                Ok(false) => arrive(tree, &want, &path, bytes),
-                made => {
-                    tree.asked.done(want.hash);
-                    made.map(drop)
-                }
-            }
+            verify(bytes, want.hash)?;
+            keep(tree, &want, (&path, fresh.as_ref()), bytes)
         }
         (Body::Data { offset, bytes }, Ask::Ranges(ranges)) => {
             let chunk = ranges.iter().find(|chunk| chunk.offset == *offset).ok_or_else(unasked)?;
-            if blake3::hash(bytes) != chunk.hash.0 {
-                return Err(unlike());
-            }
+            verify(bytes, chunk.hash)?;
             parts::keep(tree, &want, chunk, bytes)
         }
         (Body::Groups(groups), Ask::Groups { from }) => return groups::take(tree, &want, *from, groups),
@@ -327,6 +246,21 @@ pub fn receive(tree: &mut Tree, piece: &Piece) -> Result<()> {
         Ok(()) => {}
     }
     place(tree)
+}
+
+/// What came must be what it was asked for as.
+fn verify(bytes: &[u8], hash: Hash) -> Result<()> {
+    if blake3::hash(bytes) == hash.0 { Ok(()) } else { Err(unlike()) }
+}
+
+/// Keeps a content that came whole: where it will be, if it can be made there at once.
+fn keep(tree: &mut Tree, want: &Want, (path, fresh): (&[u8], Option<&Cells>), bytes: &[u8]) -> io::Result<()> {
+    let made = fresh.map_or(Ok(false), |cells| fresh::make(tree, want, path, cells, bytes));
+    if let Ok(false) = made {
+        return arrive(tree, want, path, bytes);
+    }
+    tree.asked.done(want.hash);
+    made.map(drop)
 }
 
 /// A content that came whole waits in the staging directory.
@@ -372,83 +306,6 @@ fn stage_here(tree: &Tree, hash: Hash, bytes: &[u8]) -> io::Result<()> {
     let staging = &tree.root.own().staging;
     staging.create(&new)?.write_all_at(bytes, 0)?;
     Ok(staging.rename(&new, staging, &name, Onto::Anything)?)
-}
-
-/// After a crash: what was staged is only used if it is whole. What is there under a name that is not its hash was taken
-/// out of the tree a moment before, and goes to the trash.
-pub fn check_staged(tree: &mut Tree) -> Result<()> {
-    staged(tree)?.iter().try_for_each(|name| check_one(tree, name))
-}
-
-fn check_one(tree: &mut Tree, name: &str) -> Result<()> {
-    match sound(tree, name)? {
-        Sound::Found(hash, size) => return trash::keep_found(tree, name, hash, size),
-        Sound::Keep => {}
-        Sound::Drop => drop(tree.root.own().staging.remove(name)),
-    }
-    Ok(())
-}
-
-/// What becomes of a file in the staging directory.
-enum Sound {
-    Keep,
-    Drop,
-    Found(Hash, u64),
-}
-
-fn sound(tree: &Tree, name: &str) -> Result<Sound> {
-    let keep = |is_kept| Ok(if is_kept { Sound::Keep } else { Sound::Drop });
-    if let Some(hash) = name.strip_suffix(".part") {
-        let known: Option<i64> =
-            tree.index.look().one("SELECT 1 FROM chunk WHERE lower(hex(content))=? LIMIT 1", [hash])?;
-        return keep(known.is_some());
-    }
-    if name.ends_with(".new") {
-        return keep(false);
-    }
-    let staging = &tree.root.own().staging;
-    Ok(match staging.open(name).map_err(io::Error::from).and_then(|mut file| whole::each(&mut file, |_| Ok(()))) {
-        Ok((hash, _)) if hash.to_string() == name => Sound::Keep,
-        Ok((hash, size)) => Sound::Found(hash, size),
-        // Of a link, the row is still there; what cannot be read may be all there is of it.
-        Err(_) => match staging.look(name) {
-            Ok(Some(stat)) if kind(&stat) == FileType::Symlink => Sound::Drop,
-            _ => Sound::Keep,
-        },
-    })
-}
-
-fn staged(tree: &Tree) -> Result<Vec<String>> {
-    let mut names = Vec::new();
-    let listed = tree.root.own().staging.below(".").and_then(|directory| {
-        directory.list(|name, _| {
-            names.push(String::from_utf8_lossy(name).into_owned());
-            Ok(())
-        })
-    });
-    listed.map_err(|e| failed("list the staging directory of", tree.root.path(), e))?;
-    Ok(names)
-}
-
-/// Nothing is to be done any more: what lies in the staging directory is of no use.
-pub fn tidy(tree: &mut Tree) -> Result<()> {
-    let staged = staged(tree)?;
-    let parts: Vec<String> = staged.iter().filter_map(|name| name.strip_suffix(".part").map(str::to_owned)).collect();
-    for name in staged {
-        // What could not be put into the trash when it was displaced.
-        if name.starts_with(ASIDE) {
-            check_one(tree, &name)?;
-        } else {
-            let _ = tree.root.own().staging.remove(&name);
-        }
-    }
-    if tree.sweep {
-        parts::drop_all_superfluous(tree)?;
-    } else if !parts.is_empty() {
-        parts::drop_named(tree, &parts)?;
-    }
-    tree.sweep = false;
-    Ok(())
 }
 
 pub(crate) fn unasked() -> StoreError {

@@ -8,9 +8,9 @@ use std::rc::Rc;
 use rusqlite::{Row, params};
 use sync_store::{Realised, Reason, Result};
 
-use crate::contents;
 use crate::fresh;
 use crate::index::{self, CELLS, KNOWN, columns_of};
+use crate::leftovers;
 use crate::newcomers;
 use crate::pending::{self, DIFFER, LEFT, ROWS, UNLESS_IGNORED};
 use crate::place::{Batch, Task};
@@ -39,7 +39,7 @@ pub fn realise(tree: &mut Tree) -> Result<Realised> {
         newcomers::welcome(&mut Batch::new(tree, &mut report), &newcomers)?;
     }
     if !pending::is_due(&mut tree.index)? {
-        contents::tidy(tree)?;
+        leftovers::tidy(tree)?;
         tree.comes_to_rest()?;
         return Ok(report);
     }
@@ -52,7 +52,7 @@ pub fn realise(tree: &mut Tree) -> Result<Realised> {
     permissions(&mut batch)?;
     let is_done = !pending::is_due(&mut tree.index)?;
     if is_done {
-        contents::tidy(tree)?;
+        leftovers::tidy(tree)?;
     } else {
         pending::shorten(&mut tree.index)?;
     }
@@ -72,7 +72,7 @@ pub fn rest(tree: &mut Tree) -> Result<bool> {
     if !pending::is_empty(&tree.index)? {
         return Ok(false);
     }
-    contents::tidy(tree)?;
+    leftovers::tidy(tree)?;
     tree.comes_to_rest()?;
     Ok(true)
 }

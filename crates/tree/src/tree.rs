@@ -27,7 +27,9 @@ use crate::root::{self, Near, Root};
 use crate::seams::{Hook, Seams};
 use crate::walk::{self, Sight};
 use crate::watch::{Extent, WatchTrouble, Watcher};
-use crate::{contents, fresh, hostile, moves, newcomers, parts, pending, realise, scan, settle, trash};
+use crate::{
+    contents, fresh, hostile, leftovers, moves, newcomers, parts, pending, realise, scan, settle, supply, trash,
+};
 
 /// How a tree is kept.
 #[derive(Clone, Debug)]
@@ -190,7 +192,7 @@ impl Tree {
             early: Realised::default(),
             hook,
         };
-        contents::check_staged(&mut tree)?;
+        leftovers::check(&mut tree)?;
         Ok(tree)
     }
 
@@ -407,7 +409,7 @@ impl Contents for Tree {
     }
 
     fn supply(&mut self, wants: &[Want], sink: &mut PieceSink) -> Result<()> {
-        contents::supply(self, wants, sink)
+        supply::supply(self, wants, sink)
     }
 
     fn receive(&mut self, piece: &Piece) -> Result<()> {

@@ -1,0 +1,89 @@
+//! What lies in the staging directory and nobody works on: after a crash, and when nothing is to be done any more. Nothing is
+//! thrown away that was taken out of the tree; it goes to the trash.
+
+use std::io;
+
+use rustix::fs::FileType;
+use sync_store::{Hash, Result};
+
+use crate::place::ASIDE;
+use crate::root::{failed, kind};
+use crate::tree::Tree;
+use crate::{parts, trash, whole};
+
+/// After a crash: what was staged is only used if it is whole. What is there under a name that is not its hash was taken
+/// out of the tree a moment before, and goes to the trash.
+pub fn check(tree: &mut Tree) -> Result<()> {
+    staged(tree)?.iter().try_for_each(|name| check_one(tree, name))
+}
+
+fn check_one(tree: &mut Tree, name: &str) -> Result<()> {
+    match sound(tree, name)? {
+        Sound::Found(hash, size) => return trash::keep_found(tree, name, hash, size),
+        Sound::Keep => {}
+        Sound::Drop => drop(tree.root.own().staging.remove(name)),
+    }
+    Ok(())
+}
+
+/// What becomes of a file in the staging directory.
+enum Sound {
+    Keep,
+    Drop,
+    Found(Hash, u64),
+}
+
+fn sound(tree: &Tree, name: &str) -> Result<Sound> {
+    let keep = |is_kept| Ok(if is_kept { Sound::Keep } else { Sound::Drop });
+    if let Some(hash) = name.strip_suffix(".part") {
+        let known: Option<i64> =
+            tree.index.look().one("SELECT 1 FROM chunk WHERE lower(hex(content))=? LIMIT 1", [hash])?;
+        return keep(known.is_some());
+    }
+    if name.ends_with(".new") {
+        return keep(false);
+    }
+    let staging = &tree.root.own().staging;
+    Ok(match staging.open(name).map_err(io::Error::from).and_then(|mut file| whole::each(&mut file, |_| Ok(()))) {
+        Ok((hash, _)) if hash.to_string() == name => Sound::Keep,
+        Ok((hash, size)) => Sound::Found(hash, size),
+        // Of a link, the row is still there; what cannot be read may be all there is of it.
+        Err(_) => match staging.look(name) {
+            Ok(Some(stat)) if kind(&stat) == FileType::Symlink => Sound::Drop,
+            _ => Sound::Keep,
+        },
+    })
+}
+
+fn staged(tree: &Tree) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    let listed = tree.root.own().staging.below(".").and_then(|directory| {
+        directory.list(|name, _| {
+            names.push(String::from_utf8_lossy(name).into_owned());
+            Ok(())
+        })
+    });
+    listed.map_err(|e| failed("list the staging directory of", tree.root.path(), e))?;
+    Ok(names)
+}
+
+/// Nothing is to be done any more: what lies in the staging directory is of no use.
+pub fn tidy(tree: &mut Tree) -> Result<()> {
+    let staged = staged(tree)?;
+    let parts: Vec<String> = staged.iter().filter_map(|name| name.strip_suffix(".part").map(str::to_owned)).collect();
+    for name in staged {
+        // What could not be put into the trash when it was displaced.
+        if name.starts_with(ASIDE) {
+            check_one(tree, &name)?;
+        } else {
+            let _ = tree.root.own().staging.remove(&name);
+        }
+    }
+    if tree.sweep {
+        parts::drop_all_superfluous(tree)?;
+    } else if !parts.is_empty() {
+        parts::drop_named(tree, &parts)?;
+    }
+    tree.sweep = false;
+    Ok(())
+}
