@@ -2,7 +2,8 @@
 //!
 //! Every page is read in one short snapshot, values together with their stamps. A row with a pending mark is left
 //! out: its value is newer than its stamp, and the mark will give it a later seq. Therefore a stream never sends a
-//! value under a stamp that it was not written with.
+//! value under a stamp that it was not written with. Rows that are asked for by key are never left out for that: who asks decides
+//! by them, and nobody would do so later. Those are locked and drained first.
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -14,15 +15,16 @@ use sync_store::{
 };
 
 use crate::catalog::{CONFLICTS, Catalog};
+use crate::connections::Ended;
 use crate::database::Database;
 use crate::dialect::Dialect;
-use crate::drain::{drain_pending, unknown_table};
+use crate::drain::{author, drain_pending, publish_marked, unknown_table};
 use crate::layout::Tracked;
 use crate::meta::{self, Line, Lines, Numbered};
 use crate::schema::Op;
 use crate::sql::{Fields, Sql};
 use crate::tables::{self, PAGE_BYTES};
-use crate::{backlog, identity, marks, vector};
+use crate::{backlog, identity, marks, retry, vector};
 
 /// Rows in one batch at most.
 pub(crate) const PAGE: usize = 1024;
@@ -417,6 +419,41 @@ impl Page<'_> {
 pub fn rows(db: &mut Database, table: &str, keys: &[Vec<Value>]) -> Result<(Batch, usize)> {
     drain_pending(db, &mut Drained::default())?;
     let tracked = db.catalog.named(table).ok_or_else(|| unknown_table(table))?.clone();
-    let (batch, piece) = read_page(db, |page| page.add_fitting(&tracked, keys.to_vec()))?;
-    Ok((batch, piece.len()))
+    let (mut batch, (done, written)) = read_page(db, |page| {
+        let mut piece = page.add_fitting(&tracked, keys.to_vec())?;
+        let (done, pending) = (piece.len(), page.pending(&tracked, &piece)?);
+        piece.retain(|key| pending.contains(&RowId::of(key)));
+        Ok((done, piece))
+    })?;
+    if !written.is_empty() {
+        let head = batch.head(&TableHead { name: tracked.table.name.clone(), columns: tracked.names() });
+        let rows = retry::contention(|| held(db, &tracked, &written))?;
+        batch.changes.extend(rows.into_iter().map(|(key, row)| Change { table: head, key, row }));
+    }
+    Ok((batch, done))
+}
+
+/// The rows with these keys, drained while the application cannot write to them, however often it does. One that it deleted
+/// is left out: it comes with the stream, as a grave, and there is nothing to decide about it.
+fn held(db: &mut Database, tracked: &Tracked, keys: &[Vec<Value>]) -> Result<Vec<(Vec<Value>, Row)>> {
+    let (clock, site, catalog) = (db.clock()?, db.identity.card.site, &db.catalog);
+    db.connections.transaction(|c| {
+        let (source, head) = identity::lock(c.writer.as_mut(), c.dialect.wait_for_update())?;
+        let (sql, dialect) = (c.writer.as_mut(), c.dialect.as_ref());
+        let mut values = tables::read(sql, dialect, tracked, keys, true)?;
+        marks::gather(sql, dialect, catalog)?;
+        let mut marks = marks::of_rows(sql, dialect, tracked, keys)?;
+        // What is not there could not be locked, and may be inserted at any moment.
+        marks.rows.retain(|row| values.contains_key(&row.id));
+        marks.rows.iter_mut().for_each(|row| row.present = true);
+        publish_marked(c, (catalog, tracked), &marks, head, (author(site, source), clock))?;
+        marks::delete(c.writer.as_mut(), c.dialect.as_ref(), tracked, &marks.ids())?;
+        let ids: Vec<RowId> = keys.iter().map(|k| RowId::of(k)).collect();
+        let mut lines = meta::load(c.writer.as_mut(), tracked.number(), &ids)?;
+        let mut one = |(id, key): (RowId, &Vec<Value>)| {
+            let values = values.remove(&id)?;
+            Some((key.clone(), outgoing(tracked, lines.remove(&id), Some(values), lines.epoch)?))
+        };
+        Ok(Ended::Commit(ids.into_iter().zip(keys).filter_map(&mut one).collect()))
+    })
 }

@@ -55,6 +55,13 @@ fn histories_that_were_bad_once() {
     );
 }
 
+/// Rows from before that differ were written to at one of two sites just when they were about to be decided between: that one was
+/// not among what was read there, so nothing was decided, and the other site's values went without being listed.
+#[test]
+fn histories_with_rows_from_before_that_were_bad_once() {
+    good_by_now(&[3_012_382, 3_013_610], Wishes::default());
+}
+
 /// Two rows that claim one value came for a parent that was deleted: while one of them was decided about, that the other one waited
 /// for the same parent was forgotten, and it was shown. And a site left for ever within a transaction (the oracle's mistake).
 #[test]

@@ -165,7 +165,8 @@ pub trait Store: Send {
     fn digest(&mut self, question: &Question, answers: &mut Answers) -> Result<()>;
 
     /// The rows with the first of these keys, as many as fit into a batch, in any order; keys that were never heard of are
-    /// left out. Also says how many keys it dealt with: at least one, if there is one.
+    /// left out, and rows that were deleted since the last drain. One that the application writes to meanwhile is not: what a
+    /// compare does not see it cannot decide about. Also says how many keys it dealt with: at least one, if there is one.
     fn rows(&mut self, table: &str, keys: &[Vec<Value>]) -> Result<(Batch, usize)>;
 
     /// Stamps columns as written by this site at `millis`, or just above the stamps they have: how a compare decides
