@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use sync_store::steady::{Steady, since};
+
 /// The server's clock as it was when it was last read.
 ///
 /// It is read again with each handshake; in between it goes on with this machine's steady clock. It is a copy that is asked
@@ -11,17 +13,18 @@ use std::time::Instant;
 pub(crate) struct Clock {
     read: Instant,
     micros: i64,
+    steady: Steady,
 }
 
 impl Clock {
     /// The clock of a server that has just said that it is `micros` microseconds after the Unix epoch.
-    pub fn says(micros: i64) -> Self {
-        Clock { read: Instant::now(), micros }
+    pub fn says(micros: i64, steady: Steady) -> Self {
+        Clock { read: steady(), micros, steady }
     }
 
     /// Milliseconds since the Unix epoch.
     pub fn now(self) -> u64 {
-        let elapsed = i64::try_from(self.read.elapsed().as_micros()).unwrap_or(i64::MAX);
+        let elapsed = i64::try_from(since(self.read, self.steady).as_micros()).unwrap_or(i64::MAX);
         u64::try_from(self.micros.saturating_add(elapsed) / 1000).unwrap_or_default()
     }
 

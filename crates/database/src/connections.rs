@@ -1,6 +1,9 @@
 //! The connections of a store: snapshots to read from, transactions to write in, the lock of an upgrade, and what an account
 //! must be allowed. What is read and written is not known here.
 
+use std::time::Instant;
+
+use sync_store::steady::Steady;
 use sync_store::{Result, StoreError, Trouble};
 
 use crate::dialect::Dialect;
@@ -18,6 +21,7 @@ pub struct Connections {
     pub dialect: Box<dyn Dialect>,
     /// Whether the database is on another machine.
     far: bool,
+    steady: Steady,
     /// Whether the writer is within a transaction.
     in_transaction: bool,
 }
@@ -42,12 +46,22 @@ impl UpgradeLock {
 impl Connections {
     /// Puts connections together.
     pub fn new(writer: Box<dyn Sql>, reader: Option<Box<dyn Sql>>, dialect: Box<dyn Dialect>) -> Self {
-        Connections { writer, reader, dialect, far: false, in_transaction: false }
+        Connections { writer, reader, dialect, far: false, steady: Instant::now, in_transaction: false }
     }
 
     /// The same connections, of a database that is on another machine, or is not.
     pub fn far(self, far: bool) -> Self {
         Connections { far, ..self }
+    }
+
+    /// The same connections, where passing time is measured so.
+    pub fn measured(self, steady: Steady) -> Self {
+        Connections { steady, ..self }
+    }
+
+    /// What is asked how much time has passed.
+    pub(crate) fn steady(&self) -> Steady {
+        self.steady
     }
 
     /// Whether the database is on another machine.

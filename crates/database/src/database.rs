@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
 use sync_core::{Incarnation, Knowledge, Position, Purgeable, Registry, SiteId, Source, Stamp, StoreId, Value};
+use sync_store::steady::since;
 use sync_store::{
     Answers, Applied, Batch, Burial, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline,
     ParkedEntry, Question, Restamp, Result, Since, Sink, Store, StoreError, Streamed, TableStatus, Trouble,
@@ -151,7 +152,7 @@ impl Database {
 
     /// Reads how many statements that change schemas the server counts.
     pub(crate) fn counted(&mut self) -> Result<Counted> {
-        let at = Instant::now();
+        let at = self.connections.steady()();
         let Connections { writer, dialect, .. } = &mut self.connections;
         Ok(Counted { counts: dialect.schema_statements(writer.as_mut())?, at })
     }
@@ -160,7 +161,7 @@ impl Database {
     /// be noticed later. Rows are neither read nor written before it is confirmed.
     pub(crate) fn trusts_catalog(&mut self, counted: &Counted) -> bool {
         let is_known = self.catalog.is_known(&self.identity.card.rules);
-        self.trusting = is_known && !self.vigil.is_due(counted.counts.as_deref(), Instant::now());
+        self.trusting = is_known && !self.vigil.is_due(counted.counts.as_deref(), self.connections.steady()());
         self.trusting
     }
 
@@ -187,7 +188,7 @@ impl Database {
     pub(crate) fn clock(&mut self) -> Result<Clock> {
         match self.clock {
             Some(clock) => Ok(clock),
-            None => self.read_clock().map(|(micros, ..)| Clock::says(micros)),
+            None => self.read_clock().map(|(micros, ..)| Clock::says(micros, self.connections.steady())),
         }
     }
 
@@ -196,12 +197,13 @@ impl Database {
         let dialect = self.connections.dialect.as_ref();
         let held = dialect.upgrade_lock().map_or("NULL", |[_, held]| held);
         let query = format!("SELECT {}, {held}", dialect.now_micros());
-        let before = Instant::now();
+        let steady = self.connections.steady();
+        let before = steady();
         let row = self.connections.writer.first(&query, &[])?.unwrap_or_default();
-        let uncertainty = i64::try_from(before.elapsed().as_micros() / 2).unwrap_or(i64::MAX);
+        let uncertainty = i64::try_from(since(before, steady).as_micros() / 2).unwrap_or(i64::MAX);
         let mut fields = Fields::of(row);
         let (micros, upgrading) = (fields.int()?, !fields.value().is_null());
-        self.clock = Some(Clock::says(micros));
+        self.clock = Some(Clock::says(micros, steady));
         Ok((micros, uncertainty, upgrading))
     }
 }

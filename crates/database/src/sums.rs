@@ -4,10 +4,11 @@
 //! A row that the database cannot hash (a value that is larger than its packets) counts with a number that nobody else
 //! has: it seems to differ, and is then looked at as it is.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sync_core::digest::{Cells, Node, Span};
 use sync_core::key;
+use sync_store::steady::since;
 use sync_store::{Answer, Answers, Result, Scope};
 
 use crate::database::Database;
@@ -56,19 +57,20 @@ pub(crate) fn ends(db: &mut Database, scope: usize, wanted: &Scope, answers: &mu
 /// Counts and sums of ranges.
 pub(crate) fn sums(db: &mut Database, scope: usize, wanted: &Scope, answers: &mut Answers) -> Result<()> {
     let hash = hash_or_nonce(db, wanted)?;
+    let steady = db.connections.steady();
     let mut reading = Reading::new(db, wanted)?;
     let about = reading.about()?;
     answers(Answer::Begins { scope, about })?;
     let (mut at, mut size) = (0, 1);
     while at < wanted.spans.len() {
         size = size.min(1 << (wanted.spans.len() - at).ilog2());
-        let started = Instant::now();
+        let started = steady();
         let nodes = nodes(&mut reading, &hash, &wanted.spans[at..at + size])?;
         let rows = nodes.iter().map(|node| node.rows).sum();
         answers(Answer::Nodes { scope, span: at, nodes })?;
         answers(Answer::Read { scope, rows })?;
         at += size;
-        size = next_size(size, started.elapsed());
+        size = next_size(size, since(started, steady));
     }
     let rows = reading.aside()?;
     answers(Answer::Aside { scope, rows })

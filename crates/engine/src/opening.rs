@@ -5,11 +5,13 @@
 use std::time::{Duration, Instant};
 
 use sync_core::{Knowledge, Position, Registry, SiteId, Source};
+use sync_store::steady::{Steady, since};
 use sync_store::{Description, Drained, Greeting, Opened, Opening, Outline, Ready, Since, Store};
 
 use crate::error::{EngineError, Kind, Result};
 use crate::handshake;
 use crate::parties::Sides;
+use crate::round::Options;
 
 /// Both sites when they are drained.
 pub(crate) struct Begun {
@@ -20,7 +22,8 @@ pub(crate) struct Begun {
 }
 
 /// Begins a round.
-pub(crate) fn begin(master: &mut dyn Store, slave: &mut dyn Store, bound: Duration) -> Result<Begun> {
+pub(crate) fn begin(master: &mut dyn Store, slave: &mut dyn Store, options: &Options) -> Result<Begun> {
+    let (bound, steady) = (options.expected.max_clock_difference, options.steady);
     let opening = Opening { master: master.own_source()?, knowledge: master.knowledge()? };
     let mut here = Here::default();
     let ready = open((master, slave), &opening, bound, &mut here)?;
@@ -35,7 +38,7 @@ pub(crate) fn begin(master: &mut dyn Store, slave: &mut dyn Store, bound: Durati
         knowledge,
         drained: Sides { master: drained, slave: ready.drained.clone() },
         about: Sides { master: about, slave: ready.about.clone() },
-        early: Early { master: opening.master, ready, at: Instant::now() },
+        early: Early { master: opening.master, ready, at: steady(), steady },
     })
 }
 
@@ -106,6 +109,7 @@ pub(crate) struct Early {
     master: Source,
     ready: Box<Ready>,
     at: Instant,
+    steady: Steady,
 }
 
 /// How old a registry, or that there is no row, may be: graves that are forgotten meanwhile would not be missed by who was restored from a backup.
@@ -120,12 +124,16 @@ impl Early {
 
     /// Its registry, if that cannot have changed much.
     pub fn registry(&self) -> Option<Registry> {
-        (self.at.elapsed() < FRESH).then(|| self.ready.registry.clone())
+        self.is_fresh().then(|| self.ready.registry.clone())
     }
 
     /// Whether it holds no row, if that was found out a moment ago. Who copies to it deals with rows that come meanwhile.
     pub fn is_empty(&self) -> Option<bool> {
-        self.ready.is_empty.filter(|_| self.at.elapsed() < FRESH)
+        self.ready.is_empty.filter(|_| self.is_fresh())
+    }
+
+    fn is_fresh(&self) -> bool {
+        since(self.at, self.steady) < FRESH
     }
 
     /// What its stream would bring.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use sync_core::{Incarnation, Knowledge, Position, Source};
+use sync_store::steady::Steady;
 use sync_store::{Completed, Description, Drained, Greeting, Mode, Store};
 
 use crate::brake::Brake;
@@ -40,6 +41,8 @@ pub struct Options {
     pub prefer_slave: bool,
     /// Contents of files go no faster than so many bytes a second, each way.
     pub bandwidth: Option<u64>,
+    /// What is asked how much time has passed since the clocks were read.
+    pub steady: Steady,
 }
 
 impl Options {
@@ -54,6 +57,7 @@ impl Options {
             prefer_slave: false,
             bandwidth: None,
             graves: Memory::default(),
+            steady: Instant::now,
         }
     }
 }
@@ -107,8 +111,7 @@ pub(crate) fn unconfirmed(
 ) -> Result<RoundReport> {
     let started = Instant::now();
     let mut report = RoundReport { dry_run: options.dry_run, ..RoundReport::default() };
-    let Begun { mut knowledge, drained, about, early } =
-        opening::begin(master, slave, options.expected.max_clock_difference)?;
+    let Begun { mut knowledge, drained, about, early } = opening::begin(master, slave, options)?;
     let left = Sides { master: drained.master.left, slave: drained.slave.left };
     note(drained, &mut report, watch);
     let agreement = handshake::check(&about.master, &about.slave, &options.expected)?;
@@ -118,7 +121,7 @@ pub(crate) fn unconfirmed(
     watch.event(Event::Agreed { peer: &about.slave.site_name });
     introduce(&mut report, &about, &agreement);
     let latest = about.master.clock_micros.max(about.slave.clock_micros);
-    let horizon = Horizon::new(latest, options.expected.max_clock_difference);
+    let horizon = Horizon::new(latest, options);
     let mode = if options.dry_run { Mode::Preview } else { Mode::Write };
     let carried = Sides { master: about.master.head.seq, slave: about.slave.head.seq };
     let Beside { scrub, documents } = beside;

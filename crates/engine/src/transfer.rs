@@ -4,12 +4,14 @@
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use sync_core::{RowState, Stamp};
+use sync_store::steady::{Steady, since};
 use sync_store::{Applied, Batch, Mode, Sink, Store, StoreError, Trouble};
 
 use crate::error::{EngineError, Kind, Result};
+use crate::round::Options;
 
 /// Batches that wait to be applied.
 const QUEUE: usize = 2;
@@ -131,15 +133,16 @@ fn stopped() -> StoreError {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Horizon {
     since: Instant,
+    steady: Steady,
     millis: u64,
 }
 
 impl Horizon {
-    /// `micros` is the latest clock reading of either side, `bound` how far clocks may differ.
-    pub fn new(micros: i64, bound: Duration) -> Self {
-        let bound = u64::try_from(bound.as_millis()).unwrap_or(u64::MAX);
+    /// `micros` is the latest clock reading of either side; the options say how far clocks may differ.
+    pub fn new(micros: i64, options: &Options) -> Self {
+        let bound = u64::try_from(options.expected.max_clock_difference.as_millis()).unwrap_or(u64::MAX);
         let now = u64::try_from(micros / 1000).unwrap_or_default();
-        Horizon { since: Instant::now(), millis: now.saturating_add(bound) }
+        Horizon { since: (options.steady)(), steady: options.steady, millis: now.saturating_add(bound) }
     }
 
     /// Halts if a batch holds a stamp from beyond.
@@ -151,7 +154,8 @@ impl Horizon {
 
     /// Halts at a stamp from beyond.
     pub fn check_stamp(&self, stamp: Stamp) -> Result<()> {
-        let limit = self.millis.saturating_add(u64::try_from(self.since.elapsed().as_millis()).unwrap_or_default());
+        let passed = since(self.since, self.steady);
+        let limit = self.millis.saturating_add(u64::try_from(passed.as_millis()).unwrap_or_default());
         if stamp.millis() > limit { Err(from_the_future(stamp)) } else { Ok(()) }
     }
 }

@@ -1,14 +1,22 @@
 //! A clock that the simulation sets, and SQLite's `julianday('now')` made to follow it: that is all that triggers and
-//! stores read of time.
+//! stores read of time. What they measure of it besides is [`still`].
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::Instant;
 
 use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 
 /// When histories begin: 2026-01-01, in milliseconds.
 pub const START: i64 = 1_767_225_600_000;
+
+/// A steady clock that stands still. Within a step no time passes by a site's clock either, and a store that should notice a
+/// longer one between two steps is opened anew ([`crate::world::World`]): so how fast this machine is makes no history.
+pub fn still() -> Instant {
+    static ALWAYS: LazyLock<Instant> = LazyLock::new(Instant::now);
+    *ALWAYS
+}
 
 /// A site's clock.
 #[derive(Clone, Debug)]

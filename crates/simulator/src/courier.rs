@@ -1,15 +1,17 @@
 //! A store as a round meets it over a bad line: verbs and answers are lost, batches come in pieces or twice. And, where a
 //! test asks for it, a store with a planted bug.
 //!
-//! What a stream reads is read to its end before any of it is passed on: the two databases of a round have nothing to do
-//! with each other, so it makes no difference but that a history is the same each time.
+//! What a stream or a digest reads is read to its end before any of it is passed on: the two databases of a round have nothing
+//! to do with each other, so it makes no difference but that a history is the same each time. (Where one side dies, how far the
+//! other has come with its part is a matter of threads otherwise.)
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use sync_core::{Knowledge, Position, Purgeable, Registry, SiteId, Source};
 use sync_store::{
-    Applied, Batch, Description, Drained, Mode, Result, Since, Sink, Store, StoreError, Streamed, Trouble,
+    Answers, Applied, Batch, Description, Drained, Mode, Question, Result, Since, Sink, Store, StoreError, Streamed,
+    Trouble,
 };
 
 use crate::application::Application;
@@ -105,7 +107,7 @@ fn pieces(batch: Batch, size: Option<usize>) -> Vec<Batch> {
 impl Store for Courier<'_> {
     sync_store::pass_on! {
         forgot last_heard leave_history is_empty recognises greet reincarnate outline complete enter rows restamp bury
-        register compared conflicts parked digest restore
+        register compared conflicts parked restore
     }
 
     fn describe(&mut self) -> Result<Description> {
@@ -167,9 +169,16 @@ impl Store for Courier<'_> {
         self.pass_on(batches, sink)?;
         end
     }
+
+    fn digest(&mut self, question: &Question, answers: &mut Answers) -> Result<()> {
+        let mut all = Vec::new();
+        let end = self.call(|inner| inner.digest(question, &mut |answer| collect(&mut all, answer)));
+        all.into_iter().try_for_each(answers)?;
+        end
+    }
 }
 
-fn collect(batches: &mut Vec<Batch>, batch: Batch) -> Result<()> {
-    batches.push(batch);
+fn collect<T>(all: &mut Vec<T>, one: T) -> Result<()> {
+    all.push(one);
     Ok(())
 }

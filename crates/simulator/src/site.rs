@@ -12,7 +12,7 @@ use sync_store::{Role, SlaveSettings, Store};
 
 use crate::application::Application;
 use crate::bugs::Bug;
-use crate::clock::Clock;
+use crate::clock::{Clock, still};
 use crate::courier::{Conduct, Courier, Secrets};
 use crate::failure::{Failure, Result};
 use crate::invariants::{self, Fragile};
@@ -165,7 +165,8 @@ impl Site {
         self.clock.rule(driver.connection())?;
         driver.connection().execute_batch("PRAGMA synchronous=OFF")?;
         let (tap, application) = (self.tap.clone(), self.application.clone());
-        Ok(Connections::new(Box::new(Tapped { driver, tap, application }), None, Box::new(SqliteDialect)))
+        let writer = Box::new(Tapped { driver, tap, application });
+        Ok(Connections::new(writer, None, Box::new(SqliteDialect)).measured(still))
     }
 
     /// Prepares the database; from now on the site takes part.

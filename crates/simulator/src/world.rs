@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::application::{Did, Rows};
 use crate::bugs::Bug;
-use crate::clock::START;
+use crate::clock::{START, still};
 use crate::clones::Clone;
 use crate::courier::Conduct;
 use crate::failure::{Failure, Result};
@@ -130,7 +130,8 @@ impl World {
 
     pub(crate) fn tell(&mut self, text: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
-            trace.push(text());
+            // The folder has another name each time.
+            trace.push(text().replace(&*self.folder.path().to_string_lossy(), ""));
         }
     }
 
@@ -599,6 +600,7 @@ fn options(slave: String, manner: Manner, graves: Memory) -> Options {
         init: manner == Manner::Init,
         dry_run: manner == Manner::Dry,
         graves,
+        steady: still,
         ..Options::expecting(Expectation {
             slave,
             remote_vd: VD.to_owned(),

@@ -2,8 +2,10 @@
 //! merge, transfer and realising that ship run between them, while sites die, disks fail, files change at the worst moment,
 //! directories vanish and backups come back.
 //!
-//! One seed is one history. Clocks that stamp are simulated; what the system says of files (inodes, times of change) is real,
-//! and nothing that happens follows from it.
+//! One seed is one history, but not always told alike. Clocks that stamp are simulated, and stores measure passing time by one that
+//! stands still; what the system says of files (inodes, times of change) is real, and so are the threads of a transfer, which
+//! nothing here stands between: a few seeds in a hundred tell other counts of rows, or meet a fault elsewhere, on a machine
+//! that is slow at that moment. What must hold holds either way. One that fails may have to be run more than once.
 
 pub mod accounts;
 pub mod action;

@@ -22,7 +22,7 @@ use super::desktop::{Desktop, Journal, KEPT};
 use super::fault::SiteDisk;
 use super::scenario::Part;
 use super::scenario::Scenario;
-use crate::clock::Clock;
+use crate::clock::{Clock, still};
 use crate::failure::{Failure, Result};
 use crate::site::{VD, name};
 
@@ -100,7 +100,8 @@ impl Site {
         let connect = move |path: &Path| {
             let driver = SqliteDriver::open(path, Options { patience: Duration::ZERO, write_ahead: true })?;
             clock.rule(driver.connection()).map_err(|e| StoreError::new(Trouble::Failure, e.to_string()))?;
-            Ok(Connections::new(Box::new(Asked { driver, fault: asked }), None, Box::new(SqliteDialect)))
+            let writer = Box::new(Asked { driver, fault: asked });
+            Ok(Connections::new(writer, None, Box::new(SqliteDialect)).measured(still))
         };
         let seams = Seams {
             disk: Disk::faulty(fault),

@@ -17,7 +17,7 @@ use super::action::Action;
 use super::desktop::{Journal, text};
 use super::scenario::{Damage, Event, Part, Scenario, Step};
 use super::site::{Listing, Site, copy_all, remove};
-use crate::clock::START;
+use crate::clock::{START, still};
 use crate::failure::{Failure, Result};
 use crate::site::{VD, name};
 use crate::tap::lock;
@@ -216,7 +216,8 @@ impl World {
         };
         let [a, b] =
             self.sites.get_disjoint_mut([master, slave]).map_err(|e| EngineError::new(Kind::Failure, e.to_string()))?;
-        round_documents(a.tree()?, b.tree()?, &Options::expecting(expected), &mut ())
+        let options = Options { steady: still, ..Options::expecting(expected) };
+        round_documents(a.tree()?, b.tree()?, &options, &mut ())
     }
 
     /// No content at any path that nobody wrote.
