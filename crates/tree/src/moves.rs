@@ -9,7 +9,7 @@ use crate::index::{ENTRY, Look};
 /// Fewer deletions than this bother nobody.
 const FEW: u64 = 100;
 
-const PAGE: &str = "SELECT seq, id, row_key FROM server_sync_row WHERE seq>? AND dead=1 \
+const PAGE: &str = "SELECT seq, id, row_key FROM server_sync_row WHERE seq>? AND dead<>0 \
      AND tab=(SELECT number FROM server_sync_table WHERE name=?) ORDER BY seq LIMIT 1000";
 
 /// How many of the graves behind a seq are moves. Directories count with what was in them: they hold nothing of their own.
