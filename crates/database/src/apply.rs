@@ -50,7 +50,7 @@ pub(crate) fn apply_with(db: &mut Database, batch: &Batch, mode: Mode, patience:
     let mut attempt = 0;
     let mut whole = HashSet::new();
     let mut unsure =
-        std::mem::take(&mut db.unsure).filter(|(of, _)| *of == batch.sender).map_or_else(Vec::new, |(_, seqs)| seqs);
+        std::mem::take(&mut db.unsure).filter(|(of, _)| *of == batch.sender).map(|(_, seqs)| seqs).unwrap_or_default();
     while let Some(part) = parts.pop() {
         // The parts before this one are committed: only the last moves the knowledge.
         let upto = batch.upto.filter(|_| parts.is_empty());

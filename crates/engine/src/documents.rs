@@ -242,8 +242,8 @@ fn fetch(
     if wants.is_empty() {
         return Ok(0);
     }
-    let is_all = is_all(&wants);
-    let total = if is_all { sum(&wants) } else { to.lacking()? };
+    let all = all_of(&wants);
+    let total = all.map_or_else(|| to.lacking(), Ok)?;
     let mut fetch = Fetch {
         direction,
         watch,
@@ -262,7 +262,7 @@ fn fetch(
             Ok(())
         })?;
         fetch.tell();
-        if is_all {
+        if all.is_some() {
             return Ok(fetch.bytes);
         }
         let next = to.wanted(WANTS)?;
@@ -274,17 +274,13 @@ fn fetch(
     }
 }
 
-/// Whether nothing can be lacking beside what is asked for: whoever has few small contents to ask for asks for all of them, and
+/// How much is lacking, if that is just what is asked for: whoever has few small contents to ask for asks for all of them, and
 /// each comes whole or not at all. Over a long line it need not be asked again.
-fn is_all(wants: &[Want]) -> bool {
+fn all_of(wants: &[Want]) -> Option<Lacking> {
     let is_whole = |want: &Want| want.ask == Ask::Whole;
-    let Lacking { files, bytes } = sum(wants);
-    wants.iter().all(is_whole) && files < FEW && bytes <= SMALL
-}
-
-fn sum(wants: &[Want]) -> Lacking {
     let bytes = wants.iter().fold(0u64, |bytes, want| bytes.saturating_add(want.size));
-    Lacking { files: wants.len() as u64, bytes }
+    let all = Lacking { files: wants.len() as u64, bytes };
+    (wants.iter().all(is_whole) && all.files < FEW && all.bytes <= SMALL).then_some(all)
 }
 
 /// So many contents, and so many bytes of them, are far from what is asked for at once.

@@ -112,7 +112,8 @@ pub(crate) struct Early {
     steady: Steady,
 }
 
-/// How old a registry, or that there is no row, may be: graves that are forgotten meanwhile would not be missed by who was restored from a backup.
+/// How old a registry, or that there is no row, may be: graves that are forgotten meanwhile would not be missed by who was
+/// restored from a backup.
 const FRESH: Duration = Duration::from_secs(10);
 
 impl Early {

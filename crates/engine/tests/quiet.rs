@@ -82,6 +82,12 @@ fn served<S: Send, R, T>(
     })
 }
 
+/// The same with a folder.
+fn served_folder<T>(slave: &mut trees::Site, rounds: impl FnOnce(&mut RemoteTree) -> T) -> T {
+    let serve = |channel: &Channel, tree: &mut Tree| sync_link::contents::serve(channel, tree).unwrap_or_default();
+    served(slave.tree(), serve, |channel| RemoteTree::new(channel, "lyon"), rounds)
+}
+
 #[test]
 fn a_quiet_round_waits_for_one_answer_of_a_database() {
     let server = MariaDb::start(Options::new()).unwrap();
@@ -116,19 +122,13 @@ fn a_first_copy_waits_for_few_answers_of_a_folder() {
     let [mut geneva, mut lyon] = trees::sites::<2>();
     (0..100).for_each(|n| geneva.write(format!("d/{n}"), format!("text {n}")));
     let options = trees::options("lyon");
-    let serve = |channel: &Channel, tree: &mut Tree| sync_link::contents::serve(channel, tree).unwrap_or_default();
-    served(
-        lyon.tree(),
-        serve,
-        |channel| RemoteTree::new(channel, "lyon"),
-        |slave| {
-            slave.begin_ahead(Manner::default()).unwrap();
-            let report = round_documents(geneva.tree(), slave, &options, &mut ()).unwrap();
-            assert_eq!(report.slave.realised.created, 101);
-            println!("a first copy waits for {} answers", slave.waits());
-            assert!(slave.waits() <= FIRST_WAITS, "{}", slave.waits());
-        },
-    );
+    served_folder(&mut lyon, |slave| {
+        slave.begin_ahead(Manner::default()).unwrap();
+        let report = round_documents(geneva.tree(), slave, &options, &mut ()).unwrap();
+        assert_eq!(report.slave.realised.created, 101);
+        println!("a first copy waits for {} answers", slave.waits());
+        assert!(slave.waits() <= FIRST_WAITS, "{}", slave.waits());
+    });
 }
 
 #[test]
@@ -144,19 +144,13 @@ fn a_quiet_round_waits_for_one_answer_of_a_folder() {
         slave.rest().unwrap();
         (report.is_quiet(), slave.waits() - before)
     };
-    let serve = |channel: &Channel, tree: &mut Tree| sync_link::contents::serve(channel, tree).unwrap_or_default();
-    served(
-        lyon.tree(),
-        serve,
-        |channel| RemoteTree::new(channel, "lyon"),
-        |slave| {
-            while !round(&mut geneva, slave).0 {}
-            geneva.remove("d/7");
-            assert!(!round(&mut geneva, slave).0);
-            let after_some = round(&mut geneva, slave);
-            let quiet = round(&mut geneva, slave);
-            println!("waits after a round that moved something, and then: {after_some:?}, {quiet:?}");
-            assert_eq!((after_some, quiet), ((true, WAITS), (true, WAITS)));
-        },
-    );
+    served_folder(&mut lyon, |slave| {
+        while !round(&mut geneva, slave).0 {}
+        geneva.remove("d/7");
+        assert!(!round(&mut geneva, slave).0);
+        let after_some = round(&mut geneva, slave);
+        let quiet = round(&mut geneva, slave);
+        println!("waits after a round that moved something, and then: {after_some:?}, {quiet:?}");
+        assert_eq!((after_some, quiet), ((true, WAITS), (true, WAITS)));
+    });
 }

@@ -312,7 +312,7 @@ pub(crate) fn unasked() -> StoreError {
     StoreError::new(Trouble::Corrupt, "the other site sent a content that was not asked for")
 }
 
-pub(crate) fn unlike() -> StoreError {
+fn unlike() -> StoreError {
     StoreError::new(Trouble::Corrupt, "the other site sent a content that is not what its hash says")
         .hint("the line or a disk is damaged: try again, and check the disk at the other site")
 }
