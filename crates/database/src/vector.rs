@@ -7,6 +7,7 @@ use sync_core::{Incarnation, Knowledge, Position, Source, Value};
 use sync_store::{Result, StoreError, Trouble};
 
 use crate::identity::{self, store_id};
+use crate::retry;
 use crate::sql::{Fields, Sql};
 
 /// In the place of a table's name: how far the source itself said that it was. No table of ours is synchronised under this name.
@@ -87,12 +88,26 @@ fn position(sql: &mut dyn Sql, source: Source) -> Result<Option<u64>> {
     row.map(|r| Fields::of(r).unsigned()).transpose()
 }
 
-/// The short number of a source, for origins; given at its first use.
+/// The short number of a source, for origins; given at its first use. Other links of this site give numbers at the same time.
 pub fn number(sql: &mut dyn Sql, source: Source) -> Result<u16> {
+    beside_others(|| match known_number(sql, source)? {
+        Some(number) => Ok(number),
+        None => give_number(sql, source),
+    })
+}
+
+/// The same outside a transaction: waits for a link whose transaction gives the source its number.
+pub fn number_beside_others(sql: &mut dyn Sql, source: Source) -> Result<u16> {
+    retry::contention(|| number(sql, source))
+}
+
+fn known_number(sql: &mut dyn Sql, source: Source) -> Result<Option<u16>> {
     let query = "SELECT number FROM server_sync_source WHERE store=? AND incarnation=?";
-    if let Some(row) = sql.first(query, &source_params(source))? {
-        return Ok(Fields::of(row).unsigned()? as u16);
-    }
+    let row = sql.first(query, &source_params(source))?;
+    row.map(|row| Ok(Fields::of(row).unsigned()? as u16)).transpose()
+}
+
+fn give_number(sql: &mut dyn Sql, source: Source) -> Result<u16> {
     let row = sql.first("SELECT COALESCE(MAX(number), 0) + 1 FROM server_sync_source", &[])?;
     let next = Fields::of(row.unwrap_or_default()).unsigned()?;
     let number =
@@ -101,6 +116,19 @@ pub fn number(sql: &mut dyn Sql, source: Source) -> Result<u16> {
     let params = [Value::Int(number.into()), store, incarnation];
     sql.execute("INSERT INTO server_sync_source (number, store, incarnation) VALUES (?,?,?)", &params)?;
     Ok(number)
+}
+
+/// Does what looks for a line and writes it if it is not there. Each time that it fails because a line has come in between, another
+/// link got on, so that it does not fail for ever.
+fn beside_others<T>(mut work: impl FnMut() -> Result<T>) -> Result<T> {
+    const ATTEMPTS: u32 = 100;
+    for _ in 1..ATTEMPTS {
+        match work() {
+            Err(e) if e.trouble == Trouble::Constraint => {}
+            other => return other,
+        }
+    }
+    work()
 }
 
 /// The sources by their short numbers.
@@ -118,18 +146,13 @@ pub fn sources(sql: &mut dyn Sql) -> Result<HashMap<u16, Source>> {
 /// Remembers that `peer` contains this store's history up to `seq` of incarnation `own`.
 pub fn acknowledge(sql: &mut dyn Sql, peer: Source, own: Incarnation, seq: u64) -> Result<()> {
     let [store, incarnation] = source_params(peer);
-    let key = [store, incarnation, Value::unsigned(own.0)];
-    let mut update = vec![Value::unsigned(seq)];
-    update.extend(key.clone());
-    let statement = "UPDATE server_sync_acknowledged SET seq=? WHERE store=? AND incarnation=? AND own_incarnation=?";
-    if sql.execute(statement, &update)? == 0 {
-        let mut params = key.to_vec();
-        params.push(Value::unsigned(seq));
-        let statement =
-            "INSERT INTO server_sync_acknowledged (store, incarnation, own_incarnation, seq) VALUES (?,?,?,?)";
-        sql.execute(statement, &params)?;
-    }
-    Ok(())
+    let params = [Value::unsigned(seq), store, incarnation, Value::unsigned(own.0)];
+    let update = "UPDATE server_sync_acknowledged SET seq=? WHERE store=? AND incarnation=? AND own_incarnation=?";
+    let insert = "INSERT INTO server_sync_acknowledged (seq, store, incarnation, own_incarnation) VALUES (?,?,?,?)";
+    beside_others(|| match sql.execute(update, &params)? {
+        0 => sql.execute(insert, &params).map(drop),
+        _ => Ok(()),
+    })
 }
 
 /// Up to which seq `peer` is known to contain this store's history, and in which of its incarnations it said so. A new

@@ -1,0 +1,90 @@
+//! Several links of one site at once, each with a store of its own over the same database: what is written down of a peer at the
+//! first meeting is written by whoever comes first, and nobody fails for it.
+#![allow(clippy::unwrap_used)]
+
+mod mysql_bench;
+mod sqlite_support;
+
+use std::thread::scope;
+
+use mysql::prelude::Queryable;
+use mysql_bench::servers;
+use sqlite_support::Site;
+use sync_core::{Incarnation, Position, SiteId, Source, StoreId};
+use sync_database::mysql::{Address, Tls};
+use sync_database::{Card, Connections, Database, Rules, mysql as server, sqlite};
+use sync_store::{Role, Since, Store};
+
+const LINKS: u64 = 6;
+const MEETINGS: u64 = 12;
+
+fn card() -> Card {
+    Card {
+        site: SiteId::new(1).unwrap(),
+        site_name: "geneva".to_owned(),
+        vd: "crm".to_owned(),
+        vd_version: "1".to_owned(),
+        role: Role::NotSlave,
+        rules: Rules::default(),
+    }
+}
+
+fn peer(number: u64) -> Source {
+    Source { store: StoreId(u128::from(number) + 1), incarnation: Incarnation(1) }
+}
+
+/// A link meets a peer: it hears how far that one is, and counts what it is to be sent.
+fn meet(store: &mut Database, peer: Source) {
+    store.greet(peer, Some(Position::default())).unwrap();
+    let since = Since {
+        receiver: peer,
+        position: Position::default(),
+        held: Vec::new(),
+        tables: vec!["t".to_owned()],
+        upto: None,
+    };
+    assert_eq!(store.outline(&since).unwrap().tables["t"].live, 1);
+}
+
+/// All links meet two peers at every meeting that nobody has met before; some of them the same.
+fn meet_at_once(connect: impl Fn() -> Connections, write: impl FnOnce()) {
+    drop(Database::prepare(connect(), &card()).unwrap());
+    write();
+    let open = || {
+        let mut store = Database::open(connect()).unwrap();
+        store.drain().unwrap();
+        store
+    };
+    drop(open());
+    let mut links: Vec<Database> = (0..LINKS).map(|_| open()).collect();
+    for meeting in 0..MEETINGS {
+        let met = links.iter_mut().zip((0..).map(|number| peer(meeting * LINKS + number / 2)));
+        scope(|threads| met.for_each(|(store, peer)| drop(threads.spawn(move || meet(store, peer)))));
+    }
+}
+
+#[test]
+fn peers_that_are_met_at_once_get_numbers_of_their_own_on_the_servers() {
+    const DATABASE: &str = "links_at_once";
+    for bench in servers() {
+        println!("{}", bench.name());
+        bench.create_database(DATABASE).unwrap();
+        let mut app = bench.root_in(DATABASE).unwrap();
+        app.query_drop("CREATE TABLE t (id INT PRIMARY KEY)").unwrap();
+        let (host, port, database) = (bench.host().to_owned(), bench.port(), DATABASE.to_owned());
+        let address = Address { host, port, database, user: "root".to_owned(), tls: Tls::Off, ..Address::default() };
+        meet_at_once(|| server::connect(&address).unwrap(), || app.query_drop("INSERT INTO t VALUES (1)").unwrap());
+    }
+}
+
+#[test]
+fn peers_that_are_met_at_once_get_numbers_of_their_own_on_sqlite() {
+    let site = Site::bare("CREATE TABLE t(id INTEGER PRIMARY KEY);");
+    let path = site.path.clone();
+    meet_at_once(
+        || sqlite::connect(&path).unwrap(),
+        || {
+            site.app("INSERT INTO t VALUES (1)");
+        },
+    );
+}
