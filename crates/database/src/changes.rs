@@ -43,7 +43,7 @@ pub fn greet(db: &mut Database, peer: Source, claimed: Option<Position>) -> Resu
     }
     let sql = db.connections.writer.as_mut();
     if vector::acknowledged(sql, peer)? != Some((own, claimed.seq)) {
-        retry::contention(|| vector::acknowledge(sql, peer, own, claimed.seq))?;
+        vector::acknowledge(sql, peer, own, claimed.seq)?;
     }
     Ok(Greeting::Known(claimed))
 }
@@ -67,7 +67,7 @@ pub fn outline(db: &mut Database, since: &Since) -> Result<Outline> {
     if end.seq == since.position.seq && since.held.is_empty() && db.backlog.is_empty() {
         return Ok(outline);
     }
-    let origin = vector::number_beside_others(sql, since.receiver)?;
+    let origin = vector::number(sql, since.receiver)?;
     let query = "SELECT tab, dead, COUNT(*) FROM server_sync_row WHERE seq>? AND origin<>? GROUP BY tab, dead";
     let rows = sql.all(query, &[Value::unsigned(since.position.seq), Value::Int(origin.into())])?;
     count_changes(&db.catalog, since, rows, &mut outline.tables)?;
@@ -132,7 +132,7 @@ fn wanted(tracked: &Tracked, tables: &[String]) -> bool {
 
 /// Streams what changed.
 pub fn stream(db: &mut Database, since: &Since, sink: &mut Sink) -> Result<Streamed> {
-    let origin = vector::number_beside_others(db.connections.writer.as_mut(), since.receiver)?;
+    let origin = vector::number(db.connections.writer.as_mut(), since.receiver)?;
     let from = stream_backlog(db, since, origin, sink)?;
     drain_pending(db, &mut Drained::default())?;
     // What moves out of the part for held tables later than this moves behind the end.

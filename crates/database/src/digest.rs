@@ -343,7 +343,7 @@ fn truth(line: Option<&Line>, shown: Option<Vec<Value>>) -> Option<Vec<Value>> {
 }
 
 fn standings(db: &mut Database, candidates: &Candidates) -> Result<Vec<Standing>> {
-    let peer = vector::number_beside_others(db.connections.writer.as_mut(), candidates.peer)?;
+    let peer = vector::number(db.connections.writer.as_mut(), candidates.peer)?;
     let tracked = db.catalog.named(&candidates.table).ok_or_else(|| unknown_table(&candidates.table))?.clone();
     let sources = vector::sources(db.connections.writer.as_mut())?;
     let since = candidates.held.unwrap_or(candidates.position.seq);

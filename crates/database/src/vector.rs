@@ -7,7 +7,6 @@ use sync_core::{Incarnation, Knowledge, Position, Source, Value};
 use sync_store::{Result, StoreError, Trouble};
 
 use crate::identity::{self, store_id};
-use crate::retry;
 use crate::sql::{Fields, Sql};
 
 /// In the place of a table's name: how far the source itself said that it was. No table of ours is synchronised under this name.
@@ -96,11 +95,6 @@ pub fn number(sql: &mut dyn Sql, source: Source) -> Result<u16> {
     })
 }
 
-/// The same outside a transaction: waits for a link whose transaction gives the source its number.
-pub fn number_beside_others(sql: &mut dyn Sql, source: Source) -> Result<u16> {
-    retry::contention(|| number(sql, source))
-}
-
 fn known_number(sql: &mut dyn Sql, source: Source) -> Result<Option<u16>> {
     let query = "SELECT number FROM server_sync_source WHERE store=? AND incarnation=?";
     let row = sql.first(query, &source_params(source))?;
@@ -119,7 +113,7 @@ fn give_number(sql: &mut dyn Sql, source: Source) -> Result<u16> {
 }
 
 /// Does what looks for a line and writes it if it is not there. Each time that it fails because a line has come in between, another
-/// link got on, so that it does not fail for ever.
+/// link got on, so that it does not fail for ever. A line that is not committed yet is contention, as everywhere.
 fn beside_others<T>(mut work: impl FnMut() -> Result<T>) -> Result<T> {
     const ATTEMPTS: u32 = 100;
     for _ in 1..ATTEMPTS {
