@@ -84,6 +84,12 @@ impl Tap {
         Ok(())
     }
 
+    /// A statement outside a transaction met an open one of the application; the next time that one has ended.
+    fn was_refused(&mut self, application: &Mutex<Application>) -> Result<()> {
+        self.refused = true;
+        lock(application).end().map(drop).map_err(|e| StoreError::new(Trouble::Failure, e.0))
+    }
+
     /// An open transaction of the application is in the way once; then it ends.
     fn wait_for(&mut self, application: &Mutex<Application>) -> Result<()> {
         let mut application = lock(application);
@@ -117,6 +123,9 @@ impl Tapped {
     fn around<T>(&mut self, sql: &str, work: impl FnOnce(&mut SqliteDriver) -> Result<T>) -> Result<T> {
         let dies = lock(&self.tap).before(sql, &self.application)?;
         let result = work(&mut self.driver);
+        if result.as_ref().is_err_and(|e| e.trouble == Trouble::Contention) {
+            lock(&self.tap).was_refused(&self.application)?;
+        }
         lock(&self.tap).after(sql, dies)?;
         result
     }
