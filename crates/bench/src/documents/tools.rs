@@ -30,7 +30,9 @@ pub trait Tool {
 pub fn installed<'a>(ground: &'a Ground) -> Result<Vec<Box<dyn Tool + 'a>>> {
     let mut tools: Vec<Box<dyn Tool + 'a>> = Vec::new();
     if is_there("rsync") {
-        tools.push(Box::new(Rsync { ground, config: ground.ssh_config("rsync", None)? }));
+        let config = ground.ssh_config("rsync", None)?;
+        tools.push(Box::new(Rsync { ground, config: config.clone(), is_safe: false }));
+        tools.push(Box::new(Rsync { ground, config, is_safe: true }));
     }
     tools.push(Box::new(Ours::new(ground)?));
     if is_there("unison") {
@@ -63,11 +65,13 @@ pub fn succeed(command: &mut Command) -> Result<()> {
 struct Rsync<'a> {
     ground: &'a Ground,
     config: PathBuf,
+    /// Each file is safe on the disk before the next: what a file that was told of as copied has to be.
+    is_safe: bool,
 }
 
 impl Tool for Rsync<'_> {
     fn name(&self) -> &'static str {
-        "rsync"
+        if self.is_safe { "rsync --fsync" } else { "rsync" }
     }
 
     fn forget(&mut self) -> Result<()> {
@@ -77,6 +81,7 @@ impl Tool for Rsync<'_> {
     fn run(&mut self) -> Result<()> {
         let mut command = Command::new("rsync");
         command.args(["-a", "--delete", "-e", &format!("ssh -F {}", self.config.display())]);
+        command.args(self.is_safe.then_some("--fsync"));
         command.arg(format!("{}/", self.ground.here().display()));
         command.arg(format!("rsync:{}/", self.ground.there().display()));
         succeed(&mut command)
