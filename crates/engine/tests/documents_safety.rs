@@ -245,6 +245,20 @@ fn mass_deletion_halts_but_a_move_does_not() {
     assert_eq!(b.paths().len(), 302);
 }
 
+/// A site that was declared to have left and came back publishes graves that are never forgotten again.
+#[test]
+fn a_move_is_one_though_its_graves_last() {
+    let mut pair = sites::<2>();
+    (0..300).for_each(|n| pair[0].write(format!("d/{n}"), format!("{n}")));
+    settle(&mut pair, &PAIR);
+    pair[0].rename("d", "e");
+    pair[0].tree().drain().unwrap();
+    pair[0].drop_tree();
+    run(&pair[0], "UPDATE server_sync_row SET dead=2 WHERE dead=1");
+    round(&mut pair);
+    assert_equal(&pair);
+}
+
 #[test]
 fn what_changed_since_the_scan_is_not_overwritten() {
     let mut pair = pair_with(&[("a", "1"), ("b", "1"), ("c", "1")]);
