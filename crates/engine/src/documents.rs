@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use sync_store::contents::Ask;
+use sync_store::contents::{Ask, WANTS};
 use sync_store::{Contents, Hash, Lacking, Piece, Realised, Skipped, Store, Want};
 
 use crate::error::{EngineError, Result};
@@ -141,10 +141,6 @@ impl Side {
         self.unread.iter().chain(&self.realised.skipped)
     }
 }
-
-/// How many contents are asked for at once: each question costs the time to the other side and back, and nothing of a content
-/// that was asked for stays in memory.
-const WANTS: usize = 16_384;
 
 /// Runs a round between two trees. `master` is the local one, which starts it.
 ///

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use serde::de::DeserializeOwned;
 use sync_core::{Knowledge, Position, Registry, Source};
+use sync_store::contents::WANTS;
 use sync_store::{
     Completed, Contents, Description, Drained, Greeting, Lacking, Manner, Opened, Opening, Outline, Piece, PieceSink,
     Realised, Result, Since, Skipped, Store, StoreError, Trouble, Want,
@@ -177,9 +178,6 @@ pub(crate) fn no_files() -> StoreError {
     StoreError::new(Trouble::Corrupt, "a database was asked for files")
 }
 
-/// Contents that are asked for at once, at most.
-const WANTS: u32 = 16_384;
-
 /// Answers until the other side closes the channel.
 ///
 /// # Errors
@@ -224,7 +222,7 @@ fn answer_one(service: &mut Service, tree: &mut dyn Contents, request: Request) 
         ContentsRequest::Begin(manner) => service.end(tree.begin(manner)),
         ContentsRequest::Rest => service.end(tree.rest()),
         ContentsRequest::Settle => service.end(tree.settle()),
-        ContentsRequest::Wanted(limit) => service.end(tree.wanted(limit.min(WANTS) as usize)),
+        ContentsRequest::Wanted(limit) => service.end(tree.wanted((limit as usize).min(WANTS))),
         ContentsRequest::Supply(wants) => service.end(tree.supply(&wants, &mut |piece| service.item_along(&piece))),
         ContentsRequest::Realise => service.end(tree.realise()),
         ContentsRequest::Lacking => service.end(tree.lacking()),

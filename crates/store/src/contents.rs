@@ -30,6 +30,10 @@ impl fmt::Debug for Hash {
 /// The most bytes that one piece carries.
 pub const PIECE: usize = 256 * 1024;
 
+/// So many contents are asked for at once, and no peer is told of more: each question costs the time to the other side and back,
+/// and nothing of a content that was asked for stays in memory.
+pub const WANTS: usize = 16_384;
+
 /// A content that is needed and not here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Want {
