@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use super::{Flavour, Job, Server, Supervisor, template};
+use super::{Flavour, Job, Server, Supervisor, memory, template};
 use crate::error::Context;
 use crate::port::Port;
 use crate::{Options, Result};
@@ -20,7 +20,7 @@ impl MariaDb {
     /// # Errors
     /// When MariaDB is not installed, an option is refused, or it does not come up.
     pub fn start(options: Options) -> Result<Server> {
-        let home = tempfile::Builder::new().prefix("server_sync-mariadb-").tempdir().context("no temporary folder")?;
+        let home = memory::folder("server_sync-mariadb-", &options)?;
         let data = home.path().join("data");
         template::copy(&initialised()?, &data)?;
         let port = Port::reserve()?;

@@ -3,6 +3,7 @@
 
 mod account;
 mod mariadb;
+mod memory;
 mod mysql;
 pub(crate) mod supervisor;
 mod template;

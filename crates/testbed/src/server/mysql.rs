@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::{Flavour, Job, Server, Supervisor, template};
+use super::{Flavour, Job, Server, Supervisor, memory, template};
 use crate::error::Context;
 use crate::port::Port;
 use crate::{Authority, Options, Result, TestbedError};
@@ -23,6 +23,8 @@ pub struct Mysql {
 struct Place {
     root: PathBuf,
     name: String,
+    /// Where the data are if not in the root: the server alone sees them there.
+    memory: Option<PathBuf>,
 }
 
 impl Mysql {
@@ -51,8 +53,8 @@ impl Mysql {
         if options.clock.is_some() {
             return Err(TestbedError::Unsupported("a MySQL test server cannot have a clock of its own"));
         }
-        let home = tempfile::Builder::new().prefix("server_sync-mysql-").tempdir().context("no temporary folder")?;
-        let place = Place::new(&self.root);
+        let home = memory::folder("server_sync-mysql-", &options)?;
+        let place = Place::new(&self.root, home.path());
         let port = Port::reserve()?;
         let supervisor = Supervisor::new(&self.job(&place, &options, port.number(), home.path())?)?;
         self.initialised().and_then(|ready| place.fill(&ready, options.authority.as_ref()))?;
@@ -81,17 +83,27 @@ impl Mysql {
     fn job(&self, place: &Place, options: &Options, port: u16, home: &Path) -> Result<Job> {
         Ok(Job {
             detached: true,
-            command: self.start_command(&place.name, port, &arguments(options, &place.name)),
+            command: self.command(place, port, options),
             pid_file: place.data().join("pid"),
             log: home.join("log"),
-            garbage: vec![home.to_owned(), place.data(), place.tls(), place.socket(), place.socket_lock()],
+            garbage: vec![home.to_owned(), place.inside(), place.tls(), place.socket(), place.socket_lock()],
         })
     }
 
+    fn command(&self, place: &Place, port: u16, options: &Options) -> Vec<String> {
+        let start = self.start_command(&place.name, port, &arguments(options, &place.name));
+        match &place.memory {
+            Some(memory) => memory::showing(memory, &place.inside()).into_iter().chain(start).collect(),
+            None => start,
+        }
+    }
+
+    /// The root need not have what TMPDIR names here.
     fn start_command(&self, name: &str, port: u16, arguments: &[String]) -> Vec<String> {
         let display = |path: &Path| path.display().to_string();
         vec![
             "env".to_owned(),
+            "--unset=TMPDIR".to_owned(),
             format!("MYSQLD_OPTIONS={}", arguments.join(" ")),
             display(&self.tool),
             "start".to_owned(),
@@ -117,13 +129,21 @@ impl Mysql {
 }
 
 impl Place {
-    fn new(root: &Path) -> Self {
+    fn new(root: &Path, home: &Path) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self { root: root.to_owned(), name: format!("server_sync-{}-{number}", std::process::id()) }
+        let name = format!("server_sync-{}-{number}", std::process::id());
+        let memory = (memory::holds(home) && memory::may_mount()).then(|| home.join("data"));
+        Self { root: root.to_owned(), name, memory }
     }
 
+    /// Where tests find the data.
     fn data(&self) -> PathBuf {
+        self.memory.clone().unwrap_or_else(|| self.inside())
+    }
+
+    /// Where the server does.
+    fn inside(&self) -> PathBuf {
         self.root.join("srv").join(&self.name)
     }
 
@@ -141,6 +161,7 @@ impl Place {
 
     fn fill(&self, template: &Path, authority: Option<&Authority>) -> Result<()> {
         template::copy(template, &self.data())?;
+        std::fs::create_dir_all(self.inside()).context("cannot create the server's folder in the root")?;
         let Some(authority) = authority else { return Ok(()) };
         std::fs::create_dir(self.tls()).context("cannot create the folder of the certificates")?;
         let files = authority.write_server_files(&self.tls())?;
