@@ -8,7 +8,7 @@ use std::hash::{Hash, Hasher};
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use sync_core::merge::join;
-use sync_core::{ColumnId, RowId, RowState, Stamp, Sum, Value, codec};
+use sync_core::{ColumnId, RowId, RowState, SiteId, Stamp, Sum, Value, codec};
 use sync_database::epochs::Epochs;
 use sync_database::kept::Kept;
 use sync_store::{ConflictEntry, Store};
@@ -370,11 +370,13 @@ pub fn knowledge(world: &mut World, a: usize, b: usize) -> Result<()> {
     Ok(())
 }
 
-/// The rows with lines: table and key.
-pub fn stamped(connection: &Connection) -> Result<Fragile> {
+/// The rows that this site ever stamped and told of: table and key.
+pub fn stamped(connection: &Connection, site: SiteId) -> Result<Fragile> {
     let tables = tables(connection)?;
     let place = |tab: u16| tables.get(&tab).and_then(|name| TABLES.iter().position(|t| t.name == name));
-    Ok(lines(connection)?.into_keys().filter_map(|(tab, id)| Some((place(tab)?, key_of(&id)))).collect())
+    let is_ours = |line: &Line| line.state.seen.stamps().any(|stamp| stamp.site() == site);
+    let ours = lines(connection)?.into_iter().filter(|(_, line)| is_ours(line));
+    Ok(ours.filter_map(|((tab, id), _)| Some((place(tab)?, key_of(&id)))).collect())
 }
 
 /// The rows with marks: table and key.

@@ -227,7 +227,7 @@ impl Site {
         self.look();
         let in_copy = here.iter().filter(|(site, _)| *site == self.index).map(|(_, i)| i + 1).max().unwrap_or(0);
         self.forks.push((in_copy, self.logged));
-        let stamped = invariants::stamped(lock(&self.application).connection())?;
+        let stamped = invariants::stamped(lock(&self.application).connection(), self.number)?;
         unheard.retain(|row| !stamped.contains(row));
         self.unheard.push((in_copy..self.logged, unheard));
         self.apart.push(self.logged..usize::MAX);

@@ -237,7 +237,11 @@ impl World {
         let site = &mut self.sites[at];
         match step {
             Step::Reopen { .. } => site.reopen(),
-            Step::Backup { .. } => site.back_up(self.folder.path()),
+            Step::Backup { .. } => {
+                site.back_up(self.folder.path())?;
+                // No copy is made between two writes of one millisecond: what is written after it is later than what is in it.
+                self.wait(1)
+            }
             Step::Restore { .. } => {
                 self.restored |= site.restore()?;
                 // It takes a while; what is written after it has other stamps than what was lost.
