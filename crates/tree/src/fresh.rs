@@ -53,13 +53,17 @@ pub(crate) struct Tide {
 /// Making everything safe that was written before.
 type Sync = JoinHandle<disk::Result<()>>;
 
-/// Bytes of a lot.
-const LOT: u64 = 32 << 20;
-
 impl Tide {
     /// Whether a content is in a file on its way.
     pub(crate) fn has(&self, hash: Hash) -> bool {
         self.contents.contains(&hash)
+    }
+
+    /// Whether what was gathered is to go on.
+    fn is_due(&self, lots: Lots) -> bool {
+        let is_idle = || self.sync.as_ref().is_none_or(|sync| sync.as_ref().map_or(true, JoinHandle::is_finished));
+        let is_in = |lot: Lot| lot.is_in(self.gathered.len(), self.weight);
+        is_in(lots.most) || is_in(lots.least) && is_idle()
     }
 
     fn is_over(&self) -> bool {
@@ -67,17 +71,43 @@ impl Tide {
     }
 }
 
-/// How many lots of files that are put into their places are one of these: a pass over the file system takes about as long for few
-/// files as for many, and the disk works at nothing else meanwhile.
-const LOTS: usize = 4;
+/// How large a lot is. A pass over the file system takes about as long for few files as for many, and the disk works at nothing else
+/// meanwhile: so who gathers does not wait for a pass that is under way, but lets the next one do more.
+#[derive(Clone, Copy)]
+pub(crate) struct Lots {
+    /// So much is made safe as soon as nothing else is.
+    least: Lot,
+    /// Nothing more is gathered before this is made safe.
+    most: Lot,
+}
 
-/// How many files are a lot: each is held open, as are those of the lot before, and together they are no more than half of what
-/// the system allows.
-pub(crate) fn held(many: usize) -> usize {
-    let many = many * LOTS;
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    let quarter = limit.and_then(|limit| usize::try_from(limit / 4).ok());
-    quarter.map_or(many, |quarter| many.min(quarter.max(1)))
+#[derive(Clone, Copy)]
+struct Lot {
+    files: usize,
+    bytes: u64,
+}
+
+impl Lot {
+    fn is_in(self, files: usize, bytes: u64) -> bool {
+        files >= self.files || bytes >= self.bytes
+    }
+}
+
+impl Lots {
+    /// Where `many` files are put into their places together. Each is held open, as are those of the lot before, and together they
+    /// are no more than half of what the system allows.
+    pub(crate) fn of(many: usize) -> Self {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let quarter = limit.and_then(|limit| usize::try_from(limit / 4).ok()).unwrap_or(usize::MAX).max(1);
+        let lot = |files: usize, bytes| Lot { files: files.min(quarter), bytes };
+        Lots { least: lot(2 * many, 16 << 20), most: lot(5 * many, 256 << 20) }
+    }
+
+    /// The same lots each time, however fast the disk is.
+    pub(crate) fn steady(many: usize) -> Self {
+        let most = Lot { bytes: 32 << 20, ..Self::of(many).most };
+        Lots { least: most, most }
+    }
 }
 
 /// Makes a file of a content that came whole; false if it has to go the long way.
@@ -105,8 +135,7 @@ pub(crate) fn make(tree: &mut Tree, want: &Want, path: &[u8], cells: &Cells, byt
 
 /// Goes on with what is on its way, if a lot is complete.
 pub(crate) fn advance(tree: &mut Tree) -> Result<()> {
-    let is_lot = tree.tide.gathered.len() >= tree.held || tree.tide.weight >= LOT;
-    if is_lot { turn(tree) } else { Ok(()) }
+    if tree.tide.is_due(tree.lots) { turn(tree) } else { Ok(()) }
 }
 
 /// Ends with all that is on its way.
@@ -180,4 +209,48 @@ fn write_down(tree: &mut Tree, named: &[Named]) -> Result<()> {
     named.iter().try_for_each(|named| writing.put_known(&named.path, &named.known))?;
     newcomers::note(&writing, tree.accounts.take_strangers())?;
     writing.commit()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    /// A tide whose last lot is not safe before the sender is gone.
+    fn waiting(weight: u64) -> (Tide, std::sync::mpsc::Sender<()>) {
+        let (safe, wait) = channel();
+        let sync = std::thread::spawn(move || {
+            wait.recv().unwrap_err();
+            Ok(())
+        });
+        (Tide { weight, sync: Some(Ok(sync)), ..Tide::default() }, safe)
+    }
+
+    #[test]
+    fn a_lot_goes_on_when_the_one_before_is_safe_or_it_is_large() {
+        let lots = Lots::of(1000);
+        let (mut tide, safe) = waiting(lots.least.bytes);
+        assert!(!tide.is_due(lots));
+        tide.weight = lots.most.bytes;
+        assert!(tide.is_due(lots));
+        tide.weight = lots.least.bytes;
+        drop(safe);
+        while !tide.is_due(lots) {
+            std::thread::yield_now();
+        }
+        tide.weight -= 1;
+        assert!(!tide.is_due(lots));
+    }
+
+    #[test]
+    fn steady_lots_do_not_depend_on_the_disk() {
+        let lots = Lots::steady(2);
+        let (mut tide, safe) = waiting(lots.most.bytes);
+        assert!(tide.is_due(lots));
+        tide.weight -= 1;
+        drop(safe);
+        assert!(!tide.is_due(lots) && lots.most.files == 10);
+    }
 }

@@ -122,8 +122,8 @@ pub struct Tree {
     pub(crate) near: Near,
     /// How many files are put into their places together while more contents come.
     pub(crate) many: usize,
-    /// How many of those may be held open.
-    pub(crate) held: usize,
+    /// How many of those, new here, are made safe together.
+    pub(crate) lots: fresh::Lots,
     /// What of that was done since the last [`Contents::realise`].
     pub(crate) early: Realised,
     pub(crate) hook: Option<Hook>,
@@ -148,6 +148,8 @@ impl Tree {
     #[doc(hidden)]
     pub fn open_on(options: Options, card: &Card, seams: Seams) -> Result<Self> {
         let Seams { disk, mut hook, connect, index: prepare, many, accounts } = seams;
+        // Who says how many wants to see the same each time.
+        let lots = many.map_or_else(|| fresh::Lots::of(contents::MANY), fresh::Lots::steady);
         let many = many.unwrap_or(contents::MANY);
         let accounts = Accounts::new(accounts.unwrap_or_else(|| Box::new(Machine)), options.owners);
         let ignore = Arc::new(Ignore::new(&options.ignore, options.ignore_temporary)?);
@@ -188,7 +190,7 @@ impl Tree {
             tide: fresh::Tide::default(),
             near: Near::default(),
             many,
-            held: fresh::held(many),
+            lots,
             early: Realised::default(),
             hook,
         };
