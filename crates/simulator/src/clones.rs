@@ -52,7 +52,11 @@ impl Clone {
             _ if site == self.original && i >= self.fork => {
                 is_unstamped || as_original.iter().any(same) || differs.next().is_some()
             }
-            _ if site == self.copy && i < self.until => is_unstamped || original[self.fork..].iter().any(same),
+            // What the copy wrote under the original's name. The original may have stamped the row since: somebody wrote to it there,
+            // or a first contact decided about it.
+            _ if site == self.copy && i < self.until => {
+                is_unstamped || original[self.fork..].iter().any(same) || differs.next().is_some()
+            }
             _ => false,
         }
     }

@@ -77,10 +77,11 @@ fn a_history_with_a_declaration_that_was_bad_once() {
     good_by_now(&[815], Wishes { declares: true, ..Wishes::default() });
 }
 
-/// A row was copied before it was stamped, and deleted at the original before anybody had heard of it (the oracle's mistake).
+/// A row was copied before it was stamped, and deleted at the original before anybody had heard of it; and a first contact of the
+/// original decided about a row that the copy had written to under its name (both the oracle's mistakes).
 #[test]
-fn a_history_with_a_copy_of_an_unstamped_row() {
-    good_by_now(&[766], Wishes { clones: true, ..Wishes::default() });
+fn histories_with_copies_that_were_bad_once() {
+    good_by_now(&[766, 7_400_358], Wishes { clones: true, ..Wishes::default() });
 }
 
 /// A site that had left comes back with a grave of its own, of a row that was replaced and deleted since and is forgotten, and meets a
