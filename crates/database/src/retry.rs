@@ -8,10 +8,21 @@ use sync_store::{Result, Trouble};
 const ATTEMPTS: u32 = 12;
 
 /// Repeats `work` while it fails by contention: twelve times over about 15 s, besides the server's own lock waits.
-pub(crate) fn contention<T>(mut work: impl FnMut() -> Result<T>) -> Result<T> {
-    for attempt in 0..ATTEMPTS {
+pub(crate) fn contention<T>(work: impl FnMut() -> Result<T>) -> Result<T> {
+    again(ATTEMPTS, Trouble::Contention, |attempt| sleep(pause(attempt)), work)
+}
+
+/// Repeats what looks for a line and writes it if it is not there. Each time that it fails because a line has come in between,
+/// another link got on, so that it does not fail for ever. A line that is not committed yet is contention, as everywhere.
+pub(crate) fn first_come<T>(work: impl FnMut() -> Result<T>) -> Result<T> {
+    const RACES: u32 = 99;
+    again(RACES, Trouble::Constraint, drop, work)
+}
+
+fn again<T>(attempts: u32, trouble: Trouble, between: impl Fn(u32), mut work: impl FnMut() -> Result<T>) -> Result<T> {
+    for attempt in 0..attempts {
         match work() {
-            Err(e) if e.trouble == Trouble::Contention => sleep(pause(attempt)),
+            Err(e) if e.trouble == trouble => between(attempt),
             other => return other,
         }
     }

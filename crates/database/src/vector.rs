@@ -7,6 +7,7 @@ use sync_core::{Incarnation, Knowledge, Position, Source, Value};
 use sync_store::{Result, StoreError, Trouble};
 
 use crate::identity::{self, store_id};
+use crate::retry;
 use crate::sql::{Fields, Sql};
 
 /// In the place of a table's name: how far the source itself said that it was. No table of ours is synchronised under this name.
@@ -89,7 +90,7 @@ fn position(sql: &mut dyn Sql, source: Source) -> Result<Option<u64>> {
 
 /// The short number of a source, for origins; given at its first use. Other links of this site give numbers at the same time.
 pub fn number(sql: &mut dyn Sql, source: Source) -> Result<u16> {
-    beside_others(|| match known_number(sql, source)? {
+    retry::first_come(|| match known_number(sql, source)? {
         Some(number) => Ok(number),
         None => give_number(sql, source),
     })
@@ -112,19 +113,6 @@ fn give_number(sql: &mut dyn Sql, source: Source) -> Result<u16> {
     Ok(number)
 }
 
-/// Does what looks for a line and writes it if it is not there. Each time that it fails because a line has come in between, another
-/// link got on, so that it does not fail for ever. A line that is not committed yet is contention, as everywhere.
-fn beside_others<T>(mut work: impl FnMut() -> Result<T>) -> Result<T> {
-    const ATTEMPTS: u32 = 100;
-    for _ in 1..ATTEMPTS {
-        match work() {
-            Err(e) if e.trouble == Trouble::Constraint => {}
-            other => return other,
-        }
-    }
-    work()
-}
-
 /// The sources by their short numbers.
 pub fn sources(sql: &mut dyn Sql) -> Result<HashMap<u16, Source>> {
     let rows = sql.all("SELECT number, store, incarnation FROM server_sync_source", &[])?;
@@ -143,7 +131,7 @@ pub fn acknowledge(sql: &mut dyn Sql, peer: Source, own: Incarnation, seq: u64) 
     let params = [Value::unsigned(seq), store, incarnation, Value::unsigned(own.0)];
     let update = "UPDATE server_sync_acknowledged SET seq=? WHERE store=? AND incarnation=? AND own_incarnation=?";
     let insert = "INSERT INTO server_sync_acknowledged (seq, store, incarnation, own_incarnation) VALUES (?,?,?,?)";
-    beside_others(|| match sql.execute(update, &params)? {
+    retry::first_come(|| match sql.execute(update, &params)? {
         0 => sql.execute(insert, &params).map(drop),
         _ => Ok(()),
     })

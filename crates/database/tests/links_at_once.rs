@@ -2,32 +2,23 @@
 //! first meeting is written by whoever comes first, and nobody fails for it for good.
 #![allow(clippy::unwrap_used)]
 
+mod lone_card;
 mod mysql_bench;
 mod sqlite_support;
 
 use std::thread::{scope, yield_now};
 
+use lone_card::card;
 use mysql::prelude::Queryable;
-use mysql_bench::servers;
+use mysql_bench::{connections, servers};
 use sqlite_support::Site;
-use sync_core::{Incarnation, Position, SiteId, Source, StoreId};
-use sync_database::mysql::{Address, Tls};
-use sync_database::{Card, Connections, Database, Rules, mysql as server, sqlite};
-use sync_store::{Result, Role, Since, Store, Trouble};
+use sync_core::{Incarnation, Position, Source, StoreId};
+use sync_database::sqlite::connect;
+use sync_database::{Connections, Database};
+use sync_store::{Result, Since, Store, Trouble};
 
 const LINKS: u64 = 6;
 const MEETINGS: u64 = 12;
-
-fn card() -> Card {
-    Card {
-        site: SiteId::new(1).unwrap(),
-        site_name: "geneva".to_owned(),
-        vd: "crm".to_owned(),
-        vd_version: "1".to_owned(),
-        role: Role::NotSlave,
-        rules: Rules::default(),
-    }
-}
 
 fn peer(number: u64) -> Source {
     Source { store: StoreId(u128::from(number) + 1), incarnation: Incarnation(1) }
@@ -38,11 +29,11 @@ fn peer(number: u64) -> Source {
 fn meet(store: &mut Database, peer: Source) {
     let tables = vec!["t".to_owned()];
     let since = Since { receiver: peer, position: Position::default(), held: Vec::new(), tables, upto: None };
-    beside_others(|| store.greet(peer, Some(Position::default())));
-    assert_eq!(beside_others(|| store.outline(&since)).tables["t"].live, 1);
+    when_free(|| store.greet(peer, Some(Position::default())));
+    assert_eq!(when_free(|| store.outline(&since)).tables["t"].live, 1);
 }
 
-fn beside_others<T>(mut work: impl FnMut() -> Result<T>) -> T {
+fn when_free<T>(mut work: impl FnMut() -> Result<T>) -> T {
     loop {
         match work() {
             Err(e) if e.trouble == Trouble::Contention => yield_now(),
@@ -53,7 +44,7 @@ fn beside_others<T>(mut work: impl FnMut() -> Result<T>) -> T {
 
 /// All links meet two peers at every meeting that nobody has met before; some of them the same.
 fn meet_at_once(connect: impl Fn() -> Connections, write: impl FnOnce()) {
-    drop(Database::prepare(connect(), &card()).unwrap());
+    drop(Database::prepare(connect(), &card("geneva", 1)).unwrap());
     write();
     let open = || {
         let mut store = Database::open(connect()).unwrap();
@@ -71,14 +62,12 @@ fn meet_at_once(connect: impl Fn() -> Connections, write: impl FnOnce()) {
 #[test]
 fn peers_that_are_met_at_once_get_numbers_of_their_own_on_the_servers() {
     const DATABASE: &str = "links_at_once";
-    for bench in servers() {
-        println!("{}", bench.name());
-        bench.create_database(DATABASE).unwrap();
-        let mut app = bench.root_in(DATABASE).unwrap();
+    for server in servers() {
+        println!("{}", server.name());
+        server.create_database(DATABASE).unwrap();
+        let mut app = server.root_in(DATABASE).unwrap();
         app.query_drop("CREATE TABLE t (id INT PRIMARY KEY)").unwrap();
-        let (host, port, database) = (bench.host().to_owned(), bench.port(), DATABASE.to_owned());
-        let address = Address { host, port, database, user: "root".to_owned(), tls: Tls::Off, ..Address::default() };
-        meet_at_once(|| server::connect(&address).unwrap(), || app.query_drop("INSERT INTO t VALUES (1)").unwrap());
+        meet_at_once(|| connections(server, DATABASE), || app.query_drop("INSERT INTO t VALUES (1)").unwrap());
     }
 }
 
@@ -87,7 +76,7 @@ fn peers_that_are_met_at_once_get_numbers_of_their_own_on_sqlite() {
     let site = Site::bare("CREATE TABLE t(id INTEGER PRIMARY KEY);");
     let path = site.path.clone();
     meet_at_once(
-        || sqlite::connect(&path).unwrap(),
+        || connect(&path).unwrap(),
         || {
             site.app("INSERT INTO t VALUES (1)");
         },

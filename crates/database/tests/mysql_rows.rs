@@ -3,11 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod eager;
+mod lone_card;
 mod mysql_bench;
 
 use mysql::prelude::Queryable;
-use mysql_bench::servers;
-use sync_database::mysql::{Address, Tls, connect};
+use mysql_bench::{connections, servers};
 
 const DATABASE: &str = "rows_read";
 
@@ -19,9 +19,7 @@ fn a_row_is_read_though_the_application_never_stops_writing_to_it() {
         let mut app = server.root_in(DATABASE).unwrap();
         app.query_drop("CREATE TABLE t (id INT PRIMARY KEY, a VARCHAR(200))").unwrap();
         app.query_drop("INSERT INTO t VALUES (1, ''), (2, 'quiet')").unwrap();
-        let (host, port, database) = (server.host().to_owned(), server.port(), DATABASE.to_owned());
-        let address = Address { host, port, database, user: "root".to_owned(), tls: Tls::Off, ..Address::default() };
         let write = move || app.query_drop("UPDATE t SET a=CONCAT(a, 'x') WHERE id=1").unwrap();
-        eager::reads_a_busy_row(eager::beside(|| connect(&address).unwrap(), write), "t");
+        eager::reads_a_busy_row(eager::beside(|| connections(server, DATABASE), write), "t");
     }
 }

@@ -1,17 +1,18 @@
 //! What a store asks its server: nothing twice.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod lone_card;
 mod mysql_bench;
 
 use std::sync::{Arc, Mutex};
 
+use lone_card::card;
 use mysql::prelude::Queryable;
 use mysql_bench::servers;
-use sync_core::{SiteId, Value};
-use sync_database::mysql::{Address, Tls, connect};
+use sync_core::Value;
 use sync_database::sql::{EachRow, Sql};
-use sync_database::{Card, Connections, Database, Rules};
-use sync_store::{Result, Role, Store};
+use sync_database::{Connections, Database};
+use sync_store::{Result, Store};
 use sync_testbed::Server;
 
 /// A connection that remembers what it was asked.
@@ -48,23 +49,10 @@ impl Asked {
 }
 
 fn connections(server: &Server, name: &str) -> (Connections, Asked) {
-    let (host, port, database) = (server.host().to_owned(), server.port(), name.to_owned());
-    let address = Address { host, port, database, user: "root".to_owned(), tls: Tls::Off, ..Address::default() };
-    let Connections { writer: inner, reader, dialect, .. } = connect(&address).unwrap();
+    let Connections { writer: inner, reader, dialect, .. } = mysql_bench::connections(server, name);
     let asked = Arc::default();
     let writer = Recorder { inner, asked: Arc::clone(&asked) };
     (Connections::new(Box::new(writer), reader, dialect), Asked(asked))
-}
-
-fn card() -> Card {
-    Card {
-        site: SiteId::new(1).unwrap(),
-        site_name: "geneva".to_owned(),
-        vd: "crm".to_owned(),
-        vd_version: "1".to_owned(),
-        role: Role::NotSlave,
-        rules: Rules::default(),
-    }
 }
 
 const COUNTS: &str = "SHOW GLOBAL STATUS WHERE (";
@@ -78,7 +66,7 @@ fn nothing_is_asked_twice() {
         server.create_database("asked").unwrap();
         let mut app = server.root_in("asked").unwrap();
         app.query_drop("CREATE TABLE t (id INT PRIMARY KEY, a INT)").unwrap();
-        drop(Database::prepare(connections(server, "asked").0, &card()).unwrap());
+        drop(Database::prepare(connections(server, "asked").0, &card("geneva", 1)).unwrap());
 
         let (mut connections, asked) = connections(server, "asked");
         connections.require_privileges().unwrap();

@@ -1,17 +1,19 @@
 //! Rows from before synchronisation are inserted without being looked up, and only where nothing can be lost by it.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod lone_card;
 mod sqlite_support;
 
 use std::sync::{Arc, Mutex};
 
+use lone_card::card;
 use sqlite_support::Site;
-use sync_core::{Incarnation, SiteId, Source, StoreId, Value};
+use sync_core::{Incarnation, Source, StoreId, Value};
 use sync_database::sql::{EachRow, Sql};
 use sync_database::sqlite::connect;
-use sync_database::{Card, Connections, Database};
+use sync_database::{Connections, Database};
 use sync_store::batch::baseline_row;
-use sync_store::{Batch, Change, Mode, Role, Store, TableHead};
+use sync_store::{Batch, Change, Mode, Store, TableHead};
 
 /// Rows of the application that were read.
 const LOOK_UP: &str = "SELECT \"id\", \"name\", \"parent\" FROM \"thing\"";
@@ -48,18 +50,11 @@ impl Half {
         let site = Site::bare(
             "CREATE TABLE thing(id INTEGER PRIMARY KEY, name TEXT UNIQUE ON CONFLICT REPLACE, parent INT REFERENCES thing)",
         );
-        let card = Card {
-            site: SiteId::new(1).unwrap(),
-            site_name: "geneva".to_owned(),
-            vd: "test".to_owned(),
-            vd_version: "1".to_owned(),
-            role: Role::NotSlave,
-            rules: sync_database::Rules::default(),
-        };
         let seen = Arc::new(Mutex::new(Vec::new()));
         let connections = connect(&site.path).unwrap();
         let writer = Box::new(Watched { inner: connections.writer, seen: seen.clone() });
-        let (mut store, _) = Database::prepare(Connections::new(writer, None, connections.dialect), &card).unwrap();
+        let (mut store, _) =
+            Database::prepare(Connections::new(writer, None, connections.dialect), &card("geneva", 1)).unwrap();
         store.drain().unwrap();
         Half { site, store, seen }
     }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod eager;
+mod lone_card;
 mod sqlite_support;
 
 use sqlite_support::Site;

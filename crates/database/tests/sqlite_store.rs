@@ -1,13 +1,14 @@
 //! The store over SQLite: two sites that write at once, brought together by the verbs of a round.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod lone_card;
 mod sqlite_support;
 
+use lone_card::card;
 use rusqlite::Connection;
-use sync_core::SiteId;
+use sync_database::Database;
 use sync_database::sqlite::connect;
-use sync_database::{Card, Database};
-use sync_store::{Completed, Greeting, Mode, Role, Since, Store, Streamed, TableStatus};
+use sync_store::{Completed, Greeting, Mode, Since, Store, Streamed, TableStatus};
 
 use sqlite_support::Site;
 
@@ -32,15 +33,7 @@ struct Half {
 
 fn half(name: &str, number: u64) -> Half {
     let site = Site::bare(SCHEMA);
-    let card = Card {
-        site: SiteId::new(number).unwrap(),
-        site_name: name.to_owned(),
-        vd: "test".to_owned(),
-        vd_version: "1".to_owned(),
-        role: Role::NotSlave,
-        rules: sync_database::Rules::default(),
-    };
-    let (store, _) = Database::prepare(connect(&site.path).unwrap(), &card).unwrap();
+    let (store, _) = Database::prepare(connect(&site.path).unwrap(), &card(name, number)).unwrap();
     Half { site, store }
 }
 

@@ -372,18 +372,21 @@ pub fn knowledge(world: &mut World, a: usize, b: usize) -> Result<()> {
 
 /// The rows that this site ever stamped and told of: table and key.
 pub fn stamped(connection: &Connection, site: SiteId) -> Result<Fragile> {
-    let tables = tables(connection)?;
-    let place = |tab: u16| tables.get(&tab).and_then(|name| TABLES.iter().position(|t| t.name == name));
     let is_ours = |line: &Line| line.state.seen.stamps().any(|stamp| stamp.site() == site);
     let ours = lines(connection)?.into_iter().filter(|(_, line)| is_ours(line));
-    Ok(ours.filter_map(|((tab, id), _)| Some((place(tab)?, key_of(&id)))).collect())
+    placed(connection, ours.map(|(row, _)| row))
 }
 
 /// The rows with marks: table and key.
 pub fn unstamped(connection: &Connection) -> Result<Fragile> {
+    placed(connection, marked(connection)?)
+}
+
+/// Table and key of rows; those of tables that are not the application's are left out.
+fn placed(connection: &Connection, rows: impl IntoIterator<Item = (u16, RowId)>) -> Result<Fragile> {
     let tables = tables(connection)?;
     let place = |tab: u16| tables.get(&tab).and_then(|name| TABLES.iter().position(|t| t.name == name));
-    Ok(marked(connection)?.into_iter().filter_map(|(tab, id)| Some((place(tab)?, key_of(&id)))).collect())
+    Ok(rows.into_iter().filter_map(|(tab, id)| Some((place(tab)?, key_of(&id)))).collect())
 }
 
 /// The rows with marks.

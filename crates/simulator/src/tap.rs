@@ -84,10 +84,10 @@ impl Tap {
         Ok(())
     }
 
-    /// A statement outside a transaction met an open one of the application; the next time that one has ended.
+    /// A statement outside a transaction met an open one of the application, which ends before the statement is tried again.
     fn was_refused(&mut self, application: &Mutex<Application>) -> Result<()> {
         self.refused = true;
-        lock(application).end().map(drop).map_err(|e| StoreError::new(Trouble::Failure, e.0))
+        end(&mut lock(application))
     }
 
     /// An open transaction of the application is in the way once; then it ends.
@@ -100,8 +100,13 @@ impl Tap {
             self.refused = true;
             return Err(StoreError::new(Trouble::Contention, "the application holds the database"));
         }
-        application.end().map(drop).map_err(|e| StoreError::new(Trouble::Failure, e.0))
+        end(&mut application)
     }
+}
+
+/// Ends an open transaction of the application.
+fn end(application: &mut Application) -> Result<()> {
+    application.end().map(drop).map_err(|e| StoreError::new(Trouble::Failure, e.0))
 }
 
 /// The error of a site that is dead.

@@ -1,10 +1,12 @@
 //! A store beside an application that never stops writing. For tests only.
 #![allow(dead_code, clippy::unwrap_used)]
 
-use sync_core::{SiteId, Stamp, Value};
+use sync_core::{Stamp, Value};
 use sync_database::sql::{EachRow, Sql};
-use sync_database::{Card, Connections, Database, Rules};
-use sync_store::{Result, Role, Store};
+use sync_database::{Connections, Database};
+use sync_store::{Result, Store};
+
+use crate::lone_card::card;
 
 /// A connection after whose every commit the application has written.
 struct Eager {
@@ -32,15 +34,7 @@ impl Sql for Eager {
 
 /// A store of what is in a database, whose application has written once since, and does so again after every commit.
 pub fn beside(connect: impl Fn() -> Connections, mut write: impl FnMut() + Send + 'static) -> Database {
-    let card = Card {
-        site: SiteId::new(1).unwrap(),
-        site_name: "geneva".to_owned(),
-        vd: "crm".to_owned(),
-        vd_version: "1".to_owned(),
-        role: Role::NotSlave,
-        rules: Rules::default(),
-    };
-    drop(Database::prepare(connect(), &card).unwrap());
+    drop(Database::prepare(connect(), &card("geneva", 1)).unwrap());
     let Connections { writer: inner, reader, dialect, .. } = connect();
     write();
     let eager = Eager { inner, write: Box::new(write) };

@@ -6,8 +6,9 @@ use std::sync::OnceLock;
 
 use mysql::prelude::Queryable;
 use mysql::{Conn, Row, Value};
+use sync_database::Connections;
 use sync_database::dialect::Dialect;
-use sync_database::mysql::{Address, Driver, MySql};
+use sync_database::mysql::{Address, Driver, MySql, Tls};
 use sync_database::schema::{Registered, Schema, Table};
 use sync_database::sql::Sql;
 use sync_store::{Result, StoreError};
@@ -176,6 +177,12 @@ pub fn connect(server: &Server, database: &str, user: &str, password: Option<&st
 /// A connection of ours over another port.
 pub fn connect_to(server: &Server, port: u16, database: &str, user: &str, password: Option<&str>) -> Result<Driver> {
     Driver::connect(&address(server.host(), port, database, user, password))
+}
+
+/// Connections for a store; root's over the port, without encryption.
+pub fn connections(server: &Server, database: &str) -> Connections {
+    let address = address(server.host(), server.port(), database, "root", None);
+    sync_database::mysql::connect(&Address { tls: Tls::Off, ..address }).unwrap()
 }
 
 fn address(host: &str, port: u16, database: &str, user: &str, password: Option<&str>) -> Address {
