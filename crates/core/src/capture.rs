@@ -49,6 +49,32 @@ pub fn stamp(known: Option<&RowState>, marks: &[Mark], present: bool, author: Au
     (state != before).then_some(state)
 }
 
+/// A row that was inserted and deleted before anybody could hear of it, unless the store was put back to a copy from between.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Brief {
+    /// The stamps of its inserts, by one of which others know it if they do.
+    pub inserted: Vec<Stamp>,
+    /// What became of it.
+    pub grave: RowState,
+    /// How long it was there at least, in milliseconds by the clock that made the marks.
+    pub millis: u64,
+}
+
+/// What these marks tell of a row that is gone; nothing if they do not begin with its insert. `before` is the state that they
+/// find.
+pub fn brief(before: RowState, marks: &[Mark], author: Author) -> Option<Brief> {
+    let first = marks.first().filter(|mark| mark.operation == Operation::Insert)?;
+    let (mut grave, mut inserted) = (before, Vec::new());
+    for mark in marks {
+        apply(&mut grave, mark, false, author);
+        inserted.extend((mark.operation == Operation::Insert).then_some(grave.inserted));
+    }
+    let last = marks.iter().map(|mark| mark.millis).max().unwrap_or_default();
+    settle(&mut grave, last, false, author);
+    let millis = marks.iter().map(|mark| mark.millis.abs_diff(first.millis)).max().unwrap_or_default();
+    Some(Brief { inserted, grave, millis })
+}
+
 /// `stays`: the row is there and no later mark says that it was inserted again, so nothing deleted it.
 fn apply(state: &mut RowState, mark: &Mark, stays: bool, author: Author) {
     let stamp = state.next_stamp(mark.millis, author.site);

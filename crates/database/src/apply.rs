@@ -25,7 +25,7 @@ use crate::outcome::{Deciding, Group, Incoming, Outcome, Recorded, Recording, re
 use crate::retry::pause;
 use crate::show::{self, Shown};
 use crate::suspects::{Open, Suspects};
-use crate::{bulk, identity, marks, meta, parked, registry, rekey, resolve, tables, vector};
+use crate::{brief, bulk, identity, marks, meta, parked, registry, rekey, resolve, tables, vector};
 
 /// With more open rows than this, deciding about them waits for the end of the stream.
 const FEW_OPEN: usize = 256;
@@ -248,9 +248,12 @@ impl Work<'_> {
         let mut lines = meta::load(sql, tracked.number(), &ids)?;
         let marks = marks::of_rows(sql, dialect, tracked, &keys)?;
         let drained = self.drained(&lines, &marks, &current, author);
+        let known = (&lines, |id: &RowId| current.contains_key(id));
+        let brief = brief::find(sql, tracked, &incoming, known, (&marks, author, self.clock.latest()))?;
         let deciding = Deciding {
             epoch: lines.epoch,
             drained: &drained,
+            brief: &brief,
             tracked,
             dialect,
             remembers: referenced_beyond_key(catalog, tracked),

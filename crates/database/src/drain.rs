@@ -17,7 +17,7 @@ use crate::layout::Tracked;
 use crate::marks::{self, Marked, Marks};
 use crate::meta::{self, Line, Lines, Numbered};
 use crate::sql::Fields;
-use crate::{backlog, conflicts, identity, parked, resolve, retry, suspects, tables};
+use crate::{backlog, brief, conflicts, identity, parked, resolve, retry, suspects, tables};
 
 /// Marks read in one transaction.
 const PAGE: usize = 2_000;
@@ -176,6 +176,7 @@ pub(crate) fn publish_marked(
 ) -> Result<(Position, Vec<Numbered>)> {
     let known = meta::load(c.writer.as_mut(), tracked.number(), &marks.row_ids())?;
     let mut lines = stamp_rows(tracked, marks, &known, author, clock.latest());
+    brief::remember(c, tracked, marks, &known, (author, clock.latest()))?;
     let gone: Vec<&[Value]> = marks.rows.iter().filter(|row| !row.present).map(|row| row.key.as_slice()).collect();
     let mut suspect = suspects::forgotten(c, catalog, tracked, &gone)?;
     suspect.extend(suspects::unfounded(c, catalog, tracked, &marks.rows)?);

@@ -10,7 +10,7 @@ use crate::rules::{self, Rules};
 use crate::sql::{Fields, Sql};
 
 /// The version of the stored formats. A store with another one is refused.
-pub const FORMAT: i64 = 5;
+pub const FORMAT: i64 = 6;
 
 /// What a site publishes of its settings in its own database, so that a master can read it there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,12 +69,12 @@ fn format_of(sql: &mut dyn Sql) -> Result<Option<i64>> {
 }
 
 /// The columns that older formats did not have, with their types. They may be NULL. Format 3 added the first two, format 4 the
-/// registry, which is a table of its own, and format 5 the last.
+/// registry, which is a table of its own, format 5 the last, and format 6 a table again, of brief rows.
 const ADDED: [(&str, &str); 3] = [("counters", "TEXT"), ("rekey", "TEXT"), ("epochs", "BLOB")];
 
-/// Brings a store of formats 2 to 4 to this one, once our tables are there. Harmless to repeat after a crash at any point.
+/// Brings a store of formats 2 to 5 to this one, once our tables are there. Harmless to repeat after a crash at any point.
 pub fn upgrade(sql: &mut dyn Sql) -> Result<()> {
-    if !matches!(format_of(sql)?, Some(2..=4)) {
+    if !matches!(format_of(sql)?, Some(2..=5)) {
         return Ok(());
     }
     for (column, kind) in ADDED {

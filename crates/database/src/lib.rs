@@ -6,6 +6,7 @@
 
 mod apply;
 mod backlog;
+mod brief;
 mod bulk;
 mod bury;
 pub mod catalog;

@@ -5,8 +5,8 @@
 //! Those that were in the backup are stamped once more as part of the old one, so that they count once. And a row that was
 //! inserted before and deleted since was perhaps heard of, so it gets a grave.
 
-use sync_core::capture::{Operation, stamp};
-use sync_core::{Author, Position, RowState, SiteId, Source, Value, codec};
+use sync_core::capture::Operation;
+use sync_core::{Author, Position, SiteId, Source, Value, codec};
 use sync_store::Result;
 
 use crate::catalog::Catalog;
@@ -18,7 +18,7 @@ use crate::layout::Tracked;
 use crate::marks::{self, Marked, Marks};
 use crate::meta::{self, Numbered};
 use crate::sql::Fields;
-use crate::{identity, retry, vector};
+use crate::{brief, identity, retry, vector};
 
 /// Marks read at a time.
 const PAGE: usize = 2_000;
@@ -102,11 +102,11 @@ fn drain_all(
     }
     let ids = read.ids();
     let lines = meta::load(c.writer.as_mut(), tracked.number(), &read.row_ids())?;
-    let is_born = |row: &Marked| row.marks.first().is_some_and(|mark| mark.operation == Operation::Insert);
-    let is_brief = |row: &Marked| !row.present && is_born(row) && !lines.contains_key(&row.id);
+    let is_brief = |row: &Marked| brief::is_brief(row, row.present, &lines);
+    // The grave of a row that was never heard of here, and may have been elsewhere.
     let grave = |row: &Marked| {
-        let before = lines.state_of(&row.id).unwrap_or_default();
-        Some((tracked.number(), row.id.clone(), own_line(grave(before, row, author, clock.latest())?, &row.key)))
+        let grave = brief::of(row, &lines, author, clock.latest())?.grave;
+        Some((tracked.number(), row.id.clone(), own_line(grave, &row.key)))
     };
     let mut graves: Vec<Numbered> = read.rows.iter().filter(|r| is_brief(r)).filter_map(grave).collect();
     read.rows.retain(|row| !is_brief(row));
@@ -114,13 +114,6 @@ fn drain_all(
     let (head, _) = publish_marked(c, (catalog, tracked), &read, head, (author, clock))?;
     marks::delete(c.writer.as_mut(), c.dialect.as_ref(), tracked, &ids)?;
     Ok(Some(head))
-}
-
-/// The grave of a row that was never heard of here, and may have been elsewhere.
-fn grave(before: RowState, row: &Marked, author: Author, now: u64) -> Option<RowState> {
-    let mut marks = row.marks.clone();
-    marks.iter_mut().for_each(|mark| mark.millis = mark.millis.min(now));
-    stamp(Some(&before), &marks, false, author)
 }
 
 /// The first marks of a row, up to the one that is later. What is left then says what became of the row since.

@@ -14,11 +14,14 @@ use sync_testbed::MariaDb;
 const PAIR: [(usize, usize); 1] = [(0, 1)];
 const ROWS: &str = "SELECT id, name FROM person ORDER BY id";
 
-/// `server_sync_store` as it was in formats 2 and 3, column by column.
+/// `server_sync_store` as it was in formats 2, 3 and 5, column by column.
 const FORMAT_2: &str = "one, format, store, incarnation, site, site_name, vd, vd_version, product_version, slave, masters, \
      excluded, together, trees, seq, token";
 const FORMAT_3: &str = "one, format, store, incarnation, site, site_name, vd, vd_version, product_version, slave, masters, \
      excluded, together, trees, counters, rekey, seq, token";
+
+const FORMAT_5: &str = "one, format, store, incarnation, site, site_name, vd, vd_version, product_version, slave, masters, \
+     excluded, together, trees, counters, rekey, seq, token, epochs";
 
 /// How each kind of database declared those columns then.
 struct Then {
@@ -46,6 +49,7 @@ const SQLITE: Then = Then {
         ("rekey", "TEXT"),
         ("seq", "INTEGER NOT NULL"),
         ("token", "INTEGER NOT NULL"),
+        ("epochs", "BLOB"),
     ],
     tail: "",
 };
@@ -70,6 +74,7 @@ const MARIADB: Then = Then {
         ("rekey", "TEXT"),
         ("seq", "BIGINT UNSIGNED NOT NULL"),
         ("token", "BIGINT UNSIGNED NOT NULL"),
+        ("epochs", "BLOB"),
     ],
     tail: " ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin",
 };
@@ -77,7 +82,11 @@ const MARIADB: Then = Then {
 /// Makes of a store what it was in an older format: the one row of `server_sync_store` in a table as it was declared then, and
 /// none of the tables that came later. The other tables have been the same in all of them.
 fn age(site: &mut impl BenchSite, format: u32, then: &Then) {
-    let names = if format == 2 { FORMAT_2 } else { FORMAT_3 };
+    let names = match format {
+        2 => FORMAT_2,
+        3 | 4 => FORMAT_3,
+        _ => FORMAT_5,
+    };
     let is_old = |name: &str| names.split(", ").any(|n| n == name);
     let columns = then.columns.iter().filter(|(name, _)| is_old(name));
     let columns: Vec<String> = columns.map(|(name, kind)| format!("{name} {kind}")).collect();
@@ -86,6 +95,7 @@ fn age(site: &mut impl BenchSite, format: u32, then: &Then) {
     site.app(&format!("INSERT INTO server_sync_store ({names}) SELECT {names} FROM server_sync_today"));
     site.app(&format!("UPDATE server_sync_store SET format={format}"));
     site.app("DROP TABLE server_sync_today");
+    site.app("DROP TABLE server_sync_brief");
     if format < 4 {
         site.app("DROP TABLE server_sync_registry");
     }
@@ -112,7 +122,7 @@ fn goes_on(bench: &impl Bench, format: u32, then: &Then) {
     }
     // Preparing again is what `init-site` and each round of this site do.
     network.prepare();
-    assert_eq!(network.rows(0, "SELECT format FROM server_sync_store"), ["5"]);
+    assert_eq!(network.rows(0, "SELECT format FROM server_sync_store"), ["6"]);
     assert_eq!((network.store(0).describe().unwrap().source, network.heads()), (identity, heads));
     assert_eq!((network.conflicts(0), network.store(0).parked().unwrap()), (list, parked));
     network.app(1, "UPDATE person SET name='since' WHERE id=2");
@@ -175,6 +185,11 @@ fn format_4_of_sqlite() {
 }
 
 #[test]
+fn format_5_of_sqlite() {
+    goes_on(&Files, 5, &SQLITE);
+}
+
+#[test]
 fn format_2_of_mariadb() {
     goes_on(&servers(), 2, &MARIADB);
 }
@@ -187,6 +202,11 @@ fn format_3_of_mariadb() {
 #[test]
 fn format_4_of_mariadb() {
     goes_on(&servers(), 4, &MARIADB);
+}
+
+#[test]
+fn format_5_of_mariadb() {
+    goes_on(&servers(), 5, &MARIADB);
 }
 
 #[test]

@@ -46,7 +46,8 @@ macro_rules! stories {
             interruption: before_and_after_every_call, in_the_middle_of_many_batches, connections_cut,
                 a_batch_applied_twice, reopened_between_rounds;
             restore: an_old_copy, an_old_copy_that_was_used, told_by_a_third_site, hidden_by_a_third_site, two_old_copies,
-                a_row_that_is_only_a_mark_in_the_copy, a_table_that_waited, a_copy_from_before_first_contact,
+                a_row_that_is_only_a_mark_in_the_copy, a_row_that_came_and_went_across_a_copy,
+                a_row_that_came_and_went_beside_another, a_table_that_waited, a_copy_from_before_first_contact,
                 deleted_rows_stay_deleted, a_copy_seeds_a_new_site, a_copy_beside_its_original,
                 a_copy_that_ran_becomes_a_site_of_its_own;
             declared: what_others_wrote_is_undone, its_own_deletes_are_listed, only_some_tables, counters_begin_anew, what_is_not_shown_is_lost, an_empty_table,

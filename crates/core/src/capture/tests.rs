@@ -89,3 +89,32 @@ fn a_delete_whose_mark_comes_in_a_later_page_has_its_own_time() {
     assert_eq!(later.deleted, Stamp::at(900, site()));
     assert_eq!(stamp(Some(&later), &[delete(900)], false, author()), None);
 }
+
+#[test]
+fn a_brief_row_is_told_by_each_of_its_inserts() {
+    let marks = [insert(10), update(11, &[1]), delete(12), insert(2_000), delete(3_000)];
+    let brief = brief(RowState::default(), &marks, author()).unwrap();
+    assert_eq!(brief.inserted, [Stamp::at(10, site()), Stamp::at(2_000, site())]);
+    assert_eq!((brief.grave.deleted, brief.millis), (Stamp::at(3_000, site()), 2_990));
+    assert!(!brief.grave.is_live());
+}
+
+#[test]
+fn a_brief_row_was_inserted_by_the_stamp_that_it_would_have_been_published_with() {
+    for marks in [vec![insert(10)], vec![insert(10), delete(20), insert(30), update(40, &[1])]] {
+        let published = stamp(None, &marks, true, author()).unwrap();
+        let since = [marks, vec![delete(5_000)]].concat();
+        assert_eq!(brief(RowState::default(), &since, author()).unwrap().inserted.last(), Some(&published.inserted));
+    }
+}
+
+#[test]
+fn a_brief_row_is_one_whose_marks_begin_with_its_insert() {
+    assert_eq!(brief(RowState::default(), &[update(1, &[1]), delete(2)], author()), None);
+    assert_eq!(brief(RowState::default(), &[], author()), None);
+}
+
+#[test]
+fn a_clock_that_was_put_back_makes_a_row_no_shorter() {
+    assert_eq!(brief(RowState::default(), &[insert(9_000), delete(2_000)], author()).unwrap().millis, 7_000);
+}

@@ -1,12 +1,12 @@
 //! Our own tables in the application's database, as MySQL and MariaDB spell them. What each is for is told in
-//! [`crate::meta`], [`crate::identity`], [`crate::catalog`], [`crate::vector`], [`crate::registry`] and [`crate::conflicts`].
+//! [`crate::meta`], [`crate::identity`], [`crate::catalog`], [`crate::vector`], [`crate::registry`], [`crate::brief`] and [`crate::conflicts`].
 
 use crate::conflicts;
 use crate::schema::{Column, Kind, Table};
 
 /// The statements that create our tables, except the mark tables.
 pub(super) fn own_tables() -> Vec<String> {
-    [STORE, TABLE, ROW, SOURCE, KNOWLEDGE, ACKNOWLEDGED, TOKEN, PARKED, REGISTRY, CONFLICT]
+    [STORE, TABLE, ROW, SOURCE, KNOWLEDGE, ACKNOWLEDGED, TOKEN, PARKED, REGISTRY, CONFLICT, BRIEF]
         .iter()
         .map(|body| {
             format!("CREATE TABLE IF NOT EXISTS {body} ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin")
@@ -42,6 +42,9 @@ const CONFLICT: &str = "server_sync_conflict (id CHAR(32) PRIMARY KEY, table_nam
      kind VARCHAR(16) NOT NULL, column_name VARCHAR(64) NOT NULL, row_key LONGBLOB NOT NULL, \
      column_names MEDIUMBLOB NOT NULL, winner BIGINT UNSIGNED NOT NULL, loser BIGINT UNSIGNED NOT NULL, \
      winning LONGBLOB NOT NULL, losing LONGBLOB NOT NULL, restored TINYINT NOT NULL)";
+const BRIEF: &str = "server_sync_brief (tab SMALLINT UNSIGNED NOT NULL, id VARBINARY(32) NOT NULL, \
+     inserted BIGINT UNSIGNED NOT NULL, deleted BIGINT UNSIGNED NOT NULL, state BLOB NOT NULL, \
+     PRIMARY KEY (tab, id, inserted), KEY by_deleted (deleted))";
 
 /// The conflict list as a synchronised table.
 pub(super) fn conflict_table() -> Table {

@@ -1,5 +1,5 @@
 //! Our own tables in the application's database, as SQLite spells them: the same as in [`crate::mysql`]. What each is
-//! for is told in [`crate::meta`], [`crate::identity`], [`crate::catalog`], [`crate::vector`], [`crate::registry`] and [`crate::conflicts`].
+//! for is told in [`crate::meta`], [`crate::identity`], [`crate::catalog`], [`crate::vector`], [`crate::registry`], [`crate::brief`] and [`crate::conflicts`].
 //!
 //! Nothing here needs a newer SQLite than the triggers do (3.15): the application's reads these definitions as well.
 
@@ -8,9 +8,10 @@ use crate::schema::{Column, Kind, Table};
 
 /// The statements that create our tables, except the mark tables.
 pub(super) fn own_tables() -> Vec<String> {
-    let tables = [STORE, TABLE, ROW, SOURCE, KNOWLEDGE, ACKNOWLEDGED, TOKEN, PARKED, REGISTRY, CONFLICT];
+    let tables = [STORE, TABLE, ROW, SOURCE, KNOWLEDGE, ACKNOWLEDGED, TOKEN, PARKED, REGISTRY, CONFLICT, BRIEF];
     let tables = tables.iter().map(|body| format!("CREATE TABLE IF NOT EXISTS {body}"));
-    tables.chain([format!("CREATE INDEX IF NOT EXISTS {BY_SEQ}")]).collect()
+    let indexes = [BY_SEQ, BY_DELETED].map(|body| format!("CREATE INDEX IF NOT EXISTS {body}"));
+    tables.chain(indexes).collect()
 }
 
 const STORE: &str = "server_sync_store (one INTEGER PRIMARY KEY, format INTEGER NOT NULL, store BLOB NOT NULL, \
@@ -39,6 +40,9 @@ const CONFLICT: &str = "server_sync_conflict (id TEXT NOT NULL PRIMARY KEY, tabl
      kind TEXT NOT NULL, column_name TEXT NOT NULL, row_key BLOB NOT NULL, column_names BLOB NOT NULL, \
      winner INTEGER NOT NULL, loser INTEGER NOT NULL, winning BLOB NOT NULL, losing BLOB NOT NULL, \
      restored INTEGER NOT NULL)";
+const BRIEF: &str = "server_sync_brief (tab INTEGER NOT NULL, id BLOB NOT NULL, inserted INTEGER NOT NULL, \
+     deleted INTEGER NOT NULL, state BLOB NOT NULL, PRIMARY KEY (tab, id, inserted)) WITHOUT ROWID";
+const BY_DELETED: &str = "server_sync_brief_by_deleted ON server_sync_brief (deleted)";
 
 /// The conflict list as a synchronised table.
 pub(super) fn conflict_table() -> Table {
