@@ -142,6 +142,20 @@ fn is_large(incoming: &[Incoming]) -> bool {
     values.map(Value::weight).sum::<usize>() > tables::PAGE_BYTES
 }
 
+/// The new states of rows that have marks.
+fn drained(
+    lines: &Lines,
+    marks: &Marks,
+    current: &HashMap<RowId, Vec<Value>>,
+    (author, latest): (Author, u64),
+) -> HashMap<RowId, Option<RowState>> {
+    let one = |row: &marks::Marked| {
+        let state = stamp_one(lines, row, current.contains_key(&row.id), author, latest);
+        (row.id.clone(), state)
+    };
+    marks.rows.iter().map(one).collect()
+}
+
 /// Each row once: what comes several times in one batch is merged first.
 fn folded(rows: Vec<Incoming>) -> Vec<Incoming> {
     let mut at: HashMap<RowId, usize> = HashMap::with_capacity(rows.len());
@@ -247,9 +261,10 @@ impl Work<'_> {
         marks::gather(sql, dialect, catalog)?;
         let mut lines = meta::load(sql, tracked.number(), &ids)?;
         let marks = marks::of_rows(sql, dialect, tracked, &keys)?;
-        let drained = self.drained(&lines, &marks, &current, author);
+        let latest = self.clock.for_marks(sql, dialect, &marks)?.latest();
+        let drained = drained(&lines, &marks, &current, (author, latest));
         let known = (&lines, |id: &RowId| current.contains_key(id));
-        let brief = brief::find(sql, tracked, &incoming, known, (&marks, author, self.clock.latest()))?;
+        let brief = brief::find(sql, tracked, &incoming, known, (&marks, author, latest))?;
         let deciding = Deciding {
             epoch: lines.epoch,
             drained: &drained,
@@ -268,20 +283,6 @@ impl Work<'_> {
         };
         let outcomes = incoming.into_iter().map(decide).collect::<Result<_>>()?;
         Ok(Group { tracked, outcomes, marks: marks.ids() })
-    }
-
-    fn drained(
-        &self,
-        lines: &Lines,
-        marks: &Marks,
-        current: &HashMap<RowId, Vec<Value>>,
-        author: Author,
-    ) -> HashMap<RowId, Option<RowState>> {
-        let one = |row: &marks::Marked| {
-            let state = stamp_one(lines, row, current.contains_key(&row.id), author, self.clock.latest());
-            (row.id.clone(), state)
-        };
-        marks.rows.iter().map(one).collect()
     }
 
     /// Writes lines and knowledge; returns the new head, and the seqs of lines that do not say yet whose they are: that they need

@@ -174,6 +174,7 @@ pub(crate) fn publish_marked(
     head: Position,
     (author, clock): (Author, Clock),
 ) -> Result<(Position, Vec<Numbered>)> {
+    let clock = clock.for_marks(c.writer.as_mut(), c.dialect.as_ref(), marks)?;
     let known = meta::load(c.writer.as_mut(), tracked.number(), &marks.row_ids())?;
     let mut lines = stamp_rows(tracked, marks, &known, author, clock.latest());
     brief::remember(c, tracked, marks, &known, (author, clock.latest()))?;

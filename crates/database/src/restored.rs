@@ -100,6 +100,7 @@ fn drain_all(
     if read.rows.is_empty() {
         return Ok(None);
     }
+    let clock = clock.for_marks(c.writer.as_mut(), c.dialect.as_ref(), &read)?;
     let ids = read.ids();
     let lines = meta::load(c.writer.as_mut(), tracked.number(), &read.row_ids())?;
     let is_brief = |row: &Marked| brief::is_brief(row, row.present, &lines);

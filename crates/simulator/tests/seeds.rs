@@ -98,6 +98,12 @@ fn a_history_with_a_copy_that_was_bad_once() {
     good_by_now(&[1_200_125], Wishes { clones: true, ..Wishes::default() });
 }
 
+/// A clock is set forwards by more than a mark may be ahead, between two rounds.
+#[test]
+fn a_history_with_a_clock_that_was_bad_once() {
+    good_by_now(&[8_004_968], Wishes::default());
+}
+
 #[test]
 fn a_seed_is_always_the_same_history() {
     for seed in [3, 1_000, 54_321] {
