@@ -213,12 +213,12 @@ fn unseen(row: &RowState, other: &RowState) -> Option<Stamp> {
 }
 
 /// A row from before synchronisation has no stamp that could have been seen. But whoever inserts another one in its place
-/// deletes it first: a row that never was deleted was inserted where there was none. Whoever declares an authoritative restore
-/// says whether the row was known.
+/// deletes it first: a row that never was deleted was inserted where there was none. What was deleted may have been yet another
+/// row, so the state says whether this one was known, and so does whoever declares an authoritative restore.
 fn unmet(row: &RowState, other: &RowState) -> Option<Stamp> {
     let is_unmet = match other.epoch > row.epoch {
         true => !other.before.knows_baseline(),
-        false => other.inserted.is_written() && other.deleted == Stamp::NEVER,
+        false => other.inserted.is_written() && !(other.deleted.is_written() && other.seen.knows_baseline()),
     };
     (row.inserted == Stamp::BASELINE && is_unmet).then(|| row.newest())
 }

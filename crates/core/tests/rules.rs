@@ -393,6 +393,17 @@ fn a_row_from_before_that_an_insert_replaces_is_listed() {
     // Whoever saw it deleted it before.
     let again = inserted(deleted(before_everything(), at(20, B)), [3, 4], at(21, B));
     assert_eq!(Planned::new(Some(&old), &again).conflicts, []);
+    // But what was deleted may have been another row, inserted there as well.
+    let another = inserted(deleted(new, at(21, B)), [5, 6], at(22, B));
+    for (local, incoming) in [(&old, &another), (&another, &old)] {
+        let merged = Planned::new(Some(local), incoming);
+        let listed: Vec<_> = merged.conflicts.iter().map(|c| (c.kind, c.loser, c.losing.clone())).collect();
+        assert_eq!(listed, [(Insert, Stamp::BASELINE, vec![Value::Int(1), Value::Int(2)])]);
+    }
+    // And then the grave of that other one takes it away.
+    let gone = deleted(another, at(23, B));
+    let listed: Vec<_> = Planned::new(Some(&old), &gone).conflicts.iter().map(|c| (c.kind, c.loser)).collect();
+    assert_eq!(listed, [(UpdateLost, Stamp::BASELINE)]);
 }
 
 /// What an authoritative restore declared wins whatever the clocks say, and what loses is listed if nobody had seen it.
