@@ -52,7 +52,8 @@ impl Line {
     }
 
     /// What is still to be kept if the row's state becomes this one: a cell that was written anew is what the table has,
-    /// and what was added to a counter is added to its true value, too.
+    /// and what was added to a counter is added to its true value, too. A deleted row that others refer to need not be shown
+    /// as it was.
     pub fn kept_under(&self, state: &RowState) -> Kept {
         let is_same =
             |id: &ColumnId| self.state.lineage() == state.lineage() && self.state.cell(*id) == state.cell(*id);
@@ -64,6 +65,7 @@ impl Line {
             Kept::Row(_) if self.is_parked() && state.is_live() && self.state.lineage() == state.lineage() => {
                 self.kept.clone()
             }
+            Kept::Row(_) if !self.state.is_live() && self.state.lineage() == state.lineage() => self.kept.clone(),
             _ => Kept::Nothing,
         }
     }

@@ -196,10 +196,17 @@ fn still_kept(line: &Line, state: &RowState, present: bool) -> Kept {
     }
 }
 
-/// What the table shows instead of cells that are kept.
+/// What the table shows instead of values that are kept.
 fn shown_cells(kept: &Kept, values: &[Value]) -> BTreeMap<ColumnId, Value> {
-    let Kept::Cells(cells) = kept else { return BTreeMap::new() };
-    cells.keys().filter_map(|id| Some((*id, values.get(usize::from(*id))?.clone()))).collect()
+    let shown = |id: ColumnId| Some((id, values.get(usize::from(id))?.clone()));
+    match kept {
+        Kept::Nothing => BTreeMap::new(),
+        Kept::Cells(cells) => cells.keys().filter_map(|id| shown(*id)).collect(),
+        Kept::Row(truth) => {
+            let differs = |id: &ColumnId| truth.get(usize::from(*id)) != values.get(usize::from(*id));
+            (0..truth.len() as ColumnId).filter(differs).filter_map(shown).collect()
+        }
+    }
 }
 
 /// Whether and how an outcome is recorded.

@@ -98,6 +98,19 @@ fn a_history_with_a_copy_that_was_bad_once() {
     good_by_now(&[1_200_125], Wishes { clones: true, ..Wishes::default() });
 }
 
+/// A row from before is replaced by one that took the place of yet another, in one transaction.
+#[test]
+fn a_history_with_a_row_from_before_that_was_bad_once() {
+    good_by_now(&[9_000_077], Wishes::default());
+}
+
+/// A deleted row that stays and has to give way with a unique value is told of again. And a row that was replaced, and then lost
+/// without a mark, comes back as it was (the oracle's mistake).
+#[test]
+fn histories_with_constraints_that_were_bad_lately() {
+    good_by_now(&[9_100_381, 9_100_556], Wishes { constraints: true, ..Wishes::default() });
+}
+
 /// A clock is set forwards by more than a mark may be ahead, between two rounds.
 #[test]
 fn a_history_with_a_clock_that_was_bad_once() {
