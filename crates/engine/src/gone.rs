@@ -5,13 +5,14 @@
 //! has a line of every row it ever heard of, but for purged graves and rows from before, which both had. So it was if the
 //! other side has a grave of it that does not know what it is by now. After the row's
 //! store was restored from a backup it can be unknown how far the other contains it. Then what is older than the newest
-//! delete that was forgotten is taken for deleted, and listed, so that it can be put back. All else is new. Where it is older
+//! delete that was forgotten is taken for deleted, and listed, so that it can be put back. The same goes for what a store has from
+//! such a one, as far as the other side contains as much of whoever sent it. All else is new. Where it is older
 //! than deletes that were forgotten, it is written anew: a third site could still have a grave that it would lose against.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use sync_core::{Knowledge, Source, Stamp, Value, key};
+use sync_core::{Knowledge, Stamp, Value, key};
 use sync_store::{Applied, Burial, Standing, Standpoint};
 
 use crate::brake;
@@ -30,8 +31,10 @@ pub struct Lost {
     pub met: bool,
     /// The newest delete among the graves that the other side has forgotten.
     pub latest: Stamp,
-    /// If this store was restored from a backup: what the two know of others.
-    pub restored: Option<Arc<Restored>>,
+    /// Whether this store was restored from a backup.
+    pub restored: bool,
+    /// What the two know of others.
+    pub known: Arc<Known>,
 }
 
 /// What becomes of a row that only one store has.
@@ -43,9 +46,9 @@ pub enum Fate {
     Renewed,
 }
 
-/// What is known of a store that was restored from a backup.
-#[derive(Clone, Debug)]
-pub struct Restored {
+/// What a store and the other side contain.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
     /// What it contains.
     pub knows: Knowledge,
     /// What the other side contains.
@@ -53,19 +56,14 @@ pub struct Restored {
 }
 
 impl Lost {
-    /// The same, if it has something to say of this table.
-    pub fn of(&self, table: &str) -> Option<&Self> {
-        Some(self).filter(|lost| lost.tables.contains(table))
-    }
-
     /// What becomes of a row of this store, if the other side has no line of it, or an older one; nothing if it is treated like any other.
-    pub fn fate(&self, key: &[Value], here: &Standing, there: &Standing) -> Option<Fate> {
+    pub fn fate(&self, table: &str, key: &[Value], (here, there): (&Standing, &Standing)) -> Option<Fate> {
         let is_only_here = here.hash.is_some() && there.hash.is_none() && !here.unmarked;
         // What the other contains and its grave has not heard of, it was told with a delete that it has forgotten.
         let is_behind = |grave: &Standpoint| here.line.as_ref().is_some_and(|own| !grave.covers(own));
         let has_grave = there.line.is_some();
         let is_open = there.line.as_ref().map_or(!there.travels, is_behind);
-        if !is_only_here || !is_open {
+        if !self.tables.contains(table) || !is_only_here || !is_open {
             return None;
         }
         let bury =
@@ -79,18 +77,19 @@ impl Lost {
             Some(line) if line.inserted > self.latest => None,
             // One of its own may be a write beside that grave.
             Some(line) if has_grave && line.origin.is_none() => None,
-            Some(line) if self.restored.as_ref().is_some_and(|r| r.contains(line)) => Some(bury(true)),
+            Some(line) if self.contains(table, line) => Some(bury(true)),
             Some(_) if has_grave => None,
             Some(_) => Some(Fate::Renewed),
         }
     }
-}
 
-impl Restored {
-    /// Whether the other side has heard as much of whoever wrote the row last.
-    fn contains(&self, line: &Standpoint) -> bool {
-        let seq = |k: &Knowledge, of: Source| k.position(of).unwrap_or_default().seq;
-        line.origin.is_none_or(|of| seq(&self.other_knows, of) >= seq(&self.knows, of))
+    /// Whether the other side has heard as much of whoever the row came from. Only a store that was restored can have
+    /// forgotten that the other knows what it wrote itself.
+    fn contains(&self, table: &str, line: &Standpoint) -> bool {
+        let Some(of) = line.origin else { return self.restored };
+        let Known { knows, other_knows } = self.known.as_ref();
+        let is_known = self.restored || knows.position(of).is_some();
+        is_known && other_knows.table_seq(of, table) >= knows.table_seq(of, table)
     }
 }
 

@@ -11,7 +11,7 @@ use sync_store::Mode;
 
 use crate::compare::Reaches;
 use crate::error::Result;
-use crate::gone::{Lost, Restored};
+use crate::gone::{Known, Lost};
 use crate::parties::{Parties, Sides};
 use crate::report::{Direction, Event, RoundReport, Watch};
 use crate::round::Options;
@@ -93,11 +93,9 @@ fn lost(
     let was_longer = |(of, at): (Source, Position)| {
         of.store == receiver.store && of.incarnation < receiver.incarnation && at.seq > back
     };
-    let restored = other_knows
-        .positions()
-        .any(was_longer)
-        .then(|| Arc::new(Restored { knows: knows.clone(), other_knows: other_knows.clone() }));
-    Lost { tables, met, latest, restored }
+    let restored = other_knows.positions().any(was_longer);
+    let known = Arc::new(Known { knows: knows.clone(), other_knows: other_knows.clone() });
+    Lost { tables, met, latest, restored, known }
 }
 
 impl Behind {

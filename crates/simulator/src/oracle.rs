@@ -170,8 +170,23 @@ impl<'a> Fates<'a> {
             }
             fates.removed.extend(event.removed.iter().map(|(c, v)| ((event.table, &*event.key, *c), &**v)));
         }
+        logs.iter().for_each(|log| fates.brought_back.extend(replaced_and_lost(log)));
         fates
     }
+}
+
+/// Rows that a site wrote anew and lost without a mark: they come back as others have them, who may never have had the new ones.
+fn replaced_and_lost(log: &[Event]) -> impl Iterator<Item = (usize, &str)> {
+    let row = |event: &Event| (event.table, event.key.clone());
+    let (mut written, mut lost) = (HashSet::new(), Vec::new());
+    for event in log {
+        match event.did {
+            Did::Insert => drop(written.insert(row(event))),
+            Did::Lose if written.contains(&row(event)) => lost.push((event.table, &*event.key)),
+            _ => {}
+        }
+    }
+    lost.into_iter()
 }
 
 fn listed(entries: &[sync_store::ConflictEntry], parked: &[Parked]) -> Listed {

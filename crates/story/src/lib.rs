@@ -52,7 +52,7 @@ macro_rules! stories {
                 a_copy_that_ran_becomes_a_site_of_its_own;
             declared: what_others_wrote_is_undone, its_own_deletes_are_listed, only_some_tables, counters_begin_anew, what_is_not_shown_is_lost, an_empty_table,
                 two_at_once, one_that_breaks_off, a_round_that_breaks, a_stranger_is_asked_about, rows_imported_since;
-            graves: a_copy_from_before, a_copy_that_nobody_knew, a_site_that_comes_back, a_row_of_a_broken_round, by_way_of_a_new_site, one_that_comes_back_does_not_go_round, an_older_grave_of_a_site_that_comes_back, many_halt,
+            graves: a_copy_from_before, a_copy_that_nobody_knew, a_site_that_comes_back, a_row_of_a_broken_round, by_way_of_a_new_site, handed_on_by_a_new_site, one_that_comes_back_does_not_go_round, an_older_grave_of_a_site_that_comes_back, many_halt,
                 a_key_used_again, a_row_that_stays_is_remembered, a_parent_that_a_row_refers_to_is_remembered;
             schemas: a_column_added_here_then_there, a_paused_table_comes_from_somebody_else,
                 a_table_paused_on_first_contact, a_table_paused_on_first_contact_and_init,

@@ -147,7 +147,7 @@ impl Review {
         let unpacked: std::result::Result<Vec<Vec<Value>>, _> = packed.iter().map(|k| key::unpack(k)).collect();
         let keys = unpacked.map_err(StoreError::from)?;
         let standings = standings(stores, &self.table, &keys, reaches, traffic)?;
-        Ok(Some(sorted(keys, standings, [&reaches.master.lost, &reaches.slave.lost].map(|lost| lost.of(&self.table)))))
+        Ok(Some(sorted(&self.table, keys, standings, [&reaches.master.lost, &reaches.slave.lost])))
     }
 }
 
@@ -183,14 +183,19 @@ fn standings(
     }
 }
 
-fn sorted(keys: Vec<Vec<Value>>, [master, slave]: [Vec<Standing>; SIDES], lost: [Option<&Lost>; SIDES]) -> Differences {
+fn sorted(
+    table: &str,
+    keys: Vec<Vec<Value>>,
+    [master, slave]: [Vec<Standing>; SIDES],
+    lost: [&Lost; SIDES],
+) -> Differences {
     let mut differences = Differences::default();
     for ((key, ours), theirs) in keys.into_iter().zip(master).zip(slave) {
         if ours.hash == theirs.hash {
             continue;
         }
         let sides = [(&ours, &theirs), (&theirs, &ours)];
-        let fate = |side: usize| lost[side].and_then(|lost| lost.fate(&key, sides[side].0, sides[side].1));
+        let fate = |side: usize| lost[side].fate(table, &key, sides[side]);
         match (0..SIDES).find_map(|side| Some((side, fate(side)?))) {
             Some((side, Fate::Buried(burial))) => {
                 differences.gone[side].push(burial);

@@ -155,6 +155,26 @@ pub fn by_way_of_a_new_site(bench: &impl Bench) {
     network.shows(ROWS, &["2|early"]);
 }
 
+/// A restored site first meets one that nobody knows: that hands on what it had from it, and the others have forgotten the grave.
+pub fn handed_on_by_a_new_site(bench: &impl Bench) {
+    let star = [(0, 1), (0, 2)];
+    let mut network = Network::new(bench, 4);
+    network.app(0, "INSERT INTO person (id, name) VALUES (1, 'early'), (2, 'early')");
+    network.settle(&star);
+    let copy = network.sites[2].copy();
+    network.app(1, "DELETE FROM person WHERE id=1");
+    network.settle(&star);
+    forget(&mut network, &star, &[0, 1, 2]);
+    network.sites[2].put_back(&copy);
+    network.round(3, 2);
+    network.app(3, "INSERT INTO person (id, name) VALUES (3, 'of the new site')");
+    network.round(3, 1);
+    let links = [(0, 1), (1, 3), (3, 2)];
+    network.settle(&links);
+    network.finish(&links);
+    network.shows(ROWS, &["2|early", "3|of the new site"]);
+}
+
 /// A site that was declared to have left comes back and is told of a delete just before the others, who did not wait for it, forget
 /// that. From it they hear of the grave once more: it does not go round for ever, from who heard of it to who forgot it.
 pub fn one_that_comes_back_does_not_go_round(bench: &impl Bench) {

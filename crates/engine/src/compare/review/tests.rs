@@ -8,7 +8,8 @@ fn standing(hash: Option<u128>, travels: bool, unmarked: bool) -> Standing {
 
 /// What one row is sorted under.
 fn names(master: Standing, slave: Standing) -> String {
-    let found = sorted(vec![vec![Value::Int(1)]], [vec![master], vec![slave]], [None; 2]);
+    let nothing = Lost::default();
+    let found = sorted("t", vec![vec![Value::Int(1)]], [vec![master], vec![slave]], [&nothing; 2]);
     let lists = [
         ("differing", found.differing),
         ("only master", found.only_master),
