@@ -63,6 +63,43 @@ fn permissions_times_and_owners_are_equal() {
     assert!(round(&mut pair).is_quiet());
 }
 
+/// What a directory gives to files that are made in it (its group, an access list) is not what these had where they came from; nor
+/// does what the process may not give keep them from getting it.
+#[test]
+fn new_files_get_the_permissions_that_they_had() {
+    let mut pair = pair_with(&[("d/a", "1")]);
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(pair[1].at("d"), None, Some(4321)).unwrap();
+    }
+    fs::set_permissions(pair[1].at("d"), fs::Permissions::from_mode(0o2775)).unwrap();
+    let directory = fs::File::open(pair[1].at("d")).unwrap();
+    // Version 2; the owner, user 7, the group, the mask, others: each a tag, permissions and an id.
+    let entries: [(u16, u16, u32); 5] =
+        [(1, 7, u32::MAX), (2, 7, 7), (4, 5, u32::MAX), (0x10, 7, u32::MAX), (0x20, 5, u32::MAX)];
+    let mut list = 2u32.to_le_bytes().to_vec();
+    for (tag, may, id) in entries {
+        list.extend([&tag.to_le_bytes()[..], &may.to_le_bytes(), &id.to_le_bytes()].concat());
+    }
+    let flags = rustix::fs::XattrFlags::empty();
+    if rustix::fs::fsetxattr(&directory, "system.posix_acl_default", &list, flags).is_err() {
+        eprintln!("no access list is tried out: the file system has none");
+    }
+    let modes = [0o600, 0o444, 0o640, 0o666, 0o755, 0o777, 0o2750, 0o4711];
+    for mode in modes {
+        let name = format!("d/{mode:o}");
+        pair[0].write(&name, &name);
+        fs::set_permissions(pair[0].at(&name), fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let report = round(&mut pair);
+    assert_eq!(report.slave.realised.created, modes.len() as u64);
+    assert_equal(&pair);
+    for mode in modes {
+        let found = fs::metadata(pair[1].at(&format!("d/{mode:o}"))).unwrap().permissions().mode();
+        assert_eq!(found & 0o7777, mode, "{mode:o}");
+    }
+    assert!(round(&mut pair).is_quiet());
+}
+
 #[test]
 fn extended_attributes_are_equal() {
     let mut pair = pair_with(&[("a", "1"), ("d/b", "1")]);

@@ -1,6 +1,6 @@
 //! Writing what is not content: owner, permissions, extended attributes, time. To descriptors only.
 
-use rustix::fs::{Gid, Timespec, Timestamps, UTIME_OMIT, Uid};
+use rustix::fs::{Gid, Stat, Timespec, Timestamps, UTIME_OMIT, Uid};
 use rustix::io::Errno;
 use sync_store::Reason;
 
@@ -10,14 +10,22 @@ use crate::disk::{self, Dir, Handle};
 use crate::look::{self, reason};
 use crate::tree::{Options, Owners};
 
-/// Makes a file or directory what its cells say; what the system does not let us write is left. Says what extended
-/// attributes there are then.
+/// Makes a file or directory what its cells say; what the system does not let us write is left, and what is so already. Says
+/// what extended attributes there are then.
 pub(crate) fn write(file: &Handle, cells: &Cells, how: How) -> Result<Vec<u8>, Reason> {
+    let (who, found) = (how.who(cells)?, file.stat().map_err(reason)?);
+    let is_given = who.is_other(&found);
+    if is_given {
+        tolerate(file.chown(who.uid(), who.gid()))?;
+    }
+    let before = look::attributes(file)?;
+    let has_others = before != cells.attributes;
+    let there = if has_others { write_attributes(file, &before, &cells.attributes)? } else { before };
     // Giving a file away takes away its set-user-id bit; an access list contains the permissions: they come last.
-    let who = how.who(cells)?;
-    tolerate(file.chown(who.uid(), who.gid()))?;
-    let there = write_attributes(file, &cells.attributes)?;
-    tolerate(file.chmod(how.mode(cells, who)))?;
+    let mode = how.mode(cells, who);
+    if is_given || has_others || found.st_mode & 0o7777 != mode {
+        tolerate(file.chmod(mode))?;
+    }
     if let Content::File { mtime, .. } = cells.content {
         tolerate(file.set_times(&times(mtime)))?;
     }
@@ -54,6 +62,10 @@ struct Who {
 }
 
 impl Who {
+    fn is_other(self, found: &Stat) -> bool {
+        self.owner.is_some_and(|owner| owner != found.st_uid) || self.group.is_some_and(|group| group != found.st_gid)
+    }
+
     fn uid(self) -> Option<Uid> {
         self.owner.map(Uid::from_raw)
     }
@@ -102,13 +114,9 @@ fn tolerate(result: disk::Result<()>) -> Result<(), Reason> {
     }
 }
 
-fn write_attributes(file: &Handle, packed: &[u8]) -> Result<Vec<u8>, Reason> {
-    let there = look::attributes(file)?;
-    if there == packed {
-        return Ok(there);
-    }
+fn write_attributes(file: &Handle, before: &[u8], packed: &[u8]) -> Result<Vec<u8>, Reason> {
     let unpack = |packed: &[u8]| cells::unpack_attributes(packed).map_err(|e| Reason::System(e.message));
-    let (old, new) = (unpack(&there)?, unpack(packed)?);
+    let (old, new) = (unpack(before)?, unpack(packed)?);
     for (name, _) in old.iter().filter(|(name, _)| !new.iter().any(|(n, _)| n == name)) {
         tolerate(file.remove_attribute(name))?;
     }

@@ -294,7 +294,7 @@ fn stage(tree: &mut Tree, want: &Want, path: &[u8], bytes: &[u8]) -> io::Result<
     let Tree { near, root, .. } = tree;
     let staging = &root.own().staging;
     let near = near.at(root, directory).map(|near| -> io::Result<()> {
-        let file = near.create_nameless()?;
+        let file = near.create_nameless(0o600)?;
         file.write_all_at(bytes, 0)?;
         Ok(staging.name(&file, want.hash.to_string())?)
     });

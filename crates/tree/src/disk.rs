@@ -322,15 +322,21 @@ impl Dir {
         self.open_as(Op::Create, name.as_ref(), OURS | OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC, PRIVATE)
     }
 
-    /// Makes a file in this directory that has no name yet.
-    pub(crate) fn create_nameless(&self) -> Result<File> {
-        self.open_as(Op::Create, b".", OURS | OFlags::WRONLY | OFlags::TMPFILE, PRIVATE)
+    /// Makes a file in this directory that has no name yet, with permissions that whoever is to read it gets by its name.
+    pub(crate) fn create_nameless(&self, mode: u32) -> Result<File> {
+        let flags = OURS | OFlags::WRONLY | OFlags::TMPFILE;
+        self.open_as(Op::Create, b".", flags, Mode::from_raw_mode(mode & 0o777))
     }
 
     /// Gives such a file a name here, where nothing has it.
     pub(crate) fn name(&self, file: &File, name: impl AsRef<[u8]>) -> Result<()> {
         let name = name.as_ref();
         self.disk().may(Op::Rename, name)?;
+        // What may be done to any file may be done without looking for this one under /proc.
+        match fs::linkat(file.as_fd(), "", self.as_fd(), name, AtFlags::EMPTY_PATH) {
+            Err(Errno::NOENT) => {}
+            named => return named,
+        }
         let path = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
         fs::linkat(fs::CWD, path, self.as_fd(), name, AtFlags::SYMLINK_FOLLOW)
     }

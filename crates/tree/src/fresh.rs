@@ -119,7 +119,7 @@ pub(crate) fn make(tree: &mut Tree, want: &Want, path: &[u8], cells: &Cells, byt
     let how = How::of(options, accounts);
     let (directory, _) = name::split(path);
     let Some(near) = near.at(root, directory) else { return Ok(false) };
-    let file = match near.create_nameless() {
+    let file = match near.create_nameless(cells.mode) {
         Ok(file) => file,
         Err(e) if e == rustix::io::Errno::NOSPC => return Err(e.into()),
         // Not every file system can.
