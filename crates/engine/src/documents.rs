@@ -221,7 +221,10 @@ struct Fetch<'a> {
     /// Files that were begun with.
     files: u64,
     last: Option<Hash>,
-    total: Lacking,
+    /// All that was lacking, if that is more than what is asked for at once.
+    total: Option<Lacking>,
+    /// What has come, and what is asked for.
+    asked: Lacking,
 }
 
 /// Gets what the receiver lacks; says how many bytes came.
@@ -238,8 +241,7 @@ fn fetch(
     if wants.is_empty() {
         return Ok(0);
     }
-    let all = all_of(&wants);
-    let total = all.map_or_else(|| to.lacking(), Ok)?;
+    let all = is_all(&wants);
     let mut fetch = Fetch {
         direction,
         watch,
@@ -249,16 +251,18 @@ fn fetch(
         told: Duration::ZERO,
         files: 0,
         last: None,
-        total,
+        total: None,
+        asked: Lacking::default(),
     };
     loop {
+        fetch.begin(&wants, to)?;
         from.supply(&wants, &mut |piece| {
             to.receive(&piece)?;
             fetch.passed(&piece);
             Ok(())
         })?;
         fetch.tell();
-        if all.is_some() {
+        if all {
             return Ok(fetch.bytes);
         }
         let next = to.wanted(WANTS)?;
@@ -270,13 +274,27 @@ fn fetch(
     }
 }
 
-/// How much is lacking, if that is just what is asked for: whoever has few small contents to ask for asks for all of them, and
-/// each comes whole or not at all. Over a long line it need not be asked again.
-fn all_of(wants: &[Want]) -> Option<Lacking> {
-    let is_whole = |want: &Want| want.ask == Ask::Whole;
-    let bytes = wants.iter().fold(0u64, |bytes, want| bytes.saturating_add(want.size));
-    let all = Lacking { files: wants.len() as u64, bytes };
-    (wants.iter().all(is_whole) && all.files < FEW && all.bytes <= SMALL).then_some(all)
+/// Whether what is lacking is just what is asked for: whoever has few small contents to ask for asks for all of them, and each
+/// comes whole or not at all. Over a long line it need not be asked again.
+fn is_all(wants: &[Want]) -> bool {
+    wants.iter().all(|want| want.ask == Ask::Whole) && is_little(wants)
+}
+
+/// Whether this is far from what is asked for at once.
+fn is_little(wants: &[Want]) -> bool {
+    let Lacking { files, bytes } = asked(wants);
+    files < FEW && bytes <= SMALL
+}
+
+/// What comes of these wants. Lists of chunks are nothing beside contents.
+fn asked(wants: &[Want]) -> Lacking {
+    let bytes = |want: &Want| match &want.ask {
+        Ask::Whole => want.size,
+        Ask::Ranges(ranges) => ranges.iter().map(|chunk| u64::from(chunk.size)).sum(),
+        _ => 0,
+    };
+    let sum = wants.iter().fold(0u64, |sum, want| sum.saturating_add(bytes(want)));
+    Lacking { files: wants.len() as u64, bytes: sum }
 }
 
 /// So many contents, and so many bytes of them, are far from what is asked for at once.
@@ -284,6 +302,17 @@ const FEW: u64 = 4096;
 const SMALL: u64 = 32 << 20;
 
 impl Fetch<'_> {
+    /// Sees how much there is in all: over a long line that is asked only where it is worth an answer.
+    fn begin(&mut self, wants: &[Want], to: &mut dyn Contents) -> Result<()> {
+        if self.total.is_none() && !is_little(wants) {
+            self.total = Some(to.lacking()?);
+        }
+        self.asked = asked(wants);
+        self.asked.bytes = self.asked.bytes.saturating_add(self.bytes);
+        self.asked.files = self.asked.files.max(self.files);
+        Ok(())
+    }
+
     /// Waits as long as the limit demands. Nobody holds a lock of a database meanwhile; the line and the other side's disk
     /// are held up by what is not taken from them.
     fn passed(&mut self, piece: &Piece) {
@@ -307,7 +336,8 @@ impl Fetch<'_> {
     }
 
     fn tell(&mut self) {
-        let Fetch { direction, bytes, files, total, .. } = *self;
+        let Fetch { direction, bytes, files, .. } = *self;
+        let total = self.total.unwrap_or(self.asked);
         self.watch.event(Event::Contents { direction, bytes, files, total });
     }
 }

@@ -94,7 +94,7 @@ fn new_files_get_the_permissions_that_they_had() {
     assert_eq!(report.slave.realised.created, modes.len() as u64);
     assert_equal(&pair);
     for mode in modes {
-        let found = fs::metadata(pair[1].at(&format!("d/{mode:o}"))).unwrap().permissions().mode();
+        let found = fs::metadata(pair[1].at(format!("d/{mode:o}"))).unwrap().permissions().mode();
         assert_eq!(found & 0o7777, mode, "{mode:o}");
     }
     assert!(round(&mut pair).is_quiet());

@@ -131,6 +131,35 @@ fn a_first_copy_waits_for_few_answers_of_a_folder() {
     });
 }
 
+/// Answers that an edit of a large file waits for at most: that the folder is open, that the row is applied, what it contains then,
+/// that it is settled, which groups of chunks it lacks, which of these chunks, that it lacks nothing more, and that it is there.
+const EDIT_WAITS: u64 = 8;
+
+#[test]
+fn an_edit_of_a_large_file_waits_for_few_answers_of_a_folder() {
+    let [mut geneva, mut lyon] = trees::sites::<2>();
+    let mut text: Vec<u8> =
+        (0..1u32 << 21).flat_map(|n| blake3::hash(&n.to_le_bytes()).as_bytes()[..4].to_vec()).collect();
+    geneva.write("large", &text);
+    let options = trees::options("lyon");
+    served_folder(&mut lyon, |slave| {
+        let mut edited = || {
+            let before = slave.waits();
+            slave.begin_ahead(Manner::default()).unwrap();
+            let report = round_documents(geneva.tree(), slave, &options, &mut ()).unwrap();
+            slave.rest().unwrap();
+            let waits = slave.waits() - before;
+            text.splice(1 << 20..1 << 20, [7; 1000]);
+            geneva.write("large", &text);
+            (report.slave.bytes, waits)
+        };
+        edited();
+        let (bytes, waits) = edited();
+        println!("an edit waits for {waits} answers, and sends {bytes} bytes");
+        assert!(bytes > 1000 && bytes < 200_000 && waits <= EDIT_WAITS, "{bytes} bytes, {waits} answers");
+    });
+}
+
 #[test]
 fn a_quiet_round_waits_for_one_answer_of_a_folder() {
     let [mut geneva, mut lyon] = trees::sites::<2>();
