@@ -262,13 +262,12 @@ impl Work<'_> {
         let mut lines = meta::load(sql, tracked.number(), &ids)?;
         let marks = marks::of_rows(sql, dialect, tracked, &keys)?;
         let latest = self.clock.for_marks(sql, dialect, &marks)?.latest();
-        let drained = drained(&lines, &marks, &current, (author, latest));
-        let known = (&lines, |id: &RowId| current.contains_key(id));
-        let brief = brief::find(sql, tracked, &incoming, known, (&marks, author, latest))?;
+        let mut drained = drained(&lines, &marks, &current, (author, latest));
+        let brief = brief::find(sql, tracked, &incoming, (&lines, &current), (&marks, (author, latest)))?;
+        drained.extend(brief.into_iter().map(|(id, grave)| (id, Some(grave))));
         let deciding = Deciding {
             epoch: lines.epoch,
             drained: &drained,
-            brief: &brief,
             tracked,
             dialect,
             remembers: referenced_beyond_key(catalog, tracked),

@@ -5,9 +5,8 @@
 //! stamp of its insert, its grave is published then. Never read otherwise, never sent, and kept for [`KEEP`].
 
 use std::collections::HashMap;
-use std::time::Duration;
 
-use sync_core::capture::{Brief, Operation, brief};
+use sync_core::capture::{Brief, brief};
 use sync_core::{Author, RowId, RowState, Stamp, Value, codec};
 use sync_store::Result;
 
@@ -19,28 +18,23 @@ use crate::outcome::Incoming;
 use crate::sql::{Fields, Sql};
 
 /// A row that is gone sooner is not remembered: no database is copied, published from and put back within that time. Many rows are
-/// written and deleted in one transaction, and would only take room.
-const AT_LEAST: Duration = Duration::from_secs(1);
+/// written and deleted in one transaction, and would only take room. Milliseconds.
+const AT_LEAST: u64 = 1_000;
 
-/// How long a row is remembered: as long as graves are kept at least, if nothing else is set.
-const KEEP: Duration = Duration::from_secs(30 * 86_400);
+/// How long a row is remembered, in milliseconds: as long as graves are kept at least, if nothing else is set.
+const KEEP: u64 = 30 * 86_400_000;
 
 /// Old ones that are dropped with each page of marks that adds some: more than can be added, so that they become fewer.
 const DROPPED: usize = 4_000;
 
 const KEY: [&str; 3] = ["tab", "id", "inserted"];
 
-/// Whether a row that has no line came and went, as far as its marks tell.
-pub(crate) fn is_brief(row: &Marked, present: bool, lines: &Lines) -> bool {
-    let is_born = row.marks.first().is_some_and(|mark| mark.operation == Operation::Insert);
-    !present && is_born && !lines.contains_key(&row.id)
-}
-
-/// What became of such a row. Marks from the future are taken as of now, as others are.
-pub(crate) fn of(row: &Marked, lines: &Lines, author: Author, latest: u64) -> Option<Brief> {
-    let mut marks = row.marks.clone();
-    marks.iter_mut().for_each(|mark| mark.millis = mark.millis.min(latest));
-    brief(lines.state_of(&row.id).unwrap_or_default(), &marks, author)
+/// What became of a row that is not there, if it came and went unheard.
+pub(crate) fn of(row: &Marked, lines: &Lines, (author, latest): (Author, u64)) -> Option<Brief> {
+    if lines.contains_key(&row.id) {
+        return None;
+    }
+    brief(lines.state_of(&row.id).unwrap_or_default(), &row.clamped(latest), author)
 }
 
 /// Remembers the brief ones among marked rows.
@@ -49,17 +43,17 @@ pub(crate) fn remember(
     tracked: &Tracked,
     marks: &Marks,
     lines: &Lines,
-    (author, latest): (Author, u64),
+    by: (Author, u64),
 ) -> Result<()> {
-    let brief = marks.rows.iter().filter(|row| is_brief(row, row.present, lines));
-    let known = brief.filter_map(|row| Some((&row.id, of(row, lines, author, latest)?)));
-    let long = known.filter(|(_, brief)| u128::from(brief.millis) >= AT_LEAST.as_millis());
+    let gone = marks.rows.iter().filter(|row| !row.present);
+    let brief = gone.filter_map(|row| Some((&row.id, of(row, lines, by)?)));
+    let long = brief.filter(|(_, brief)| brief.millis >= AT_LEAST);
     let params: Vec<Value> = long.flat_map(|(id, brief)| written(tracked.number(), id, &brief)).collect();
     if params.is_empty() {
         return Ok(());
     }
     save(c, params)?;
-    drop_old(c.writer.as_mut(), latest.saturating_sub(u64::try_from(KEEP.as_millis()).unwrap_or_default()))
+    drop_old(c.writer.as_mut(), by.1.saturating_sub(KEEP))
 }
 
 const WIDTH: usize = 5;
@@ -101,39 +95,29 @@ fn drop_old(sql: &mut dyn Sql, millis: u64) -> Result<()> {
 }
 
 /// The graves of those of these rows that came and went here: by the marks that are not drained yet, or remembered. `lines` and
-/// `is_there` say which rows this store knows.
+/// `current` are what this store knows and shows of them.
 pub(crate) fn find(
     sql: &mut dyn Sql,
     tracked: &Tracked,
     incoming: &[Incoming],
-    (lines, is_there): (&Lines, impl Fn(&RowId) -> bool),
-    marks: (&Marks, Author, u64),
+    (lines, current): (&Lines, &HashMap<RowId, Vec<Value>>),
+    (marks, by): (&Marks, (Author, u64)),
 ) -> Result<HashMap<RowId, RowState>> {
-    let author = marks.1;
+    let is_known = |id: &RowId| lines.contains_key(id) || current.contains_key(id);
     let is_lost = |i: &&Incoming| {
         let state = &i.row.state;
-        state.is_live() && state.inserted.site() == author.site && !lines.contains_key(&i.id) && !is_there(&i.id)
+        state.is_live() && state.inserted.site() == by.0.site && !is_known(&i.id)
     };
     let lost: HashMap<&RowId, Stamp> = incoming.iter().filter(is_lost).map(|i| (&i.id, i.row.state.inserted)).collect();
     if lost.is_empty() {
         return Ok(HashMap::new());
     }
     let mut graves = remembered(sql, tracked.number(), &lost)?;
-    graves.extend(pending(&lost, lines, marks));
+    for (row, inserted) in marks.rows.iter().filter_map(|row| Some((row, lost.get(&row.id)?))) {
+        let brief = of(row, lines, by).filter(|brief| brief.inserted.contains(inserted));
+        graves.extend(brief.map(|brief| (row.id.clone(), brief.grave)));
+    }
     Ok(graves.into_iter().map(|(id, grave)| (id, grave.raised(lines.epoch))).collect())
-}
-
-/// Those whose marks are still there.
-fn pending<'a>(
-    lost: &'a HashMap<&RowId, Stamp>,
-    lines: &'a Lines,
-    (marks, author, latest): (&'a Marks, Author, u64),
-) -> impl Iterator<Item = (RowId, RowState)> + 'a {
-    let of_lost = marks.rows.iter().filter_map(|row| Some((row, lost.get(&row.id)?)));
-    of_lost.filter_map(move |(row, inserted)| {
-        let brief = of(row, lines, author, latest).filter(|brief| brief.inserted.contains(inserted))?;
-        Some((row.id.clone(), brief.grave))
-    })
 }
 
 fn remembered(sql: &mut dyn Sql, tab: u16, lost: &HashMap<&RowId, Stamp>) -> Result<HashMap<RowId, RowState>> {

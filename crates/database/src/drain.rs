@@ -204,17 +204,14 @@ fn stamp_rows(tracked: &Tracked, marks: &Marks, lines: &Lines, author: Author, l
     marks.rows.iter().filter_map(one).collect()
 }
 
-/// The new state of one marked row. Marks from the future (an application can set its session's clock) are taken as
-/// of now, or nobody could overwrite them for that long.
+/// The new state of one marked row.
 pub(crate) fn stamp_one(lines: &Lines, row: &Marked, present: bool, author: Author, latest: u64) -> Option<RowState> {
     let known = lines.state_of(&row.id);
     if !present && !lines.contains_key(&row.id) && known.is_some() {
         // It came and went before anybody could hear of it.
         return None;
     }
-    let mut marks = row.marks.clone();
-    marks.iter_mut().for_each(|m| m.millis = m.millis.min(latest));
-    stamp(known.as_ref(), &marks, present, author)
+    stamp(known.as_ref(), &row.clamped(latest), present, author)
 }
 
 /// Marks that say nothing new (a cascade that was announced and did not happen): the row is published once more, because

@@ -53,6 +53,15 @@ pub struct Marked {
     pub present: bool,
 }
 
+impl Marked {
+    /// The marks, those from the future as of `latest`: an application can set its session's clock, and nobody could overwrite what
+    /// it wrote for that long.
+    pub fn clamped(&self, latest: u64) -> Vec<Mark> {
+        let taken = |mark: &Mark| Mark { millis: mark.millis.min(latest), ..mark.clone() };
+        self.marks.iter().map(taken).collect()
+    }
+}
+
 /// Stands among the numbers of [`pending`] for the table of late marks.
 pub const LATE: u16 = u16::MAX;
 

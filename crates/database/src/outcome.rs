@@ -125,10 +125,8 @@ pub(crate) fn referenced_beyond_key(catalog: &Catalog, tracked: &Tracked) -> boo
 pub(crate) struct Deciding<'a> {
     /// The authoritative restore that the table has met.
     pub epoch: Stamp,
-    /// The new states of the rows that had marks.
+    /// The new states of the rows that had marks, or whose graves were unheard until now.
     pub drained: &'a HashMap<RowId, Option<RowState>>,
-    /// The graves of rows that came and went unheard, as it seemed.
-    pub brief: &'a HashMap<RowId, RowState>,
     /// Whether to remember the values before.
     pub remembers: bool,
     /// The rows whose cells do not go together.
@@ -144,8 +142,7 @@ impl Deciding<'_> {
     pub fn decide(&self, incoming: Incoming, values: Option<Vec<Value>>, line: Option<Line>) -> Result<Outcome> {
         let present = values.is_some();
         let marked = self.drained.get(&incoming.id);
-        let brief = self.brief.get(&incoming.id);
-        let stamped = brief.or(marked.and_then(Option::as_ref));
+        let stamped = marked.and_then(Option::as_ref);
         let state = stamped.or(line.as_ref().map(|l| &l.state)).cloned();
         let state = state.or_else(|| meta::swept(self.epoch)).or_else(|| present.then(RowState::baseline));
         let kept = state.as_ref().zip(line.as_ref()).map(|(state, line)| still_kept(line, state, present));
@@ -164,7 +161,7 @@ impl Deciding<'_> {
         let is_unfit = !unfit.is_empty();
         shown.extend(unfit);
         let loser = local.as_ref().and_then(|local| rekey::loser(self.tracked, local, &planned, self.author));
-        let drained = marked.is_some() || brief.is_some();
+        let drained = marked.is_some();
         Ok(Outcome { id, key, planned, present, line, drained, noticed, shown, is_unfit, loser, before })
     }
 

@@ -16,7 +16,7 @@ use crate::database::{Database, random};
 use crate::drain::{author, own_line, publish, publish_marked};
 use crate::layout::Tracked;
 use crate::marks::{self, Marked, Marks};
-use crate::meta::{self, Numbered};
+use crate::meta;
 use crate::sql::Fields;
 use crate::{brief, identity, retry, vector};
 
@@ -96,23 +96,23 @@ fn drain_all(
     head: Position,
     (author, clock): (Author, Clock),
 ) -> Result<Option<Position>> {
-    let mut read = marks::oldest(c.writer.as_mut(), c.dialect.as_ref(), tracked, PAGE)?;
+    let read = marks::oldest(c.writer.as_mut(), c.dialect.as_ref(), tracked, PAGE)?;
     if read.rows.is_empty() {
         return Ok(None);
     }
     let clock = clock.for_marks(c.writer.as_mut(), c.dialect.as_ref(), &read)?;
     let ids = read.ids();
     let lines = meta::load(c.writer.as_mut(), tracked.number(), &read.row_ids())?;
-    let is_brief = |row: &Marked| brief::is_brief(row, row.present, &lines);
-    // The grave of a row that was never heard of here, and may have been elsewhere.
-    let grave = |row: &Marked| {
-        let grave = brief::of(row, &lines, author, clock.latest())?.grave;
-        Some((tracked.number(), row.id.clone(), own_line(grave, &row.key)))
-    };
-    let mut graves: Vec<Numbered> = read.rows.iter().filter(|r| is_brief(r)).filter_map(grave).collect();
-    read.rows.retain(|row| !is_brief(row));
+    let (mut graves, mut others) = (Vec::new(), Marks::default());
+    for row in read.rows {
+        match brief::of(&row, &lines, (author, clock.latest())).filter(|_| !row.present) {
+            // It was never heard of here, and may have been elsewhere.
+            Some(brief) => graves.push((tracked.number(), row.id.clone(), own_line(brief.grave, &row.key))),
+            None => others.rows.push(row),
+        }
+    }
     let head = publish(c, head, &mut graves)?;
-    let (head, _) = publish_marked(c, (catalog, tracked), &read, head, (author, clock))?;
+    let (head, _) = publish_marked(c, (catalog, tracked), &others, head, (author, clock))?;
     marks::delete(c.writer.as_mut(), c.dialect.as_ref(), tracked, &ids)?;
     Ok(Some(head))
 }
