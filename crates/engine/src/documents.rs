@@ -221,10 +221,9 @@ struct Fetch<'a> {
     /// Files that were begun with.
     files: u64,
     last: Option<Hash>,
-    /// All that was lacking, if that is more than what is asked for at once.
-    total: Option<Lacking>,
-    /// What has come, and what is asked for.
-    asked: Lacking,
+    /// All that was lacking, if that was counted; else what has come, and what is asked for.
+    total: Lacking,
+    is_counted: bool,
 }
 
 /// Gets what the receiver lacks; says how many bytes came.
@@ -251,8 +250,8 @@ fn fetch(
         told: Duration::ZERO,
         files: 0,
         last: None,
-        total: None,
-        asked: Lacking::default(),
+        total: Lacking::default(),
+        is_counted: false,
     };
     loop {
         fetch.begin(&wants, to)?;
@@ -277,13 +276,12 @@ fn fetch(
 /// Whether what is lacking is just what is asked for: whoever has few small contents to ask for asks for all of them, and each
 /// comes whole or not at all. Over a long line it need not be asked again.
 fn is_all(wants: &[Want]) -> bool {
-    wants.iter().all(|want| want.ask == Ask::Whole) && is_little(wants)
+    wants.iter().all(|want| want.ask == Ask::Whole) && is_little(asked(wants))
 }
 
 /// Whether this is far from what is asked for at once.
-fn is_little(wants: &[Want]) -> bool {
-    let Lacking { files, bytes } = asked(wants);
-    files < FEW && bytes <= SMALL
+fn is_little(asked: Lacking) -> bool {
+    asked.files < FEW && asked.bytes <= SMALL
 }
 
 /// What comes of these wants. Lists of chunks are nothing beside contents.
@@ -304,12 +302,15 @@ const SMALL: u64 = 32 << 20;
 impl Fetch<'_> {
     /// Sees how much there is in all: over a long line that is asked only where it is worth an answer.
     fn begin(&mut self, wants: &[Want], to: &mut dyn Contents) -> Result<()> {
-        if self.total.is_none() && !is_little(wants) {
-            self.total = Some(to.lacking()?);
+        if self.is_counted {
+            return Ok(());
         }
-        self.asked = asked(wants);
-        self.asked.bytes = self.asked.bytes.saturating_add(self.bytes);
-        self.asked.files = self.asked.files.max(self.files);
+        let asked = asked(wants);
+        self.is_counted = !is_little(asked);
+        self.total = match self.is_counted {
+            true => to.lacking()?,
+            false => Lacking { files: asked.files.max(self.files), bytes: asked.bytes.saturating_add(self.bytes) },
+        };
         Ok(())
     }
 
@@ -336,8 +337,7 @@ impl Fetch<'_> {
     }
 
     fn tell(&mut self) {
-        let Fetch { direction, bytes, files, .. } = *self;
-        let total = self.total.unwrap_or(self.asked);
+        let Fetch { direction, bytes, files, total, .. } = *self;
         self.watch.event(Event::Contents { direction, bytes, files, total });
     }
 }

@@ -87,7 +87,11 @@ fn lost(
         let never = |k: &Knowledge, of: Source| k.held(of).any(|(t, seq)| t == table && seq == 0);
         never(knows, sender) || never(other_knows, receiver)
     };
-    let tables = parties.agreement.tables.iter().filter(lacks).filter(|t| !met || !unmet(t)).cloned().collect();
+    let tables: BTreeSet<String> =
+        parties.agreement.tables.iter().filter(lacks).filter(|t| !met || !unmet(t)).cloned().collect();
+    if tables.is_empty() {
+        return Lost::default();
+    }
     let latest = forgetful.forgotten().map(|(_, graves)| graves.latest).max().unwrap_or_default();
     let back = starts.sender(direction).unwrap_or_default().seq;
     let was_longer = |(of, at): (Source, Position)| {
