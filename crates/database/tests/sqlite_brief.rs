@@ -20,10 +20,9 @@ fn prepared() -> (Site, Database) {
 
 /// Writes a row, as if so many milliseconds ago, and deletes it.
 fn come_and_go(site: &Site, id: i64, millis: i64) {
-    let number: i64 =
-        site.app.query_row("SELECT number FROM server_sync_table WHERE name='item'", [], |r| r.get(0)).unwrap();
+    let marks = site.marks_of("item");
     site.app(&format!("INSERT INTO item(id) VALUES ({id})"));
-    site.app(&format!("UPDATE server_sync_mark_{number} SET at = at - {millis} / 86400000.0 WHERE k0={id}"));
+    site.app(&format!("UPDATE {marks} SET at = at - {millis} / 86400000.0 WHERE k0={id}"));
     site.app(&format!("DELETE FROM item WHERE id={id}"));
 }
 

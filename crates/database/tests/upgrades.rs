@@ -14,16 +14,10 @@ use sync_testbed::MariaDb;
 const PAIR: [(usize, usize); 1] = [(0, 1)];
 const ROWS: &str = "SELECT id, name FROM person ORDER BY id";
 
-/// `server_sync_store` as it was in formats 2, 3 and 5, column by column.
-const FORMAT_2: &str = "one, format, store, incarnation, site, site_name, vd, vd_version, product_version, slave, masters, \
-     excluded, together, trees, seq, token";
-const FORMAT_3: &str = "one, format, store, incarnation, site, site_name, vd, vd_version, product_version, slave, masters, \
-     excluded, together, trees, counters, rekey, seq, token";
+/// The columns of `server_sync_store` that older formats did not have, with the format that added each.
+const LATER: [(&str, u32); 3] = [("counters", 3), ("rekey", 3), ("epochs", 5)];
 
-const FORMAT_5: &str = "one, format, store, incarnation, site, site_name, vd, vd_version, product_version, slave, masters, \
-     excluded, together, trees, counters, rekey, seq, token, epochs";
-
-/// How each kind of database declared those columns then.
+/// How each kind of database declared the columns of `server_sync_store`.
 struct Then {
     columns: &'static [(&'static str, &'static str)],
     tail: &'static str,
@@ -82,14 +76,14 @@ const MARIADB: Then = Then {
 /// Makes of a store what it was in an older format: the one row of `server_sync_store` in a table as it was declared then, and
 /// none of the tables that came later. The other tables have been the same in all of them.
 fn age(site: &mut impl BenchSite, format: u32, then: &Then) {
-    let names = match format {
-        2 => FORMAT_2,
-        3 | 4 => FORMAT_3,
-        _ => FORMAT_5,
-    };
-    let is_old = |name: &str| names.split(", ").any(|n| n == name);
-    let columns = then.columns.iter().filter(|(name, _)| is_old(name));
-    let columns: Vec<String> = columns.map(|(name, kind)| format!("{name} {kind}")).collect();
+    let is_old = |name: &str| LATER.iter().all(|(later, added)| *later != name || *added <= format);
+    let (names, columns): (Vec<&str>, Vec<String>) = then
+        .columns
+        .iter()
+        .filter(|(name, _)| is_old(name))
+        .map(|(name, kind)| (*name, format!("{name} {kind}")))
+        .unzip();
+    let names = names.join(", ");
     site.app("ALTER TABLE server_sync_store RENAME TO server_sync_today");
     site.app(&format!("CREATE TABLE server_sync_store ({}){}", columns.join(", "), then.tail));
     site.app(&format!("INSERT INTO server_sync_store ({names}) SELECT {names} FROM server_sync_today"));

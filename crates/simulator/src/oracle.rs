@@ -177,16 +177,14 @@ impl<'a> Fates<'a> {
 
 /// Rows that a site wrote anew and lost without a mark: they come back as others have them, who may never have had the new ones.
 fn replaced_and_lost(log: &[Event]) -> impl Iterator<Item = (usize, &str)> {
-    let row = |event: &Event| (event.table, event.key.clone());
-    let (mut written, mut lost) = (HashSet::new(), Vec::new());
-    for event in log {
-        match event.did {
-            Did::Insert => drop(written.insert(row(event))),
-            Did::Lose if written.contains(&row(event)) => lost.push((event.table, &*event.key)),
-            _ => {}
+    let mut written = HashSet::new();
+    log.iter().filter_map(move |event| {
+        let row = (event.table, &*event.key);
+        if event.did == Did::Insert {
+            written.insert(row);
         }
-    }
-    lost.into_iter()
+        (event.did == Did::Lose && written.contains(&row)).then_some(row)
+    })
 }
 
 fn listed(entries: &[sync_store::ConflictEntry], parked: &[Parked]) -> Listed {

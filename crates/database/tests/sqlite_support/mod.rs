@@ -45,6 +45,12 @@ impl Site {
         self
     }
 
+    /// Where a store that was prepared keeps the marks of a table.
+    pub fn marks_of(&self, table: &str) -> String {
+        let query = "SELECT number FROM server_sync_table WHERE name=?";
+        format!("server_sync_mark_{}", self.app.query_row(query, [table], |row| row.get::<_, i64>(0)).unwrap())
+    }
+
     pub fn sql(&mut self) -> &mut dyn Sql {
         &mut self.ours
     }
