@@ -103,7 +103,7 @@ fn retry_part(
         // A row of the same key may have been committed a moment ago: then the repetition sees it.
         Trouble::Constraint | Trouble::Check if *attempt == 0 => {}
         Trouble::SchemaChanged if *attempt == 0 => {
-            db.catalog.forget();
+            db.catalog.forget_after(error.message);
             db.refresh()?;
         }
         _ => return Err(error),

@@ -22,6 +22,8 @@ pub const CONFLICTS: u16 = 0;
 pub struct Catalog {
     seen: Option<Seen>,
     readings: u64,
+    /// The message that it was forgotten after, until it is renewed.
+    failed: Option<String>,
     /// The synchronised tables: the conflict list first, then those that others refer to before those that refer to them.
     pub tracked: Vec<Tracked>,
     /// All tables of the application, for the handshake.
@@ -81,7 +83,8 @@ impl Catalog {
         let mut notes = Vec::new();
         let mut seen = look(sql, dialect, rules)?;
         while self.seen.as_ref() != Some(&seen) {
-            let (catalog, said) = alone(sql, dialect, |sql| Renewal::run(sql, dialect, prepared, rules))?;
+            let (catalog, said) =
+                alone(sql, dialect, |sql| Renewal::run(sql, dialect, prepared, rules, self.failed.as_deref()))?;
             notes.extend(said);
             *self = Catalog { readings: self.readings + 1, ..catalog };
             // What was read is only believed if nothing changed since before it was; installing triggers changes it.
@@ -111,6 +114,12 @@ impl Catalog {
     pub fn forget(&mut self) {
         self.seen = None;
     }
+
+    /// The same after an error with this message, the cause of which the next refresh removes if it can.
+    pub fn forget_after(&mut self, message: String) {
+        self.forget();
+        self.failed = Some(message);
+    }
 }
 
 fn look(sql: &mut dyn Sql, dialect: &dyn Dialect, rules: &Rules) -> Result<Seen> {
@@ -139,8 +148,17 @@ struct Renewal<'a> {
 
 impl Renewal<'_> {
     /// Looks at the whole schema, and renews registrations and triggers; says what it did.
-    fn run(sql: &mut dyn Sql, dialect: &dyn Dialect, prepared: bool, rules: &Rules) -> Result<(Catalog, Vec<String>)> {
+    fn run(
+        sql: &mut dyn Sql,
+        dialect: &dyn Dialect,
+        prepared: bool,
+        rules: &Rules,
+        failed: Option<&str>,
+    ) -> Result<(Catalog, Vec<String>)> {
         let mut schema = dialect.read_schema(sql)?;
+        if let Some(message) = failed {
+            dialect.outdate(&mut schema, message);
+        }
         let mut refused = counters::mark_counters(dialect, &mut schema, rules);
         refused.extend(rekey::mark_tables(sql, dialect, &mut schema, rules)?);
         let mut renewal = Renewal { dialect, prepared, schema: &schema, rules, notes: Vec::new() };
@@ -151,6 +169,7 @@ impl Renewal<'_> {
             Catalog {
                 seen: None,
                 readings: 0,
+                failed: None,
                 tracked,
                 infos,
                 constraints,

@@ -73,6 +73,10 @@ pub trait Dialect: Send + Sync {
         Ok(0)
     }
 
+    /// If the message of a failed write says that the server did not open a table rightly and keeps it so: makes triggers
+    /// look out of date, for it opens the table anew where one is made anew.
+    fn outdate(&self, _schema: &mut Schema, _message: &str) {}
+
     /// An INSERT or UPDATE that also takes what the server keeps in such a column but refuses to be given: the empty value of an
     /// ENUM without an empty label. Only for single rows, of which NOT NULL and keys are checked all the same.
     fn lenient(&self, statement: &str) -> String {

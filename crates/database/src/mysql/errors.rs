@@ -4,6 +4,7 @@ use mysql::{DriverError, Error};
 use sync_store::{StoreError, Trouble};
 
 use super::driver::{Address, Tls};
+use super::reopen::is_spoilt;
 
 /// Whether the server offers no encryption.
 pub(super) fn is_tls_missing(error: &Error) -> bool {
@@ -13,6 +14,7 @@ pub(super) fn is_tls_missing(error: &Error) -> bool {
 /// An error of a statement.
 pub(super) fn classify(error: &Error, place: &str) -> StoreError {
     match error {
+        Error::MySqlError(e) if e.code == 1064 && is_spoilt(&e.message) => spoilt(&e.message, place),
         Error::MySqlError(e) => StoreError::new(trouble(e.code), format!("{place}: {} (error {})", e.message, e.code)),
         Error::IoError(_) | Error::CodecError(_) => lost(error, place),
         Error::DriverError(DriverError::ConnectTimeout | DriverError::Timeout | DriverError::PacketOutOfSync) => {
@@ -20,6 +22,14 @@ pub(super) fn classify(error: &Error, place: &str) -> StoreError {
         }
         other => StoreError::new(Trouble::Failure, format!("{place}: {other}")),
     }
+}
+
+/// The trigger's text is right, nearly always.
+fn spoilt(message: &str, place: &str) -> StoreError {
+    StoreError::new(Trouble::SchemaChanged, format!("{place}: {message} (error 1064)")).hint(
+        "the table is opened anew in the next round; if the message stays, a trigger really has such an error: \
+         see SHOW TRIGGERS",
+    )
 }
 
 fn lost(error: &Error, place: &str) -> StoreError {

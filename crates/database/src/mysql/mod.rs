@@ -15,6 +15,7 @@ mod names;
 mod own;
 mod pace;
 mod privileges;
+mod reopen;
 mod schema;
 mod session;
 mod statement;
@@ -179,6 +180,12 @@ impl Dialect for MySql {
 
     fn gather_marks(&self, sql: &mut dyn Sql, tables: &[(&Table, &Registered)]) -> Result<u64> {
         late::gather(sql, tables)
+    }
+
+    fn outdate(&self, schema: &mut Schema, message: &str) {
+        if reopen::is_spoilt(message) {
+            reopen::outdate(schema, message);
+        }
     }
 
     fn not_default(&self, column: &str) -> String {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use sync_store::{Result, StoreError, Trouble};
 
 use super::names::literal;
+use super::reopen::is_spoilt;
 use crate::sql::{Fields, Sql};
 
 /// While DDL waits for a table's lock all new statements on that table wait behind it, so it waits a second at most.
@@ -63,12 +64,15 @@ pub(super) fn apply(sql: &mut dyn Sql, settings: &Settings) -> Result<()> {
     ))
 }
 
-/// Runs a DDL statement on a table, several times if another transaction holds it.
+/// Runs a DDL statement on a table, several times if another transaction holds it. A copy of the table that was not opened
+/// rightly is closed by the first time, which fails.
 pub(super) fn ddl(sql: &mut dyn Sql, table: &str, statement: &str) -> Result<()> {
     let mut pause = Duration::from_millis(100);
     for _ in 1..ATTEMPTS {
         match sql.run(statement) {
-            Err(e) if e.trouble == Trouble::Contention => std::thread::sleep(pause + jitter(pause)),
+            Err(e) if e.trouble == Trouble::Contention || is_spoilt(&e.message) => {
+                std::thread::sleep(pause + jitter(pause))
+            }
             other => return other,
         }
         pause *= 2;

@@ -98,6 +98,8 @@ pub(super) fn sort(error: Error, sql: &str, report: &mut LoadReport) -> Failure 
         }
         // Shutdown in progress, connection killed.
         None | Some(1053 | 1927) => Failure::Lost,
+        // MariaDB: the connection was killed while it, or another before it, opened the table.
+        Some(1064) if error.to_string().contains("has an error in its body") => Failure::Lost,
         Some(_) => {
             report.errors.push(format!("{sql}: {error}"));
             Failure::Error
