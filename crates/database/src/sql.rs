@@ -25,7 +25,8 @@ pub trait Sql: Send {
     }
 
     /// Runs a statement once for each of these lists of parameters, all in one exchange, where the server has a way of its own
-    /// for that and they are fit for it; `false` if not, and nothing was done.
+    /// for that and they are fit for it; `false` if not, and nothing was done. After an error some may be done: the
+    /// transaction has to be rolled back.
     fn execute_each(&mut self, _sql: &str, _rows: &[&[Value]]) -> Result<bool> {
         Ok(false)
     }

@@ -241,7 +241,7 @@ fn content(value: &Value) -> Option<Content> {
 }
 
 /// Rows that are not made yet, and paths that are to go: only these can be of a shape that no directory has.
-const PENDING: &str = "SELECT p.path FROM pending p LEFT JOIN entry e ON e.path=p.path LEFT JOIN disk d ON d.path=p.path \
+const PENDING: &str = "SELECT p.path, e.kind FROM pending p LEFT JOIN entry e ON e.path=p.path LEFT JOIN disk d ON d.path=p.path \
      WHERE p.path>?1 AND d.content IS NOT e.content ORDER BY p.path LIMIT 500";
 
 fn shapes(tree: &mut Tree) -> Result<u64> {
@@ -251,13 +251,14 @@ fn shapes(tree: &mut Tree) -> Result<u64> {
     let (mut after, mut written) = (Vec::new(), 0);
     loop {
         let writing = tree.index.begin()?;
-        let page: Vec<Vec<u8>> = writing.look().all(PENDING, params![after], |row| row.get(0))?;
-        let Some(last) = page.last() else { return Ok(written) };
+        let page: Vec<(Vec<u8>, Option<String>)> =
+            writing.look().all(PENDING, params![after], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let Some((last, _)) = page.last() else { return Ok(written) };
         let is_last = page.len() < 500;
         after.clone_from(last);
         let mut checked = Vec::new();
-        for path in &page {
-            written += shape(&writing, path, &mut checked)?;
+        for (path, kind) in &page {
+            written += shape(&writing, path, kind.as_deref(), &mut checked)?;
         }
         writing.commit()?;
         if is_last {
@@ -266,15 +267,14 @@ fn shapes(tree: &mut Tree) -> Result<u64> {
     }
 }
 
-/// `checked` is the directory whose ancestors and itself are known to be directories.
-fn shape(writing: &Writing, path: &[u8], checked: &mut Vec<u8>) -> Result<u64> {
+/// `kind` is that of its row, if it has one; `checked` the directory whose ancestors and itself are known to be directories.
+fn shape(writing: &Writing, path: &[u8], kind: Option<&str>, checked: &mut Vec<u8>) -> Result<u64> {
     let mut written = 0;
-    let entry = writing.look().entry(path)?;
-    if entry.as_ref().is_none_or(|cells| !cells.content.is_directory()) && writing.look().has_below(ENTRY, path)? {
+    if kind != Some("d") && writing.look().has_below(ENTRY, path)? {
         written += make_directory(writing, path)?;
     }
     let (directory, _) = name::split(path);
-    if entry.is_some() && directory != checked.as_slice() {
+    if kind.is_some() && directory != checked.as_slice() {
         for ancestor in name::ancestors(path) {
             written += make_directory(writing, ancestor)?;
         }
