@@ -134,9 +134,9 @@ impl SqliteDriver {
     }
 }
 
-/// Keys and hashes that come in no order touch pages all over their indexes: they are kept in memory (16 MiB at most), and go
+/// Keys and hashes that come in no order touch pages all over their indexes: they are kept in memory (6 MiB at most), and go
 /// to the file once for many rows.
-const TUNING: &str = "PRAGMA cache_size=-16384; PRAGMA wal_autocheckpoint=4096";
+const TUNING: &str = "PRAGMA cache_size=-6144; PRAGMA wal_autocheckpoint=4096";
 
 fn connect(path: &Path, options: Options) -> rusqlite::Result<Connection> {
     let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
