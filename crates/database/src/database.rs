@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The version of the exchange.
-pub const PROTOCOL: u32 = 4;
+pub const PROTOCOL: u32 = 5;
 
 /// The server's counts of statements that change schemas, if it tells, and when they were asked for.
 pub(crate) struct Counted {

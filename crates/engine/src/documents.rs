@@ -4,9 +4,10 @@
 use std::time::{Duration, Instant};
 
 use sync_store::contents::{Ask, WANTS};
-use sync_store::{Contents, Hash, Lacking, Piece, Realised, Skipped, Store, Want};
+use sync_store::{Contents, Hash, Lacking, Next, Piece, Realised, Settled, Skipped, Store, Want};
 
 use crate::error::{EngineError, Result};
+use crate::parties::Sides;
 use crate::rate::Bucket;
 use crate::report::{Direction, Event, RoundReport, Watch};
 use crate::round::{Beside, Options, unconfirmed};
@@ -160,45 +161,58 @@ pub fn round_documents(
         slave.confirm()?;
         return Ok(report);
     }
-    let rests = settle(master, slave, options, watch, &mut report)?;
-    report.master.bytes = fetch(slave, master, Direction::Pull, options, watch)?;
+    let Begun { rests, wants: Sides { master: here, slave: there } } =
+        settle(master, slave, options, watch, &mut report)?;
+    report.master.bytes = fetch(slave, master, here, (Direction::Pull, Last::Wants), options, watch)?.bytes;
+    let mut made = rests.then(Realised::default);
     if !rests {
-        report.slave.bytes = fetch(master, slave, Direction::Push, options, watch)?;
+        let last = if master.unrealised()? == 0 { Last::Realises } else { Last::Wants };
+        let fetched = fetch(master, slave, there, (Direction::Push, last), options, watch)?;
+        (report.slave.bytes, made) = (fetched.bytes, fetched.realised);
     }
     let is_far = slave.is_far();
-    let there = || if rests { Ok(Realised::default()) } else { slave.realise() };
+    let there = || made.map_or_else(|| slave.realise(), Ok);
     let realised = together(is_far, || master.realise(), there)?;
     (report.master.realised, report.slave.realised) = (realised.master, realised.slave);
     slave.confirm()?;
     Ok(report)
 }
 
+/// What is known when contents begin to be fetched.
+struct Begun {
+    /// Whether the slave rests: it said so when the round began, and nothing has come to it since, so that it need not be asked
+    /// anything.
+    rests: bool,
+    /// What each wants first, if nothing changed since that was asked.
+    wants: Sides<Option<Vec<Want>>>,
+}
+
 /// Mends what merging left, at both sides, and tells each other: whoever deletes a copy afterwards has then seen the other
-/// side's, which is the same. Says whether the slave rests: it said so when the round began, and nothing has come to it since,
-/// so that it need not be asked anything.
+/// side's, which is the same.
 fn settle(
     master: &mut dyn Contents,
     slave: &mut dyn Contents,
     options: &Options,
     watch: &mut dyn Watch,
     report: &mut DocumentsReport,
-) -> Result<bool> {
+) -> Result<Begun> {
     let mut rests = report.rows.is_quiet() && !report.rows.compared && slave.rests()?;
     for _ in 0..SETTLINGS {
         let is_far = slave.is_far();
-        let settled = together(is_far, || master.settle(), || if rests { Ok(0) } else { slave.settle() })?;
-        let (here, there) = (settled.master, settled.slave);
-        report.master.settled += here;
-        report.slave.settled += there;
-        if here + there == 0 {
-            break;
+        let there = || if rests { Ok(Settled::default()) } else { slave.settle_and_want(WANTS) };
+        let Sides { master: here, slave: there } = together(is_far, || master.settle_and_want(WANTS), there)?;
+        report.master.settled += here.rows;
+        report.slave.settled += there.rows;
+        if here.rows + there.rows == 0 {
+            let wants = Sides { master: Some(here.wants), slave: Some(there.wants) };
+            return Ok(Begun { rests, wants });
         }
         rests = false;
         let again = unconfirmed(as_store(master), as_store(slave), options, Beside::default(), watch)?;
         report.rows.pulled.add(again.pulled);
         report.rows.pushed.add(again.pushed);
     }
-    Ok(rests)
+    Ok(Begun { rests, wants: Sides { master: None, slave: None } })
 }
 
 /// So often rows are exchanged again; what is left then waits for the next round.
@@ -226,19 +240,52 @@ struct Fetch<'a> {
     is_counted: bool,
 }
 
-/// Gets what the receiver lacks; says how many bytes came.
+/// What fetching came to.
+#[derive(Default)]
+struct Fetched {
+    /// Bytes that came.
+    bytes: u64,
+    /// What was done in the directory, if it was made like the rows already.
+    realised: Option<Realised>,
+}
+
+/// What the receiver is asked when nothing more may be wanting: over a long line each question costs.
+#[derive(Clone, Copy)]
+enum Last {
+    /// What it wants.
+    Wants,
+    /// The same, and to make its directory like the rows if that is nothing.
+    Realises,
+}
+
+impl Last {
+    fn ask(self, to: &mut dyn Contents) -> Result<Next> {
+        Ok(match self {
+            Last::Wants => Next::Wants(to.wanted(WANTS)?),
+            Last::Realises => to.want_or_realise(WANTS)?,
+        })
+    }
+}
+
+/// Gets what the receiver lacks, which wants this first if it was asked already.
 fn fetch(
     from: &mut dyn Contents,
     to: &mut dyn Contents,
-    direction: Direction,
+    first: Option<Vec<Want>>,
+    (direction, last): (Direction, Last),
     options: &Options,
     watch: &mut dyn Watch,
-) -> Result<u64> {
+) -> Result<Fetched> {
     let bucket = Bucket::new(options.bandwidth, Duration::ZERO);
-    to.meet();
-    let mut wants = to.wanted(WANTS)?;
+    let mut wants = match first {
+        Some(wants) => wants,
+        None => {
+            to.meet();
+            to.wanted(WANTS)?
+        }
+    };
     if wants.is_empty() {
-        return Ok(0);
+        return Ok(Fetched::default());
     }
     let all = is_all(&wants);
     let mut fetch = Fetch {
@@ -261,15 +308,16 @@ fn fetch(
             Ok(())
         })?;
         fetch.tell();
+        let bytes = fetch.bytes;
         if all {
-            return Ok(fetch.bytes);
+            return Ok(Fetched { bytes, realised: None });
         }
-        let next = to.wanted(WANTS)?;
-        // A peer that answers nothing is not asked again.
-        if next.is_empty() || next == wants {
-            return Ok(fetch.bytes);
+        match last.ask(to)? {
+            Next::Realised(realised) => return Ok(Fetched { bytes, realised: Some(realised) }),
+            // A peer that answers nothing is not asked again.
+            Next::Wants(next) if next.is_empty() || next == wants => return Ok(Fetched { bytes, realised: None }),
+            Next::Wants(next) => wants = next,
         }
-        wants = next;
     }
 }
 

@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use sync_core::{Knowledge, Position, Registry, Source};
 use sync_store::contents::WANTS;
 use sync_store::{
-    Completed, Contents, Description, Drained, Greeting, Lacking, Manner, Opened, Opening, Outline, Piece, PieceSink,
-    Realised, Result, Since, Skipped, Store, StoreError, Trouble, Want,
+    Completed, Contents, Description, Drained, Greeting, Lacking, Manner, Next, Opened, Opening, Outline, Piece,
+    PieceSink, Realised, Result, Settled, Since, Skipped, Store, StoreError, Trouble, Want,
 };
 
 use crate::message::{ContentsRequest, Part, Request, answer, opened, unpack};
@@ -139,8 +139,15 @@ impl Contents for RemoteTree {
     }
 
     fn wanted(&mut self, limit: usize) -> Result<Vec<Want>> {
-        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
-        self.ask(ContentsRequest::Wanted(limit))
+        self.ask(ContentsRequest::Wanted(packed(limit)))
+    }
+
+    fn settle_and_want(&mut self, limit: usize) -> Result<Settled> {
+        self.ask(ContentsRequest::SettleAndWant(packed(limit)))
+    }
+
+    fn want_or_realise(&mut self, limit: usize) -> Result<Next> {
+        self.ask(ContentsRequest::WantOrRealise(packed(limit)))
     }
 
     fn lacking(&mut self) -> Result<Lacking> {
@@ -171,6 +178,16 @@ impl Contents for RemoteTree {
     fn unread(&self) -> &[Skipped] {
         &self.unread
     }
+}
+
+/// A limit, as it is asked for.
+fn packed(limit: usize) -> u32 {
+    u32::try_from(limit).unwrap_or(u32::MAX)
+}
+
+/// The same, as it is granted.
+fn granted(limit: u32) -> usize {
+    (limit as usize).min(WANTS)
 }
 
 /// The error of a store that has no files.
@@ -222,7 +239,9 @@ fn answer_one(service: &mut Service, tree: &mut dyn Contents, request: Request) 
         ContentsRequest::Begin(manner) => service.end(tree.begin(manner)),
         ContentsRequest::Rest => service.end(tree.rest()),
         ContentsRequest::Settle => service.end(tree.settle()),
-        ContentsRequest::Wanted(limit) => service.end(tree.wanted((limit as usize).min(WANTS))),
+        ContentsRequest::Wanted(limit) => service.end(tree.wanted(granted(limit))),
+        ContentsRequest::SettleAndWant(limit) => service.end(tree.settle_and_want(granted(limit))),
+        ContentsRequest::WantOrRealise(limit) => service.end(tree.want_or_realise(granted(limit))),
         ContentsRequest::Supply(wants) => service.end(tree.supply(&wants, &mut |piece| service.item_along(&piece))),
         ContentsRequest::Realise => service.end(tree.realise()),
         ContentsRequest::Lacking => service.end(tree.lacking()),

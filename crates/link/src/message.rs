@@ -65,6 +65,7 @@ impl Request<'_> {
                     | ContentsRequest::Rest
                     | ContentsRequest::Open(_)
                     | ContentsRequest::Settle
+                    | ContentsRequest::SettleAndWant(_)
                     | ContentsRequest::Wanted(_)
             ),
             _ => false,
@@ -90,6 +91,8 @@ pub(crate) enum ContentsRequest<'a> {
     Unread,
     /// As [`Request::Open`], with what the scan could not take in, and whether the tree is at rest.
     Open(Cow<'a, Opening>),
+    SettleAndWant(u32),
+    WantOrRealise(u32),
 }
 
 /// What a message of an answer is; its first byte.

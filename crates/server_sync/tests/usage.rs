@@ -296,7 +296,7 @@ fn versions() {
         str![[r#"
 exit 0
 server_sync 0.1.0
-protocol 4
+protocol 5
 format 6
 
 "#]]

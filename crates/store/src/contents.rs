@@ -173,6 +173,21 @@ pub trait Contents: Store {
     /// Begins with a peer: what another did not have, this one may have.
     fn meet(&mut self);
 
+    /// Begins with a peer and settles, as [`Contents::meet`] and [`Contents::settle`] do; where nothing was to be settled, says
+    /// what is wanted first. Over a long line that is one answer to wait for.
+    fn settle_and_want(&mut self, limit: usize) -> Result<Settled> {
+        self.meet();
+        let rows = self.settle()?;
+        let wants = if rows == 0 { self.wanted(limit)? } else { Vec::new() };
+        Ok(Settled { rows, wants })
+    }
+
+    /// What is wanted next; where that is nothing, makes the directory like the rows at once.
+    fn want_or_realise(&mut self, limit: usize) -> Result<Next> {
+        let wants = self.wanted(limit)?;
+        Ok(if wants.is_empty() { Next::Realised(self.realise()?) } else { Next::Wants(wants) })
+    }
+
     /// Streams what is asked for.
     fn supply(&mut self, wants: &[Want], sink: &mut PieceSink) -> Result<()>;
 
@@ -187,6 +202,24 @@ pub trait Contents: Store {
 
     /// The paths that the last [`Store::drain`] could not take in.
     fn unread(&self) -> &[Skipped];
+}
+
+/// What [`Contents::settle_and_want`] did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settled {
+    /// How many rows were written.
+    pub rows: u64,
+    /// What is wanted first, if none was.
+    pub wants: Vec<Want>,
+}
+
+/// How it goes on with contents.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Next {
+    /// By more of them.
+    Wants(Vec<Want>),
+    /// Nothing more is wanted, and this was done in the directory.
+    Realised(Realised),
 }
 
 /// How much is needed and not here.

@@ -16,7 +16,7 @@ pub mod steady;
 mod travel;
 
 pub use batch::{Batch, Change, TableHead};
-pub use contents::{Contents, Hash, Lacking, Manner, Piece, PieceSink, Realised, Reason, Skipped, Want};
+pub use contents::{Contents, Hash, Lacking, Manner, Next, Piece, PieceSink, Realised, Reason, Settled, Skipped, Want};
 pub use description::{Description, Role, SlaveSettings, TableInfo, TableStatus};
 pub use digest::{Answer, Answers, Candidates, Method, Question, Scope, Standing, Standpoint};
 pub use error::{Result, StoreError, Trouble};
