@@ -33,6 +33,7 @@ mod meta;
 pub mod mysql;
 mod outcome;
 mod parked;
+mod registration;
 mod registry;
 mod rekey;
 mod resolve;
