@@ -4,10 +4,11 @@
 //! no other file system. A [`Fault`] is asked before each call, so that a test can make any of them fail, or do meanwhile
 //! what another program might do; without one that is a branch. Knows no index and no rows.
 
-use std::io::{self, Read, Write};
+mod fault;
+mod file;
+
 use std::ops::Deref;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -15,10 +16,12 @@ use std::time::Duration;
 
 use rustix::fs::inotify::{self, WatchFlags};
 use rustix::fs::{
-    self, AtFlags, FallocateFlags, FileType, Gid, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, Stat, Timestamps,
-    Uid, XattrFlags,
+    self, AtFlags, FileType, Gid, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, Stat, Timestamps, Uid, XattrFlags,
 };
 use rustix::io::Errno;
+
+pub use fault::{Fault, Op, Slip};
+pub(crate) use file::File;
 
 /// What the system says.
 pub type Result<T> = rustix::io::Result<T>;
@@ -39,117 +42,6 @@ const OURS: OFlags = OFlags::NOFOLLOW.union(OFlags::CLOEXEC);
 
 /// Only we look at what is not in its place.
 const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
-
-/// What is about to be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Op {
-    /// Opening a directory.
-    Enter,
-    /// Opening a file for reading.
-    Open,
-    /// Opening a file for writing, making it if need be.
-    Create,
-    /// Reading from a file.
-    Read,
-    /// Writing to a file.
-    Write,
-    /// Giving a file its size.
-    Resize,
-    /// Looking at a name.
-    Look,
-    /// Looking at what is open.
-    Stat,
-    /// Listing a directory.
-    List,
-    /// Having the system tell what happens in a directory.
-    Watch,
-    /// Asking how much room there is.
-    Room,
-    /// Keeping room for a file.
-    Reserve,
-    /// Making a directory.
-    MakeDirectory,
-    /// Removing a directory.
-    RemoveDirectory,
-    /// Removing a file or a link.
-    Remove,
-    /// Renaming.
-    Rename,
-    /// Making a symbolic link.
-    Symlink,
-    /// Giving a file another name.
-    Link,
-    /// Reading where a link leads.
-    ReadLink,
-    /// Making data safe.
-    Sync,
-    /// Writing permissions.
-    Chmod,
-    /// Writing an owner.
-    Chown,
-    /// Writing times.
-    Times,
-    /// Reading extended attributes.
-    ReadAttributes,
-    /// Writing an extended attribute.
-    WriteAttribute,
-    /// Beginning a transaction of the index.
-    Begin,
-    /// Ending it.
-    Commit,
-}
-
-impl Op {
-    /// Whether it changes anything.
-    pub fn writes(self) -> bool {
-        !matches!(
-            self,
-            Op::Enter
-                | Op::Open
-                | Op::Read
-                | Op::Look
-                | Op::Stat
-                | Op::List
-                | Op::Watch
-                | Op::Room
-                | Op::ReadLink
-                | Op::ReadAttributes
-                | Op::Begin
-        )
-    }
-}
-
-/// Is asked before each call, with the name that the call is about, if it has one. An error is that call's answer.
-pub trait Fault: Send + Sync {
-    /// The call that comes.
-    ///
-    /// # Errors
-    /// What the call shall answer instead of being made.
-    fn before(&self, op: Op, name: &[u8]) -> Result<()>;
-
-    /// How long ago the last change of a file must be for it to count as at rest, where it is not the usual.
-    fn coarse(&self) -> Option<Duration> {
-        None
-    }
-
-    /// Whether the tree shall make a mistake, so that it is seen that tests find it.
-    fn slips(&self, _slip: Slip) -> bool {
-        false
-    }
-}
-
-/// Mistakes that are easily made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Slip {
-    /// What is at a place is not looked at again before it is replaced.
-    NoSecondLook,
-    /// What is in a directory that cannot be listed is gone.
-    BlindIsGone,
-    /// The index is written before the files are in their places.
-    IndexFirst,
-    /// Of two edits that meet in a scan, one is forgotten.
-    NoCopy,
-}
 
 /// Clocks of file systems are coarse: what changed just now may change again without looking different.
 const COARSE: Duration = Duration::from_secs(2);
@@ -461,89 +353,5 @@ impl Dir {
         self.disk().may(Op::Sync, b"")?;
         let fd = self.file.try_clone().map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?;
         Ok(std::thread::spawn(move || fs::syncfs(&fd)))
-    }
-}
-
-/// A file that is open.
-pub(crate) struct File(Handle);
-
-impl Deref for File {
-    type Target = Handle;
-    fn deref(&self) -> &Handle {
-        &self.0
-    }
-}
-
-impl File {
-    /// Gives it a size, unless it has it.
-    pub(crate) fn resize(&self, size: u64) -> io::Result<()> {
-        if self.stat()?.st_size.cast_unsigned() == size {
-            return Ok(());
-        }
-        self.disk.may(Op::Resize, b"")?;
-        Ok(fs::ftruncate(self.as_fd(), size)?)
-    }
-
-    /// Keeps room for some of its bytes. A file system that cannot is no hindrance.
-    pub(crate) fn reserve(&self, offset: u64, size: u64) -> Result<()> {
-        self.disk.may(Op::Reserve, b"")?;
-        match fs::fallocate(self.as_fd(), FallocateFlags::KEEP_SIZE, offset, size) {
-            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(()),
-            other => other,
-        }
-    }
-
-    pub(crate) fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-        self.disk.may(Op::Read, b"")?;
-        self.file.read_exact_at(bytes, offset)
-    }
-
-    pub(crate) fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.disk.may(Op::Write, b"")?;
-        self.file.write_all_at(bytes, offset)
-    }
-
-    /// Reads until the buffer is full or the file ends; says how much that is.
-    pub(crate) fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.disk.may(Op::Read, b"")?;
-        let mut done = 0;
-        while done < bytes.len() {
-            match self.file.read_at(&mut bytes[done..], offset + done as u64)? {
-                0 => break,
-                more => done += more,
-            }
-        }
-        Ok(done)
-    }
-
-    /// Makes its data safe beside other work; the answer is there once that is joined.
-    pub(crate) fn sync_data_beside(&self) -> io::Result<JoinHandle<Result<()>>> {
-        self.disk.may(Op::Sync, b"")?;
-        let file = self.file.try_clone()?;
-        Ok(std::thread::spawn(move || fs::fdatasync(&file)))
-    }
-
-    /// Makes its data safe.
-    pub(crate) fn sync_data(&self) -> Result<()> {
-        self.disk.may(Op::Sync, b"")?;
-        fs::fdatasync(self.as_fd())
-    }
-}
-
-impl Read for File {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.disk.may(Op::Read, b"")?;
-        self.0.file.read(buffer)
-    }
-}
-
-impl Write for File {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.disk.may(Op::Write, b"")?;
-        self.0.file.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.file.flush()
     }
 }
