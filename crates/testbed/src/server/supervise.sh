@@ -6,6 +6,9 @@ kind=$1 garbage=$2 log=$3
 shift 3
 pid=
 
+# Whoever asked may be gone before the answer. What is started does not inherit this.
+trap : PIPE
+
 launch() {
   if [ "$kind" = child ]; then
     "$@" </dev/null >>"$log" 2>&1 &

@@ -120,3 +120,31 @@ fn lines(paths: &[PathBuf]) -> String {
     let paths: Vec<_> = paths.iter().map(|path: &PathBuf| Path::display(path).to_string()).collect();
     paths.join("\n")
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_killed_before_an_answer_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let (garbage, go) = (at("garbage"), at("go"));
+        std::fs::create_dir(&garbage).unwrap();
+        let waits = format!("until [ -e '{}' ]; do sleep 0.01; done; exit 1", go.display());
+        let job = Job {
+            detached: true,
+            command: ["sh", "-c", &waits].map(str::to_owned).to_vec(),
+            pid_file: at("pid"),
+            log: at("log"),
+            garbage: vec![garbage.clone()],
+        };
+        let mut process = shell(&job).spawn().unwrap();
+        process.stdin.take().unwrap().write_all(b"start\n").unwrap();
+        drop(process.stdout.take());
+        std::fs::write(&go, "").unwrap();
+        assert!(process.wait().unwrap().success());
+        assert!(!garbage.exists());
+    }
+}
