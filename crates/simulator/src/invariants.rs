@@ -299,15 +299,23 @@ fn contents(site: &mut Site, fragile: &Fragile) -> Result<BTreeMap<(u16, String)
     Ok(said.filter(|(_, c)| *c != content(&RowState::baseline())).collect())
 }
 
-/// Rows of which only some sites have a line: the graves of others are purged.
+/// Rows of which only some sites have a line, as the graves of others are purged; and those whose newest grave may have been:
+/// who purged it takes an older one, of a site that was not heard of then, for news.
 fn purged(world: &mut World) -> Result<BTreeSet<(u16, String)>> {
-    let mut counts: BTreeMap<(u16, String), usize> = BTreeMap::new();
-    let mut sites = 0;
+    let mut graves: BTreeMap<(u16, String), (usize, Stamp)> = BTreeMap::new();
+    let (mut sites, mut forgotten) = (0, Stamp::NEVER);
     for site in world.active() {
         sites += 1;
-        contents(site, &Fragile::new())?.into_keys().for_each(|row| *counts.entry(row).or_default() += 1);
+        let store = site.store()?;
+        forgotten = forgotten.max(store.registry()?.forgotten_of(store.source()).latest);
+        for (row, (_, deleted, _)) in contents(site, &Fragile::new())? {
+            let (count, newest) = graves.entry(row).or_default();
+            (*count, *newest) = (*count + 1, deleted.max(*newest));
+        }
     }
-    Ok(counts.into_iter().filter(|(_, count)| *count < sites).map(|(row, _)| row).collect())
+    let is_purged = |newest: Stamp| newest != Stamp::NEVER && newest <= forgotten;
+    let purged = graves.into_iter().filter(|(_, (count, newest))| *count < sites || is_purged(*newest));
+    Ok(purged.map(|(row, _)| row).collect())
 }
 
 fn name(id: &RowId) -> String {
@@ -324,7 +332,7 @@ pub fn knowledge(world: &mut World, a: usize, b: usize) -> Result<()> {
         Some(position) if world.sites[b].store()?.recognises(position)? => {}
         _ => return Ok(()),
     }
-    let forgets = world.sites[a].store()?.registry()?.forgotten().next().is_some();
+    let forgotten = world.sites[a].store()?.registry()?.forgotten().map(|(_, forgotten)| forgotten.latest).max();
     let met = met(lock(&world.sites[a].application).connection())?;
     let fragile = world.fragile();
     let (here, there) = (&world.sites[a], &world.sites[b]);
@@ -339,9 +347,10 @@ pub fn knowledge(world: &mut World, a: usize, b: usize) -> Result<()> {
             continue;
         }
         let mine = ours.get(&(*tab, id.clone()));
-        let is_past = |mine: &Line| mine.state.newest() > line.state.deleted;
-        if forgets && !line.state.is_live() && mine.is_none_or(is_past) {
-            // Its grave was here, and is purged; what is here now came later.
+        let is_older = |mine: &Line| !mine.state.is_live() && forgotten >= Some(line.state.deleted);
+        let is_past = |mine: &Line| mine.state.newest() > line.state.deleted || is_older(mine);
+        if forgotten.is_some() && !line.state.is_live() && mine.is_none_or(is_past) {
+            // Its grave was here, and is purged; what is here now came later, be it an older grave.
             continue;
         }
         // Since a declaration a row without a line is gone, and so is one of an earlier epoch.

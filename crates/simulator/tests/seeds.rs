@@ -81,7 +81,7 @@ fn a_history_with_a_declaration_that_was_bad_once() {
 /// original decided about a row that the copy had written to under its name (both the oracle's mistakes).
 #[test]
 fn histories_with_copies_that_were_bad_once() {
-    good_by_now(&[766, 7_400_358], Wishes { clones: true, ..Wishes::default() });
+    good_by_now(&[766, 7_400_358, 13_000_027], Wishes { clones: true, ..Wishes::default() });
 }
 
 /// A site that had left comes back with a grave of its own, of a row that was replaced and deleted since and is forgotten, and meets a
