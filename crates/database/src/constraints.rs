@@ -217,16 +217,7 @@ mod tests {
 
     #[test]
     fn tables_that_others_refer_to_come_first() {
-        let table = |name: &str| Table {
-            name: name.to_owned(),
-            columns: Vec::new(),
-            key: Vec::new(),
-            has_primary: true,
-            uniques: Vec::new(),
-            counters: Vec::new(),
-            rekeys: false,
-            transactional: true,
-        };
+        let table = |name: &str| Table::plain(name, Vec::new(), Vec::new());
         let key = |child: &str, parent: &str| ForeignKey {
             child: child.to_owned(),
             columns: Vec::new(),

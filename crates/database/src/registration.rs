@@ -154,16 +154,7 @@ mod tests {
             definition: format!("{name} {sql_type}"),
         };
         let columns = columns.iter().map(column).collect();
-        Table {
-            name: "t".into(),
-            columns,
-            key: vec![0],
-            has_primary: true,
-            uniques: vec![],
-            counters: vec![],
-            rekeys: false,
-            transactional: true,
-        }
+        Table::plain("t", columns, vec![0])
     }
 
     fn names(r: &Registration) -> Vec<&str> {

@@ -44,6 +44,20 @@ pub struct Table {
 }
 
 impl Table {
+    /// A transactional table with a primary key at these indexes, and nothing else.
+    pub fn plain(name: impl Into<String>, columns: Vec<Column>, key: Vec<usize>) -> Self {
+        Table {
+            name: name.into(),
+            columns,
+            key,
+            has_primary: true,
+            uniques: Vec::new(),
+            counters: Vec::new(),
+            rekeys: false,
+            transactional: true,
+        }
+    }
+
     /// The key's columns.
     pub fn key_columns(&self) -> impl Iterator<Item = &Column> {
         self.key.iter().map(|i| &self.columns[*i])

@@ -276,7 +276,6 @@ fn fetch(
     options: &Options,
     watch: &mut dyn Watch,
 ) -> Result<Fetched> {
-    let bucket = Bucket::new(options.bandwidth, Duration::ZERO);
     let mut wants = match first {
         Some(wants) => wants,
         None => {
@@ -288,18 +287,7 @@ fn fetch(
         return Ok(Fetched::default());
     }
     let all = is_all(&wants);
-    let mut fetch = Fetch {
-        direction,
-        watch,
-        bucket,
-        since: Instant::now(),
-        bytes: 0,
-        told: Duration::ZERO,
-        files: 0,
-        last: None,
-        total: Lacking::default(),
-        is_counted: false,
-    };
+    let mut fetch = Fetch::new(direction, options, watch);
     loop {
         fetch.begin(&wants, to)?;
         from.supply(&wants, &mut |piece| {
@@ -347,7 +335,22 @@ fn asked(wants: &[Want]) -> Lacking {
 const FEW: u64 = 4096;
 const SMALL: u64 = 32 << 20;
 
-impl Fetch<'_> {
+impl<'a> Fetch<'a> {
+    fn new(direction: Direction, options: &Options, watch: &'a mut dyn Watch) -> Self {
+        Fetch {
+            direction,
+            watch,
+            bucket: Bucket::new(options.bandwidth, Duration::ZERO),
+            since: Instant::now(),
+            bytes: 0,
+            told: Duration::ZERO,
+            files: 0,
+            last: None,
+            total: Lacking::default(),
+            is_counted: false,
+        }
+    }
+
     /// Sees how much there is in all: over a long line that is asked only where it is worth an answer.
     fn begin(&mut self, wants: &[Want], to: &mut dyn Contents) -> Result<()> {
         if self.is_counted {

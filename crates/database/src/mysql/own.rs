@@ -65,16 +65,7 @@ pub(super) fn conflict_table() -> Table {
         bytes("losing"),
         column("restored", "tinyint", Kind::Integer),
     ];
-    Table {
-        name: conflicts::TABLE.to_owned(),
-        columns,
-        key: vec![0],
-        has_primary: true,
-        uniques: Vec::new(),
-        counters: Vec::new(),
-        rekeys: false,
-        transactional: true,
-    }
+    Table::plain(conflicts::TABLE, columns, vec![0])
 }
 
 fn column(name: &str, sql_type: &str, kind: Kind) -> Column {

@@ -59,16 +59,7 @@ pub(super) fn conflict_table() -> Table {
         ("losing", Kind::Bytes),
         ("restored", Kind::Integer),
     ];
-    Table {
-        name: conflicts::TABLE.to_owned(),
-        columns: columns.into_iter().map(column).collect(),
-        key: vec![0],
-        has_primary: true,
-        uniques: Vec::new(),
-        counters: Vec::new(),
-        rekeys: false,
-        transactional: true,
-    }
+    Table::plain(conflicts::TABLE, columns.into_iter().map(column).collect(), vec![0])
 }
 
 fn column((name, kind): (&str, Kind)) -> Column {

@@ -11,16 +11,7 @@ fn table(name: &str, columns: &[&str], key: usize) -> Table {
         definition: String::new(),
     };
     let columns = columns.iter().map(column).collect();
-    Table {
-        name: name.into(),
-        columns,
-        key: (0..key).collect(),
-        has_primary: true,
-        uniques: vec![],
-        counters: vec![],
-        rekeys: false,
-        transactional: true,
-    }
+    Table::plain(name, columns, (0..key).collect())
 }
 
 fn foreign_key(child: &str, columns: &[&str], parent: &str, to: &[&str], actions: (Action, Action)) -> ForeignKey {

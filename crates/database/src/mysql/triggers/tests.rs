@@ -9,16 +9,7 @@ fn column(name: &str, sql_type: &str, kind: Kind) -> Column {
 fn table(columns: Vec<Column>) -> (Table, Registered) {
     let names = columns.iter().map(|c| c.name.clone()).collect();
     let registered = Registered { number: 7, name: "t".into(), columns: names, key: vec![columns[0].name.clone()] };
-    let table = Table {
-        name: "t".into(),
-        columns,
-        key: vec![0],
-        has_primary: true,
-        uniques: vec![],
-        counters: vec![],
-        rekeys: false,
-        transactional: true,
-    };
+    let table = Table::plain("t", columns, vec![0]);
     (table, registered)
 }
 
