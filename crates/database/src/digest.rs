@@ -392,6 +392,7 @@ fn page_standings(
             travels: is_pending || line.is_some_and(|l| l.seq > since && l.origin != peer),
             line: line.map(|l| standpoint(l, sources)),
             unmarked: !is_pending && is_there && is_dead(&id),
+            content: None,
         };
         found.insert(id, standing);
     }

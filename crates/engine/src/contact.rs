@@ -4,8 +4,9 @@
 //! which is newer: both cells are stamped as written now, the preferred side's a moment later, so that it wins and
 //! the other is listed as a conflict. What has stamps is left to the streams, which follow. Between strangers a cell from
 //! before loses against one that has a stamp, which was written without knowledge of it: it is stamped as the oldest
-//! write there is, so that it is listed too. The same is done to rows from before that only one side has, if the other
-//! already knows somebody else: there they can meet rows from before that came another way, which look the same.
+//! write there is, so that it is listed too. The same is done to a file from before, if what was deleted at its path had another
+//! content, and to rows from before that only one side has, if the other already knows somebody else: there they can meet rows
+//! from before that came another way, which look the same.
 
 use std::collections::{HashMap, HashSet};
 
@@ -177,6 +178,7 @@ impl Work<'_, '_> {
     fn settle(&mut self, differences: &Differences) -> Result<()> {
         self.revive(differences)?;
         self.renew(differences)?;
+        self.object(differences)?;
         let mut left = &differences.differing[..];
         while !left.is_empty() && self.parties.mode == Mode::Write {
             let done = self.decide(&left[..left.len().min(CHUNK)])?;
@@ -222,6 +224,23 @@ impl Work<'_, '_> {
             while !keys.is_empty() {
                 let (batch, done) = from.rows(self.table, keys)?;
                 from.restamp(self.table, &anew(&batch), now)?;
+                keys = rest(keys, done);
+            }
+        }
+        Ok(())
+    }
+
+    /// Between strangers a row from before loses against a delete of another's content, but as a row that was written: it is
+    /// stamped as the oldest write there is.
+    fn object(&mut self, differences: &Differences) -> Result<()> {
+        if self.parties.mode == Mode::Preview || !self.settling.strangers {
+            return Ok(());
+        }
+        for (keys, direction) in differences.unseen.iter().zip([Direction::Push, Direction::Pull]) {
+            let (from, mut keys) = (self.parties.stores(direction).0, &keys[..]);
+            while !keys.is_empty() {
+                let (batch, done) = from.rows(self.table, keys)?;
+                from.restamp(self.table, &unwritten(&batch), OLDEST)?;
                 keys = rest(keys, done);
             }
         }

@@ -6,7 +6,7 @@ mod trees;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use sync_store::Store;
+use sync_store::{Contents, Manner, Store};
 use trees::{PAIR, RING, Site, assert_equal, pair_with, round, settle, sites, sync, try_sync};
 
 #[test]
@@ -122,6 +122,36 @@ fn extended_attributes_are_equal() {
         assert_eq!(rustix::fs::fgetxattr(open(site, "d"), "user.of a directory", &mut value).unwrap(), 2);
     }
     assert!(round(&mut pair).is_quiet());
+}
+
+/// Two sites that each had a file of this name before they ever met; one of them deletes its own.
+fn deleted_before_they_met(contents: [&str; 2], kept: &[&str]) -> [Site; 2] {
+    let mut pair = sites::<2>();
+    for (site, content) in pair.iter_mut().zip(contents) {
+        site.write("report.txt", content);
+        kept.iter().for_each(|name| site.write(name, "kept"));
+        site.tree().drain().unwrap();
+    }
+    pair[1].remove("report.txt");
+    pair[1].tree().begin(Manner { force: true, ..Manner::default() }).unwrap();
+    pair[1].tree().drain().unwrap();
+    settle(&mut pair, &PAIR);
+    assert_equal(&pair);
+    pair
+}
+
+#[test]
+fn a_deletion_before_the_first_meeting_leaves_what_was_never_seen() {
+    for kept in [&["other"][..], &[]] {
+        let pair = deleted_before_they_met(["of geneva", "of lyon"], kept);
+        assert_eq!(pair[1].read("report.txt"), "of geneva");
+    }
+}
+
+#[test]
+fn a_deletion_before_the_first_meeting_counts_for_what_was_the_same() {
+    let pair = deleted_before_they_met(["alike", "alike"], &["other"]);
+    assert_eq!(pair[0].paths(), ["other"]);
 }
 
 /// The copies that a concurrent edit left.

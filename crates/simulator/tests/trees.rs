@@ -36,6 +36,12 @@ fn contents_that_were_destroyed_before_anybody_had_fetched_them() {
     all_are_good(5318..5319);
 }
 
+/// Two sites had a file of one name before they met, and one deleted its own.
+#[test]
+fn a_file_from_before_is_deleted_where_another_was() {
+    all_are_good(13_000_041..13_000_042);
+}
+
 #[test]
 fn a_seed_is_always_the_same_history() {
     for seed in [2, 1_000] {

@@ -139,6 +139,9 @@ pub struct Standing {
     pub unmarked: bool,
     /// The row's line, if it has one.
     pub line: Option<Standpoint>,
+    /// What is in its file, or was when the row was deleted, if that is known: the beginning of the hash, 0 of what is no file.
+    /// Rows of databases have no file.
+    pub content: Option<u128>,
 }
 
 /// What the line of a row says of how it came there.

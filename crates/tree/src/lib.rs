@@ -15,6 +15,7 @@ mod contents;
 mod disk;
 mod fresh;
 mod groups;
+mod held;
 mod hostile;
 mod ignore;
 mod index;

@@ -15,8 +15,8 @@ use sync_core::Source;
 use sync_database::{Card, Database, identity, sqlite};
 use sync_store::contents::NAMED;
 use sync_store::{
-    Applied, Batch, Contents, Drained, Hash, Lacking, Manner, Mode, Outline, Piece, PieceSink, Realised, Result, Since,
-    Skipped, Store, StoreError, Trouble, Want,
+    Answers, Applied, Batch, Contents, Drained, Hash, Lacking, Manner, Mode, Outline, Piece, PieceSink, Question,
+    Realised, Result, Since, Skipped, Store, StoreError, Trouble, Want,
 };
 
 use crate::accounts::{Accounts, Machine};
@@ -28,7 +28,7 @@ use crate::seams::{Hook, Seams};
 use crate::walk::{self, Sight};
 use crate::watch::{Extent, WatchTrouble, Watcher};
 use crate::{
-    contents, fresh, hostile, leftovers, moves, newcomers, parts, pending, realise, scan, settle, supply, trash,
+    contents, fresh, held, hostile, leftovers, moves, newcomers, parts, pending, realise, scan, settle, supply, trash,
 };
 
 /// How a tree is kept.
@@ -339,8 +339,8 @@ impl Tree {
 
 impl Store for Tree {
     sync_store::pass_on! {
-        own_source describe knowledge forgot last_heard leave_history is_empty recognises greet reincarnate changes complete enter scan
-        digest rows oldest_line restamp bury registry register purge compared conflicts parked restore
+        own_source describe knowledge forgot last_heard leave_history recognises greet reincarnate changes complete enter scan
+        rows oldest_line restamp bury registry register purge compared conflicts parked restore
     }
 
     /// Takes in what changed on the disk, then stamps it.
@@ -365,6 +365,16 @@ impl Store for Tree {
             entries.graves -= moves::count(self.index.look(), since.position.seq, entries.graves)?;
         }
         Ok(outline)
+    }
+
+    /// Not where something was deleted: what the other side has at that path is to be compared with it.
+    fn is_empty(&mut self) -> Result<bool> {
+        Ok(self.inner.is_empty()? && !held::was_more(self.index.look())?)
+    }
+
+    /// Of rows that differ, the contents are told as well.
+    fn digest(&mut self, question: &Question, answers: &mut Answers) -> Result<()> {
+        held::digest(&mut self.inner, self.index.look(), question, answers)
     }
 
     /// Refuses names and contents that no site writes before anything is touched.

@@ -69,6 +69,8 @@ pub struct Differences {
     pub gone: [Vec<Burial>; SIDES],
     /// Rows only at the master, and only at the slave, that are to be written now.
     pub renewed: [Vec<Vec<Value>>; SIDES],
+    /// Of the rows only at the master, and only at the slave, those from before whose deletion at the other was of something else.
+    pub unseen: [Vec<Vec<Value>>; SIDES],
     /// Those that differ now, and will not once what was written has been streamed.
     pub on_the_way: Vec<Vec<Value>>,
 }
@@ -97,6 +99,9 @@ impl Differences {
             own.extend(others);
         }
         for (own, others) in self.unmarked.iter_mut().zip(other.unmarked) {
+            own.extend(others);
+        }
+        for (own, others) in self.unseen.iter_mut().zip(other.unseen) {
             own.extend(others);
         }
     }
@@ -207,9 +212,12 @@ fn sorted(
         if ours.travels || theirs.travels {
             differences.on_the_way.push(key.clone());
         }
-        for (side, standing) in [&ours, &theirs].into_iter().enumerate() {
+        for (side, (standing, other)) in sides.into_iter().enumerate() {
             if standing.unmarked {
                 differences.unmarked[side].push(key.clone());
+            }
+            if is_unseen(standing, other) {
+                differences.unseen[side].push(key.clone());
             }
         }
         match (ours.hash, theirs.hash) {
@@ -219,6 +227,13 @@ fn sorted(
         }
     }
     differences
+}
+
+/// Whether a row from before is none of which the other side could delete: there was another content when it was deleted there.
+fn is_unseen(here: &Standing, there: &Standing) -> bool {
+    let is_from_before = here.hash.is_some() && here.line.is_none() && !here.travels;
+    let is_deleted = there.hash.is_none() && there.line.is_some();
+    is_from_before && is_deleted && here.content.zip(there.content).is_some_and(|(here, there)| here != there)
 }
 
 #[cfg(test)]

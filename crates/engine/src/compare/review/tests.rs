@@ -1,9 +1,12 @@
 //! What the standings of both sides amount to.
 
+use sync_core::Stamp;
+use sync_store::Standpoint;
+
 use super::*;
 
 fn standing(hash: Option<u128>, travels: bool, unmarked: bool) -> Standing {
-    Standing { hash, travels, unmarked, line: None }
+    Standing { hash, travels, unmarked, ..Standing::default() }
 }
 
 /// What one row is sorted under.
@@ -38,4 +41,27 @@ fn rows_are_sorted_by_what_differs() {
     ] {
         assert_eq!(names(master, slave), expected);
     }
+}
+
+fn line() -> Standpoint {
+    Standpoint { seq: 1, origin: None, inserted: Stamp::NEVER, newest: Stamp::NEVER, seen: Vec::new() }
+}
+
+/// Whether a row at the master is none that the slave, which has a grave of it, could delete.
+fn is_unseen(here: Option<u128>, there: Option<u128>, written: Option<Standpoint>) -> bool {
+    let master = Standing { hash: Some(1), content: here, line: written, ..Standing::default() };
+    let slave = Standing { content: there, line: Some(line()), travels: true, ..Standing::default() };
+    let nothing = Lost::default();
+    let found = sorted("t", vec![vec![Value::Int(1)]], [vec![master], vec![slave]], [&nothing; 2]);
+    assert_eq!((found.only_master.len(), found.unseen[1].len()), (1, 0));
+    found.unseen[0].len() == 1
+}
+
+#[test]
+fn a_delete_is_of_what_was_there() {
+    assert!(is_unseen(Some(1), Some(2), None));
+    assert!(!is_unseen(Some(1), Some(1), None));
+    assert!(!is_unseen(None, Some(1), None));
+    assert!(!is_unseen(Some(1), None, None));
+    assert!(!is_unseen(Some(1), Some(2), Some(line())));
 }

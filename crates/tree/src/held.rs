@@ -1,0 +1,42 @@
+//! What a compare is told of a path beside its row: the content of its file, or of the file that was there when the row was
+//! deleted. A deletion from before two sites met takes only what was alike at both. Reads only.
+
+use sync_core::Value;
+use sync_database::Database;
+use sync_store::{Answer, Answers, Candidates, Hash, Question, Result, Store};
+
+use crate::index::{ENTRY, Look};
+
+/// Answers like the database of the index, and tells the contents.
+pub fn digest(inner: &mut Database, look: Look, question: &Question, answers: &mut Answers) -> Result<()> {
+    let Question::Standings(candidates) = question else { return inner.digest(question, answers) };
+    inner.digest(question, &mut |mut answer| {
+        if let Answer::Standings { scope, standings } = &mut answer
+            && let Some(Candidates { table, keys, .. }) = candidates.get(*scope)
+            && table == ENTRY
+        {
+            for (standing, key) in standings.iter_mut().zip(keys) {
+                standing.content = content(look, key)?;
+            }
+        }
+        answers(answer)
+    })
+}
+
+/// Of a path's row, or from when that was deleted; nothing if there was never anything at the path.
+fn content(look: Look, key: &[Value]) -> Result<Option<u128>> {
+    const CONTENT: &str =
+        "SELECT hash FROM entry WHERE path=?1 UNION ALL SELECT hash FROM removed WHERE path=?1 LIMIT 1";
+    let Some(Value::Bytes(path)) = key.first() else { return Ok(None) };
+    let hash: Option<Option<[u8; 32]>> = look.first(CONTENT, [path], |row| row.get(0))?;
+    Ok(hash.map(|hash| hash.map_or(0, |hash| start(Hash(hash)))))
+}
+
+/// Whether anything was deleted here.
+pub fn was_more(look: Look) -> Result<bool> {
+    Ok(look.one::<i64>("SELECT 1 FROM removed LIMIT 1", [])?.is_some())
+}
+
+fn start(hash: Hash) -> u128 {
+    hash.0.iter().take(16).fold(0, |start, byte| start << 8 | u128::from(*byte))
+}
