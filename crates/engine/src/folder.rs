@@ -10,6 +10,7 @@ use sync_database::Card;
 use sync_store::{
     Contents, Drained, Lacking, Manner, Piece, PieceSink, Realised, Result, Skipped, Store, StoreError, Trouble, Want,
 };
+use sync_tree::beforehand::Reader;
 use sync_tree::{Keep, Owners, Tree, Version};
 
 use crate::error::EngineError;
@@ -28,6 +29,8 @@ pub struct Folder {
     failed: bool,
     /// How many rounds have begun.
     begun: u32,
+    /// Reads what was edited until a round begins.
+    reader: Option<Reader>,
 }
 
 /// A folder that so many rounds have begun with is held open, and worth being watched.
@@ -56,7 +59,14 @@ impl Folder {
             lock: None,
             failed: false,
             begun: 0,
+            reader: None,
         }))
+    }
+
+    /// The same, of which this reads beforehand.
+    #[must_use]
+    pub(crate) fn read_by(self, reader: Option<Reader>) -> Self {
+        Folder { reader, ..self }
     }
 
     /// Its name.
@@ -271,7 +281,11 @@ impl Contents for Folder {
         if self.begun == HELD {
             self.tree = None;
         }
-        let begun = self.open().and_then(|tree| tree.begin(manner));
+        let read = self.reader.take().map(Reader::end);
+        let begun = self.open().and_then(|tree| {
+            read.into_iter().for_each(|read| tree.read_beforehand(read));
+            tree.begin(manner)
+        });
         if begun.is_err() {
             self.failed = true;
             self.rest()?;

@@ -1,15 +1,18 @@
 //! The folders of documents of a link: those that both sites name go through a round each, one after the other. What is wrong
 //! with one is told of it, and stops neither the others nor the database.
 
+use std::collections::BTreeMap;
+
 use sync_config::{Link, Settings};
 use sync_link::RemoteTree;
 use sync_store::{Contents, Manner};
+use sync_tree::beforehand::Reader;
 
 use crate::brake::Brake;
 use crate::compare::Stores;
 use crate::documents::{FolderReport, Outcome, round_documents};
 use crate::error::{EngineError, Kind, Result};
-use crate::folder::Folder;
+use crate::folder::{self, Folder};
 use crate::handshake::Expectation;
 use crate::remote::Remote;
 use crate::report::{Event, Watch};
@@ -50,9 +53,21 @@ impl Sides {
     }
 }
 
+/// Readers of what was edited in folders, by name.
+pub(crate) type Readers = BTreeMap<String, Reader>;
+
+/// Begins to read what was edited, while the other site is being reached.
+pub(crate) fn read_beforehand(settings: &Settings) -> Readers {
+    let one = |folder: &sync_config::Folder| {
+        let index = folder::index(&settings.state_dir(), folder.name.as_str());
+        (folder.name.to_string(), Reader::begin(folder.path.clone(), index))
+    };
+    settings.documents.iter().map(one).collect()
+}
+
 impl Folders {
     /// Finds out which folders both sites have.
-    pub fn open(settings: &Settings, link: &Link, remote: &mut Remote) -> Self {
+    pub fn open(settings: &Settings, link: &Link, remote: &mut Remote, mut readers: Readers) -> Self {
         let peer = link.slave.to_string();
         let slave_first = peer.as_str() < settings.site.as_str();
         // Without folders of our own nobody is bothered to ask for the others'.
@@ -61,7 +76,7 @@ impl Folders {
             false => remote.folders(),
         };
         let mut folders: Vec<Linked> =
-            settings.documents.iter().map(|f| linked(settings, link, f, &theirs, remote)).collect();
+            settings.documents.iter().map(|f| linked(settings, link, f, &theirs, (remote, &mut readers))).collect();
         for name in theirs.unwrap_or_default().into_iter().filter(|name| settings.folder(name).is_none()) {
             let why = format!("{peer} names it in its settings, this site does not");
             folders.push(Linked { name, brake: Brake::default(), sides: Sides::Paused(why) });
@@ -100,7 +115,7 @@ fn linked(
     link: &Link,
     folder: &sync_config::Folder,
     theirs: &Result<Vec<String>>,
-    remote: &mut Remote,
+    (remote, readers): (&mut Remote, &mut Readers),
 ) -> Linked {
     let name = folder.name.to_string();
     let brake =
@@ -110,15 +125,15 @@ fn linked(
         Ok(names) if !names.contains(&name) => {
             Sides::Paused(format!("this site names it in its settings, {} does not", link.slave))
         }
-        Ok(_) => both(settings, &name, remote).unwrap_or_else(Sides::Failed),
+        Ok(_) => both(settings, &name, (remote, readers)).unwrap_or_else(Sides::Failed),
     };
     Linked { name, brake, sides }
 }
 
-fn both(settings: &Settings, name: &str, remote: &mut Remote) -> Result<Sides> {
+fn both(settings: &Settings, name: &str, (remote, readers): (&mut Remote, &mut Readers)) -> Result<Sides> {
     let own = Folder::of(settings, name)?;
     let own = own.ok_or_else(|| EngineError::new(Kind::Failure, "a folder is not in the settings any more"))?;
-    Ok(Sides::Both(Box::new((own, remote.folder(name)?))))
+    Ok(Sides::Both(Box::new((own.read_by(readers.remove(name)), remote.folder(name)?))))
 }
 
 impl Linked {

@@ -9,7 +9,7 @@ use sync_store::Store;
 
 use crate::documents::FolderReport;
 use crate::error::{EngineError, Kind, Result};
-use crate::folders::Folders;
+use crate::folders::{self, Folders};
 use crate::open;
 use crate::parties::Documents;
 use crate::remote::Remote;
@@ -161,6 +161,7 @@ impl<'a> Session<'a> {
     }
 
     fn open(&self, flags: Flags, watch: &mut dyn Watch) -> Result<Stores> {
+        let readers = folders::read_beforehand(self.settings);
         let (local, notes) = match flags.dry_run {
             true => (open_prepared(self.settings)?, Vec::new()),
             false => open::prepare(self.settings)?,
@@ -168,7 +169,7 @@ impl<'a> Session<'a> {
         notes.iter().for_each(|note| watch.event(Event::Note(note)));
         let mut remote = Remote::open(self.link)?;
         let now = Instant::now();
-        let folders = Folders::open(self.settings, self.link, &mut remote);
+        let folders = Folders::open(self.settings, self.link, &mut remote, readers);
         Ok(Stores { local, folders, remote, peer: None, notes, used: now, version: now })
     }
 

@@ -166,6 +166,57 @@ fn the_list_of_a_large_file_that_changed_little_is_short() {
     assert!((few..=all + 20).contains(&most), "{most} of {all}");
 }
 
+/// What the other site has is not what was here before the last edit: what is sent along without being asked for does not fit.
+#[test]
+fn a_file_that_was_edited_twice_arrives() {
+    let mut pair = pair_with(&[("other", "1")]);
+    let mut content = random(8 << 20, 1);
+    pair[0].write("large", &content);
+    round(&mut pair);
+    for at in [1 << 20, 6 << 20] {
+        content.splice(at..at, random(1000, at as u64));
+        pair[0].write("large", &content);
+        pair[0].tree().drain().unwrap();
+    }
+    let report = round(&mut pair);
+    assert!((2000..2 << 20).contains(&report.slave.bytes), "{} bytes", report.slave.bytes);
+    assert_equal(&pair);
+    // Here it is what was there before, but at the other side somebody had edited it as well.
+    let mut theirs = content.clone();
+    theirs.splice(3 << 20..3 << 20, random(500, 5));
+    pair[1].write("large", &theirs);
+    content.splice(2 << 20..2 << 20, random(500, 6));
+    pair[0].write("large", &content);
+    settle(&mut pair, &trees::PAIR);
+    assert_equal(&pair);
+    assert_eq!(pair[0].paths().len(), 3);
+}
+
+/// How the chunks of a large file are cut stays known as long as it is here: nobody has to read it again to tell.
+#[test]
+fn the_chunks_of_what_is_here_stay_known() {
+    let mut pair = pair_with(&[("other", "1")]);
+    pair[0].write("large", random(1 << 20, 1));
+    round(&mut pair);
+    pair[0].write("large", random(1 << 20, 2));
+    round(&mut pair);
+    for site in &mut pair {
+        site.drop_tree();
+        let index = site.index();
+        let listed = || {
+            let index = rusqlite::Connection::open(&index).unwrap();
+            let query = "SELECT COUNT(DISTINCT content), SUM(size) FROM chunk WHERE content IN (SELECT hash FROM disk)";
+            index.query_row(query, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))).unwrap()
+        };
+        assert_eq!(listed(), (1, 1 << 20), "{}", site.name);
+        // Opened anew, all is gone through.
+        rusqlite::Connection::open(&index).unwrap().execute("DELETE FROM listed", []).unwrap();
+        site.tree().drain().unwrap();
+        site.tree().realise().unwrap();
+        assert_eq!(listed(), (1, 1 << 20), "{}", site.name);
+    }
+}
+
 #[test]
 fn chunks_are_found_in_every_file_and_in_the_trash() {
     let mut pair = sites::<2>();

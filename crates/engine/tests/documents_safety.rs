@@ -171,7 +171,7 @@ fn nothing_is_written_through_a_link() {
 #[test]
 fn contents_that_were_not_asked_for_are_refused() {
     let mut pair = pair_with(&[("a", "1")]);
-    let piece = |hash: Hash| Piece { content: hash, body: Body::Data { offset: 0, bytes: b"evil".to_vec() } };
+    let piece = |hash: Hash| Piece::asked(hash, Body::Data { offset: 0, bytes: b"evil".to_vec() });
     let refused = pair[1].tree().receive(&piece(Hash([1; 32])));
     assert!(refused.is_err_and(|e| e.trouble == Trouble::Corrupt));
     // Asked for, but not what its hash says.

@@ -132,8 +132,8 @@ fn a_first_copy_waits_for_few_answers_of_a_folder() {
 }
 
 /// Answers that an edit of a large file waits for at most: that the folder is open, that the row is applied, what it contains then,
-/// that it is settled and lacks groups of chunks, which of these chunks, and that it is there as nothing more is lacking.
-const EDIT_WAITS: u64 = 6;
+/// that it is settled and lacks groups of chunks, and that it is there as nothing more is lacking.
+const EDIT_WAITS: u64 = 4;
 
 #[test]
 fn an_edit_of_a_large_file_waits_for_few_answers_of_a_folder() {

@@ -146,7 +146,7 @@ impl Contents for Told {
 }
 
 fn piece(content: Hash, size: usize) -> Piece {
-    Piece { content, body: Body::Data { offset: 0, bytes: vec![9; size] } }
+    Piece::asked(content, Body::Data { offset: 0, bytes: vec![9; size] })
 }
 
 /// A store behind a link, as long as `with` runs.

@@ -99,7 +99,7 @@ impl Contents for Small {
 }
 
 fn piece(content: Hash) -> Piece {
-    Piece { content, body: Body::Data { offset: 0, bytes: vec![7; 300] } }
+    Piece::asked(content, Body::Data { offset: 0, bytes: vec![7; 300] })
 }
 
 fn answer(want: &Want) -> Piece {
@@ -110,7 +110,7 @@ fn answer(want: &Want) -> Piece {
         Ask::Ranges(_) => Body::Absent,
         Ask::Whole => return piece(want.hash),
     };
-    Piece { content: want.hash, body }
+    Piece::asked(want.hash, body)
 }
 
 fn batch() -> Batch {

@@ -45,6 +45,20 @@ pub struct Want {
     pub ask: Ask,
 }
 
+impl Want {
+    /// Whether a piece of this content is of what is asked for now.
+    pub fn fits(&self, piece: &Piece) -> bool {
+        match (&piece.body, &self.ask) {
+            (Body::Data { offset, .. }, Ask::Ranges(ranges)) => ranges.iter().any(|chunk| chunk.offset == *offset),
+            (Body::Chunks(chunks), Ask::List { from, to }) => {
+                chunks.first().is_some_and(|chunk| chunk.offset == *from)
+                    && chunks.last().is_some_and(|chunk| chunk.offset.saturating_add(chunk.size.into()) <= *to)
+            }
+            _ => false,
+        }
+    }
+}
+
 /// What of a content is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ask {
@@ -89,6 +103,9 @@ pub struct Piece {
     pub content: Hash,
     /// What comes.
     pub body: Body,
+    /// Whether it comes before it was asked for, because it is likely to be: it is taken if it is what would be asked for next,
+    /// and left aside otherwise.
+    pub ahead: bool,
 }
 
 /// What a piece brings.
@@ -114,6 +131,16 @@ pub enum Body {
 pub const CHUNKS: usize = 4096;
 
 impl Piece {
+    /// One that was asked for.
+    pub fn asked(content: Hash, body: Body) -> Self {
+        Piece { content, body, ahead: false }
+    }
+
+    /// One that is likely to be asked for next.
+    pub fn ahead(content: Hash, body: Body) -> Self {
+        Piece { content, body, ahead: true }
+    }
+
     /// Bytes of memory and of the line, roughly.
     pub fn weight(&self) -> usize {
         48 + match &self.body {

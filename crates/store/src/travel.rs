@@ -152,7 +152,7 @@ mod tests {
     use crate::contents::{Body, PIECE, Piece};
 
     fn data(bytes: Vec<u8>) -> Piece {
-        Piece { content: Hash([7; 32]), body: Body::Data { offset: 5, bytes } }
+        Piece::asked(Hash([7; 32]), Body::Data { offset: 5, bytes })
     }
 
     /// Bytes that nobody can make smaller.

@@ -178,7 +178,7 @@ fn pass(tree: &Tree, hash: Hash, plan: &Plan, part: &File) -> Result<io::Result<
         return Ok(Err(e));
     }
     loop {
-        let page = parts::listed(tree, hash, from..u64::MAX, parts::PAGE)?;
+        let page = parts::listed(tree.index.look(), hash, from..u64::MAX, parts::PAGE)?;
         let Some(last) = page.last() else { return Ok(pass.end().map(Some)) };
         from = last.offset + 1;
         for chunk in &page {

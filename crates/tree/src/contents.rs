@@ -213,7 +213,8 @@ fn next_want(
 /// Keeps a piece.
 pub fn receive(tree: &mut Tree, piece: &Piece) -> Result<()> {
     tree.moment("receive: keep")?;
-    let Some(Open { want, path, fresh }) = tree.asked.open.get(&piece.content).cloned() else { return Err(unasked()) };
+    let open = tree.asked.open.get(&piece.content).filter(|open| !piece.ahead || open.want.fits(piece)).cloned();
+    let Some(Open { want, path, fresh }) = open else { return if piece.ahead { Ok(()) } else { Err(unasked()) } };
     if matches!(want.ask, Ask::Whole) && !tree.asked.has_directories {
         // Each content is made where it will be.
         realise::place(tree, &[])?;
@@ -233,10 +234,15 @@ pub fn receive(tree: &mut Tree, piece: &Piece) -> Result<()> {
             verify(bytes, chunk.hash)?;
             parts::keep(tree, &want, chunk, bytes)
         }
-        (Body::Groups(groups), Ask::Groups { from }) => return groups::take(tree, &want, *from, groups),
-        (Body::Chunks(chunks), Ask::Chunks { from } | Ask::List { from, .. }) => {
-            return parts::list(tree, &want, *from, chunks);
+        (Body::Groups(groups), Ask::Groups { from }) => {
+            groups::take(tree, &want, *from, groups)?;
+            return expect(tree, want, path);
         }
+        (Body::Chunks(chunks), Ask::List { from, .. }) => {
+            parts::list(tree, &want, *from, chunks)?;
+            return expect(tree, want, path);
+        }
+        (Body::Chunks(chunks), Ask::Chunks { from }) => return parts::list(tree, &want, *from, chunks),
         _ => return Err(unasked()),
     };
     // A full disk concerns this content; others may be smaller.
@@ -246,6 +252,14 @@ pub fn receive(tree: &mut Tree, piece: &Piece) -> Result<()> {
         Ok(()) => {}
     }
     place(tree)
+}
+
+/// What will be asked for next of a content may come without.
+fn expect(tree: &mut Tree, want: Want, path: Vec<u8>) -> Result<()> {
+    if let Some(ask) = parts::next(tree, &path, want.hash, want.size)? {
+        tree.asked.open.insert(want.hash, Open { want: Want { ask, ..want }, path, fresh: None });
+    }
+    Ok(())
 }
 
 /// What came must be what it was asked for as.

@@ -6,12 +6,14 @@
 //! together by such a list is verified as a whole like any other.
 
 use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
 
 use rusqlite::params;
 use sync_store::contents::{Ask, Chunk};
 use sync_store::{Hash, Result, Want};
 
 use crate::contents::unasked;
+use crate::index::Look;
 use crate::parts;
 use crate::tree::Tree;
 
@@ -54,10 +56,10 @@ impl Groups {
 }
 
 /// At most so many groups of a content whose chunks are listed here, from an offset on.
-pub fn listed(tree: &Tree, content: Hash, mut from: u64, most: usize) -> Result<Vec<Chunk>> {
+pub fn listed(look: Look, content: Hash, mut from: u64, most: usize) -> Result<Vec<Chunk>> {
     let (mut groups, mut found) = (Groups::default(), Vec::new());
     loop {
-        let page = parts::listed(tree, content, from..u64::MAX, parts::PAGE)?;
+        let page = parts::listed(look, content, from..u64::MAX, parts::PAGE)?;
         let Some(last) = page.last() else {
             found.extend(groups.end());
             return Ok(found);
@@ -81,32 +83,55 @@ pub struct Known {
     told: VecDeque<Chunk>,
 }
 
+/// The parts of the list of a content with these chunks that whoever has just the other content will ask for.
+pub fn gaps(look: Look, other: Hash, chunks: &[Chunk]) -> Result<Vec<Range<u64>>> {
+    let own = listed(look, other, 0, OWN)?.into_iter().map(|group| (group.hash, (other, group))).collect();
+    let mut groups = Groups::default();
+    let mut told: VecDeque<Chunk> = chunks.iter().filter_map(|chunk| groups.add(chunk)).collect();
+    told.extend(groups.end());
+    let size = told.back().map_or(0, end);
+    let (mut known, mut from, mut gaps) = (Known { own, told }, 0, Vec::new());
+    while let (_, Some(Ask::List { from: start, to })) = known.go_on(from, size) {
+        gaps.push(start..to);
+        from = to;
+    }
+    Ok(gaps)
+}
+
+impl Known {
+    /// The groups that are known to follow a list which is here up to an offset, and what to ask for then; nothing if it is whole.
+    fn go_on(&mut self, mut from: u64, size: u64) -> (Vec<Adopted>, Option<Ask>) {
+        let mut adopted = Vec::new();
+        let ask = loop {
+            if from >= size {
+                break None;
+            }
+            if self.own.is_empty() {
+                break Some(Ask::Chunks { from });
+            }
+            while self.told.front().is_some_and(|group| end(group) <= from) {
+                self.told.pop_front();
+            }
+            let Some(group) = self.told.front() else { break Some(Ask::Groups { from }) };
+            match self.own.get(&group.hash).filter(|(_, own)| own.size == group.size && group.offset == from) {
+                Some((content, own)) => {
+                    from = end(group);
+                    adopted.push(Adopted { group: *group, content: *content, own: *own });
+                }
+                None => break Some(Ask::List { from, to: gap(self) }),
+            }
+        };
+        (adopted, ask)
+    }
+}
+
 /// What to ask for so that the list of chunks, which is here up to an offset, goes on; nothing if it is whole.
-pub fn next(tree: &mut Tree, path: &[u8], hash: Hash, size: u64, mut from: u64) -> Result<Option<Ask>> {
+pub fn next(tree: &mut Tree, path: &[u8], hash: Hash, size: u64, from: u64) -> Result<Option<Ask>> {
     let mut known = match tree.asked.groups.remove(&hash) {
         Some(known) => known,
         None => Known { own: own(tree, path, size)?, told: VecDeque::new() },
     };
-    let mut adopted = Vec::new();
-    let ask = loop {
-        if from >= size {
-            break None;
-        }
-        if known.own.is_empty() {
-            break Some(Ask::Chunks { from });
-        }
-        while known.told.front().is_some_and(|group| end(group) <= from) {
-            known.told.pop_front();
-        }
-        let Some(group) = known.told.front() else { break Some(Ask::Groups { from }) };
-        match known.own.get(&group.hash).filter(|(_, own)| own.size == group.size && group.offset == from) {
-            Some((content, own)) => {
-                from = end(group);
-                adopted.push(Adopted { group: *group, content: *content, own: *own });
-            }
-            None => break Some(Ask::List { from, to: gap(&known) }),
-        }
-    };
+    let (adopted, ask) = known.go_on(from, size);
     adopt(tree, hash, &adopted)?;
     if ask.is_some() {
         tree.asked.groups.insert(hash, known);
@@ -150,7 +175,7 @@ fn own(tree: &mut Tree, path: &[u8], size: u64) -> Result<HashMap<Hash, (Hash, C
     let mut own = HashMap::new();
     for content in parts::relatives(tree, path, size)? {
         if parts::cut(tree, content)? && own.len() < OWN {
-            let groups = listed(tree, content, 0, OWN - own.len())?;
+            let groups = listed(tree.index.look(), content, 0, OWN - own.len())?;
             own.extend(groups.into_iter().map(|group| (group.hash, (content, group))));
         }
     }

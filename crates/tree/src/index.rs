@@ -54,6 +54,7 @@ CREATE TABLE IF NOT EXISTS disk (path BLOB NOT NULL PRIMARY KEY, content BLOB NO
     racy INTEGER NOT NULL, twin BLOB NOT NULL DEFAULT x'', links INTEGER NOT NULL DEFAULT 1) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS disk_hash ON disk (hash) WHERE hash IS NOT NULL;
 CREATE INDEX IF NOT EXISTS disk_ino ON disk (ino);
+CREATE INDEX IF NOT EXISTS disk_large ON disk (size) WHERE size>8388608;
 CREATE TABLE IF NOT EXISTS trash (path BLOB NOT NULL, at INTEGER NOT NULL, hash BLOB NOT NULL, size INTEGER NOT NULL, \
     mode INTEGER NOT NULL, owner INTEGER NOT NULL, grp INTEGER NOT NULL, xattrs BLOB NOT NULL, mtime INTEGER NOT NULL, \
     PRIMARY KEY (path, at)) WITHOUT ROWID;
@@ -164,8 +165,7 @@ impl Index {
 
     /// The root as it was when it was set up.
     pub fn root(&self) -> Result<Option<Marker>> {
-        self.look()
-            .first("SELECT marker, ino FROM root", [], |row| Ok(Marker { id: row.get(0)?, inode: unsigned(row, 1)? }))
+        root(self.look())
     }
 
     /// Remembers the root.
@@ -368,6 +368,11 @@ impl FromSql for Account {
             _ => Err(FromSqlError::InvalidType),
         }
     }
+}
+
+/// What is remembered of the directory that the index is about.
+pub fn root(look: Look) -> Result<Option<Marker>> {
+    look.first("SELECT marker, ino FROM root", [], |row| Ok(Marker { id: row.get(0)?, inode: unsigned(row, 1)? }))
 }
 
 /// Reads the columns [`CELLS`].

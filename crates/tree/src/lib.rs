@@ -9,10 +9,12 @@
 mod accounts;
 mod assemble;
 mod attributes;
+pub mod beforehand;
 mod cells;
 mod chunk;
 mod contents;
 mod disk;
+mod foresight;
 mod fresh;
 mod groups;
 mod held;

@@ -17,7 +17,7 @@ use crate::chunk;
 use crate::contents::{has_no_room, unasked};
 use crate::disk::File;
 use crate::groups;
-use crate::index;
+use crate::index::{self, Look};
 use crate::source;
 use crate::tree::Tree;
 
@@ -75,12 +75,12 @@ fn chunk_of(row: &Row) -> rusqlite::Result<Chunk> {
 }
 
 /// Chunks of a content in order, of those that begin within a range.
-pub fn listed(tree: &Tree, hash: Hash, range: Range<u64>, most: usize) -> Result<Vec<Chunk>> {
+pub fn listed(look: Look, hash: Hash, range: Range<u64>, most: usize) -> Result<Vec<Chunk>> {
     let query = format!(
         "SELECT offset, size, hash FROM chunk WHERE content=? AND offset>=? AND offset<? ORDER BY offset LIMIT {most}"
     );
     let [from, to] = [range.start, range.end].map(|at| i64::try_from(at).unwrap_or(i64::MAX));
-    tree.index.look().all(&query, params![hash.0, from, to], chunk_of)
+    look.all(&query, params![hash.0, from, to], chunk_of)
 }
 
 /// The next chunks that neither are here nor have come, nor are to be copied.
@@ -152,7 +152,9 @@ fn put(writing: &index::Writing, content: Hash, chunk: &Chunk) -> Result<()> {
 }
 
 /// That no file here and no version in the trash has a content.
-const SUPERFLUOUS: &str = "NOT EXISTS (SELECT 1 FROM disk d WHERE d.hash=content) AND NOT EXISTS (SELECT 1 FROM trash t WHERE t.hash=content)";
+/// (`disk` has a column `content` of its own.)
+const SUPERFLUOUS: &str = "NOT EXISTS (SELECT 1 FROM disk d WHERE d.hash=chunk.content) \
+     AND NOT EXISTS (SELECT 1 FROM trash t WHERE t.hash=chunk.content)";
 
 /// Forgets the chunks of a content, if it has gone from here.
 pub fn drop_superfluous(writing: &index::Writing, content: Hash) -> Result<()> {

@@ -20,8 +20,10 @@ use sync_store::{Reason, Result, Skipped, StoreError, Trouble};
 use take::take_in;
 
 use crate::accounts::Accounts;
+use crate::beforehand::Beforehand;
 use crate::cells;
 use crate::disk::{Dir, Slip};
+use crate::foresight::Edits;
 use crate::index::{Index, KNOWN, SEEN, fault, known};
 use crate::look::{self, Known, Reading, Seen};
 use crate::name;
@@ -45,6 +47,10 @@ pub struct Scan<'a> {
     pub force: bool,
     /// Whether files are read whatever the system says of them.
     pub doubt: bool,
+    /// What was read before.
+    pub beforehand: &'a Beforehand,
+    /// What peers will ask for of what was edited.
+    pub edits: &'a mut Edits,
     /// For tests.
     pub hook: &'a mut Option<Hook>,
 }
@@ -213,9 +219,13 @@ impl Scan<'_> {
         };
         let new = match known {
             Some(known) => known.map(|known| Reading { known, chunks: Vec::new() }),
-            None => look(old.as_ref()),
+            None => self.read_beforehand(now, old.as_ref()).unwrap_or_else(|| look(old.as_ref())),
         };
         Ok(Looked { old, new })
+    }
+
+    fn read_beforehand(&self, now: &Seen, old: Option<&Known>) -> Option<std::result::Result<Reading, Reason>> {
+        if self.doubt { None } else { self.beforehand.get(now, old, self.sight.accounts) }
     }
 
     /// A file that was moved with its directory: nothing about it changed but its path, so that it need not be read.
@@ -243,7 +253,7 @@ impl Scan<'_> {
         self.moment("scan: write")?;
         let writing = self.index.begin()?;
         for found in changes.drain(..) {
-            if let Some(why) = take_in(&writing, &found, self.site, self.sight.root)? {
+            if let Some(why) = take_in(&writing, &found, self.site, self.sight.root, self.edits)? {
                 skip(skipped, &found.path, why);
             }
         }

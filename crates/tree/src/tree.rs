@@ -20,6 +20,8 @@ use sync_store::{
 };
 
 use crate::accounts::{Accounts, Machine};
+use crate::beforehand::Beforehand;
+use crate::foresight::Edits;
 use crate::ignore::Ignore;
 use crate::index::{ENTRY, Index, LOCAL};
 use crate::retention::Keep;
@@ -124,6 +126,10 @@ pub struct Tree {
     pub(crate) many: usize,
     /// How many of those, new here, are made safe together.
     pub(crate) lots: fresh::Lots,
+    /// What was read before the next scan.
+    beforehand: Beforehand,
+    /// Of large files that were edited, what peers will ask for.
+    pub(crate) edits: Edits,
     /// What of that was done since the last [`Contents::realise`].
     pub(crate) early: Realised,
     pub(crate) hook: Option<Hook>,
@@ -166,7 +172,8 @@ impl Tree {
             // What is there before synchronisation begins has no stamp: it never wins against what was written since.
             let sight = Sight { root: &root, ignore: &ignore, accounts: &accounts, watcher: None };
             let (site, force) = (card.site, options.force);
-            scan::Scan { sight, index: &mut index, site, force, doubt: false, hook: &mut hook }
+            let (edits, beforehand) = (&mut Edits::default(), &Beforehand::default());
+            scan::Scan { sight, index: &mut index, site, force, doubt: false, beforehand, edits, hook: &mut hook }
                 .run(&Extent::Everything)?;
         }
         let (inner, _) = Database::prepare(connections, &own_card(card))?;
@@ -191,6 +198,8 @@ impl Tree {
             near: Near::default(),
             many,
             lots,
+            beforehand: Beforehand::default(),
+            edits: Edits::default(),
             early: Realised::default(),
             hook,
         };
@@ -216,6 +225,11 @@ impl Tree {
     /// Puts a version out of the trash back, as a new write of this site; the next round brings it everywhere.
     pub fn bring_back(&mut self, path: &[u8], at: i64) -> Result<()> {
         trash::bring_back(self, path, at)
+    }
+
+    /// What was read beforehand, the next scan need not read again if it is still the same.
+    pub fn read_beforehand(&mut self, read: Beforehand) {
+        self.beforehand = read;
     }
 
     /// Whether the system tells what changes.
@@ -274,9 +288,10 @@ impl Tree {
             return Ok(());
         }
         let (force, site, doubt) = (self.options.force, self.inner.card().site, self.doubt);
-        let Tree { root, index, hook, ignore, accounts, watcher, .. } = self;
+        let Tree { root, index, hook, ignore, accounts, watcher, beforehand, edits, .. } = self;
         let sight = Sight { root, ignore, accounts, watcher: watcher.as_ref() };
-        self.unread = scan::Scan { sight, index, site, force, doubt, hook }.run(&extent)?;
+        self.unread = scan::Scan { sight, index, site, force, doubt, beforehand, edits, hook }.run(&extent)?;
+        self.beforehand = Beforehand::default();
         if doubt {
             pending::renew(&mut self.index, &self.options.patterns())?;
             self.sweep = true;

@@ -65,7 +65,7 @@ proptest! {
         at in any::<prop::sample::Index>(),
         byte in any::<u8>(),
     ) {
-        let piece = Piece { content: Hash([7; 32]), body: Body::Data { offset, bytes } };
+        let piece = Piece::asked(Hash([7; 32]), Body::Data { offset, bytes });
         let request = Request::Contents(ContentsRequest::Receive(Cow::Borrowed(&piece)));
         let mut message = pack(&request).unwrap();
         let Request::Contents(ContentsRequest::Receive(received)) = unpack(&message).unwrap() else {
@@ -155,10 +155,10 @@ fn what_is_left_over_or_no_site_is_refused() {
 #[test]
 fn lists_that_are_longer_than_anybody_sends_are_refused() {
     let chunk = Chunk { offset: 0, size: 1, hash: Hash([1; 32]) };
-    let chunks = |n: usize| Piece { content: Hash([2; 32]), body: Body::Chunks(vec![chunk; n]) };
+    let chunks = |n: usize| Piece::asked(Hash([2; 32]), Body::Chunks(vec![chunk; n]));
     assert_eq!(unpack::<Piece>(&pack(&chunks(CHUNKS)).unwrap()).unwrap(), chunks(CHUNKS));
     assert_eq!(unpack::<Piece>(&pack(&chunks(CHUNKS + 1)).unwrap()).unwrap_err().fault, Fault::Protocol);
-    let groups = |n: usize| Piece { content: Hash([2; 32]), body: Body::Groups(vec![chunk; n]) };
+    let groups = |n: usize| Piece::asked(Hash([2; 32]), Body::Groups(vec![chunk; n]));
     assert_eq!(unpack::<Piece>(&pack(&groups(CHUNKS)).unwrap()).unwrap(), groups(CHUNKS));
     assert_eq!(unpack::<Piece>(&pack(&groups(CHUNKS + 1)).unwrap()).unwrap_err().fault, Fault::Protocol);
     let skipped = |path: usize| Skipped { path: vec![b'x'; path], reason: Reason::Changed };

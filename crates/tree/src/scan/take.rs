@@ -7,6 +7,7 @@ use sync_store::{Hash, Reason, Result};
 use super::Found;
 use crate::cells::{Cells, Content};
 use crate::disk::Slip;
+use crate::foresight::Edits;
 use crate::index::{self, Writing};
 use crate::name::{self, Loser};
 use crate::reconcile::{Change, Verdict, judge};
@@ -14,7 +15,13 @@ use crate::root::Root;
 use crate::{parts, pending, stage, twins};
 
 /// Writes one change down: what is there, and what becomes of the row. Says why it could not be taken in.
-pub(super) fn take_in(writing: &Writing, found: &Found, site: SiteId, root: &Root) -> Result<Option<Reason>> {
+pub(super) fn take_in(
+    writing: &Writing,
+    found: &Found,
+    site: SiteId,
+    root: &Root,
+    edits: &mut Edits,
+) -> Result<Option<Reason>> {
     let Found { path, new, chunks } = found;
     // As it is by now: a path that several things were told of is looked at several times in one pass, while somebody writes.
     let old = writing.look().known(path)?;
@@ -43,6 +50,9 @@ pub(super) fn take_in(writing: &Writing, found: &Found, site: SiteId, root: &Roo
         None => writing.delete_known(path)?,
     }
     if let Some(gone) = went(known, seen) {
+        if let Some(Content::File { hash, .. }) = seen.map(|cells| &cells.content).filter(|_| !chunks.is_empty()) {
+            edits.note(writing.look(), gone, *hash, chunks)?;
+        }
         parts::drop_superfluous(writing, gone)?;
     }
     match verdict.row {

@@ -1,0 +1,193 @@
+//! Large files that were edited, read while the line to the other site is being made: until it is there, nobody needs the processor
+//! or the disk. Only of files that are known, and what was read counts only if the system says the same of the file when the
+//! scan meets it. Writes nothing, locks nothing, decides nothing.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use sync_store::{Reason, Result};
+
+use crate::Owners;
+use crate::accounts::{Accounts, Machine};
+use crate::disk::Disk;
+use crate::index::{self, Look};
+use crate::look::{self, Known, Reading, Seen};
+use crate::root::Root;
+use crate::survey;
+
+/// Files that are remembered.
+const MANY: usize = 16;
+
+/// The index of large files has the same number in it.
+const LARGE: &str = "SELECT path, dev, ino, size, mtime, ctime, kind, seen_mode, uid, gid, links FROM disk WHERE size>8388608 LIMIT 10000";
+
+/// What was read beforehand, by inode.
+#[derive(Default)]
+pub struct Beforehand(HashMap<u64, Reading>);
+
+impl Beforehand {
+    /// What a file is that the system says this of, in the light of what was known of it; nothing if it was not read, or changed
+    /// since.
+    pub(crate) fn get(
+        &self,
+        now: &Seen,
+        old: Option<&Known>,
+        accounts: &Accounts,
+    ) -> Option<std::result::Result<Reading, Reason>> {
+        let Reading { known, chunks } = self.0.get(&now.inode).filter(|read| read.known.seen == *now)?;
+        let known = look::read_already(known, old, accounts);
+        Some(known.map(|known| Reading { known, chunks: chunks.clone() }))
+    }
+}
+
+/// Reads beforehand, on a thread of its own, until it is asked what it has or dropped.
+pub struct Reader {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<Beforehand>>,
+}
+
+impl Reader {
+    /// Begins with this directory, which has this index. What cannot be read is left to the scan.
+    pub fn begin(root: PathBuf, index: PathBuf) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&stop);
+        let read = move || read(&root, &index, &seen).ok().flatten().unwrap_or_default();
+        Reader { stop, thread: std::thread::Builder::new().spawn(read).ok() }
+    }
+
+    /// Begins with no more files, and says what was read. The one that is being read would have to be read anyway.
+    pub fn end(mut self) -> Beforehand {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.take().and_then(|thread| thread.join().ok()).unwrap_or_default()
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+fn read(root: &Path, index: &Path, stop: &AtomicBool) -> Result<Option<Beforehand>> {
+    survey::look(index, |look| {
+        let (disk, mut read) = (Disk::default(), Beforehand::default());
+        let Some(marker) = index::root(look)? else { return Ok(read) };
+        let root = Root::open(&disk, root, Some(&marker))?;
+        let accounts = Accounts::new(Box::new(Machine), Owners::Numbers);
+        for (path, seen) in large(look)? {
+            if stop.load(Ordering::Relaxed) || read.0.len() >= MANY {
+                break;
+            }
+            if let Some(reading) = edited(&root, &path, &seen, &accounts) {
+                read.0.insert(reading.known.seen.inode, reading);
+            }
+        }
+        Ok(read)
+    })
+}
+
+fn large(look: Look) -> Result<Vec<(Vec<u8>, Seen)>> {
+    look.all(LARGE, [], |row| Ok((row.get(0)?, index::seen(row, 1)?)))
+}
+
+/// A file that is another one than is known, if it can be read and is at rest: nobody could write to it now without being seen.
+fn edited(root: &Root, path: &[u8], known: &Seen, accounts: &Accounts) -> Option<Reading> {
+    let (directory, name) = root.parent(path).ok()?;
+    let now = Seen::of(&directory.look(name).ok()??);
+    let rest = look::rest(root.disk());
+    if now.kind != known.kind || now.is_but_for_names(known) || now.is_racy(rest) {
+        return None;
+    }
+    let reading = look::read((&directory, name), &now, None, rest, accounts).ok()?;
+    (!reading.known.racy).then_some(reading)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::fs;
+
+    use sync_core::SiteId;
+    use sync_database::{Card, Rules};
+    use sync_store::{Hash, Role, Store};
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::cells::Content;
+    use crate::{Options, Tree};
+
+    /// A directory with a large file that was edited since the index was written.
+    fn edited_file() -> (TempDir, Tree) {
+        let directory = tempfile::tempdir().unwrap();
+        let (root, index) = (directory.path().join("root"), directory.path().join("index"));
+        fs::create_dir(&root).unwrap();
+        fs::write(root.join("large"), vec![1; 9 << 20]).unwrap();
+        fs::write(root.join("small"), "1").unwrap();
+        let card = Card {
+            site: SiteId::new(1).unwrap(),
+            site_name: "geneva".to_owned(),
+            vd: "office".to_owned(),
+            vd_version: "1".to_owned(),
+            role: Role::NotSlave,
+            rules: Rules::default(),
+        };
+        let tree = Tree::open(Options::new(&root, &index), &card).unwrap();
+        fs::write(root.join("large"), vec![2; 9 << 20]).unwrap();
+        fs::write(root.join("small"), "2").unwrap();
+        (directory, tree)
+    }
+
+    /// As soon as the edit is at rest.
+    fn read(directory: &TempDir) -> Beforehand {
+        let [root, index] = ["root", "index"].map(|name| directory.path().join(name));
+        loop {
+            let read = super::read(&root, &index, &AtomicBool::new(false)).unwrap().unwrap();
+            if !read.0.is_empty() {
+                return read;
+            }
+        }
+    }
+
+    fn hash(tree: &Tree, path: &[u8]) -> Hash {
+        let cells = tree.index.look().entry(path).unwrap().unwrap();
+        let Content::File { hash, .. } = cells.content else { unreachable!("a file") };
+        hash
+    }
+
+    #[test]
+    fn what_was_read_need_not_be_read_again() {
+        let (directory, mut tree) = edited_file();
+        let mut read = read(&directory);
+        assert_eq!(read.0.len(), 1);
+        let reading = read.0.values_mut().next().unwrap();
+        let Content::File { hash: found, .. } = &mut reading.known.cells.content else { unreachable!("a file") };
+        assert_eq!(found.0, *blake3::hash(&vec![2; 9 << 20]).as_bytes());
+        // Nobody but a test could tell otherwise.
+        *found = Hash([7; 32]);
+        tree.read_beforehand(read);
+        tree.drain().unwrap();
+        assert_eq!((hash(&tree, b"large"), hash(&tree, b"small").0), (Hash([7; 32]), *blake3::hash(b"2").as_bytes()));
+    }
+
+    #[test]
+    fn what_was_edited_since_is_read_again() {
+        let (directory, mut tree) = edited_file();
+        let read = read(&directory);
+        fs::write(directory.path().join("root/large"), vec![3; 9 << 20]).unwrap();
+        tree.read_beforehand(read);
+        tree.drain().unwrap();
+        assert_eq!(hash(&tree, b"large").0, *blake3::hash(&vec![3; 9 << 20]).as_bytes());
+    }
+
+    #[test]
+    fn who_is_asked_to_stop_or_finds_nothing_has_nothing() {
+        let (directory, _tree) = edited_file();
+        let [root, index] = ["root", "index"].map(|name| directory.path().join(name));
+        assert!(super::read(&root, &index, &AtomicBool::new(true)).unwrap().unwrap().0.is_empty());
+        assert!(Reader::begin(root, directory.path().join("no index")).end().0.is_empty());
+        assert!(Reader::begin(directory.path().to_owned(), index).end().0.is_empty());
+    }
+}
