@@ -46,6 +46,7 @@ cargo build --locked --workspace
 if cargo nextest --version >/dev/null 2>&1; then
   # The other runner does not know documentation tests.
   cargo test --locked --workspace --doc
-  exec cargo nextest run --locked --workspace --no-fail-fast
+  # How many at once, and which of them need more room: .config/nextest.toml.
+  exec cargo nextest run --locked --workspace --no-fail-fast --test-threads "$((2 * $(nproc)))"
 fi
 exec cargo test --locked --workspace --no-fail-fast

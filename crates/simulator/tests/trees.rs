@@ -42,6 +42,14 @@ fn a_file_from_before_is_deleted_where_another_was() {
     all_are_good(13_000_041..13_000_042);
 }
 
+/// Somebody copies a file of which another site has just destroyed the content.
+#[test]
+fn contents_that_live_again_as_a_copy() {
+    for seed in [14_000_267, 14_000_312, 14_000_582] {
+        all_are_good(seed..seed + 1);
+    }
+}
+
 #[test]
 fn a_seed_is_always_the_same_history() {
     for seed in [2, 1_000] {

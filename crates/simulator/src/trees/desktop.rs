@@ -43,6 +43,9 @@ pub struct Written {
     pub site: usize,
     /// An application overwrote or deleted it, or a person put an older state in its place.
     pub destroyed: bool,
+    /// It was, and lives again as a copy that somebody made of it elsewhere, or before that was known: what it was destroyed in
+    /// goes nevertheless.
+    pub copied: bool,
 }
 
 /// All contents that were ever written, at all sites.
@@ -77,7 +80,8 @@ impl Journal {
 
     fn note(&mut self, site: usize, content: &[u8], path: &Path) {
         let by = format!("{} at site {site}", path.as_os_str().as_bytes().escape_ascii());
-        self.contents.insert(content.to_vec(), Written { by, site, destroyed: false });
+        let copied = self.contents.get(content).is_some_and(|written| written.destroyed || written.copied);
+        self.contents.insert(content.to_vec(), Written { by, site, destroyed: false, copied });
     }
 
     /// This content went knowingly.

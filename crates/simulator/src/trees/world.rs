@@ -197,7 +197,7 @@ impl World {
             after.extend(self.sites[site].own("trash").unwrap_or_default());
         }
         let journal = lock(&self.journal);
-        let is_missed = |content: &&Vec<u8>| journal.contents.get(*content).is_some_and(|written| !written.destroyed);
+        let is_missed = |content: &&Vec<u8>| journal.contents.get(*content).is_some_and(|w| !w.destroyed && !w.copied);
         match before.difference(&after).find(is_missed) {
             None => Ok(()),
             Some(content) => {
