@@ -11,7 +11,7 @@
 use std::collections::{HashMap, HashSet};
 
 use sync_core::row::compare_bases;
-use sync_core::{ColumnId, Row, RowState, Value};
+use sync_core::{ColumnId, Row, RowState, Source, Value};
 use sync_store::{Batch, Change, Mode, Restamp, Scope};
 
 use crate::compare::{self, Differences, Reaches, Traffic};
@@ -237,10 +237,11 @@ impl Work<'_, '_> {
             return Ok(());
         }
         for (keys, direction) in differences.unseen.iter().zip([Direction::Push, Direction::Pull]) {
+            let oldest = oldest(self.parties.sender(direction).source);
             let (from, mut keys) = (self.parties.stores(direction).0, &keys[..]);
             while !keys.is_empty() {
                 let (batch, done) = from.rows(self.table, keys)?;
-                from.restamp(self.table, &unwritten(&batch), OLDEST)?;
+                from.restamp(self.table, &unwritten(&batch), oldest)?;
                 keys = rest(keys, done);
             }
         }
@@ -256,12 +257,13 @@ impl Work<'_, '_> {
     fn send(&mut self, direction: Direction, mut keys: &[Vec<Value>]) -> Result<()> {
         let (mode, horizon) = (self.parties.mode, self.parties.horizon);
         let stamps = self.settling.strangers && *self.settling.acquainted.receiver(direction) && mode == Mode::Write;
+        let oldest = oldest(self.parties.sender(direction).source);
         while !keys.is_empty() {
             let from = self.parties.stores(direction).0;
             let (mut batch, done) = from.rows(self.table, keys)?;
             let unwritten = if stamps { unwritten(&batch) } else { Vec::new() };
             if !unwritten.is_empty() {
-                from.restamp(self.table, &unwritten, OLDEST)?;
+                from.restamp(self.table, &unwritten, oldest)?;
                 batch = from.rows(self.table, first(keys, done))?.0;
             }
             horizon.check(&batch)?;
@@ -285,8 +287,10 @@ impl Work<'_, '_> {
         let keys = first(keys, done);
         self.restamp(&contested(&master, &slave))?;
         if self.settling.strangers {
-            self.parties.master.restamp(self.table, &unheard(&master, &slave), OLDEST)?;
-            self.parties.slave.restamp(self.table, &unheard(&slave, &master), OLDEST)?;
+            let [here, there] =
+                [&self.parties.about.master, &self.parties.about.slave].map(|about| oldest(about.source));
+            self.parties.master.restamp(self.table, &unheard(&master, &slave), here)?;
+            self.parties.slave.restamp(self.table, &unheard(&slave, &master), there)?;
         }
         Ok(keys.len())
     }
@@ -315,8 +319,12 @@ fn anew(batch: &Batch) -> Vec<Restamp> {
     live.map(|change| Restamp { key: change.key.clone(), columns: Vec::new(), anew: true }).collect()
 }
 
-/// The time of a write that is older than any.
-const OLDEST: u64 = 1;
+/// The time of a write that is older than any: in the seventies, and the later the later the store's history began. No two
+/// histories of a site have the same one, and what a site has whose index or database was made anew is not taken for what the
+/// others have seen of it before.
+fn oldest(source: Source) -> u64 {
+    source.incarnation.millis() / 100
+}
 
 /// The columns that differ under equal stamps, row by row.
 fn contested(master: &Batch, slave: &Batch) -> Vec<Restamp> {

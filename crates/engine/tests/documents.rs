@@ -154,6 +154,20 @@ fn a_deletion_before_the_first_meeting_counts_for_what_was_the_same() {
     assert_eq!(pair[0].paths(), ["other"]);
 }
 
+/// What a site had before its index was made anew has been seen by others; what it has now has not.
+#[test]
+fn an_edit_that_only_the_new_index_of_a_site_knows_is_kept() {
+    let mut all = sites::<4>();
+    all[0].write("report.txt", "1");
+    let links = [(2, 3), (0, 1), (1, 2)];
+    settle(&mut all, &links);
+    all[1].delete_index();
+    all[1].write("report.txt", "2");
+    settle(&mut all, &links);
+    assert_equal(&all);
+    assert_eq!((all[0].read("report.txt"), copies(&all[0])), ("2".to_owned(), Vec::new()));
+}
+
 /// The copies that a concurrent edit left.
 fn copies(site: &Site) -> Vec<String> {
     site.paths().into_iter().filter(|path| path.contains("(conflict ")).collect()

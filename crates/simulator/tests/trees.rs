@@ -42,6 +42,12 @@ fn a_file_from_before_is_deleted_where_another_was() {
     all_are_good(13_000_041..13_000_042);
 }
 
+/// An index was lost, and the file edited before there was another.
+#[test]
+fn what_only_a_new_index_knows() {
+    all_are_good(14_000_679..14_000_680);
+}
+
 /// Somebody copies a file of which another site has just destroyed the content.
 #[test]
 fn contents_that_live_again_as_a_copy() {
