@@ -48,6 +48,12 @@ fn what_only_a_new_index_knows() {
     all_are_good(14_000_679..14_000_680);
 }
 
+/// Somebody wrote to a file in the moment in which it was replaced, and the site died in the next.
+#[test]
+fn an_edit_that_was_moved_aside() {
+    all_are_good(14_000_753..14_000_754);
+}
+
 /// Somebody copies a file of which another site has just destroyed the content.
 #[test]
 fn contents_that_live_again_as_a_copy() {

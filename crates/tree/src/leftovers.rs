@@ -1,15 +1,14 @@
 //! What lies in the staging directory and nobody works on: after a crash, and when nothing is to be done any more. Nothing is
-//! thrown away that was taken out of the tree; it goes to the trash.
+//! thrown away that was taken out of the tree; it goes back, if somebody had just written it, and to the trash otherwise.
 
 use std::io;
 
 use rustix::fs::FileType;
 use sync_store::{Hash, Result};
 
-use crate::place::ASIDE;
 use crate::root::{failed, kind};
 use crate::tree::Tree;
-use crate::{parts, trash, whole};
+use crate::{aside, parts, trash, whole};
 
 /// After a crash: what was staged is only used if it is whole. What is there under a name that is not its hash was taken
 /// out of the tree a moment before, and goes to the trash.
@@ -19,6 +18,7 @@ pub fn check(tree: &mut Tree) -> Result<()> {
 
 fn check_one(tree: &mut Tree, name: &str) -> Result<()> {
     match sound(tree, name)? {
+        Sound::Found(hash, _) if aside::put_back(tree, name, hash)? => {}
         Sound::Found(hash, size) => return trash::keep_found(tree, name, hash, size),
         Sound::Keep => {}
         Sound::Drop => drop(tree.root.own().staging.remove(name)),
@@ -73,7 +73,7 @@ pub fn tidy(tree: &mut Tree) -> Result<()> {
     let parts: Vec<String> = staged.iter().filter_map(|name| name.strip_suffix(".part").map(str::to_owned)).collect();
     for name in staged {
         // What could not be put into the trash when it was displaced.
-        if name.starts_with(ASIDE) {
+        if aside::is_name(&name) {
             check_one(tree, &name)?;
         } else {
             let _ = tree.root.own().staging.remove(&name);

@@ -13,6 +13,7 @@ use std::rc::Rc;
 use rustix::io::Errno;
 use sync_store::{Hash, Realised, Reason, Result};
 
+use crate::aside::Aside;
 use crate::attributes::{self, How};
 use crate::cells::{self, Cells, Content};
 use crate::disk::{self, Dir, Onto, Slip};
@@ -30,9 +31,6 @@ const BATCH: usize = 1000;
 const DIRECTORIES: usize = 200;
 /// With more files than this, the whole file system is made safe at once.
 const MANY: usize = 8;
-
-/// So begin the names of what was moved aside.
-pub(crate) const ASIDE: &str = "aside";
 
 /// A path and what it has to become.
 pub struct Task {
@@ -333,7 +331,7 @@ impl<'a> Batch<'a> {
                 Err(e) => return Err(reason(e)),
             }
         } else {
-            let away = self.move_aside(Some(&parent), name).map_err(reason)?;
+            let away = self.move_aside(Some(&parent), name, &Aside::of(path, known)).map_err(reason)?;
             let Some(found) = self.displaced(&away, known) else {
                 let staging = &self.tree.root.own().staging;
                 let back = staging.rename(&away, &parent, name, Onto::Nothing);
@@ -346,11 +344,10 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// Into the staging directory, or within it, under a name that says nothing: what is there under a hash is what the hash
-    /// says.
-    fn move_aside(&mut self, from: Option<&Dir>, name: &[u8]) -> disk::Result<String> {
+    /// Into the staging directory, or within it, under a name that is no hash: what is there under a hash is what the hash says.
+    fn move_aside(&mut self, from: Option<&Dir>, name: &[u8], whose: &Aside) -> disk::Result<String> {
         loop {
-            let aside = self.new_name(ASIDE);
+            let aside = self.new_name(&whose.to_string());
             let staging = &self.tree.root.own().staging;
             match from.unwrap_or(staging).rename(name, staging, &aside, Onto::Nothing) {
                 Err(Errno::EXIST) => {}

@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use sync_store::{Reason, Result};
 
 use super::{Batch, Done, From, MANY, Origin, Prepared, Task};
+use crate::aside::Aside;
 use crate::disk::{Dir, Onto, Slip};
 use crate::look::{Known, Seen, is_as_known, reason};
 use crate::{name, newcomers, parts, trash};
@@ -145,7 +146,7 @@ impl Batch<'_> {
     fn exchange(&mut self, task: &Task, parent: &Dir, staged: &str, known: &Known) -> std::result::Result<(), Reason> {
         let (_, name) = name::split(&task.path);
         // Should anything fail after the exchange, what was displaced must not be taken for what was staged.
-        let aside = self.move_aside(None, staged.as_bytes()).map_err(reason)?;
+        let aside = self.move_aside(None, staged.as_bytes(), &Aside::of(&task.path, known)).map_err(reason)?;
         let staging = &self.tree.root.own().staging;
         let swap = || staging.rename(&aside, parent, name, Onto::Exchange).map_err(reason);
         let swapped = swap();
