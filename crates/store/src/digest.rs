@@ -144,6 +144,13 @@ pub struct Standing {
     pub content: Option<u128>,
 }
 
+impl Standing {
+    /// Whether the other's file has another content, as far as both can tell.
+    pub fn is_another_file(&self, other: &Standing) -> bool {
+        self.content.zip(other.content).is_some_and(|(own, other)| own != other)
+    }
+}
+
 /// What the line of a row says of how it came there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standpoint {
@@ -160,6 +167,11 @@ pub struct Standpoint {
 }
 
 impl Standpoint {
+    /// No stamp in it is higher, that of a delete neither.
+    pub fn highest(&self) -> Stamp {
+        self.seen.iter().copied().fold(self.newest, Stamp::max)
+    }
+
     /// Whether it has incorporated what a row elsewhere was last written with.
     pub fn covers(&self, other: &Standpoint) -> bool {
         let newest = other.newest;

@@ -1,10 +1,10 @@
 //! Looking again at rows that seemed to differ: each as it stands now, seen with its mark and line in one snapshot. What
 //! still differs, and no stream of changes will make equal, differs. Decides nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use sync_core::{Knowledge, Position, Source, Value, key};
-use sync_store::{Answer, Burial, Candidates, Question, Standing, StoreError};
+use sync_core::{Knowledge, Position, Source, Stamp, Value, key};
+use sync_store::{Answer, Burial, Candidates, Question, Standing, Standpoint, StoreError};
 
 use super::ask::{Questions, Stores, mixed};
 use super::join::KeyReader;
@@ -69,8 +69,11 @@ pub struct Differences {
     pub gone: [Vec<Burial>; SIDES],
     /// Rows only at the master, and only at the slave, that are to be written now.
     pub renewed: [Vec<Vec<Value>>; SIDES],
-    /// Of the rows only at the master, and only at the slave, those from before whose deletion at the other was of something else.
-    pub unseen: [Vec<Vec<Value>>; SIDES],
+    /// Of the rows only at the master, and only at the slave, those from before whose deletion at the other was of something else, and
+    /// a stamp that is no lower than the grave's.
+    pub unseen: [Vec<(Vec<Value>, Stamp)>; SIDES],
+    /// Of the rows on both sides, those from before at one whose files differ.
+    pub edited: HashSet<Vec<Value>>,
     /// Those that differ now, and will not once what was written has been streamed.
     pub on_the_way: Vec<Vec<Value>>,
 }
@@ -92,6 +95,7 @@ impl Differences {
         self.only_master.extend(other.only_master);
         self.only_slave.extend(other.only_slave);
         self.on_the_way.extend(other.on_the_way);
+        self.edited.extend(other.edited);
         for (own, others) in self.gone.iter_mut().zip(other.gone) {
             own.extend(others);
         }
@@ -216,24 +220,30 @@ fn sorted(
             if standing.unmarked {
                 differences.unmarked[side].push(key.clone());
             }
-            if is_unseen(standing, other) {
-                differences.unseen[side].push(key.clone());
+            if let Some(grave) = unseen(standing, other) {
+                differences.unseen[side].push((key.clone(), grave.highest()));
             }
         }
         match (ours.hash, theirs.hash) {
             (Some(_), None) => differences.only_master.push(key),
             (None, _) => differences.only_slave.push(key),
-            _ => differences.differing.push(key),
+            _ => {
+                let is_from_before = ours.line.is_none() || theirs.line.is_none();
+                if is_from_before && ours.is_another_file(&theirs) {
+                    differences.edited.insert(key.clone());
+                }
+                differences.differing.push(key);
+            }
         }
     }
     differences
 }
 
-/// Whether a row from before is none of which the other side could delete: there was another content when it was deleted there.
-fn is_unseen(here: &Standing, there: &Standing) -> bool {
+/// The grave at the other side of a row from before, if that is of something else: there was another content when it was deleted.
+fn unseen<'a>(here: &Standing, there: &'a Standing) -> Option<&'a Standpoint> {
     let is_from_before = here.hash.is_some() && here.line.is_none() && !here.travels;
-    let is_deleted = there.hash.is_none() && there.line.is_some();
-    is_from_before && is_deleted && here.content.zip(there.content).is_some_and(|(here, there)| here != there)
+    let grave = there.line.as_ref().filter(|_| is_from_before && there.hash.is_none())?;
+    here.is_another_file(there).then_some(grave)
 }
 
 #[cfg(test)]

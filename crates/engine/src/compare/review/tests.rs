@@ -1,8 +1,5 @@
 //! What the standings of both sides amount to.
 
-use sync_core::Stamp;
-use sync_store::Standpoint;
-
 use super::*;
 
 fn standing(hash: Option<u128>, travels: bool, unmarked: bool) -> Standing {
