@@ -186,6 +186,29 @@ fn contents_that_were_not_asked_for_are_refused() {
     assert_eq!(report.skipped[0].reason, Reason::NoContent);
 }
 
+/// Lists of a large content come one after the other, but no peer can go on with empty ones for ever, nor with what it thinks will be
+/// asked for.
+#[test]
+fn lists_that_bring_nothing_are_refused() {
+    let mut pair = pair_with(&[("a", "1")]);
+    pair[1].write("large", vec![1; 1 << 20]);
+    pair[1].tree().drain().unwrap();
+    let hash = Hash([7; 32]);
+    let content = [&b"f"[..], &hash.0, &(1_u64 << 20).to_be_bytes(), &0_u64.to_be_bytes()].concat();
+    let mut batch = batch(&mut pair[1], b"large", &[("content", Value::Bytes(content))]);
+    batch.changes[0].row.state = RowState::inserted_at(Stamp::at(3_000_000_000_000, SiteId::new(9).unwrap()));
+    let tree = pair[1].tree();
+    tree.apply(&batch, Mode::Write).unwrap();
+    assert_eq!(tree.wanted(10).unwrap(), [Want { hash, size: 1 << 20, ask: Ask::Groups { from: 0 } }]);
+    let data = Body::Data { offset: 0, bytes: b"evil".to_vec() };
+    for content in [hash, Hash([8; 32])] {
+        tree.receive(&Piece::ahead(content, data.clone())).unwrap();
+    }
+    tree.receive(&Piece::asked(hash, Body::Groups(Vec::new()))).unwrap();
+    let again = tree.receive(&Piece::asked(hash, Body::Groups(Vec::new())));
+    assert!(again.is_err_and(|e| e.trouble == Trouble::Corrupt));
+}
+
 #[test]
 fn an_emptied_or_missing_directory_halts() {
     type Damage = fn(&Site);

@@ -254,9 +254,10 @@ pub fn receive(tree: &mut Tree, piece: &Piece) -> Result<()> {
     place(tree)
 }
 
-/// What will be asked for next of a content may come without.
+/// What will be asked for next of a content may come without; not again what was just answered with nothing, or a peer could go on
+/// for ever.
 fn expect(tree: &mut Tree, want: Want, path: Vec<u8>) -> Result<()> {
-    if let Some(ask) = parts::next(tree, &path, want.hash, want.size)? {
+    if let Some(ask) = parts::next(tree, &path, want.hash, want.size)?.filter(|ask| *ask != want.ask) {
         tree.asked.open.insert(want.hash, Open { want: Want { ask, ..want }, path, fresh: None });
     }
     Ok(())

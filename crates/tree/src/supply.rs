@@ -20,7 +20,7 @@ pub fn supply(tree: &mut Tree, wants: &[Want], sink: &mut PieceSink) -> Result<(
             Ask::Groups { from } => {
                 let groups = |tree: &Tree| groups::listed(tree.index.look(), want.hash, *from, CHUNKS);
                 let is_here = list(tree, want, groups, Body::Groups, sink)?;
-                if *from == 0 {
+                if is_here && *from == 0 {
                     foresight::send(tree, want.hash, sink)?;
                 }
                 is_here

@@ -8,7 +8,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use sync_core::SiteId;
 use sync_database::sqlite::{Options, SqliteDialect, SqliteDriver};
@@ -58,7 +58,10 @@ impl Site {
     ) -> Result<Self> {
         let folder = at.join(place.to_string());
         fs::create_dir_all(folder.join("root"))?;
-        fs::write(folder.join("root").join(KEPT), KEPT)?;
+        let kept = folder.join("root").join(KEPT);
+        fs::write(&kept, KEPT)?;
+        // Alike at all sites, however long it takes to make them: a seed is always the same history.
+        fs::File::open(&kept)?.set_modified(UNIX_EPOCH + Duration::from_secs(1_700_000_000))?;
         let desktop = Arc::new(Mutex::new(Desktop::new(place, &folder.join("root"), journal)));
         let disk = Arc::new(SiteDisk::new(&desktop, &folder.join("index"), scenario.calm, slip));
         let number = SiteId::new(place as u64 + 1).map_err(|e| Failure::new(e.to_string()))?;
