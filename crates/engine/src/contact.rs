@@ -11,8 +11,8 @@
 use std::collections::{HashMap, HashSet};
 
 use sync_core::row::compare_bases;
-use sync_core::{ColumnId, Row, RowState, Stamp, Value};
-use sync_store::{Batch, Change, Description, Mode, Restamp, Scope};
+use sync_core::{ColumnId, Row, RowState, Source, Value};
+use sync_store::{Batch, Change, Mode, Restamp, Scope};
 
 use crate::compare::{self, Differences, Reaches, Traffic};
 use crate::error::Result;
@@ -181,7 +181,7 @@ impl Work<'_, '_> {
         self.object(differences)?;
         let mut left = &differences.differing[..];
         while !left.is_empty() && self.parties.mode == Mode::Write {
-            let done = self.decide(&left[..left.len().min(CHUNK)], &differences.edited)?;
+            let done = self.decide(&left[..left.len().min(CHUNK)])?;
             left = &left[done..];
         }
         // One direction after the other: what was sent is published there, and documents have to be there before it goes on.
@@ -258,7 +258,7 @@ impl Work<'_, '_> {
     fn send(&mut self, direction: Direction, mut keys: &[Vec<Value>]) -> Result<()> {
         let (mode, horizon) = (self.parties.mode, self.parties.horizon);
         let stamps = self.settling.strangers && *self.settling.acquainted.receiver(direction) && mode == Mode::Write;
-        let oldest = Oldest::of(self.parties.sender(direction)).millis;
+        let oldest = oldest(self.parties.sender(direction).source);
         while !keys.is_empty() {
             let from = self.parties.stores(direction).0;
             let (mut batch, done) = from.rows(self.table, keys)?;
@@ -281,37 +281,23 @@ impl Work<'_, '_> {
 
     /// Rows that differ will be exchanged as they are: the cells that nothing decides between are stamped before. Returns how
     /// many keys that were: as many as both sides can bring in one batch.
-    fn decide(&mut self, keys: &[Vec<Value>], edited: &HashSet<Vec<Value>>) -> Result<usize> {
+    fn decide(&mut self, keys: &[Vec<Value>]) -> Result<usize> {
         let (master, done) = self.parties.master.rows(self.table, keys)?;
         let keys = first(keys, done);
         let (slave, done) = self.parties.slave.rows(self.table, keys)?;
         let keys = first(keys, done);
-        self.restamp(&contested(&master, &slave), self.now())?;
+        self.restamp(&contested(&master, &slave))?;
         if self.settling.strangers {
-            self.stamp_from_before((&master, &slave), edited)?;
+            let [here, there] =
+                [&self.parties.about.master, &self.parties.about.slave].map(|about| oldest(about.source));
+            self.parties.master.restamp(self.table, &unheard(&master, &slave), here)?;
+            self.parties.slave.restamp(self.table, &unheard(&slave, &master), there)?;
         }
         Ok(keys.len())
     }
 
-    /// Cells from before that differ from written ones, between strangers.
-    fn stamp_from_before(&mut self, (master, slave): (&Batch, &Batch), edited: &HashSet<Vec<Value>>) -> Result<()> {
-        let [here, there] = [&self.parties.about.master, &self.parties.about.slave].map(Oldest::of);
-        let (mut ours, mut theirs) = (unheard(master, slave), unheard(slave, master));
-        let mut known = here.known(master, slave);
-        known.extend(there.known(slave, master));
-        known.retain(|row| edited.contains(&row.key));
-        for rows in [&mut ours, &mut theirs] {
-            rows.retain(|row| known.iter().all(|known| known.key != row.key));
-        }
-        let highest = |batch: &Batch| batch.changes.iter().map(|change| change.row.state.seen.highest()).max();
-        let latest = highest(master).max(highest(slave)).unwrap_or_default();
-        self.restamp(&known, self.now().max(latest.millis() + 1))?;
-        self.parties.master.restamp(self.table, &ours, here.millis)?;
-        self.parties.slave.restamp(self.table, &theirs, there.millis)?;
-        Ok(())
-    }
-
-    fn restamp(&mut self, rows: &[Restamp], now: u64) -> Result<()> {
+    fn restamp(&mut self, rows: &[Restamp]) -> Result<()> {
+        let now = self.now();
         let (master_at, slave_at) = if self.options.prefer_slave { (now, now + 1) } else { (now + 1, now) };
         self.parties.master.restamp(self.table, rows, master_at)?;
         self.parties.slave.restamp(self.table, rows, slave_at)?;
@@ -334,28 +320,11 @@ fn anew(batch: &Batch) -> Vec<Restamp> {
     live.map(|change| Restamp { key: change.key.clone(), columns: Vec::new(), anew: true }).collect()
 }
 
-/// The write of a site that is older than any: in the seventies, and the later the later its store's history began. No two
+/// The time of a write that is older than any: in the seventies, and the later the later the store's history began. No two
 /// histories of a site have the same one, and what a site has whose index or database was made anew is not taken for what the
-/// others have seen of it before.
-struct Oldest {
-    millis: u64,
-    stamp: Stamp,
-}
-
-impl Oldest {
-    fn of(about: &Description) -> Self {
-        let millis = about.source.incarnation.millis() / 100;
-        Oldest { millis, stamp: Stamp::at(millis, about.site) }
-    }
-
-    /// The columns of `batch` from before that differ from cells of `other`, whose row knows later writes of this site from an
-    /// earlier history: it would be taken to know these too. A file can have been edited before its site had a new index; nothing
-    /// tells whether it was, and so both cells are stamped as written now.
-    fn known(&self, batch: &Batch, other: &Batch) -> Vec<Restamp> {
-        differing(batch, other, |(ours, our), (theirs, their)| {
-            !ours.cell(our).is_written() && theirs.cell(their).is_written() && theirs.seen.covers(self.stamp)
-        })
-    }
+/// others have seen of it as the oldest before. (What they have seen of its later writes covers it nevertheless.)
+fn oldest(source: Source) -> u64 {
+    source.incarnation.millis() / 100
 }
 
 /// The columns that differ under equal stamps, row by row.

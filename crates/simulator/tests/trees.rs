@@ -46,7 +46,6 @@ fn a_file_from_before_is_deleted_where_another_was() {
 #[test]
 fn what_only_a_new_index_knows() {
     all_are_good(14_000_679..14_000_680);
-    all_are_good(16_000_149..16_000_150);
 }
 
 /// Somebody wrote to a file in the moment in which it was replaced, and the site died in the next.

@@ -1,7 +1,7 @@
 //! Looking again at rows that seemed to differ: each as it stands now, seen with its mark and line in one snapshot. What
 //! still differs, and no stream of changes will make equal, differs. Decides nothing.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use sync_core::{Knowledge, Position, Source, Stamp, Value, key};
 use sync_store::{Answer, Burial, Candidates, Question, Standing, Standpoint, StoreError};
@@ -72,8 +72,6 @@ pub struct Differences {
     /// Of the rows only at the master, and only at the slave, those from before whose deletion at the other was of something else, and
     /// a stamp that is no lower than the grave's.
     pub unseen: [Vec<(Vec<Value>, Stamp)>; SIDES],
-    /// Of the rows on both sides, those from before at one whose files differ.
-    pub edited: HashSet<Vec<Value>>,
     /// Those that differ now, and will not once what was written has been streamed.
     pub on_the_way: Vec<Vec<Value>>,
 }
@@ -95,7 +93,6 @@ impl Differences {
         self.only_master.extend(other.only_master);
         self.only_slave.extend(other.only_slave);
         self.on_the_way.extend(other.on_the_way);
-        self.edited.extend(other.edited);
         for (own, others) in self.gone.iter_mut().zip(other.gone) {
             own.extend(others);
         }
@@ -227,13 +224,7 @@ fn sorted(
         match (ours.hash, theirs.hash) {
             (Some(_), None) => differences.only_master.push(key),
             (None, _) => differences.only_slave.push(key),
-            _ => {
-                let is_from_before = ours.line.is_none() || theirs.line.is_none();
-                if is_from_before && ours.is_another_file(&theirs) {
-                    differences.edited.insert(key.clone());
-                }
-                differences.differing.push(key);
-            }
+            _ => differences.differing.push(key),
         }
     }
     differences
