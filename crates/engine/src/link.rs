@@ -9,7 +9,7 @@ use sync_store::Store;
 
 use crate::documents::FolderReport;
 use crate::error::{EngineError, Kind, Result};
-use crate::folders::{self, Folders};
+use crate::folders::{self, Folders, Readers};
 use crate::open;
 use crate::parties::Documents;
 use crate::remote::Remote;
@@ -48,6 +48,8 @@ pub struct Session<'a> {
     stores: Option<Stores>,
     recorded: Option<Instant>,
     scrub: Option<Scrub>,
+    /// They read once what was edited, however often the other site cannot be reached.
+    readers: Option<Readers>,
     /// What became of the folders of documents in the last try, whatever became of the rows.
     documents: Vec<FolderReport>,
 }
@@ -74,7 +76,7 @@ const QUIET_RECORD: Duration = Duration::from_secs(10);
 impl<'a> Session<'a> {
     /// A session; nothing is opened yet.
     pub fn new(settings: &'a Settings, link: &'a Link) -> Self {
-        Session { settings, link, stores: None, recorded: None, scrub: None, documents: Vec::new() }
+        Session { settings, link, stores: None, recorded: None, scrub: None, readers: None, documents: Vec::new() }
     }
 
     /// The same, comparing a slice after each round.
@@ -160,15 +162,15 @@ impl<'a> Session<'a> {
         Options { init, force, dry_run, ..open::options(self.settings, self.link) }
     }
 
-    fn open(&self, flags: Flags, watch: &mut dyn Watch) -> Result<Stores> {
-        let readers = folders::read_beforehand(self.settings);
+    fn open(&mut self, flags: Flags, watch: &mut dyn Watch) -> Result<Stores> {
+        self.readers.get_or_insert_with(|| folders::read_beforehand(self.settings));
         let (local, notes) = match flags.dry_run {
             true => (open_prepared(self.settings)?, Vec::new()),
             false => open::prepare(self.settings)?,
         };
         notes.iter().for_each(|note| watch.event(Event::Note(note)));
         let mut remote = Remote::open(self.link)?;
-        let now = Instant::now();
+        let (now, readers) = (Instant::now(), self.readers.take().unwrap_or_default());
         let folders = Folders::open(self.settings, self.link, &mut remote, readers);
         Ok(Stores { local, folders, remote, peer: None, notes, used: now, version: now })
     }
