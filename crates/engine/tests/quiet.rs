@@ -131,8 +131,7 @@ fn a_first_copy_waits_for_few_answers_of_a_folder() {
     });
 }
 
-/// Answers that an edit of a large file waits for at most: that the folder is open, that the row is applied, what it contains then,
-/// that it is settled and lacks groups of chunks, and that it is there as nothing more is lacking.
+/// Answers that an edit of a large file waits for at most: that the folder is open, that the row is applied, that it is settled and lacks groups of chunks, and that it is there as nothing more is lacking.
 const EDIT_WAITS: u64 = 4;
 
 #[test]

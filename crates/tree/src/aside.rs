@@ -3,16 +3,14 @@
 //! its place, as it would have in the next moment.
 
 use std::fmt;
-use std::io;
 
 use sync_store::{Hash, Result};
 
 use crate::cells::Content;
-use crate::disk::{self, Dir, Onto};
+use crate::disk::{self, Onto};
 use crate::index;
-use crate::look::{Known, Seen};
+use crate::look::{self, Known, Seen};
 use crate::tree::Tree;
-use crate::whole;
 
 /// So the names begin.
 const ASIDE: &str = "aside-";
@@ -55,7 +53,7 @@ pub(crate) fn is_name(name: &str) -> bool {
 
 /// Puts a file with this content back to its place, if that is not what was known of it, and its place is free or holds what we put
 /// there for it; says whether it did.
-pub(crate) fn put_back(tree: &mut Tree, name: &str, found: Hash) -> Result<bool> {
+pub(crate) fn put_back(tree: &Tree, name: &str, found: Hash) -> Result<bool> {
     let Some((of, known)) = name.strip_prefix(ASIDE).and_then(|rest| rest.split_once('-')) else { return Ok(false) };
     let is_as_known = known.starts_with(&of_content(Some(found)));
     let path = if is_as_known { None } else { path_of(tree, of)? };
@@ -85,7 +83,7 @@ fn move_back(tree: &Tree, name: &str, path: &[u8], wanted: Option<Content>) -> d
         return staging.rename(name, &directory, leaf, Onto::Nothing).map(|()| true);
     }
     let Some(Content::File { hash, .. }) = wanted else { return Ok(false) };
-    if !holds(&directory, leaf, hash) {
+    if !look::content_of(&directory, leaf).is_ok_and(|(found, _)| found == hash) {
         return Ok(false);
     }
     staging.rename(name, &directory, leaf, Onto::Exchange)?;
@@ -98,30 +96,20 @@ fn move_back(tree: &Tree, name: &str, path: &[u8], wanted: Option<Content>) -> d
     Ok(true)
 }
 
-fn holds(directory: &Dir, leaf: &[u8], hash: Hash) -> bool {
-    let read = directory.open(leaf).map_err(io::Error::from).and_then(|mut file| whole::each(&mut file, |_| Ok(())));
-    read.is_ok_and(|(found, _)| found == hash)
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use std::fs;
 
-    use sync_core::SiteId;
-    use sync_database::{Card, Rules};
-    use sync_store::Role;
-    use tempfile::TempDir;
-
     use super::*;
     use crate::cells::Cells;
-    use crate::{Options, leftovers};
+    use crate::{leftovers, testing};
 
     /// A site that died after it had moved away what was at `report.txt`: `aside`, where "old" was known. What is there now, as
     /// "new" was to be, is `there`. Says what is there after it was started anew, and what then lies in our own directories.
     fn after_a_crash(aside: &str, there: Option<&str>) -> (Option<String>, Vec<String>) {
         let directory = tempfile::tempdir().unwrap();
-        let mut tree = tree(&directory);
+        let mut tree = testing::tree(&directory, &[("report.txt", b"old")]);
         let place = directory.path().join("root/report.txt");
         let staging = directory.path().join("root/.server_sync/staging");
         let known = tree.index.look().known(b"report.txt").unwrap().unwrap();
@@ -137,21 +125,6 @@ mod tests {
         let items = own.into_iter().flat_map(|own| fs::read_dir(own).unwrap());
         let left = items.map(|item| fs::read_to_string(item.unwrap().path()).unwrap()).collect();
         (fs::read_to_string(place).ok(), left)
-    }
-
-    fn tree(directory: &TempDir) -> Tree {
-        let root = directory.path().join("root");
-        fs::create_dir(&root).unwrap();
-        fs::write(root.join("report.txt"), "old").unwrap();
-        let card = Card {
-            site: SiteId::new(1).unwrap(),
-            site_name: "geneva".to_owned(),
-            vd: "office".to_owned(),
-            vd_version: "1".to_owned(),
-            role: Role::NotSlave,
-            rules: Rules::default(),
-        };
-        Tree::open(Options::new(&root, directory.path().join("index")), &card).unwrap()
     }
 
     #[test]

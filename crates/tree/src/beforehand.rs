@@ -13,7 +13,7 @@ use sync_store::{Reason, Result};
 use crate::Owners;
 use crate::accounts::{Accounts, Machine};
 use crate::disk::Disk;
-use crate::index::{self, Look};
+use crate::index::{self, Look, SEEN};
 use crate::look::{self, Known, Reading, Seen};
 use crate::root::Root;
 use crate::survey;
@@ -21,8 +21,8 @@ use crate::survey;
 /// Files that are remembered.
 const MANY: usize = 16;
 
-/// The index of large files has the same number in it.
-const LARGE: &str = "SELECT path, dev, ino, size, mtime, ctime, kind, seen_mode, uid, gid, links FROM disk WHERE size>8388608 LIMIT 10000";
+/// Which files are large: the index of these has the same number in it.
+const LARGE: &str = "size>8388608 LIMIT 10000";
 
 /// What was read beforehand, by inode.
 #[derive(Default)]
@@ -90,7 +90,7 @@ fn read(root: &Path, index: &Path, stop: &AtomicBool) -> Result<Option<Beforehan
 }
 
 fn large(look: Look) -> Result<Vec<(Vec<u8>, Seen)>> {
-    look.all(LARGE, [], |row| Ok((row.get(0)?, index::seen(row, 1)?)))
+    look.all(&format!("SELECT path, {SEEN} FROM disk WHERE {LARGE}"), [], |row| Ok((row.get(0)?, index::seen(row, 1)?)))
 }
 
 /// A file that is another one than is known, if it can be read. What changed a moment ago is marked to be read again in the next
@@ -109,31 +109,18 @@ fn edited(root: &Root, path: &[u8], known: &Seen, accounts: &Accounts) -> Option
 mod tests {
     use std::fs;
 
-    use sync_core::SiteId;
-    use sync_database::{Card, Rules};
-    use sync_store::{Hash, Role, Store};
+    use sync_store::{Hash, Store};
     use tempfile::TempDir;
 
     use super::*;
     use crate::cells::Content;
-    use crate::{Options, Tree};
+    use crate::{Tree, testing};
 
     /// A directory with a large file that was edited since the index was written.
     fn edited_file() -> (TempDir, Tree) {
         let directory = tempfile::tempdir().unwrap();
-        let (root, index) = (directory.path().join("root"), directory.path().join("index"));
-        fs::create_dir(&root).unwrap();
-        fs::write(root.join("large"), vec![1; 9 << 20]).unwrap();
-        fs::write(root.join("small"), "1").unwrap();
-        let card = Card {
-            site: SiteId::new(1).unwrap(),
-            site_name: "geneva".to_owned(),
-            vd: "office".to_owned(),
-            vd_version: "1".to_owned(),
-            role: Role::NotSlave,
-            rules: Rules::default(),
-        };
-        let tree = Tree::open(Options::new(&root, &index), &card).unwrap();
+        let tree = testing::tree(&directory, &[("large", &vec![1; 9 << 20]), ("small", b"1")]);
+        let root = directory.path().join("root");
         fs::write(root.join("large"), vec![2; 9 << 20]).unwrap();
         fs::write(root.join("small"), "2").unwrap();
         (directory, tree)

@@ -27,7 +27,6 @@ const BYTES: u64 = 512 * 1024;
 pub struct Edits(VecDeque<(Hash, Edit)>);
 
 /// What is new in a content.
-#[derive(Clone, Default)]
 struct Edit {
     /// The parts of its list that whoever has the content before asks for.
     gaps: Vec<Range<u64>>,

@@ -55,6 +55,14 @@ impl Groups {
     }
 }
 
+/// The groups of a content with these chunks.
+fn grouped(chunks: &[Chunk]) -> Vec<Chunk> {
+    let mut groups = Groups::default();
+    let mut found: Vec<Chunk> = chunks.iter().filter_map(|chunk| groups.add(chunk)).collect();
+    found.extend(groups.end());
+    found
+}
+
 /// At most so many groups of a content whose chunks are listed here, from an offset on.
 pub fn listed(look: Look, content: Hash, mut from: u64, most: usize) -> Result<Vec<Chunk>> {
     let (mut groups, mut found) = (Groups::default(), Vec::new());
@@ -86,9 +94,7 @@ pub struct Known {
 /// The parts of the list of a content with these chunks that whoever has just the other content will ask for.
 pub fn gaps(look: Look, other: Hash, chunks: &[Chunk]) -> Result<Vec<Range<u64>>> {
     let own = listed(look, other, 0, OWN)?.into_iter().map(|group| (group.hash, (other, group))).collect();
-    let mut groups = Groups::default();
-    let mut told: VecDeque<Chunk> = chunks.iter().filter_map(|chunk| groups.add(chunk)).collect();
-    told.extend(groups.end());
+    let told: VecDeque<Chunk> = grouped(chunks).into();
     let size = told.back().map_or(0, end);
     let (mut known, mut from, mut gaps) = (Known { own, told }, 0, Vec::new());
     while let (_, Some(Ask::List { from: start, to })) = known.go_on(from, size) {
@@ -226,13 +232,6 @@ mod tests {
             chunk
         };
         numbers.map(&mut next).collect()
-    }
-
-    fn grouped(chunks: &[Chunk]) -> Vec<Chunk> {
-        let mut groups = Groups::default();
-        let mut found: Vec<Chunk> = chunks.iter().filter_map(|chunk| groups.add(chunk)).collect();
-        found.extend(groups.end());
-        found
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use sync_core::Value;
 use sync_database::Database;
-use sync_store::{Answer, Answers, Candidates, Hash, Question, Result, Store};
+use sync_store::{Answer, Answers, Candidates, Question, Result, Store};
 
 use crate::index::{ENTRY, Look};
 
@@ -29,7 +29,7 @@ fn content(look: Look, key: &[Value]) -> Result<Option<u128>> {
         "SELECT hash FROM entry WHERE path=?1 UNION ALL SELECT hash FROM removed WHERE path=?1 LIMIT 1";
     let Some(Value::Bytes(path)) = key.first() else { return Ok(None) };
     let hash: Option<Option<[u8; 32]>> = look.first(CONTENT, [path], |row| row.get(0))?;
-    Ok(hash.map(|hash| hash.map_or(0, |hash| start(Hash(hash)))))
+    Ok(hash.map(|hash| hash.map_or(0, start)))
 }
 
 /// Whether anything was deleted here.
@@ -37,6 +37,6 @@ pub fn was_more(look: Look) -> Result<bool> {
     Ok(look.one::<i64>("SELECT 1 FROM removed LIMIT 1", [])?.is_some())
 }
 
-fn start(hash: Hash) -> u128 {
-    hash.0.iter().take(16).fold(0, |start, byte| start << 8 | u128::from(*byte))
+fn start(hash: [u8; 32]) -> u128 {
+    hash.first_chunk().map_or(0, |start| u128::from_be_bytes(*start))
 }

@@ -1,14 +1,12 @@
 //! What lies in the staging directory and nobody works on: after a crash, and when nothing is to be done any more. Nothing is
 //! thrown away that was taken out of the tree; it goes back, if somebody had just written it, and to the trash otherwise.
 
-use std::io;
-
 use rustix::fs::FileType;
 use sync_store::{Hash, Result};
 
 use crate::root::{failed, kind};
 use crate::tree::Tree;
-use crate::{aside, parts, trash, whole};
+use crate::{aside, look, parts, trash};
 
 /// After a crash: what was staged is only used if it is whole. What is there under a name that is not its hash was taken
 /// out of the tree a moment before, and goes to the trash.
@@ -44,7 +42,7 @@ fn sound(tree: &Tree, name: &str) -> Result<Sound> {
         return keep(false);
     }
     let staging = &tree.root.own().staging;
-    Ok(match staging.open(name).map_err(io::Error::from).and_then(|mut file| whole::each(&mut file, |_| Ok(()))) {
+    Ok(match look::content_of(staging, name) {
         Ok((hash, _)) if hash.to_string() == name => Sound::Keep,
         Ok((hash, size)) => Sound::Found(hash, size),
         // Of a link, the row is still there; what cannot be read may be all there is of it.

@@ -43,6 +43,8 @@ mod source;
 mod stage;
 mod supply;
 pub mod survey;
+#[cfg(test)]
+mod testing;
 mod trash;
 mod tree;
 mod twins;

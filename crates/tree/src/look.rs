@@ -191,6 +191,11 @@ pub fn hash(reader: &mut impl Read) -> std::io::Result<(Hash, u64)> {
     Ok((Hash(*hasher.finalize().as_bytes()), size))
 }
 
+/// The hash and the size of the file of this name, whoever writes to it meanwhile.
+pub(crate) fn content_of(at: &Dir, name: impl AsRef<[u8]>) -> std::io::Result<(Hash, u64)> {
+    whole::each(&mut at.open(name).map_err(std::io::Error::from)?, |_| Ok(()))
+}
+
 fn link(at: &Dir, name: &[u8]) -> Result<Content, Reason> {
     at.read_link(name).map(Content::Link).map_err(reason)
 }

@@ -114,7 +114,6 @@ fn kept(path: &Path, e: &std::io::Error) -> StoreError {
 }
 
 /// Looks into an index, if there is one and it has been set up.
-/// Reads an index beside whoever works on it; nothing if there is none.
 pub(crate) fn look<T>(index: &Path, read: impl FnOnce(Look) -> Result<T>) -> Result<Option<T>> {
     if !index.exists() {
         return Ok(None);

@@ -93,19 +93,15 @@ impl Differences {
         self.only_master.extend(other.only_master);
         self.only_slave.extend(other.only_slave);
         self.on_the_way.extend(other.on_the_way);
-        for (own, others) in self.gone.iter_mut().zip(other.gone) {
-            own.extend(others);
-        }
-        for (own, others) in self.renewed.iter_mut().zip(other.renewed) {
-            own.extend(others);
-        }
-        for (own, others) in self.unmarked.iter_mut().zip(other.unmarked) {
-            own.extend(others);
-        }
-        for (own, others) in self.unseen.iter_mut().zip(other.unseen) {
-            own.extend(others);
-        }
+        extend(&mut self.gone, other.gone);
+        extend(&mut self.renewed, other.renewed);
+        extend(&mut self.unmarked, other.unmarked);
+        extend(&mut self.unseen, other.unseen);
     }
+}
+
+fn extend<T>(sides: &mut [Vec<T>; SIDES], others: [Vec<T>; SIDES]) {
+    sides.iter_mut().zip(others).for_each(|(side, other)| side.extend(other));
 }
 
 /// Rows that are looked at again at a time.
