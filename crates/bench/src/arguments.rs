@@ -10,7 +10,7 @@ pub const USAGE: &str =
   --transactions 1|10|bulk   only this size of transaction in the catch-up
   --files N         documents (100000)
   --megabytes N     that they have together (800)
-  --tools A,B       only these programs (server_sync, rsync, 'rsync --fsync', unison, syncthing)
+  --tools A,B       only these programs (server_sync, rsync, 'rsync then sync', 'rsync --fsync', unison, syncthing)
   --delay MS        of the line that documents take, there and back (0)";
 
 /// What is measured.

@@ -359,7 +359,7 @@ impl Store for Database {
         declare::enter(self, tables)
     }
 
-    fn scan(&mut self, table: &str, sink: &mut Sink) -> Result<()> {
+    fn scan(&mut self, table: &str, _: bool, sink: &mut Sink) -> Result<()> {
         self.confirm()?;
         scan::scan(self, table, sink)
     }

@@ -101,7 +101,7 @@ fn nothing_is_applied_behind_what_could_not_be() {
                 people += batch.changes.len();
                 Ok(())
             };
-            remote.scan("person", &mut sink).unwrap();
+            remote.scan("person", true, &mut sink).unwrap();
             people
         };
         assert_eq!(people(remote), 2);

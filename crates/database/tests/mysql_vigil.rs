@@ -217,5 +217,6 @@ fn batch() -> Batch {
         more: false,
         heads: vec![TableHead { name: "t".to_owned(), columns }],
         changes: vec![Change { table: 0, key, row }],
+        contents: Vec::new(),
     }
 }

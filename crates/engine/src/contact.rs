@@ -15,12 +15,12 @@ use sync_core::{ColumnId, Row, RowState, Source, Value};
 use sync_store::{Batch, Change, Mode, Restamp, Scope};
 
 use crate::compare::{self, Differences, Reaches, Traffic};
+use crate::copy;
 use crate::error::Result;
 use crate::gone::Gone;
 use crate::parties::{Parties, Sides};
 use crate::report::{Direction, Event, RoundReport, Watch};
 use crate::round::Options;
-use crate::transfer::pour;
 
 /// Which differences are settled, and how.
 #[derive(Clone)]
@@ -52,36 +52,10 @@ pub(crate) fn meet(
         // Rows that may need a stamp are not copied as they are.
         (true, false) if settling.acquainted.master => compare(parties, options, &tables, settling, report, watch),
         (false, true) if settling.acquainted.slave => compare(parties, options, &tables, settling, report, watch),
-        (true, false) if settling.unheard.master => copy(parties, Direction::Pull, &tables, report, watch),
-        (false, true) if settling.unheard.slave => copy(parties, Direction::Push, &tables, report, watch),
+        (true, false) if settling.unheard.master => copy::copy(parties, Direction::Pull, options, report, watch),
+        (false, true) if settling.unheard.slave => copy::copy(parties, Direction::Push, options, report, watch),
         _ => compare(parties, options, &tables, settling, report, watch),
     }
-}
-
-fn copy(
-    parties: &mut Parties,
-    direction: Direction,
-    tables: &[String],
-    report: &mut RoundReport,
-    watch: &mut dyn Watch,
-) -> Result<Gone> {
-    let mode = parties.mode;
-    for table in tables {
-        let mut rows = 0;
-        let side = if direction == Direction::Pull { &mut report.pulled } else { &mut report.pushed };
-        let (horizon, late) = (parties.horizon, parties.written_since(direction));
-        let (from, to) = parties.stores(direction);
-        let look = |batch: &mut Batch| {
-            horizon.check(batch)?;
-            // Their documents may not be there yet; these rows come with the stream.
-            batch.changes.retain(|change| late.is_none_or(|late| change.row.state.newest().millis() < late));
-            rows += batch.changes.len() as u64;
-            watch.event(Event::Table { name: table, rows, total: 0 });
-            Ok(())
-        };
-        pour(from, to, mode, |from, sink| from.scan(table, sink), look, |applied| side.add(applied))?;
-    }
-    Ok(Gone::default())
 }
 
 /// Compares these tables and settles what differs, but for the rows that are to be deleted: those it returns.

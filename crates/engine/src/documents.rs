@@ -1,15 +1,13 @@
 //! A round of documents: the rows as in any round, then the contents they name, both ways, then each side's directory is
 //! made like its rows. A file that fails never stops the others.
 
-use std::time::{Duration, Instant};
-
 use sync_store::contents::{Ask, WANTS};
-use sync_store::{Contents, Hash, Lacking, Next, Piece, Realised, Settled, Skipped, Store, Want};
+use sync_store::{Contents, Lacking, Next, Realised, Settled, Skipped, Store, Want};
 
 use crate::error::{EngineError, Result};
 use crate::parties::Sides;
-use crate::rate::Bucket;
-use crate::report::{Direction, Event, RoundReport, Watch};
+use crate::passage::Passage;
+use crate::report::{Direction, RoundReport, Watch};
 use crate::round::{Beside, Options, unconfirmed};
 use crate::together::together;
 
@@ -157,18 +155,20 @@ pub fn round_documents(
     let mut report = DocumentsReport { rows, ..DocumentsReport::default() };
     report.master.unread = master.unread().to_vec();
     report.slave.unread = slave.unread().to_vec();
+    (report.master.bytes, report.slave.bytes) = (report.rows.pulled.along, report.rows.pushed.along);
     if options.dry_run {
         slave.confirm()?;
         return Ok(report);
     }
     let Begun { rests, wants: Sides { master: here, slave: there } } =
         settle(master, slave, options, watch, &mut report)?;
-    report.master.bytes = fetch(slave, master, here, (Direction::Pull, Last::Wants), options, watch)?.bytes;
+    report.master.bytes += fetch(slave, master, here, (Direction::Pull, Last::Wants), options, watch)?.bytes;
     let mut made = rests.then(Realised::default);
     if !rests {
         let last = if master.unrealised()? == 0 { Last::Realises } else { Last::Wants };
         let fetched = fetch(master, slave, there, (Direction::Push, last), options, watch)?;
-        (report.slave.bytes, made) = (fetched.bytes, fetched.realised);
+        report.slave.bytes += fetched.bytes;
+        made = fetched.realised;
     }
     let is_far = slave.is_far();
     let there = || made.map_or_else(|| slave.realise(), Ok);
@@ -223,20 +223,10 @@ fn as_store(contents: &mut dyn Contents) -> &mut dyn Store {
     contents
 }
 
-/// Contents on their way to one side.
+/// What one side lacks, on its way.
 struct Fetch<'a> {
-    direction: Direction,
-    watch: &'a mut dyn Watch,
-    bucket: Bucket,
-    since: Instant,
-    bytes: u64,
-    /// When that was last told.
-    told: Duration,
-    /// Files that were begun with.
-    files: u64,
-    last: Option<Hash>,
-    /// All that was lacking, if that was counted; else what has come, and what is asked for.
-    total: Lacking,
+    passage: Passage<'a>,
+    /// Whether all that was lacking was counted; else the total is what has come, and what is asked for.
     is_counted: bool,
 }
 
@@ -287,16 +277,16 @@ fn fetch(
         return Ok(Fetched::default());
     }
     let all = is_all(&wants);
-    let mut fetch = Fetch::new(direction, options, watch);
+    let mut fetch = Fetch { passage: Passage::new(direction, options, watch), is_counted: false };
     loop {
         fetch.begin(&wants, to)?;
         from.supply(&wants, &mut |piece| {
             to.receive(&piece)?;
-            fetch.passed(&piece);
+            fetch.passage.passed(&piece);
             Ok(())
         })?;
-        fetch.tell();
-        let bytes = fetch.bytes;
+        fetch.passage.tell();
+        let bytes = fetch.passage.bytes;
         if all {
             return Ok(Fetched { bytes, realised: None });
         }
@@ -335,22 +325,7 @@ fn asked(wants: &[Want]) -> Lacking {
 const FEW: u64 = 4096;
 const SMALL: u64 = 32 << 20;
 
-impl<'a> Fetch<'a> {
-    fn new(direction: Direction, options: &Options, watch: &'a mut dyn Watch) -> Self {
-        Fetch {
-            direction,
-            watch,
-            bucket: Bucket::new(options.bandwidth, Duration::ZERO),
-            since: Instant::now(),
-            bytes: 0,
-            told: Duration::ZERO,
-            files: 0,
-            last: None,
-            total: Lacking::default(),
-            is_counted: false,
-        }
-    }
-
+impl Fetch<'_> {
     /// Sees how much there is in all: over a long line that is asked only where it is worth an answer.
     fn begin(&mut self, wants: &[Want], to: &mut dyn Contents) -> Result<()> {
         if self.is_counted {
@@ -358,43 +333,11 @@ impl<'a> Fetch<'a> {
         }
         let asked = asked(wants);
         self.is_counted = !is_little(asked);
-        self.total = match self.is_counted {
+        let Passage { files, bytes, .. } = self.passage;
+        self.passage.total = match self.is_counted {
             true => to.lacking()?,
-            false => Lacking { files: asked.files.max(self.files), bytes: asked.bytes.saturating_add(self.bytes) },
+            false => Lacking { files: asked.files.max(files), bytes: asked.bytes.saturating_add(bytes) },
         };
         Ok(())
     }
-
-    /// Waits as long as the limit demands. Nobody holds a lock of a database meanwhile; the line and the other side's disk
-    /// are held up by what is not taken from them.
-    fn passed(&mut self, piece: &Piece) {
-        let bytes = piece.weight() as u64;
-        self.bytes += bytes;
-        if self.last.replace(piece.content) != Some(piece.content) {
-            self.files += 1;
-        }
-        let now = self.since.elapsed();
-        if now - self.told >= OFTEN {
-            self.told = now;
-            self.tell();
-        }
-        let mut pause = self.bucket.take(bytes, now);
-        while !pause.is_zero() {
-            let part = pause.min(SIGN);
-            std::thread::sleep(part);
-            pause -= part;
-            self.tell();
-        }
-    }
-
-    fn tell(&mut self) {
-        let Fetch { direction, bytes, files, total, .. } = *self;
-        self.watch.event(Event::Contents { direction, bytes, files, total });
-    }
 }
-
-/// How often it is told how far it has come.
-const OFTEN: Duration = Duration::from_millis(250);
-
-/// A pause is interrupted so often for a sign of life.
-const SIGN: Duration = Duration::from_secs(1);

@@ -343,7 +343,8 @@ fn a_full_file_system() {
     assert!(is_told && skipped.iter().any(|s| s.path == b"large"), "{skipped:?}");
     assert!(came.len() > 8 && came.contains(&"small".to_owned()), "{came:?}");
     assert_eq!(came.len() + skipped.len(), 42);
-    assert!(report.slave.bytes < 4 << 20, "{}", report.slave.bytes);
+    // Not all of it comes, though some is on its way when it is seen that there is no room.
+    assert!(report.slave.bytes < 6 << 20, "{}", report.slave.bytes);
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub(crate) enum Request<'a> {
     Changes(Cow<'a, Since>),
     Apply(Cow<'a, Batch>, Mode),
     Complete(Cow<'a, Completed>),
-    Scan(Cow<'a, str>),
+    Scan(Cow<'a, str>, bool),
     Digest(Cow<'a, Question>),
     Rows(Cow<'a, str>, Cow<'a, [Vec<Value>]>),
     Restamp(Cow<'a, str>, Cow<'a, [Restamp]>, u64),
@@ -57,7 +57,7 @@ impl Request<'_> {
     /// that what was posted is a condition of.
     pub(crate) fn may_follow(&self) -> bool {
         match self {
-            Request::Describe | Request::IsEmpty | Request::Scan(_) | Request::Digest(_) | Request::Rows(..) => true,
+            Request::Describe | Request::IsEmpty | Request::Scan(..) | Request::Digest(_) | Request::Rows(..) => true,
             Request::Open(_) | Request::Registry => true,
             Request::Contents(request) => matches!(
                 request,

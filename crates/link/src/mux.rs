@@ -17,7 +17,7 @@ use crate::error::{Fault, LinkError, Result};
 use crate::frame::{BODY_LIMIT, Frame, Kind, invalid};
 
 /// Bytes that may be on their way on a channel before the receiver has taken them. Part of the protocol.
-pub const WINDOW: u32 = 4 << 20;
+pub const WINDOW: u32 = 16 << 20;
 
 /// A message is no longer than this.
 pub const MESSAGE_LIMIT: usize = 256 << 20;

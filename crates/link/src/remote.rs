@@ -287,8 +287,8 @@ impl Store for RemoteStore {
         self.call(&Request::Enter(tables.into()))
     }
 
-    fn scan(&mut self, table: &str, sink: &mut Sink) -> Result<()> {
-        self.stream(&Request::Scan(table.into()), sink)
+    fn scan(&mut self, table: &str, along: bool, sink: &mut Sink) -> Result<()> {
+        self.stream(&Request::Scan(table.into(), along), sink)
     }
 
     fn digest(&mut self, question: &Question, answers: &mut Answers) -> Result<()> {

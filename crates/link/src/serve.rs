@@ -59,7 +59,7 @@ impl<'a> Service<'a> {
             Request::Changes(since) => self.end(store.changes(&since, &mut |batch: Batch| self.item(&batch))),
             Request::Apply(batch, mode) => self.end(store.apply(&batch, mode)),
             Request::Complete(stream) => self.posted(store.complete(&stream)),
-            Request::Scan(table) => self.end(store.scan(&table, &mut |batch: Batch| self.item(&batch))),
+            Request::Scan(table, along) => self.end(store.scan(&table, along, &mut |batch: Batch| self.item(&batch))),
             Request::Digest(question) => self.end(store.digest(&question, &mut |answer| self.item(&answer))),
             Request::Rows(table, keys) => self.end(store.rows(&table, &keys)),
             Request::Bury(table, rows, millis, mode) => self.end(store.bury(&table, &rows, millis, mode)),

@@ -215,7 +215,14 @@ fn a_round_begins_and_ends_with_one_answer() {
 fn what_was_not_waited_for_and_failed_is_told_before_rows_are_written() {
     let store = Told::default();
     let heard = store.heard.clone();
-    let batch = Batch { sender: source(), heads: Vec::new(), changes: Vec::new(), upto: None, more: false };
+    let batch = Batch {
+        sender: source(),
+        heads: Vec::new(),
+        changes: Vec::new(),
+        upto: None,
+        more: false,
+        contents: Vec::new(),
+    };
     let stream = Completed {
         sender: source(),
         end: Position { seq: 7, token: 8 },

@@ -46,7 +46,7 @@ impl Store for Small {
         Ok(Opened::Forgot(SiteId::new(3).map_err(|e| StoreError::new(Trouble::Failure, e.to_string()))?))
     }
 
-    fn scan(&mut self, _: &str, sink: &mut sync_store::Sink) -> Result<()> {
+    fn scan(&mut self, _: &str, _: bool, sink: &mut sync_store::Sink) -> Result<()> {
         sink(batch())
     }
 }
@@ -145,7 +145,7 @@ fn talk(mux: &Mux) -> Refusals {
     refusals.note(store.forgot(&Knowledge::default()));
     let since = Since { receiver: source(), position: Position::default(), held: vec![], tables: vec![], upto: None };
     refusals.note(store.changes(&since, &mut |_| Ok(())));
-    refusals.note(store.scan("t", &mut |_| Ok(())));
+    refusals.note(store.scan("t", true, &mut |_| Ok(())));
     for _ in 0..3 {
         refusals.note(store.apply_ahead(&batch(), Mode::Write));
     }

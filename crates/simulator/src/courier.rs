@@ -99,7 +99,8 @@ fn pieces(batch: Batch, size: Option<usize>) -> Vec<Batch> {
     let last = chunks.len() - 1;
     let piece = |(i, changes)| {
         let upto = batch.upto.filter(|_| i == last);
-        Batch { upto, more: batch.upto.is_some() && i < last, changes, ..batch.clone() }
+        let contents = if i == last { batch.contents.clone() } else { Vec::new() };
+        Batch { upto, more: batch.upto.is_some() && i < last, changes, contents, ..batch.clone() }
     };
     chunks.into_iter().enumerate().map(piece).collect()
 }
@@ -163,9 +164,9 @@ impl Store for Courier<'_> {
         end
     }
 
-    fn scan(&mut self, table: &str, sink: &mut Sink) -> Result<()> {
+    fn scan(&mut self, table: &str, along: bool, sink: &mut Sink) -> Result<()> {
         let mut batches = Vec::new();
-        let end = self.call(|inner| inner.scan(table, &mut |batch| collect(&mut batches, batch)));
+        let end = self.call(|inner| inner.scan(table, along, &mut |batch| collect(&mut batches, batch)));
         self.pass_on(batches, sink)?;
         end
     }

@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 use sync_core::{Position, Row, RowState, Source, Value};
 
+use crate::contents::Piece;
+use crate::travel;
+
 /// A table as the sender numbers its columns.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableHead {
@@ -45,12 +48,18 @@ pub struct Batch {
     pub heads: Vec<TableHead>,
     /// The rows.
     pub changes: Vec<Change>,
+    /// Small contents of rows that went before, as a whole and unasked ([`Piece::ahead`]); [`ALONG`] bytes of them at most.
+    #[serde(deserialize_with = "travel::read_pieces")]
+    pub contents: Vec<Piece>,
 }
+
+/// A batch takes so many bytes of contents along, as [`Piece::weight`] counts them.
+pub const ALONG: usize = 1 << 20;
 
 impl Batch {
     /// A batch without rows.
     pub fn empty(sender: Source) -> Self {
-        Batch { sender, upto: None, more: false, heads: Vec::new(), changes: Vec::new() }
+        Batch { sender, upto: None, more: false, heads: Vec::new(), changes: Vec::new(), contents: Vec::new() }
     }
 
     /// The index of a table's head, which is added if it is not there yet.
@@ -63,7 +72,13 @@ impl Batch {
 
     /// Bytes of memory, roughly.
     pub fn weight(&self) -> usize {
-        self.changes.iter().map(Change::weight).sum()
+        let contents = self.contents.iter().map(Piece::weight).sum::<usize>();
+        contents + self.changes.iter().map(Change::weight).sum::<usize>()
+    }
+
+    /// Whether there is nothing in it to be applied.
+    pub fn is_bare(&self) -> bool {
+        self.changes.is_empty() && self.upto.is_none()
     }
 }
 

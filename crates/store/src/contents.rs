@@ -54,6 +54,7 @@ impl Want {
                 chunks.first().is_some_and(|chunk| chunk.offset == *from)
                     && chunks.last().is_some_and(|chunk| chunk.offset.saturating_add(chunk.size.into()) <= *to)
             }
+            (Body::Data { offset: 0, bytes }, Ask::Whole) => bytes.len() as u64 == self.size,
             _ => false,
         }
     }

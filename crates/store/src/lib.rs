@@ -158,8 +158,9 @@ pub trait Store: Send {
     /// the peer has of these tables must be contained here. What is lost by that is listed as conflicts; these are counted only.
     fn enter(&mut self, tables: &[(String, Stamp)]) -> Result<Applied>;
 
-    /// Streams a whole table, each row once with its state, in whatever order is cheapest here.
-    fn scan(&mut self, table: &str, sink: &mut Sink) -> Result<()>;
+    /// Streams a whole table, each row once with its state, in whatever order is cheapest here. If that is wanted and the rows
+    /// stand for files, small contents go along, each behind the row that names it.
+    fn scan(&mut self, table: &str, along: bool, sink: &mut Sink) -> Result<()>;
 
     /// Answers a question of a full compare. Reads only; each statement is short, and marks are not drained.
     fn digest(&mut self, question: &Question, answers: &mut Answers) -> Result<()>;

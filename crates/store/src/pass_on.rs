@@ -40,7 +40,7 @@ macro_rules! pass_on {
     (@ confirm) => { $crate::pass_on!(@ confirm() -> ()); };
     (@ complete) => { $crate::pass_on!(@ complete(stream: &$crate::Completed) -> ()); };
     (@ enter) => { $crate::pass_on!(@ enter(tables: &[(String, sync_core::Stamp)]) -> $crate::Applied); };
-    (@ scan) => { $crate::pass_on!(@ scan(table: &str, sink: &mut $crate::Sink) -> ()); };
+    (@ scan) => { $crate::pass_on!(@ scan(table: &str, along: bool, sink: &mut $crate::Sink) -> ()); };
     (@ digest) => {
         $crate::pass_on!(@ digest(question: &$crate::Question, answers: &mut $crate::Answers) -> ());
     };

@@ -34,6 +34,10 @@ pub struct Applied {
     pub tables: BTreeMap<String, Summary>,
     /// The conflicts that were noticed, as they were listed.
     pub conflicts: Vec<ConflictEntry>,
+    /// Bytes of contents that came along.
+    pub along: u64,
+    /// Of those, what was left aside.
+    pub in_vain: u64,
 }
 
 impl Applied {
@@ -43,6 +47,8 @@ impl Applied {
             *self.tables.entry(table).or_default() += summary;
         }
         self.conflicts.extend(other.conflicts);
+        self.along = self.along.saturating_add(other.along);
+        self.in_vain = self.in_vain.saturating_add(other.in_vain);
     }
 
     /// All tables together.

@@ -8,7 +8,8 @@ use std::marker::PhantomData;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::contents::Hash;
+use crate::batch::ALONG;
+use crate::contents::{Hash, Piece};
 
 /// Bytes of a message, at most so many.
 struct Bytes(usize);
@@ -142,6 +143,33 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
             list.push(item);
         }
         Ok(list)
+    }
+}
+
+/// Reads contents that go along with a batch: no more bytes of them than anybody sends.
+pub(crate) fn read_pieces<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<Piece>, D::Error> {
+    input.deserialize_seq(Pieces)
+}
+
+struct Pieces;
+
+impl<'de> Visitor<'de> for Pieces {
+    type Value = Vec<Piece>;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "contents of at most {ALONG} bytes")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<Piece>, A::Error> {
+        let (mut pieces, mut bytes) = (Vec::new(), 0);
+        while let Some(piece) = items.next_element::<Piece>()? {
+            bytes += piece.weight();
+            if bytes > ALONG {
+                return Err(A::Error::invalid_length(bytes, &self));
+            }
+            pieces.push(piece);
+        }
+        Ok(pieces)
     }
 }
 

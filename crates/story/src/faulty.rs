@@ -85,9 +85,9 @@ impl Store for Faulty<'_> {
         inner.changes(since, &mut |batch| counted(left, broken).and_then(|()| sink(batch)))
     }
 
-    fn scan(&mut self, table: &str, sink: &mut Sink) -> Result<()> {
+    fn scan(&mut self, table: &str, along: bool, sink: &mut Sink) -> Result<()> {
         let (inner, left, broken) = (&mut *self.inner, &mut self.left, &mut self.broken);
-        inner.scan(table, &mut |batch| counted(left, broken).and_then(|()| sink(batch)))
+        inner.scan(table, along, &mut |batch| counted(left, broken).and_then(|()| sink(batch)))
     }
 }
 

@@ -10,6 +10,7 @@ use rusqlite::params;
 use sync_store::contents::{Ask, Body, PIECE};
 use sync_store::{Hash, Lacking, Piece, Result, StoreError, Trouble, Want};
 
+use crate::along::Along;
 use crate::assemble;
 use crate::cells::Cells;
 use crate::disk::Onto;
@@ -49,6 +50,28 @@ pub struct Asked {
 }
 
 impl Asked {
+    /// What goes on after what came along with the rows.
+    pub(crate) fn after(along: Along, before: &Asked) -> Self {
+        let (after, large) = along.end(before.first_open());
+        Asked { after, large, ..Asked::default() }
+    }
+
+    /// The first path whose content has not come.
+    pub(crate) fn first_open(&self) -> Option<&[u8]> {
+        self.open.values().map(|open| open.path.as_slice()).min()
+    }
+
+    /// Whether this is a piece of what may come.
+    pub(crate) fn expects(&self, piece: &Piece) -> bool {
+        self.open.get(&piece.content).is_some_and(|open| open.want.fits(piece))
+    }
+
+    /// From here on other contents come along; directories are made for them beforehand.
+    pub(crate) fn expect_only_what_comes_along(&mut self, none_staged: bool) {
+        self.open.clear();
+        (self.none_staged, self.has_directories) = (none_staged, true);
+    }
+
     /// This has come.
     pub(crate) fn done(&mut self, hash: Hash) {
         self.open.remove(&hash);
@@ -164,8 +187,8 @@ fn weight(want: &Want) -> u64 {
 pub(crate) struct Lack {
     pub(crate) path: Vec<u8>,
     pub(crate) hash: Hash,
-    size: u64,
-    fresh: Option<Cells>,
+    pub(crate) size: u64,
+    pub(crate) fresh: Option<Cells>,
 }
 
 /// What a row has to be for its file to be simply made: nothing is known of the path, it has no twins, and few attributes, as
@@ -186,7 +209,7 @@ pub(crate) fn lacking(tree: &Tree, after: &[u8], limit: usize) -> Result<Vec<Lac
 }
 
 /// What to ask for of one content; nothing if it is here, was asked for, or cannot be had from this peer.
-fn next_want(
+pub(crate) fn next_want(
     tree: &mut Tree,
     (path, fresh): (&[u8], Option<Cells>),
     hash: Hash,
@@ -226,12 +249,16 @@ pub fn receive(tree: &mut Tree, piece: &Piece) -> Result<()> {
             Ok(())
         }
         (Body::Data { offset: 0, bytes }, Ask::Whole) => {
-            verify(bytes, want.hash)?;
+            if !is_like(bytes, want.hash) {
+                return if piece.ahead { Ok(()) } else { Err(unlike()) };
+            }
             keep(tree, &want, (&path, fresh.as_ref()), bytes)
         }
         (Body::Data { offset, bytes }, Ask::Ranges(ranges)) => {
             let chunk = ranges.iter().find(|chunk| chunk.offset == *offset).ok_or_else(unasked)?;
-            verify(bytes, chunk.hash)?;
+            if !is_like(bytes, chunk.hash) {
+                return Err(unlike());
+            }
             parts::keep(tree, &want, chunk, bytes)
         }
         (Body::Groups(groups), Ask::Groups { from }) => {
@@ -263,9 +290,9 @@ fn expect(tree: &mut Tree, want: Want, path: Vec<u8>) -> Result<()> {
     Ok(())
 }
 
-/// What came must be what it was asked for as.
-fn verify(bytes: &[u8], hash: Hash) -> Result<()> {
-    if blake3::hash(bytes) == hash.0 { Ok(()) } else { Err(unlike()) }
+/// What came must be what it was asked for as. What came along was not verified by the sender.
+fn is_like(bytes: &[u8], hash: Hash) -> bool {
+    blake3::hash(bytes) == hash.0
 }
 
 /// Keeps a content that came whole: where it will be, if it can be made there at once.

@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 use sync_store::{Hash, Reason, Result, Want};
 
 use crate::attributes::{self, How};
-use crate::cells::Cells;
+use crate::cells::{self, Cells};
 use crate::disk::{self, File, Slip};
 use crate::index;
 use crate::look::{self, Known, Seen, reason};
@@ -31,7 +31,7 @@ struct Fresh {
     attributes: Vec<u8>,
 }
 
-/// A file that was given its name, and what is known of it.
+/// A file that was given its name, or a directory, and what is known of it.
 struct Named {
     path: Vec<u8>,
     known: Known,
@@ -42,6 +42,8 @@ struct Named {
 pub(crate) struct Tide {
     gathered: Vec<Fresh>,
     weight: u64,
+    /// Directories that were made since.
+    made: Vec<Named>,
     /// Being made safe.
     rising: Vec<Fresh>,
     /// Their names are being made safe.
@@ -67,7 +69,7 @@ impl Tide {
     }
 
     fn is_over(&self) -> bool {
-        self.gathered.is_empty() && self.rising.is_empty() && self.named.is_empty()
+        self.gathered.is_empty() && self.made.is_empty() && self.rising.is_empty() && self.named.is_empty()
     }
 }
 
@@ -133,6 +135,25 @@ pub(crate) fn make(tree: &mut Tree, want: &Want, path: &[u8], cells: &Cells, byt
     Ok(true)
 }
 
+/// Makes a directory, unless there is anything at its path or it cannot be: then it goes the long way. Until everything is in it,
+/// we have to be able to write to it.
+pub(crate) fn make_directory(tree: &mut Tree, path: &[u8], cells: Cells) {
+    let Tree { root, near, tide, options, accounts, early, .. } = tree;
+    let cells = Cells { mode: cells.mode | 0o700, ..cells };
+    let (directory, name) = name::split(path);
+    let made = near.at(root, directory).and_then(|parent| {
+        parent.make_directory(name).ok()?;
+        let child = parent.child(name).ok()?;
+        let attributes = attributes::write(&child, &cells, How::of(options, accounts)).ok()?;
+        let seen = Seen::of(&parent.look(name).ok()??);
+        (seen.kind == cells::DIRECTORY).then_some(Known { cells, seen, attributes, racy: true })
+    });
+    if let Some(known) = made {
+        early.created += 1;
+        tide.made.push(Named { path: path.to_vec(), known });
+    }
+}
+
 /// Goes on with what is on its way, if a lot is complete.
 pub(crate) fn advance(tree: &mut Tree) -> Result<()> {
     if tree.tide.is_due(tree.lots) { turn(tree) } else { Ok(()) }
@@ -167,8 +188,9 @@ fn turn(tree: &mut Tree) -> Result<()> {
             let _ = set_aside(&tree.root, &fresh);
         }
     }
-    let Tide { gathered, rising, weight, .. } = &mut tree.tide;
+    let Tide { gathered, rising, weight, made, named, .. } = &mut tree.tide;
     (*rising, *weight) = (std::mem::take(gathered), 0);
+    named.append(made);
     if !(tree.tide.rising.is_empty() && tree.tide.named.is_empty()) {
         tree.moment("realise: prepared")?;
         tree.tide.sync = Some(tree.root.own().staging.sync_file_system_beside());

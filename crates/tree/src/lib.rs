@@ -7,6 +7,7 @@
 //! reads settings or knows what a round is.
 
 mod accounts;
+mod along;
 mod aside;
 mod assemble;
 mod attributes;

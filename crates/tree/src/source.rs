@@ -8,6 +8,7 @@ use crate::disk::{self, File};
 use crate::index::{KNOWN, known};
 use crate::look::{Known, is_as_known};
 use crate::name;
+use crate::root::{Near, Root};
 use crate::tree::Tree;
 
 /// Paths that are tried for one content.
@@ -64,13 +65,23 @@ fn kept(tree: &Tree, hash: Hash) -> impl Iterator<Item = File> {
     [&own.staging, &own.trash].into_iter().filter_map(move |place| place.open(hash.to_string()).ok())
 }
 
+/// The bytes of a small file, if it has this size. Whoever receives them verifies them.
+pub(crate) fn small(root: &Root, near: &mut Near, path: &[u8], size: u64) -> Option<Vec<u8>> {
+    let (directory, name) = name::split(path);
+    sized(&near.at(root, directory)?.open(name).ok()?, size)
+}
+
 /// What a file holds, if that is this content.
 fn exactly(file: &File, hash: Hash, size: u64) -> Option<Vec<u8>> {
+    sized(file, size).filter(|bytes| blake3::hash(bytes) == hash.0)
+}
+
+fn sized(file: &File, size: u64) -> Option<Vec<u8>> {
     let size = usize::try_from(size).ok()?;
     let mut bytes = vec![0; size + 1];
     let length = file.read_at(&mut bytes, 0).ok()?;
     bytes.truncate(length);
-    (length == size && blake3::hash(&bytes) == hash.0).then_some(bytes)
+    (length == size).then_some(bytes)
 }
 
 /// Opens a file of the tree, if it still is what is known of it.

@@ -16,10 +16,11 @@ use sync_database::{Card, Database, identity, sqlite};
 use sync_store::contents::NAMED;
 use sync_store::{
     Answers, Applied, Batch, Contents, Drained, Hash, Lacking, Manner, Mode, Outline, Piece, PieceSink, Question,
-    Realised, Result, Since, Skipped, Store, StoreError, Trouble, Want,
+    Realised, Result, Since, Sink, Skipped, Store, StoreError, Trouble, Want,
 };
 
 use crate::accounts::{Accounts, Machine};
+use crate::along::{self, Along};
 use crate::beforehand::Beforehand;
 use crate::foresight::Edits;
 use crate::ignore::Ignore;
@@ -118,6 +119,8 @@ pub struct Tree {
     pub(crate) too_large: HashMap<Hash, u64>,
     /// How far [`Contents::wanted`] looked.
     pub(crate) asked: contents::Asked,
+    /// What comes along with rows.
+    pub(crate) along: Along,
     /// New files on their way to their places.
     pub(crate) tide: fresh::Tide,
     /// The directory that a content was last read from, or a file made in.
@@ -194,6 +197,7 @@ impl Tree {
             missed: HashSet::new(),
             too_large: HashMap::new(),
             asked: contents::Asked::default(),
+            along: Along::default(),
             tide: fresh::Tide::default(),
             near: Near::default(),
             many,
@@ -354,14 +358,14 @@ impl Tree {
 
 impl Store for Tree {
     sync_store::pass_on! {
-        own_source describe knowledge forgot last_heard leave_history recognises greet reincarnate changes complete enter scan
-        rows oldest_line restamp bury registry register purge compared conflicts parked restore
+        own_source describe knowledge forgot last_heard leave_history recognises greet reincarnate changes complete enter rows
+        oldest_line restamp bury registry register purge compared conflicts parked restore
     }
 
     /// Takes in what changed on the disk, then stamps it.
     fn drain(&mut self) -> Result<Drained> {
         // Of a round that broke. What was named is found as it is by now.
-        self.tide = fresh::Tide::default();
+        (self.tide, self.along, self.early) = (fresh::Tide::default(), Along::default(), Realised::default());
         // Another directory may have its path by now.
         self.near = Near::default();
         self.accounts.forget();
@@ -395,7 +399,17 @@ impl Store for Tree {
     /// Refuses names and contents that no site writes before anything is touched.
     fn apply(&mut self, batch: &Batch, mode: Mode) -> Result<Applied> {
         hostile::check(batch)?;
-        self.inner.apply(batch, mode)
+        let mut applied = if batch.is_bare() { Applied::default() } else { self.inner.apply(batch, mode)? };
+        if mode == Mode::Write {
+            along::note(self, batch);
+            (applied.along, applied.in_vain) = along::take(self, &batch.contents)?;
+        }
+        Ok(applied)
+    }
+
+    /// Small contents go along.
+    fn scan(&mut self, table: &str, along: bool, sink: &mut Sink) -> Result<()> {
+        if along { along::scan(self, table, sink) } else { self.inner.scan(table, along, sink) }
     }
 }
 
@@ -430,9 +444,8 @@ impl Contents for Tree {
         self.absent.clear();
         self.missed.clear();
         self.too_large.clear();
-        self.asked = contents::Asked::default();
+        self.asked = contents::Asked::after(std::mem::take(&mut self.along), &self.asked);
         self.near = Near::default();
-        self.early = Realised::default();
     }
 
     fn supply(&mut self, wants: &[Want], sink: &mut PieceSink) -> Result<()> {

@@ -31,8 +31,9 @@ pub fn installed<'a>(ground: &'a Ground) -> Result<Vec<Box<dyn Tool + 'a>>> {
     let mut tools: Vec<Box<dyn Tool + 'a>> = Vec::new();
     if is_there("rsync") {
         let config = ground.ssh_config("rsync", None)?;
-        tools.push(Box::new(Rsync { ground, config: config.clone(), is_safe: false }));
-        tools.push(Box::new(Rsync { ground, config, is_safe: true }));
+        tools.push(Box::new(Rsync { ground, config: config.clone(), safe: Safe::Later }));
+        tools.push(Box::new(Rsync { ground, config: config.clone(), safe: Safe::AtTheEnd }));
+        tools.push(Box::new(Rsync { ground, config, safe: Safe::OneByOne }));
     }
     tools.push(Box::new(Ours::new(ground)?));
     if is_there("unison") {
@@ -65,13 +66,27 @@ pub fn succeed(command: &mut Command) -> Result<()> {
 struct Rsync<'a> {
     ground: &'a Ground,
     config: PathBuf,
-    /// Each file is safe on the disk before the next: what a file that was told of as copied has to be.
-    is_safe: bool,
+    safe: Safe,
+}
+
+/// When what was copied is safe on the disk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Safe {
+    /// When the system gets to it, after rsync has ended.
+    Later,
+    /// When the run has ended: by a pass over the file system behind rsync. If the machine dies before, all may be lost.
+    AtTheEnd,
+    /// Each file before the next.
+    OneByOne,
 }
 
 impl Tool for Rsync<'_> {
     fn name(&self) -> &'static str {
-        if self.is_safe { "rsync --fsync" } else { "rsync" }
+        match self.safe {
+            Safe::Later => "rsync",
+            Safe::AtTheEnd => "rsync then sync",
+            Safe::OneByOne => "rsync --fsync",
+        }
     }
 
     fn forget(&mut self) -> Result<()> {
@@ -81,10 +96,14 @@ impl Tool for Rsync<'_> {
     fn run(&mut self) -> Result<()> {
         let mut command = Command::new("rsync");
         command.args(["-a", "--delete", "-e", &format!("ssh -F {}", self.config.display())]);
-        command.args(self.is_safe.then_some("--fsync"));
+        command.args((self.safe == Safe::OneByOne).then_some("--fsync"));
         command.arg(format!("{}/", self.ground.here().display()));
         command.arg(format!("rsync:{}/", self.ground.there().display()));
-        succeed(&mut command)
+        succeed(&mut command)?;
+        if self.safe == Safe::AtTheEnd {
+            rustix::fs::syncfs(fs::File::open(self.ground.there())?)?;
+        }
+        Ok(())
     }
 }
 

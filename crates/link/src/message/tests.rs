@@ -130,7 +130,12 @@ fn every_answer_arrives() {
         (received.trouble, received.message, received.hint),
         (Trouble::Halt, "too many".into(), Some("look".into()))
     );
-    let applied = Applied { tables: BTreeMap::from([("t".to_owned(), Default::default())]), conflicts: vec![] };
+    let applied = Applied {
+        tables: BTreeMap::from([("t".to_owned(), Default::default())]),
+        conflicts: vec![],
+        along: 7,
+        in_vain: 3,
+    };
     assert_eq!(unpack::<Applied>(&pack(&applied).unwrap()).unwrap(), applied);
 }
 
