@@ -12,7 +12,7 @@ use sync_store::contents::{Body, PIECE, WANTS};
 use sync_store::{Batch, Change, Hash, Piece, Result, Sink, Store};
 
 use crate::cells::Content;
-use crate::contents::{self, Lack};
+use crate::contents::{self, Lack, Large};
 use crate::index::{ENTRY, Look};
 use crate::realise;
 use crate::tree::Tree;
@@ -28,7 +28,7 @@ pub struct Along {
     /// The first path up to there that has to be thought of again.
     left: Option<Vec<u8>>,
     /// Large contents up to there.
-    large: VecDeque<(Vec<u8>, Hash, u64)>,
+    large: VecDeque<Large>,
 }
 
 impl Along {
@@ -39,7 +39,7 @@ impl Along {
     }
 
     /// Behind which path contents have still to be asked for, and which large ones before it.
-    pub fn end(mut self, open: Option<&[u8]>) -> (Vec<u8>, VecDeque<(Vec<u8>, Hash, u64)>) {
+    pub fn end(mut self, open: Option<&[u8]>) -> (Vec<u8>, VecDeque<Large>) {
         open.into_iter().for_each(|path| self.leave(path));
         match self.left {
             Some(mut left) if left <= self.after => {

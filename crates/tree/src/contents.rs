@@ -38,7 +38,7 @@ pub struct Asked {
     /// Whether directories were made for them.
     pub(crate) has_directories: bool,
     /// Large contents that are gone on with.
-    large: VecDeque<(Vec<u8>, Hash, u64)>,
+    large: VecDeque<Large>,
     /// What is known of their lists.
     pub(crate) groups: HashMap<Hash, groups::Known>,
     /// Large contents for which what is here was looked through.
@@ -92,6 +92,9 @@ impl Asked {
         std::mem::take(&mut self.ready)
     }
 }
+
+/// A large content: the path that it is for, its hash, and its size.
+pub(crate) type Large = (Vec<u8>, Hash, u64);
 
 /// A content that was asked for.
 #[derive(Clone)]
