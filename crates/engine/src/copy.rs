@@ -21,6 +21,7 @@ pub(crate) fn copy(
     report: &mut RoundReport,
     watch: &mut dyn Watch,
 ) -> Result<Gone> {
+    parties.copied = Some(direction);
     let tables = parties.agreement.tables.clone();
     let mut passage = Passage::new(direction, options, watch);
     for table in &tables {

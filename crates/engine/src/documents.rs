@@ -160,11 +160,11 @@ pub fn round_documents(
         slave.confirm()?;
         return Ok(report);
     }
-    let Begun { rests, wants: Sides { master: here, slave: there } } =
+    let Begun { rests, wants: Sides { master: here, slave: there }, realised } =
         settle(master, slave, options, watch, &mut report)?;
     report.master.bytes += fetch(slave, master, here, (Direction::Pull, Last::Wants), options, watch)?.bytes;
-    let mut made = rests.then(Realised::default);
-    if !rests {
+    let mut made = realised.or_else(|| rests.then(Realised::default));
+    if made.is_none() {
         let last = if master.unrealised()? == 0 { Last::Realises } else { Last::Wants };
         let fetched = fetch(master, slave, there, (Direction::Push, last), options, watch)?;
         report.slave.bytes += fetched.bytes;
@@ -185,6 +185,8 @@ struct Begun {
     rests: bool,
     /// What each wants first, if nothing changed since that was asked.
     wants: Sides<Option<Vec<Want>>>,
+    /// What was done at the slave, if nothing was wanting.
+    realised: Option<Realised>,
 }
 
 /// Mends what merging left, at both sides, and tells each other: whoever deletes a copy afterwards has then seen the other
@@ -198,21 +200,37 @@ fn settle(
 ) -> Result<Begun> {
     let mut rests = report.rows.is_quiet() && !report.rows.compared && slave.rests()?;
     for _ in 0..SETTLINGS {
-        let is_far = slave.is_far();
-        let there = || if rests { Ok(Settled::default()) } else { slave.settle_and_want(WANTS) };
-        let Sides { master: here, slave: there } = together(is_far, || master.settle_and_want(WANTS), there)?;
+        let Sides { master: here, slave: there } = settle_both(master, slave, rests, report)?;
         report.master.settled += here.rows;
         report.slave.settled += there.rows;
         if here.rows + there.rows == 0 {
             let wants = Sides { master: Some(here.wants), slave: Some(there.wants) };
-            return Ok(Begun { rests, wants });
+            return Ok(Begun { rests, wants, realised: there.realised });
         }
         rests = false;
         let again = unconfirmed(as_store(master), as_store(slave), options, Beside::default(), watch)?;
         report.rows.pulled.add(again.pulled);
         report.rows.pushed.add(again.pushed);
     }
-    Ok(Begun { rests, wants: Sides { master: None, slave: None } })
+    Ok(Begun { rests, wants: Sides { master: None, slave: None }, realised: None })
+}
+
+/// Settles at both sides at the same time; but where nothing came to the master, which has little to do then, at the master first: if it
+/// wants nothing, the slave may go on to the end.
+fn settle_both(
+    master: &mut dyn Contents,
+    slave: &mut dyn Contents,
+    rests: bool,
+    report: &DocumentsReport,
+) -> Result<Sides<Settled>> {
+    let is_far = slave.is_far();
+    let mut settle_there = |alone| if rests { Ok(Settled::default()) } else { slave.settle_and_want(WANTS, alone) };
+    if report.rows.pulled.total().received > 0 {
+        return together(is_far, || master.settle_and_want(WANTS, false), || settle_there(false));
+    }
+    let here = master.settle_and_want(WANTS, false)?;
+    let alone = here.rows == 0 && here.wants.is_empty() && master.unrealised()? == 0;
+    Ok(Sides { master: here, slave: settle_there(alone)? })
 }
 
 /// So often rows are exchanged again; what is left then waits for the next round.

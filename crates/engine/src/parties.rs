@@ -30,6 +30,8 @@ pub(crate) struct Parties<'a> {
     pub carried: Sides<u64>,
     /// What the slave answered when the round began.
     pub early: Early,
+    /// Which way everything was copied in bulk in this round, to a side that had nothing.
+    pub copied: Option<Direction>,
 }
 
 /// One of each.

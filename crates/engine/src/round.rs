@@ -127,7 +127,8 @@ pub(crate) fn unconfirmed(
     let Beside { scrub, documents } = beside;
     let mut documents = documents.map(|documents| |watch: &mut dyn Watch| documents(watch));
     let documents = documents.as_mut().map(|documents| documents as &mut Documents);
-    let mut parties = Parties { master, slave, agreement, about, horizon, mode, left, documents, carried, early };
+    let mut parties =
+        Parties { master, slave, agreement, about, horizon, mode, left, documents, carried, early, copied: None };
     exchange(&mut parties, &mut knowledge, options, scrub, &mut report, watch)?;
     report.millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(report)

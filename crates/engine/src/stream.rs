@@ -56,12 +56,14 @@ impl Stream<'_> {
         }
     }
 
-    /// The sender's head; since the handshake only the rows of the other direction, or of a compare, moved it.
+    /// The sender's head; since the handshake only the rows of the other direction, or of a compare, moved it. What was copied to it
+    /// in bulk is nothing to be sent back.
     fn head(&self, parties: &mut Parties, report: &RoundReport) -> Result<Position> {
         if let Some(bound) = self.bound.filter(|_| report.compared) {
             return Ok(bound);
         }
-        if self.bound.is_some() || report.is_quiet() && !report.compared {
+        let is_copy = parties.copied.is_some_and(|direction| direction != self.direction);
+        if self.bound.is_some() || is_copy || report.is_quiet() && !report.compared {
             return Ok(parties.sender(self.direction).head);
         }
         Ok(parties.stores(self.direction).0.describe()?.head)

@@ -186,7 +186,7 @@ proptest! {
                 b.tree().apply(&along, Mode::Write).unwrap();
             }
         }
-        let settled = b.tree().settle_and_want(WANTS).unwrap();
+        let settled = b.tree().settle_and_want(WANTS, false).unwrap();
         prop_assert_eq!(settled.rows, 0);
         let wants: BTreeSet<Hash> = settled.wants.iter().map(|want| want.hash).collect();
         prop_assert_eq!(wants, missing);

@@ -65,7 +65,7 @@ impl Request<'_> {
                     | ContentsRequest::Rest
                     | ContentsRequest::Open(_)
                     | ContentsRequest::Settle
-                    | ContentsRequest::SettleAndWant(_)
+                    | ContentsRequest::SettleAndWant(..)
                     | ContentsRequest::Wanted(_)
             ),
             _ => false,
@@ -91,7 +91,7 @@ pub(crate) enum ContentsRequest<'a> {
     Unread,
     /// As [`Request::Open`], with what the scan could not take in, and whether the tree is at rest.
     Open(Cow<'a, Opening>),
-    SettleAndWant(u32),
+    SettleAndWant(u32, bool),
     WantOrRealise(u32),
 }
 

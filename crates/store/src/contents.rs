@@ -202,12 +202,15 @@ pub trait Contents: Store {
     fn meet(&mut self);
 
     /// Begins with a peer and settles, as [`Contents::meet`] and [`Contents::settle`] do; where nothing was to be settled, says
-    /// what is wanted first. Over a long line that is one answer to wait for.
-    fn settle_and_want(&mut self, limit: usize) -> Result<Settled> {
+    /// what is wanted first; and where that is nothing and the peer wants nothing either (`alone`), makes the directory like the
+    /// rows. Over a long line that is one answer to wait for.
+    fn settle_and_want(&mut self, limit: usize, alone: bool) -> Result<Settled> {
         self.meet();
         let rows = self.settle()?;
         let wants = if rows == 0 { self.wanted(limit)? } else { Vec::new() };
-        Ok(Settled { rows, wants })
+        let is_done = alone && rows == 0 && wants.is_empty();
+        let realised = if is_done { Some(self.realise()?) } else { None };
+        Ok(Settled { rows, wants, realised })
     }
 
     /// What is wanted next; where that is nothing, makes the directory like the rows at once.
@@ -239,6 +242,8 @@ pub struct Settled {
     pub rows: u64,
     /// What is wanted first, if none was.
     pub wants: Vec<Want>,
+    /// What was done in the directory, if nothing was wanted.
+    pub realised: Option<Realised>,
 }
 
 /// How it goes on with contents.
