@@ -51,6 +51,7 @@ fn copy_table(
     passage: &mut Passage,
 ) -> Result<Copied> {
     let (mode, horizon, late) = (parties.mode, parties.horizon, parties.written_since(direction));
+    let rest = parties.rest(direction);
     let (mut rows, is_in_vain) = (0, Cell::new(false));
     let (from, to) = parties.stores(direction);
     let look = |batch: &mut Batch| {
@@ -71,7 +72,7 @@ fn copy_table(
         side.add(applied);
         is_in_vain.set(along && side.in_vain > IN_VAIN && side.in_vain > side.along / 8);
     };
-    let poured = pour(from, to, mode, |from, sink| from.scan(table, along, sink), look, told);
+    let poured = pour(from, to, (mode, rest), |from, sink| from.scan(table, along, sink), look, told);
     if is_in_vain.get() && poured.is_err() { Ok(Copied::InVain) } else { poured.map(|()| Copied::Whole) }
 }
 

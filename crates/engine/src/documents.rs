@@ -151,17 +151,32 @@ pub fn round_documents(
     options: &Options,
     watch: &mut dyn Watch,
 ) -> Result<DocumentsReport> {
-    let rows = unconfirmed(as_store(master), as_store(slave), options, Beside::default(), watch)?;
+    let done = exchange(master, slave, options, watch);
+    if done.is_err() {
+        // Nothing of this round comes up in a later one.
+        let _ = slave.applied();
+    }
+    done
+}
+
+fn exchange(
+    master: &mut dyn Contents,
+    slave: &mut dyn Contents,
+    options: &Options,
+    watch: &mut dyn Watch,
+) -> Result<DocumentsReport> {
+    let rows = rows(master, slave, options, watch)?;
     let mut report = DocumentsReport { rows, ..DocumentsReport::default() };
     report.master.unread = master.unread().to_vec();
     report.slave.unread = slave.unread().to_vec();
-    (report.master.bytes, report.slave.bytes) = (report.rows.pulled.along, report.rows.pushed.along);
     if options.dry_run {
+        report.rows.pushed.add(slave.applied()?);
         slave.confirm()?;
         return Ok(report);
     }
     let Begun { rests, wants: Sides { master: here, slave: there }, realised } =
         settle(master, slave, options, watch, &mut report)?;
+    (report.master.bytes, report.slave.bytes) = (report.rows.pulled.along, report.rows.pushed.along);
     report.master.bytes += fetch(slave, master, here, (Direction::Pull, Last::Wants), options, watch)?.bytes;
     let mut made = realised.or_else(|| rests.then(Realised::default));
     if made.is_none() {
@@ -201,6 +216,7 @@ fn settle(
     let mut rests = report.rows.is_quiet() && !report.rows.compared && slave.rests()?;
     for _ in 0..SETTLINGS {
         let Sides { master: here, slave: there } = settle_both(master, slave, rests, report)?;
+        report.rows.pushed.add(slave.applied()?);
         report.master.settled += here.rows;
         report.slave.settled += there.rows;
         if here.rows + there.rows == 0 {
@@ -208,10 +224,11 @@ fn settle(
             return Ok(Begun { rests, wants, realised: there.realised });
         }
         rests = false;
-        let again = unconfirmed(as_store(master), as_store(slave), options, Beside::default(), watch)?;
+        let again = rows(master, slave, options, watch)?;
         report.rows.pulled.add(again.pulled);
         report.rows.pushed.add(again.pushed);
     }
+    report.rows.pushed.add(slave.applied()?);
     Ok(Begun { rests, wants: Sides { master: None, slave: None }, realised: None })
 }
 
@@ -235,6 +252,17 @@ fn settle_both(
 
 /// So often rows are exchanged again; what is left then waits for the next round.
 const SETTLINGS: usize = 4;
+
+/// A round of the rows, which are settled next: what became of the last of them is heard with that.
+fn rows(
+    master: &mut dyn Contents,
+    slave: &mut dyn Contents,
+    options: &Options,
+    watch: &mut dyn Watch,
+) -> Result<RoundReport> {
+    let beside = Beside { is_followed: true, ..Beside::default() };
+    unconfirmed(as_store(master), as_store(slave), options, beside, watch)
+}
 
 /// The rows of a tree are a store like any other.
 fn as_store(contents: &mut dyn Contents) -> &mut dyn Store {

@@ -145,8 +145,11 @@ impl<'a> Session<'a> {
         if !is_needed {
             go_through(watch);
         }
-        let beside =
-            Beside { scrub: self.scrub.as_mut(), documents: is_needed.then_some(&mut go_through as &mut Documents) };
+        let beside = Beside {
+            scrub: self.scrub.as_mut(),
+            documents: is_needed.then_some(&mut go_through as &mut Documents),
+            is_followed: false,
+        };
         let mut watch = Meeting { watch, is_met: &mut tries.connected };
         let mut report = round_beside(&mut stores.local, stores.remote.store(), &options, beside, &mut watch)?;
         stores.peer = Some((report.peer_number, report.peer.clone()));

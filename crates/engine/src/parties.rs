@@ -9,6 +9,7 @@ use crate::handshake::Agreement;
 use crate::opening::Early;
 use crate::report::{Direction, Watch};
 use crate::transfer::Horizon;
+use crate::transfer::Rest;
 
 /// Goes through the folders of documents.
 pub type Documents<'a> = dyn FnMut(&mut dyn Watch) + 'a;
@@ -32,6 +33,15 @@ pub(crate) struct Parties<'a> {
     pub early: Early,
     /// Which way everything was copied in bulk in this round, to a side that had nothing.
     pub copied: Option<Direction>,
+    /// Whether more follows at once, and so what became of the last rows that were pushed need not be waited for.
+    pub is_followed: bool,
+}
+
+impl Parties<'_> {
+    /// What is done about the last batches of a stream.
+    pub fn rest(&self, direction: Direction) -> Rest {
+        if self.is_followed && direction == Direction::Push { Rest::Left } else { Rest::Awaited }
+    }
 }
 
 /// One of each.

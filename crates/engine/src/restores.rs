@@ -57,9 +57,11 @@ pub(crate) fn take_over(
         return Ok(());
     }
     owed.iter().try_for_each(|(_, epoch)| parties.horizon.check_stamp(*epoch))?;
+    let side = if direction == Direction::Pull { &mut report.pulled } else { &mut report.pushed };
+    // What is not part of it is deleted: all that is has to be there.
+    side.add(parties.stores(direction).1.applied()?);
     let applied = parties.stores(direction).1.enter(&owed)?;
     let gone = applied.total().deleted;
-    let side = if direction == Direction::Pull { &mut report.pulled } else { &mut report.pushed };
     side.add(applied);
     let (here, tables) = (&parties.receiver(direction).site_name, owed.len());
     let site = owed.iter().map(|(_, epoch)| *epoch).max().unwrap_or_default().site();

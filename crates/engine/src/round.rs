@@ -70,6 +70,9 @@ pub struct Beside<'a> {
     /// Is called when both sites have agreed and every row that was written before has its stamp, and before any row goes:
     /// what rows cite has to be there first. A row that is written meanwhile waits for the next round.
     pub documents: Option<&'a mut Documents<'a>>,
+    /// Whether whoever began the round goes on at once, and asks what became of the last rows that were pushed
+    /// ([`Store::applied`]).
+    pub is_followed: bool,
 }
 
 /// Runs a round. `master` is the local store, which starts it.
@@ -124,11 +127,23 @@ pub(crate) fn unconfirmed(
     let horizon = Horizon::new(latest, options);
     let mode = if options.dry_run { Mode::Preview } else { Mode::Write };
     let carried = Sides { master: about.master.head.seq, slave: about.slave.head.seq };
-    let Beside { scrub, documents } = beside;
+    let Beside { scrub, documents, is_followed } = beside;
     let mut documents = documents.map(|documents| |watch: &mut dyn Watch| documents(watch));
     let documents = documents.as_mut().map(|documents| documents as &mut Documents);
-    let mut parties =
-        Parties { master, slave, agreement, about, horizon, mode, left, documents, carried, early, copied: None };
+    let mut parties = Parties {
+        master,
+        slave,
+        agreement,
+        about,
+        horizon,
+        mode,
+        left,
+        documents,
+        carried,
+        early,
+        copied: None,
+        is_followed,
+    };
     exchange(&mut parties, &mut knowledge, options, scrub, &mut report, watch)?;
     report.millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(report)

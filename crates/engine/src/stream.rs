@@ -10,7 +10,7 @@ use crate::parties::Parties;
 use crate::report::{Direction, Event, RoundReport, Watch};
 use crate::restores;
 use crate::round::Options;
-use crate::transfer::pour;
+use crate::transfer::{Rest, pour};
 
 /// One direction's stream of changes.
 pub(crate) struct Stream<'a> {
@@ -79,6 +79,7 @@ impl Stream<'_> {
     ) -> Result<Streamed> {
         let site = parties.sender(self.direction).site_name.clone();
         let (mode, horizon, direction) = (parties.mode, parties.horizon, self.direction);
+        let rest = parties.rest(direction);
         // Until the first rows come, the slave publishes none but by a compare.
         let early = parties.early.outline(since).filter(|_| direction == Direction::Pull && !report.compared);
         let (from, to) = parties.stores(direction);
@@ -103,7 +104,7 @@ impl Stream<'_> {
             watch.event(Event::Rows { direction, done, total });
             Ok(())
         };
-        pour(from, to, mode, |from, sink| from.changes(since, sink), look, |applied| side.add(applied))
+        pour(from, to, (mode, rest), |from, sink| from.changes(since, sink), look, |applied| side.add(applied))
     }
 
     /// Records which tables do not come with the stream before its first batch moves the receiver's knowledge: if it is
@@ -156,7 +157,8 @@ fn deletions(
         examples.extend(deleted.take(EXAMPLES - examples.len()).map(|change| shown(&change.key)));
         Ok(())
     };
-    pour(from, to, Mode::Preview, |from, sink| from.changes(since, sink), look, |more| applied.add(more))?;
+    let manner = (Mode::Preview, Rest::Awaited);
+    pour(from, to, manner, |from, sink| from.changes(since, sink), look, |more| applied.add(more))?;
     let mut outline = outline.clone();
     for (name, table) in &mut outline.tables {
         table.graves = applied.tables.get(name).map_or(0, |summary| summary.deleted);

@@ -52,7 +52,7 @@ pub(crate) fn pump<S: Send + ?Sized, T: Send>(
 pub(crate) fn pour<'s, T: Send>(
     from: &mut (dyn Store + 's),
     to: &mut dyn Store,
-    mode: Mode,
+    (mode, rest): (Mode, Rest),
     produce: impl FnOnce(&mut (dyn Store + 's), &mut Sink) -> sync_store::Result<T> + Send,
     mut look: impl FnMut(&mut Batch) -> Result<()>,
     mut told: impl FnMut(Applied),
@@ -62,11 +62,23 @@ pub(crate) fn pour<'s, T: Send>(
         told(to.apply_ahead(&batch, mode)?);
         Ok(())
     });
+    if ended.is_ok() && rest == Rest::Left {
+        return ended;
+    }
     // Also after an error, so that nothing of this stream comes up in a later one.
     let rest = to.applied();
     let ended = ended?;
     told(rest?);
     Ok(ended)
+}
+
+/// What is done about batches that are still being applied when the last one went.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// They are waited for.
+    Awaited,
+    /// Whoever goes on hears of them ([`Store::applied`]).
+    Left,
 }
 
 /// The end of the queue where batches are applied. Once it is gone, a producer that waits sees that nobody reads any more.

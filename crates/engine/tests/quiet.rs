@@ -113,9 +113,9 @@ fn a_quiet_round_waits_for_one_answer_of_a_database() {
     });
 }
 
-/// Answers that a first copy to an empty folder waits for at most: that it is open and empty, that the rows are
-/// applied, what it contains then, that they are settled and what it lacks, and that it is there.
-const FIRST_WAITS: u64 = 5;
+/// Answers that a first copy to an empty folder waits for at most: that it is open and empty, and that rows and
+/// contents are there.
+const FIRST_WAITS: u64 = 2;
 
 #[test]
 fn a_first_copy_waits_for_few_answers_of_a_folder() {
@@ -131,8 +131,9 @@ fn a_first_copy_waits_for_few_answers_of_a_folder() {
     });
 }
 
-/// Answers that an edit of a large file waits for at most: that the folder is open, that the row is applied, that it is settled and lacks groups of chunks, and that it is there as nothing more is lacking.
-const EDIT_WAITS: u64 = 4;
+/// Answers that an edit of a large file waits for at most: that the folder is open, that the row is applied
+/// and settled and lacks groups of chunks, and that it is there as nothing more is lacking.
+const EDIT_WAITS: u64 = 3;
 
 #[test]
 fn an_edit_of_a_large_file_waits_for_few_answers_of_a_folder() {

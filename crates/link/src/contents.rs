@@ -143,7 +143,9 @@ impl Contents for RemoteTree {
     }
 
     fn settle_and_want(&mut self, limit: usize, alone: bool) -> Result<Settled> {
-        self.ask(ContentsRequest::SettleAndWant(packed(limit), alone))
+        let settled = self.ask(ContentsRequest::SettleAndWant(packed(limit), alone));
+        // If it was refused, rows that went before it tell why.
+        settled.map_err(|error| self.applied().err().unwrap_or(error))
     }
 
     fn want_or_realise(&mut self, limit: usize) -> Result<Next> {
@@ -240,7 +242,9 @@ fn answer_one(service: &mut Service, tree: &mut dyn Contents, request: Request) 
         ContentsRequest::Rest => service.end(tree.rest()),
         ContentsRequest::Settle => service.end(tree.settle()),
         ContentsRequest::Wanted(limit) => service.end(tree.wanted(granted(limit))),
-        ContentsRequest::SettleAndWant(limit, alone) => service.end(tree.settle_and_want(granted(limit), alone)),
+        ContentsRequest::SettleAndWant(limit, alone) => {
+            service.end(service.with_rows(|| tree.settle_and_want(granted(limit), alone)))
+        }
         ContentsRequest::WantOrRealise(limit) => service.end(tree.want_or_realise(granted(limit))),
         ContentsRequest::Supply(wants) => service.end(tree.supply(&wants, &mut |piece| service.item_along(&piece))),
         ContentsRequest::Realise => service.end(tree.realise()),

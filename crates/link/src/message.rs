@@ -53,6 +53,12 @@ pub(crate) enum Request<'a> {
 }
 
 impl Request<'_> {
+    /// Whether it may be asked before it is known whether the batches that went ahead could be applied: it is refused if one could
+    /// not be.
+    pub(crate) fn may_follow_rows(&self) -> bool {
+        matches!(self, Request::Contents(ContentsRequest::SettleAndWant(..)))
+    }
+
     /// Whether it may be asked before it is known whether what was posted could be done: it writes no row of others, and nothing
     /// that what was posted is a condition of.
     pub(crate) fn may_follow(&self) -> bool {

@@ -1,6 +1,7 @@
 //! The store at the other end of a channel, as a [`Store`] here. Says and hears; decides nothing.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,21 +18,30 @@ use crate::mux::Channel;
 /// A store that is reached over a channel.
 pub struct RemoteStore {
     channel: Channel,
+    /// What has no answer yet, in the order in which the answers come.
+    open: VecDeque<Unanswered>,
+    /// Why something that was posted could not be done, until that is told.
+    refused: Option<StoreError>,
     ahead: Ahead,
-    /// Requests that nobody waited for: their answers come before that of the next one.
-    posted: usize,
     /// Where it is, for messages.
     site: Option<String>,
     /// How often it was waited for.
     waits: u64,
 }
 
-/// Batches that went ahead, [`AHEAD`] at most.
+/// A request that nobody waited for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unanswered {
+    /// A batch that went ahead, [`AHEAD`] at most.
+    Batch,
+    /// What has no result.
+    Posted,
+}
+
+/// What became of the batches that went ahead.
 #[derive(Default)]
 struct Ahead {
-    /// How many have no answer yet.
-    waiting: usize,
-    /// What became of those that have, and nobody was told yet.
+    /// Of those that were answered, and nobody was told yet.
     applied: Applied,
     /// Why one could not be applied.
     failed: Option<StoreError>,
@@ -43,7 +53,7 @@ const AHEAD: usize = 32;
 impl RemoteStore {
     /// The store that the other side serves on this channel.
     pub fn new(channel: Channel) -> Self {
-        RemoteStore { channel, ahead: Ahead::default(), posted: 0, site: None, waits: 0 }
+        RemoteStore { channel, open: VecDeque::new(), refused: None, ahead: Ahead::default(), site: None, waits: 0 }
     }
 
     /// The same, and this is the site: what keeps it from beginning a round names it.
@@ -80,13 +90,16 @@ impl RemoteStore {
         request: &Request,
         sink: &mut dyn FnMut(I) -> Result<()>,
     ) -> Result<T> {
-        self.hear_ahead(0)?;
+        if !request.may_follow_rows() {
+            self.hear_ahead(0)?;
+        }
         if !request.may_follow() {
             self.confirm()?;
         }
         self.ask(request)?;
         self.waits += 1;
-        let mut refused = self.hear_posted()?;
+        self.hear_all()?;
+        let mut refused = self.refused.take();
         loop {
             let message = self.heard()?;
             match (opened(&message)?, &refused) {
@@ -112,27 +125,38 @@ impl RemoteStore {
 impl RemoteStore {
     /// Asks for something that has no result, and goes on: what goes wrong is told with the next verb.
     pub(crate) fn post(&mut self, request: &Request) -> Result<()> {
-        self.hear_ahead(0)?;
         self.ask(request)?;
-        self.posted += 1;
+        self.open.push_back(Unanswered::Posted);
         Ok(())
     }
 
-    /// Hears what became of what was posted; says what went wrong first.
-    fn hear_posted(&mut self) -> crate::Result<Option<StoreError>> {
-        let mut failed = None;
-        while self.posted > 0 {
-            let message = self.heard()?;
-            self.posted -= 1;
-            match opened(&message)? {
-                (Part::Failed, body) => {
-                    let error = unpack(body)?;
-                    failed.get_or_insert(error);
-                }
-                (_, body) => unpack::<()>(body)?,
+    /// Hears the next answer of what nobody waited for.
+    fn hear_one(&mut self) -> crate::Result<()> {
+        let message = self.heard()?;
+        let is_batch = self.open.pop_front() == Some(Unanswered::Batch);
+        match (opened(&message)?, is_batch) {
+            ((Part::Failed, body), true) => {
+                // Behind what was refused, no batch is applied.
+                let error = self.refused.take().map_or_else(|| unpack(body), Ok)?;
+                self.ahead.failed.get_or_insert(error);
             }
+            // Nor is anything done behind a batch that could not be.
+            ((Part::Failed, _), false) if self.ahead.failed.is_some() => {}
+            ((Part::Failed, body), false) => {
+                let error = unpack(body)?;
+                self.refused.get_or_insert(error);
+            }
+            ((_, body), true) => self.ahead.applied.add(unpack(body)?),
+            ((_, body), false) => unpack::<()>(body)?,
         }
-        Ok(failed)
+        Ok(())
+    }
+
+    fn hear_all(&mut self) -> crate::Result<()> {
+        while !self.open.is_empty() {
+            self.hear_one()?;
+        }
+        Ok(())
     }
 
     /// Begins a round by such a request; says what came at its end. The other side says what it contains exactly once. Errors of
@@ -162,22 +186,15 @@ impl RemoteStore {
 
     /// Hears answers of batches that went ahead: those that are here, and more until no more than `left` are missing.
     fn hear_ahead(&mut self, left: usize) -> crate::Result<()> {
-        while self.ahead.waiting > left || (self.ahead.waiting > 0 && self.channel.is_readable()) {
-            if let Some(error) = self.hear_posted()? {
-                // It was posted before they went, and so none of them was applied.
-                self.ahead.failed.get_or_insert(error);
-            }
-            let message = self.heard()?;
-            self.ahead.waiting -= 1;
-            match opened(&message)? {
-                (Part::Failed, body) => {
-                    let error = unpack(body)?;
-                    self.ahead.failed.get_or_insert(error);
-                }
-                (_, body) => self.ahead.applied.add(unpack(body)?),
-            }
+        while self.waiting() > left || (self.waiting() > 0 && self.channel.is_readable()) {
+            self.hear_one()?;
         }
         Ok(())
+    }
+
+    /// Batches that have no answer yet.
+    fn waiting(&self) -> usize {
+        self.open.iter().filter(|open| **open == Unanswered::Batch).count()
     }
 
     /// What became of the batches that were answered. After one that failed, once the rest has been refused, begins anew.
@@ -186,7 +203,6 @@ impl RemoteStore {
             self.call::<()>(&Request::Applied)?;
         }
         let ahead = std::mem::take(&mut self.ahead);
-        self.ahead.waiting = ahead.waiting;
         ahead.failed.map_or(Ok(ahead.applied), Err)
     }
 }
@@ -260,23 +276,21 @@ impl Store for RemoteStore {
         self.hear_ahead(AHEAD - 1)?;
         if self.ahead.failed.is_none() {
             self.ask(&Request::ApplyAhead(Cow::Borrowed(batch), mode))?;
-            self.ahead.waiting += 1;
+            self.open.push_back(Unanswered::Batch);
         }
         self.told()
     }
 
     fn applied(&mut self) -> Result<Applied> {
-        self.waits += u64::from(self.ahead.waiting > 0);
+        self.waits += u64::from(self.waiting() > 0);
         self.hear_ahead(0)?;
         self.told()
     }
 
     fn confirm(&mut self) -> Result<()> {
-        if self.posted == 0 {
-            return Ok(());
-        }
-        self.waits += 1;
-        self.hear_posted()?.map_or(Ok(()), Err)
+        self.waits += u64::from(!self.open.is_empty());
+        self.hear_all()?;
+        self.refused.take().map_or(Ok(()), Err)
     }
 
     fn complete(&mut self, stream: &Completed) -> Result<()> {

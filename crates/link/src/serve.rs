@@ -38,11 +38,13 @@ pub(crate) struct Service<'a> {
     /// A batch that went ahead could not be applied, or what was posted could not be done, and no batch that follows may be
     /// applied, until all was heard of or another round begins.
     spoilt: bool,
+    /// It was a batch: nothing may be written down, or done about rows, as if it had been applied.
+    lacks_rows: bool,
 }
 
 impl<'a> Service<'a> {
     pub fn new(channel: &'a Channel) -> Self {
-        Service { channel, spoilt: false }
+        Service { channel, spoilt: false, lacks_rows: false }
     }
 
     pub fn answer(&mut self, store: &mut dyn Store, request: Request) -> Result<()> {
@@ -58,26 +60,26 @@ impl<'a> Service<'a> {
             Request::Outline(since) => self.end(store.outline(&since)),
             Request::Changes(since) => self.end(store.changes(&since, &mut |batch: Batch| self.item(&batch))),
             Request::Apply(batch, mode) => self.end(store.apply(&batch, mode)),
-            Request::Complete(stream) => self.posted(store.complete(&stream)),
+            Request::Complete(stream) => self.posted(|| store.complete(&stream)),
             Request::Scan(table, along) => self.end(store.scan(&table, along, &mut |batch: Batch| self.item(&batch))),
             Request::Digest(question) => self.end(store.digest(&question, &mut |answer| self.item(&answer))),
             Request::Rows(table, keys) => self.end(store.rows(&table, &keys)),
             Request::Bury(table, rows, millis, mode) => self.end(store.bury(&table, &rows, millis, mode)),
             Request::Registry => self.end(store.registry()),
-            Request::Register(registry) => self.posted(store.register(&registry)),
+            Request::Register(registry) => self.posted(|| store.register(&registry)),
             Request::Purge(graves, before) => self.end(store.purge(&graves, before)),
             Request::Restamp(table, rows, millis) => self.end(store.restamp(&table, &rows, millis)),
-            Request::Compared(tables) => self.posted(store.compared(&tables)),
+            Request::Compared(tables) => self.posted(|| store.compared(&tables)),
             Request::Conflicts => self.end(store.conflicts()),
             Request::Parked => self.end(store.parked()),
             Request::Restore(conflict) => self.end(store.restore(&conflict)),
             Request::Forgot(peer) => self.end(store.forgot(&peer)),
             Request::LastHeard(site) => self.end(store.last_heard(site)),
             Request::LeaveHistory(latest) => self.end(store.leave_history(latest)),
-            Request::Enter(tables) => self.end(store.enter(&tables)),
+            Request::Enter(tables) => self.end(self.with_rows(|| store.enter(&tables))),
             Request::ApplyAhead(batch, mode) => self.ahead(store, &batch, mode),
             Request::Applied => {
-                self.spoilt = false;
+                self.begin();
                 self.end(Ok(()))
             }
             Request::Open(opening) => {
@@ -91,11 +93,12 @@ impl<'a> Service<'a> {
 
     /// Whoever begins a round has given up what went before.
     pub fn begin(&mut self) {
-        self.spoilt = false;
+        (self.spoilt, self.lacks_rows) = (false, false);
     }
 
-    /// What was done of which the result is not waited for.
-    fn posted(&mut self, done: StoreResult<()>) -> Result<()> {
+    /// Does what the result of is not waited for.
+    fn posted(&mut self, work: impl FnOnce() -> StoreResult<()>) -> Result<()> {
+        let done = self.with_rows(work);
         self.spoilt |= done.is_err();
         self.end(done)
     }
@@ -103,7 +106,13 @@ impl<'a> Service<'a> {
     fn ahead(&mut self, store: &mut dyn Store, batch: &Batch, mode: Mode) -> Result<()> {
         let applied = if self.spoilt { Err(stopped()) } else { store.apply(batch, mode) };
         self.spoilt |= applied.is_err();
+        self.lacks_rows |= applied.is_err();
         self.end(applied)
+    }
+
+    /// Does what must not be done where rows are lacking that were to be applied before.
+    pub fn with_rows<T>(&self, work: impl FnOnce() -> StoreResult<T>) -> StoreResult<T> {
+        if self.lacks_rows { Err(stopped()) } else { work() }
     }
 
     /// One of several; refused once the other side says anything, which can only be that it wants no more.

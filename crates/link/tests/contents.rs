@@ -61,7 +61,11 @@ impl Store for Told {
         Ok(Opened::Forgot(SiteId::new(3).unwrap()))
     }
 
-    fn apply(&mut self, _: &Batch, _: Mode) -> Result<Applied> {
+    /// Whatever is a part of something larger cannot be.
+    fn apply(&mut self, batch: &Batch, _: Mode) -> Result<Applied> {
+        if batch.more {
+            return Err(StoreError::new(Trouble::Failure, "the row is locked"));
+        }
         self.note("apply");
         Ok(Applied::default())
     }
@@ -210,26 +214,48 @@ fn a_round_begins_and_ends_with_one_answer() {
     });
 }
 
-/// Recording the end of a stream is not waited for; that it failed is known before any row is written, and at the end.
-#[test]
-fn what_was_not_waited_for_and_failed_is_told_before_rows_are_written() {
-    let store = Told::default();
-    let heard = store.heard.clone();
-    let batch = Batch {
-        sender: source(),
-        heads: Vec::new(),
-        changes: Vec::new(),
-        upto: None,
-        more: false,
-        contents: Vec::new(),
-    };
-    let stream = Completed {
+/// The end of a stream.
+fn end() -> Completed {
+    Completed {
         sender: source(),
         end: Position { seq: 7, token: 8 },
         knowledge: Knowledge::default(),
         sent: Vec::new(),
         held: Vec::new(),
-    };
+    }
+}
+
+/// Rows need not have been applied before it is asked to settle them; if they cannot be, nothing is settled or recorded.
+#[test]
+fn rows_and_what_is_done_about_them_are_one_answer() {
+    let store = Told::default();
+    let heard = store.heard.clone();
+    linked(store, |tree| {
+        let batch = Batch::empty(source());
+        let bad = Batch { more: true, ..batch.clone() };
+        for batch in [&batch, &bad, &batch] {
+            tree.apply_ahead(batch, Mode::Write).unwrap();
+        }
+        tree.complete(&end()).unwrap();
+        assert_eq!(tree.settle_and_want(5, true).unwrap_err().message, "lyon: the row is locked");
+        assert_eq!(*heard.lock().unwrap(), ["apply"]);
+        // That was told; the line goes on.
+        tree.confirm().unwrap();
+        let before = tree.waits();
+        tree.apply_ahead(&batch, Mode::Write).unwrap();
+        assert_eq!(tree.settle_and_want(5, true).unwrap().rows, 7);
+        assert_eq!(*heard.lock().unwrap(), ["apply", "apply", "meet"]);
+        tree.applied().unwrap();
+        assert_eq!(tree.waits(), before + 1);
+    });
+}
+
+/// Recording the end of a stream is not waited for; that it failed is known before any row is written, and at the end.
+#[test]
+fn what_was_not_waited_for_and_failed_is_told_before_rows_are_written() {
+    let store = Told::default();
+    let heard = store.heard.clone();
+    let (batch, stream) = (Batch::empty(source()), end());
     linked(store, |tree| {
         let writes: [fn(&mut RemoteTree, &Batch) -> Result<()>; 4] = [
             |tree, batch| tree.apply(batch, Mode::Write).map(drop),

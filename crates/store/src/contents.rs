@@ -203,7 +203,8 @@ pub trait Contents: Store {
 
     /// Begins with a peer and settles, as [`Contents::meet`] and [`Contents::settle`] do; where nothing was to be settled, says
     /// what is wanted first; and where that is nothing and the peer wants nothing either (`alone`), makes the directory like the
-    /// rows. Over a long line that is one answer to wait for.
+    /// rows. Over a long line that is one answer to wait for, also if batches that went ahead were not waited for; if one of them
+    /// could not be applied, this is not done, and that error told.
     fn settle_and_want(&mut self, limit: usize, alone: bool) -> Result<Settled> {
         self.meet();
         let rows = self.settle()?;
