@@ -29,7 +29,7 @@ pub struct Remote {
 
 enum Place {
     Direct(Box<Database>),
-    Agent(RemoteStore),
+    Agent(Box<RemoteStore>),
 }
 
 /// The agent at the other end.
@@ -51,7 +51,7 @@ impl Remote {
             (None, Some(ssh)) => {
                 let agent = Agent::reach(link, ssh)?;
                 let store = RemoteStore::new(agent.open(link, DATABASE)?).named(link.slave.as_str());
-                (Place::Agent(store), Some(agent))
+                (Place::Agent(Box::new(store)), Some(agent))
             }
             (None, None) => {
                 return Err(EngineError::new(
@@ -68,7 +68,7 @@ impl Remote {
     pub fn store(&mut self) -> &mut dyn Store {
         match &mut self.database {
             Place::Direct(database) => database.as_mut(),
-            Place::Agent(store) => store,
+            Place::Agent(store) => store.as_mut(),
         }
     }
 
