@@ -67,6 +67,7 @@ pub(crate) fn compare(
     report: &mut RoundReport,
     watch: &mut dyn Watch,
 ) -> Result<Gone> {
+    parties.is_compared |= !tables.is_empty();
     let mut gone = Gone::default();
     let scopes: Vec<Scope> = tables.iter().map(|t| parties.scope(t)).collect();
     let mut traffic = Traffic::default();

@@ -33,6 +33,8 @@ pub(crate) struct Parties<'a> {
     pub early: Early,
     /// Which way everything was copied in bulk in this round, to a side that had nothing.
     pub copied: Option<Direction>,
+    /// Whether tables were compared in this round: what that stamped goes to the other side at once.
+    pub is_compared: bool,
     /// Whether more follows at once, and so what became of the last rows that were pushed need not be waited for.
     pub is_followed: bool,
 }

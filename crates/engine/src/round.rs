@@ -142,6 +142,7 @@ pub(crate) fn unconfirmed(
         carried,
         early,
         copied: None,
+        is_compared: false,
         is_followed,
     };
     exchange(&mut parties, &mut knowledge, options, scrub, &mut report, watch)?;
@@ -245,7 +246,7 @@ fn bound(
         return Ok(None);
     }
     let is_merged = direction == Direction::Push && report.pulled.total().received > 0;
-    if !(is_merged || report.compared) || parties.mode == Mode::Preview {
+    if !(is_merged || parties.is_compared) || parties.mode == Mode::Preview {
         return Ok(Some(parties.sender(direction).head));
     }
     let head = parties.stores(direction).0.describe()?.head;

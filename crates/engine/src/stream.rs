@@ -59,11 +59,11 @@ impl Stream<'_> {
     /// The sender's head; since the handshake only the rows of the other direction, or of a compare, moved it. What was copied to it
     /// in bulk is nothing to be sent back.
     fn head(&self, parties: &mut Parties, report: &RoundReport) -> Result<Position> {
-        if let Some(bound) = self.bound.filter(|_| report.compared) {
+        if let Some(bound) = self.bound.filter(|_| parties.is_compared) {
             return Ok(bound);
         }
         let is_copy = parties.copied.is_some_and(|direction| direction != self.direction);
-        if self.bound.is_some() || is_copy || report.is_quiet() && !report.compared {
+        if self.bound.is_some() || is_copy || report.is_quiet() && !parties.is_compared {
             return Ok(parties.sender(self.direction).head);
         }
         Ok(parties.stores(self.direction).0.describe()?.head)
@@ -81,7 +81,7 @@ impl Stream<'_> {
         let (mode, horizon, direction) = (parties.mode, parties.horizon, self.direction);
         let rest = parties.rest(direction);
         // Until the first rows come, the slave publishes none but by a compare.
-        let early = parties.early.outline(since).filter(|_| direction == Direction::Pull && !report.compared);
+        let early = parties.early.outline(since).filter(|_| direction == Direction::Pull && !parties.is_compared);
         let (from, to) = parties.stores(direction);
         let outline = early.map_or_else(|| from.outline(since), Ok)?;
         if !options.force && brake::check(&outline, &options.brake, &site).is_err() {

@@ -113,6 +113,30 @@ fn a_quiet_round_waits_for_one_answer_of_a_database() {
     });
 }
 
+/// Answers that the first round with an empty database waits for at most: that it is open and empty, that the rows are there, also
+/// by the stream of what has been written, and that the end is written down; without any rows the first and the last.
+const FIRST_WAITS_OF_ROWS: u64 = 4;
+
+#[test]
+fn a_first_round_waits_for_few_answers_of_a_database() {
+    let server = MariaDb::start(Options::new()).unwrap();
+    for rows in [0, 100] {
+        let (mut geneva, mut lyon) = (site(&server, "geneva", 1), site(&server, "lyon", 2));
+        let options = support::options("lyon");
+        if rows > 0 {
+            geneva.run(&format!("INSERT INTO t0 SELECT seq, 'v' FROM seq_1_to_{rows}"));
+        }
+        let serve =
+            |channel: &Channel, store: &mut Database| sync_link::serve::serve(channel, store).unwrap_or_default();
+        served(&mut lyon.store, serve, RemoteStore::new, |slave| {
+            let report = sync_engine::round(&mut geneva.store, slave, &options, &mut ()).unwrap();
+            assert_eq!(report.pushed.total().inserted, rows);
+            println!("a first round of {rows} rows waits for {} answers", slave.waits());
+            assert!(slave.waits() <= if rows == 0 { 2 } else { FIRST_WAITS_OF_ROWS }, "{}", slave.waits());
+        });
+    }
+}
+
 /// Answers that a first copy to an empty folder waits for at most: that it is open and empty, and that rows and
 /// contents are there.
 const FIRST_WAITS: u64 = 2;
