@@ -54,6 +54,12 @@ fn an_edit_that_was_moved_aside() {
     all_are_good(14_000_753..14_000_754);
 }
 
+/// A file was moved to where its site could not read it, and a third site heard of the one half.
+#[test]
+fn a_move_of_which_one_half_cannot_be_seen() {
+    all_are_good(18_000_059..18_000_060);
+}
+
 /// Somebody copies a file of which another site has just destroyed the content.
 #[test]
 fn contents_that_live_again_as_a_copy() {

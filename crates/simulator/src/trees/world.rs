@@ -51,6 +51,8 @@ struct World {
     journal: Arc<Mutex<Journal>>,
     trace: Option<Vec<String>>,
     counts: Counts,
+    /// Whether anything failed at a disk, or a round, so far.
+    had_faults: bool,
     now: i64,
     folder: TempDir,
 }
@@ -89,6 +91,7 @@ impl World {
             journal,
             trace,
             counts: Counts::default(),
+            had_faults: false,
             now: START,
             folder,
         })
@@ -175,11 +178,12 @@ impl World {
         master: usize,
         slave: usize,
     ) -> Result<std::result::Result<DocumentsReport, EngineError>> {
-        let before = [self.contents(|i| i == master)?, self.contents(|i| i == slave)?];
+        let before = [self.places(|i| i == master)?, self.places(|i| i == slave)?];
         let outcome = self.round(master, slave);
         [master, slave].into_iter().try_for_each(|site| self.sites[site].nothing_overlooked())?;
         let is_good = |site: usize| self.sites[site].disk.was_good();
         let has_faults = outcome.is_err() || ![master, slave].into_iter().all(is_good);
+        self.had_faults |= has_faults;
         for (site, before) in [master, slave].into_iter().zip(before) {
             if is_good(site) {
                 self.nothing_vanished(site, &before, has_faults)?;
@@ -189,16 +193,24 @@ impl World {
     }
 
     /// With faults a round may have put something into the trash already, and leave putting it where it belongs to the next: the
-    /// copy of an edit that lost, a file that was moved to where the other side could not read it.
-    fn nothing_vanished(&self, site: usize, before: &BTreeSet<Vec<u8>>, has_faults: bool) -> Result<()> {
+    /// copy of an edit that lost, a file that was moved to where the other side could not read it. Of such a move a third site can hear
+    /// the one half first: the content is in its trash then, and in a file at another site, at another path.
+    fn nothing_vanished(&self, site: usize, before: &BTreeSet<(Vec<u8>, Vec<u8>)>, has_faults: bool) -> Result<()> {
         let mut after = self.contents(|i| i == site)?;
         if has_faults {
             // It may not even have come to making one.
             after.extend(self.sites[site].own("trash").unwrap_or_default());
+        } else if self.had_faults {
+            let others = self.places(|i| i != site)?;
+            let (stays, moved): (Vec<_>, Vec<_>) = others.into_iter().partition(|place| before.contains(place));
+            let is = |places: &[(Vec<u8>, Vec<u8>)], content: &Vec<u8>| places.iter().any(|(_, c)| c == content);
+            let trash = self.sites[site].own("trash").unwrap_or_default();
+            after.extend(trash.into_iter().filter(|content| is(&moved, content) && !is(&stays, content)));
         }
         let journal = lock(&self.journal);
         let is_missed = |content: &&Vec<u8>| journal.contents.get(*content).is_some_and(|w| !w.destroyed && !w.copied);
-        match before.difference(&after).find(is_missed) {
+        match before.iter().map(|(_, content)| content).find(|content| !after.contains(*content) && is_missed(content))
+        {
             None => Ok(()),
             Some(content) => {
                 Err(Failure::new(format!("a round takes a content away: {} at {}", text(content), name(site))))
@@ -255,9 +267,14 @@ impl World {
 
     /// The contents of the files of some sites.
     fn contents(&self, of: impl Fn(usize) -> bool) -> Result<BTreeSet<Vec<u8>>> {
+        Ok(self.places(of)?.into_iter().map(|(_, content)| content).collect())
+    }
+
+    /// The paths and contents of files at these sites.
+    fn places(&self, of: impl Fn(usize) -> bool) -> Result<BTreeSet<(Vec<u8>, Vec<u8>)>> {
         let mut all = BTreeSet::new();
         for site in self.sites.iter().filter(|site| of(site.place)) {
-            all.extend(site.listing()?.into_values().filter_map(|(_, content)| content));
+            all.extend(site.listing()?.into_iter().filter_map(|(path, (_, content))| Some((path, content?))));
         }
         Ok(all)
     }
