@@ -25,7 +25,7 @@ pub(crate) fn copy(
     let tables = parties.agreement.tables.clone();
     let mut passage = Passage::new(direction, options, watch);
     for table in &tables {
-        let side = if direction == Direction::Pull { &mut report.pulled } else { &mut report.pushed };
+        let side = report.applied(direction);
         let along = parties.mode == Mode::Write;
         if copy_table(parties, direction, (table, along), side, &mut passage)? == Copied::InVain {
             copy_table(parties, direction, (table, false), side, &mut passage)?;

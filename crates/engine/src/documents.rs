@@ -246,7 +246,7 @@ fn settle_both(
         return together(is_far, || master.settle_and_want(WANTS, false), || settle_there(false));
     }
     let here = master.settle_and_want(WANTS, false)?;
-    let alone = here.rows == 0 && here.wants.is_empty() && master.unrealised()? == 0;
+    let alone = !rests && here.rows == 0 && here.wants.is_empty() && master.unrealised()? == 0;
     Ok(Sides { master: here, slave: settle_there(alone)? })
 }
 

@@ -120,6 +120,14 @@ pub struct RoundReport {
 }
 
 impl RoundReport {
+    /// What came to the receiver of a direction.
+    pub(crate) fn applied(&mut self, direction: Direction) -> &mut Applied {
+        match direction {
+            Direction::Pull => &mut self.pulled,
+            Direction::Push => &mut self.pushed,
+        }
+    }
+
     /// The conflicts noticed in this round, both ways.
     pub fn conflicts(&self) -> impl Iterator<Item = &ConflictEntry> {
         self.pulled.conflicts.iter().chain(&self.pushed.conflicts)

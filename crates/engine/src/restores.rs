@@ -57,7 +57,7 @@ pub(crate) fn take_over(
         return Ok(());
     }
     owed.iter().try_for_each(|(_, epoch)| parties.horizon.check_stamp(*epoch))?;
-    let side = if direction == Direction::Pull { &mut report.pulled } else { &mut report.pushed };
+    let side = report.applied(direction);
     // What is not part of it is deleted: all that is has to be there.
     side.add(parties.stores(direction).1.applied()?);
     let applied = parties.stores(direction).1.enter(&owed)?;

@@ -97,7 +97,7 @@ impl Stream<'_> {
         self.withhold(parties)?;
         let (from, to) = parties.stores(direction);
         let mut done = 0;
-        let side = if direction == Direction::Pull { &mut report.pulled } else { &mut report.pushed };
+        let side = report.applied(direction);
         let look = |batch: &mut Batch| {
             horizon.check(batch)?;
             done += batch.changes.len() as u64;

@@ -11,26 +11,20 @@ use proptest::prelude::*;
 use sync_store::contents::{Body, PIECE, WANTS};
 use sync_store::{Batch, Contents, Hash, Mode, Piece, Store, Trouble};
 use sync_tree::{Options, Tree};
-use trees::{Site, assert_equal, round, sites, sync};
-
-fn noise(length: usize, seed: u64) -> Vec<u8> {
-    let mut bytes = vec![0; length];
-    blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut bytes);
-    bytes
-}
+use trees::{Site, assert_equal, random, round, sites, sync};
 
 /// Something of everything: unique contents, how many bytes they are, and what is no file.
 fn fill(site: &Site) -> u64 {
     for n in 0..300 {
-        site.write(format!("d{}/e/{n}", n % 7), noise(1 + n as usize * 11, n));
+        site.write(format!("d{}/e/{n}", n % 7), random(1 + n as usize * 11, n));
     }
     for n in 0..40 {
-        site.write(format!("twice/{n}"), noise(5000, 1000));
+        site.write(format!("twice/{n}"), random(5000, 1000));
     }
     [PIECE, PIECE + 1, 3 * PIECE]
         .iter()
         .enumerate()
-        .for_each(|(n, size)| site.write(format!("large/{n}"), noise(*size, 2000 + n as u64)));
+        .for_each(|(n, size)| site.write(format!("large/{n}"), random(*size, 2000 + n as u64)));
     site.write("empty", "");
     fs::create_dir_all(site.at("nothing/in/it")).unwrap();
     symlink("empty", site.at("link")).unwrap();
@@ -73,8 +67,8 @@ fn a_third_site_that_has_nothing_gets_what_two_have_written() {
 #[test]
 fn what_is_ignored_there_is_not_all_sent() {
     let mut pair = sites::<2>();
-    (0..200).for_each(|n| pair[0].write(format!("cache/{n}"), noise(100_000, n)));
-    (0..50).for_each(|n| pair[0].write(format!("kept/{n}"), noise(1000, 1000 + n)));
+    (0..200).for_each(|n| pair[0].write(format!("cache/{n}"), random(100_000, n)));
+    (0..50).for_each(|n| pair[0].write(format!("kept/{n}"), random(1000, 1000 + n)));
     pair[1].drop_tree();
     let options = Options { ignore: vec!["cache/".to_owned()], ..pair[1].options() };
     let tree = Tree::open(options, &pair[1].card()).unwrap();
@@ -82,7 +76,7 @@ fn what_is_ignored_there_is_not_all_sent() {
     let report = round(&mut pair);
     assert!(report.slave.bytes < 6 << 20, "{}", report.slave.bytes);
     assert_eq!(pair[1].paths().len(), 51);
-    assert_eq!(fs::read(pair[1].at("kept/49")).unwrap(), noise(1000, 1049));
+    assert_eq!(fs::read(pair[1].at("kept/49")).unwrap(), random(1000, 1049));
 }
 
 /// The batches of a first copy.
@@ -149,17 +143,17 @@ proptest! {
         has_large in any::<bool>(),
     ) {
         let [mut a, mut b] = sites::<2>();
-        (0..fates.len()).for_each(|n| a.write(format!("d{}/{n:02}", n % 4), noise(100 + n, n as u64)));
+        (0..fates.len()).for_each(|n| a.write(format!("d{}/{n:02}", n % 4), random(100 + n, n as u64)));
         if has_large {
-            a.write("d0/30 large", noise(2 * PIECE, 99));
+            a.write("d0/30 large", random(2 * PIECE, 99));
         }
         let fate = |hash: Hash| {
-            let n = (0..fates.len()).find(|n| blake3::hash(&noise(100 + n, *n as u64)) == hash.0).unwrap();
+            let n = (0..fates.len()).find(|n| blake3::hash(&random(100 + n, *n as u64)) == hash.0).unwrap();
             (fates[n], n)
         };
         let mut missing: BTreeSet<Hash> = BTreeSet::new();
         if has_large {
-            missing.insert(Hash(*blake3::hash(&noise(2 * PIECE, 99)).as_bytes()));
+            missing.insert(Hash(*blake3::hash(&random(2 * PIECE, 99)).as_bytes()));
         }
         let (rows, along): (Vec<_>, Vec<_>) = batches(&mut a).into_iter().partition(|batch| batch.contents.is_empty());
         let mut pieces: Vec<Piece> = along.iter().flat_map(|batch| batch.contents.clone()).collect();

@@ -16,12 +16,7 @@ use sync_engine::documents::DocumentsReport;
 use sync_tree::Op;
 use sync_tree::seams::put_back_index;
 use trees::faults::{Manner, Plan, seams};
-use trees::{PAIR, Site, assert_equal_when, settle, try_sync};
-
-fn random(length: usize, seed: u64) -> Vec<u8> {
-    let mut rng = fastrand::Rng::with_seed(seed);
-    (0..length).map(|_| rng.u8(..)).collect()
-}
+use trees::{PAIR, Site, assert_equal_when, random, settle, try_sync};
 
 fn chmod(site: &Site, path: &str, mode: u32) {
     fs::set_permissions(site.at(path), fs::Permissions::from_mode(mode)).unwrap();

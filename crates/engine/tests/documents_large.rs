@@ -20,14 +20,7 @@ use sync_store::{
     Contents, Lacking, Manner, Piece, PieceSink, Realised, Reason, Result, Skipped, Store, StoreError, Trouble, Want,
 };
 use sync_tree::{Disk, Fault, Hook, Op, Options, Seams, Tree};
-use trees::{Site, assert_equal, options, pair_with, round, settle, sites, sync, try_sync};
-
-fn random(length: usize, seed: u64) -> Vec<u8> {
-    let mut rng = fastrand::Rng::with_seed(seed);
-    let mut bytes = vec![0; length];
-    rng.fill(&mut bytes);
-    bytes
-}
+use trees::{Site, assert_equal, options, pair_with, random, round, settle, sites, sync, try_sync};
 
 /// A tree at the end of a line that is cut after so many bytes of contents.
 struct Line<'a> {

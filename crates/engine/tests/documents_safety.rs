@@ -21,7 +21,7 @@ use sync_store::{
     Batch, Change, Contents, Hash, Manner, Mode, Piece, Reason, Store, StoreError, TableHead, Trouble, Want,
 };
 use sync_tree::{Disk, Fault, Op, Seams};
-use trees::{PAIR, Site, assert_equal, pair_with, round, settle, sites, sync, try_sync};
+use trees::{PAIR, Site, assert_equal, pair_with, random, round, settle, sites, sync, try_sync};
 
 #[test]
 fn awful_names_arrive() {
@@ -350,11 +350,6 @@ fn special_files_are_told_and_skipped() {
     assert_eq!(report.master.unread[0].reason, Reason::Special);
     assert!(report.has_remains());
     assert_eq!(b.paths(), ["a"]);
-}
-
-fn random(length: usize, seed: u64) -> Vec<u8> {
-    let mut rng = fastrand::Rng::with_seed(seed);
-    (0..length).map(|_| rng.u8(..)).collect()
 }
 
 #[test]

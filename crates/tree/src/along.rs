@@ -128,13 +128,13 @@ fn directories(tree: &mut Tree) -> Result<()> {
     let mut after = tree.along.after.clone();
     loop {
         let page = realise::new_directories(tree, &after, PAGE)?;
-        let Some((last, _)) = page.last() else { return Ok(()) };
-        after.clone_from(last);
+        let Some(last) = page.last() else { return Ok(()) };
+        after.clone_from(&last.path);
         tree.root.check()?;
         tree.stir();
-        for (path, cells) in page {
+        for task in page {
             tree.moment("realise: directory")?;
-            fresh::make_directory(tree, &path, cells);
+            fresh::make_directory(tree, &task.path, task.cells);
         }
     }
 }

@@ -8,7 +8,6 @@ use std::rc::Rc;
 use rusqlite::{Row, params};
 use sync_store::{Realised, Reason, Result};
 
-use crate::cells::Cells;
 use crate::fresh;
 use crate::index::{self, CELLS, KNOWN, columns_of};
 use crate::leftovers;
@@ -79,12 +78,9 @@ pub fn rest(tree: &mut Tree) -> Result<bool> {
 }
 
 /// Directories behind a path, in order, that are not there and of which nothing is known.
-pub fn new_directories(tree: &Tree, after: &[u8], limit: usize) -> Result<Vec<(Vec<u8>, Cells)>> {
-    let cells = columns_of("e", CELLS);
-    let query = format!(
-        "SELECT e.path, {cells} {ROWS}p.path>?1 AND d.path IS NULL AND {LACKING_DIRECTORY} ORDER BY p.path LIMIT {limit}"
-    );
-    tree.index.look().all(&query, [after], |row| Ok((row.get(0)?, index::cells(row, 1)?)))
+pub fn new_directories(tree: &Tree, after: &[u8], limit: usize) -> Result<Vec<Task>> {
+    let rows = query(LACKING_DIRECTORY, "p.path>?1 AND d.path IS NULL");
+    tree.index.look().all(&format!("{rows} ORDER BY p.path LIMIT {limit}"), [after], task)
 }
 
 /// Puts files into their places whose contents have come, while more comes. What cannot be done now is left to

@@ -49,14 +49,13 @@ pub(crate) fn open(tree: &Tree, hash: Hash) -> Result<Option<File>> {
 pub(crate) fn whole(tree: &mut Tree, hash: Hash, size: u64) -> Result<Option<Vec<u8>>> {
     let query = format!("SELECT path FROM disk WHERE hash=? LIMIT {TRIES}");
     let paths: Vec<Vec<u8>> = tree.index.look().all(&query, [hash.0], |row| row.get(0))?;
+    let is_it = |bytes: &Vec<u8>| blake3::hash(bytes) == hash.0;
     for path in paths {
-        let (directory, name) = name::split(&path);
-        let file = tree.near.at(&tree.root, directory).and_then(|near| near.open(name).ok());
-        if let Some(bytes) = file.and_then(|file| exactly(&file, hash, size)) {
+        if let Some(bytes) = small(&tree.root, &mut tree.near, &path, size).filter(is_it) {
             return Ok(Some(bytes));
         }
     }
-    Ok(kept(tree, hash).find_map(|file| exactly(&file, hash, size)))
+    Ok(kept(tree, hash).find_map(|file| sized(&file, size).filter(is_it)))
 }
 
 /// A content in our own directories.
@@ -71,11 +70,7 @@ pub(crate) fn small(root: &Root, near: &mut Near, path: &[u8], size: u64) -> Opt
     sized(&near.at(root, directory)?.open(name).ok()?, size)
 }
 
-/// What a file holds, if that is this content.
-fn exactly(file: &File, hash: Hash, size: u64) -> Option<Vec<u8>> {
-    sized(file, size).filter(|bytes| blake3::hash(bytes) == hash.0)
-}
-
+/// What a file holds, if that is as long.
 fn sized(file: &File, size: u64) -> Option<Vec<u8>> {
     let size = usize::try_from(size).ok()?;
     let mut bytes = vec![0; size + 1];

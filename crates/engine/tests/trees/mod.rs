@@ -211,6 +211,14 @@ pub fn pair_with(files: &[(&str, &str)]) -> [Site; 2] {
     pair
 }
 
+/// Bytes that nobody can make smaller, alike for the same seed.
+pub fn random(length: usize, seed: u64) -> Vec<u8> {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let mut bytes = vec![0; length];
+    rng.fill(&mut bytes);
+    bytes
+}
+
 /// One round of a pair.
 pub fn round(pair: &mut [Site; 2]) -> sync_engine::DocumentsReport {
     let [a, b] = pair;
