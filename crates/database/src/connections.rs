@@ -27,19 +27,30 @@ pub struct Connections {
 }
 
 /// The upgrade lock of a database, until it is dropped.
-pub struct UpgradeLock(#[expect(dead_code, reason = "the lock lives as long as the connection")] Connections);
+pub struct UpgradeLock {
+    connections: Connections,
+    release: &'static str,
+}
 
 impl UpgradeLock {
     /// Keeps the rounds of other sites away; `None` if the kind of database has no such lock.
     pub fn take(mut connections: Connections) -> Result<Option<Self>> {
-        let Some([acquire, _]) = connections.dialect.upgrade_lock() else { return Ok(None) };
+        let Some([acquire, _, release]) = connections.dialect.upgrade_lock() else { return Ok(None) };
         let row = connections.writer.first(acquire, &[])?.unwrap_or_default();
         if Fields::of(row).int()? != 1 {
             return Err(StoreError::new(Trouble::Contention, "another upgrade of this database is running"));
         }
         // An upgrade may take longer than a server keeps an idle connection.
         connections.writer.run("SET wait_timeout=2147483")?;
-        Ok(Some(UpgradeLock(connections)))
+        Ok(Some(UpgradeLock { connections, release }))
+    }
+}
+
+impl Drop for UpgradeLock {
+    /// A server lets go of the lock of an ended connection at a moment of its own. Who comes next must not find it held.
+    fn drop(&mut self) {
+        // Where this fails the connection is lost, and the lock ends with it.
+        let _ = self.connections.writer.first(self.release, &[]);
     }
 }
 

@@ -195,7 +195,7 @@ impl Database {
     /// The server's clock, its uncertainty, and whether somebody holds the upgrade lock.
     fn read_clock(&mut self) -> Result<(i64, i64, bool)> {
         let dialect = self.connections.dialect.as_ref();
-        let held = dialect.upgrade_lock().map_or("NULL", |[_, held]| held);
+        let held = dialect.upgrade_lock().map_or("NULL", |[_, held, _]| held);
         let query = format!("SELECT {}, {held}", dialect.now_micros());
         let steady = self.connections.steady();
         let before = steady();

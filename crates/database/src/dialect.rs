@@ -97,9 +97,9 @@ pub trait Dialect: Send + Sync {
         None
     }
 
-    /// A query that takes the upgrade lock for as long as this connection lives (gives 1 on success), and an expression
-    /// that is not NULL while anybody holds it. `None` where a database has no such locks.
-    fn upgrade_lock(&self) -> Option<[&'static str; 2]> {
+    /// A query that takes the upgrade lock (gives 1 on success; waits a few seconds), an expression that is not NULL while
+    /// anybody holds it, and a query that releases it. `None` where a database has no such locks.
+    fn upgrade_lock(&self) -> Option<[&'static str; 3]> {
         None
     }
 

@@ -1,4 +1,4 @@
-//! What a store asks its server: nothing twice.
+//! What a store asks its server: nothing twice, and a lock no longer than it is needed.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod lone_card;
@@ -11,8 +11,8 @@ use mysql::prelude::Queryable;
 use mysql_bench::servers;
 use sync_core::Value;
 use sync_database::sql::{EachRow, Sql};
-use sync_database::{Connections, Database};
-use sync_store::{Result, Store};
+use sync_database::{Connections, Database, UpgradeLock};
+use sync_store::{Result, Store, Trouble};
 use sync_testbed::Server;
 
 /// A connection that remembers what it was asked.
@@ -79,5 +79,43 @@ fn nothing_is_asked_twice() {
         app.query_drop("INSERT INTO t VALUES (1, 1)").unwrap();
         assert_eq!(database.drain().unwrap().marks, 1);
         assert_eq!(asked.with([COLUMNS, COUNTS, PENDING]), [0, 1, 1], "a drain that has marks");
+    }
+}
+
+/// Runs that follow one another at once, as an administrator's do, do not see the lock of the one before.
+#[test]
+fn the_upgrade_lock_is_free_once_it_is_dropped() {
+    for server in servers() {
+        server.create_database("upgraded").unwrap();
+        let take = || UpgradeLock::take(mysql_bench::connections(server, "upgraded"));
+        let mut look = mysql_bench::connections(server, "upgraded");
+        let [_, held, _] = look.dialect.upgrade_lock().unwrap();
+        let mut is_held = || look.writer.first(&format!("SELECT {held}"), &[]).unwrap().unwrap() != [Value::Null];
+        for _ in 0..100 {
+            let lock = take().unwrap();
+            assert!(is_held());
+            drop(lock);
+            assert!(!is_held(), "{}", server.name());
+        }
+    }
+}
+
+/// A server notices after a moment only that who held the lock was killed; another upgrade lasts longer.
+#[test]
+fn the_upgrade_lock_of_who_was_killed_is_waited_for() {
+    for server in servers() {
+        server.create_database("killed").unwrap();
+        let take = || UpgradeLock::take(mysql_bench::connections(server, "killed"));
+        let held = take().unwrap().unwrap();
+        assert_eq!(take().err().map(|e| e.trouble), Some(Trouble::Contention));
+        let waiting = std::thread::scope(|scope| {
+            let waiting = scope.spawn(take);
+            let mut root = server.root_in("killed").unwrap();
+            let waits = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE STATE='User lock' AND DB='killed'";
+            while root.query_first::<u64, _>(waits).unwrap() == Some(0) && !waiting.is_finished() {}
+            drop(held);
+            waiting.join().unwrap()
+        });
+        assert!(waiting.unwrap().is_some());
     }
 }

@@ -167,10 +167,12 @@ impl Dialect for MySql {
         ])
     }
 
-    fn upgrade_lock(&self) -> Option<[&'static str; 2]> {
+    fn upgrade_lock(&self) -> Option<[&'static str; 3]> {
         Some([
-            concat!("SELECT GET_LOCK(", lock_name!("upgrade"), ", 0)"),
+            // Who was killed a moment ago still holds it until the server has noticed.
+            concat!("SELECT GET_LOCK(", lock_name!("upgrade"), ", 5)"),
             concat!("IS_USED_LOCK(", lock_name!("upgrade"), ")"),
+            concat!("SELECT RELEASE_LOCK(", lock_name!("upgrade"), ")"),
         ])
     }
 
