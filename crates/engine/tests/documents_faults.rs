@@ -62,6 +62,8 @@ fn change([a, b]: &[Site; 2]) {
     b.write("b", "new b");
     b.remove("directory");
     b.write("directory", "a file");
+    a.write("mixed/inside", "of geneva");
+    b.write("mixed", "of lyon");
     chmod(b, "mode", 0o600);
     chmod(b, "d/e", 0o500);
     let mut data = random(300_000, 1);
@@ -118,6 +120,9 @@ fn assert_complete(pair: &[Site; 2], when: &str) {
     assert_eq!(pair[0].twins(), twins, "{when}");
     let both: Vec<&str> = all.iter().filter(|(p, _)| p.starts_with(b"both")).map(|(_, text)| text.as_str()).collect();
     assert!(both.len() == 2 && both.contains(&"of lyon") && both.contains(&"of geneva"), "{both:?} {when}");
+    let is_copy = |path: &[u8]| path.starts_with(b"mixed (conflict 2 ");
+    let mixed: Vec<&str> = all.iter().filter(|(path, _)| is_copy(path)).map(|(_, text)| text.as_str()).collect();
+    assert_eq!((text("mixed/inside"), mixed), (Some("of geneva"), vec!["of lyon"]), "{when}");
     for site in pair {
         assert_eq!(site.own("staging"), Vec::<String>::new(), "{} {when}", site.name);
     }
@@ -201,6 +206,35 @@ fn a_transaction_cannot_be_committed() {
 #[test]
 fn what_is_written_cannot_be_made_safe() {
     each(Op::Sync, Manner::FromThen(Errno::IO));
+}
+
+#[test]
+fn no_room_for_a_name_once() {
+    each(Op::Rename, Manner::Once(Errno::NOSPC));
+}
+
+/// A directory comes to where a file is, which is to move aside: the file is still wanted when it could not be put into the trash.
+#[test]
+fn no_room_for_a_name_once_while_a_file_makes_room() {
+    let trial = |at: u64| {
+        let mut pair: [Site; 2] = std::array::from_fn(Site::in_memory);
+        pair[0].write("mixed/inside", "of geneva");
+        pair[1].write("mixed", "of lyon");
+        let plan = Plan::of(Some(Op::Rename), at, Manner::Once(Errno::NOSPC));
+        let _ = faulty_round(&mut pair, &plan);
+        plan.end();
+        settle(&mut pair, &PAIR);
+        let all = contents(&pair[0]);
+        assert_eq!(
+            all.values().filter(|text| *text == "of lyon").count(),
+            1,
+            "{all:?} at rename {at}: {:?}",
+            plan.met()
+        );
+        plan.met().is_some()
+    };
+    let count = (1..).take_while(|at| trial(*at)).count();
+    assert!(count > 3, "only {count} renames");
 }
 
 #[test]

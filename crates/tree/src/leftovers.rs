@@ -14,6 +14,20 @@ pub fn check(tree: &mut Tree) -> Result<()> {
     staged(tree)?.iter().try_for_each(|name| check_one(tree, name))
 }
 
+/// What could not be put back or into the trash when it was moved out of its place goes there now: somebody may just have written
+/// it, or rows want it at other paths.
+pub fn put_away(tree: &mut Tree) {
+    if !tree.left_aside {
+        return;
+    }
+    let mut away = || -> Result<()> {
+        let names = staged(tree)?;
+        names.iter().filter(|name| aside::is_name(name)).try_for_each(|name| check_one(tree, name))
+    };
+    // Where it still cannot be, the next time tries again.
+    tree.left_aside = away().is_err();
+}
+
 fn check_one(tree: &mut Tree, name: &str) -> Result<()> {
     match sound(tree, name)? {
         Sound::Found(hash, _) if aside::put_back(tree, name, hash)? => {}
@@ -84,4 +98,56 @@ pub fn tidy(tree: &mut Tree) -> Result<()> {
     }
     tree.sweep = false;
     Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::fs;
+
+    use sync_store::Store;
+
+    use crate::Tree;
+    use crate::cells::{Cells, Content};
+    use crate::realise::realise;
+    use crate::testing;
+
+    fn put(tree: &mut Tree, path: &str, cells: &Cells) {
+        let writing = tree.index.begin().unwrap();
+        writing.put_entry(path.as_bytes(), cells).unwrap();
+        writing.commit().unwrap();
+    }
+
+    /// A file that is to be replaced, by a directory or another file, where it cannot be put into the trash at first. It is wanted at
+    /// another path, from the beginning or since then. Says whether a directory is there in the end, and what is at the other path.
+    fn without_trash(becomes_directory: bool, from_the_beginning: bool) -> (bool, String) {
+        let directory = tempfile::tempdir().unwrap();
+        let mut tree = testing::tree(&directory, &[("report", b"text"), ("other", b"another")]);
+        let at = |path: &str| directory.path().join("root").join(path);
+        let [text, other] =
+            ["report", "other"].map(|path| tree.index.look().known(path.as_bytes()).unwrap().unwrap().cells);
+        let made = Cells { content: Content::Directory, mode: 0o755, ..text.clone() };
+        put(&mut tree, "report", if becomes_directory { &made } else { &other });
+        if from_the_beginning {
+            put(&mut tree, "wanted", &text);
+        }
+        let in_the_way = at(".server_sync/trash").join(blake3::hash(b"text").to_string());
+        fs::create_dir(&in_the_way).unwrap();
+        assert!(!realise(&mut tree).unwrap().skipped.is_empty());
+        fs::remove_dir(in_the_way).unwrap();
+        put(&mut tree, "wanted", &text);
+        for _ in 0..2 {
+            tree.drain().unwrap();
+            realise(&mut tree).unwrap();
+        }
+        (at("report").is_dir(), fs::read_to_string(at("wanted")).unwrap_or_default())
+    }
+
+    #[test]
+    fn what_could_not_be_put_into_the_trash_is_not_forgotten() {
+        for (is_directory, from_the_beginning) in [(true, true), (true, false), (false, true), (false, false)] {
+            let found = without_trash(is_directory, from_the_beginning);
+            assert_eq!(found, (is_directory, "text".to_owned()), "{from_the_beginning}");
+        }
+    }
 }

@@ -332,12 +332,15 @@ impl<'a> Batch<'a> {
             }
         } else {
             let away = self.move_aside(Some(&parent), name, &Aside::of(path, known)).map_err(reason)?;
-            let Some(found) = self.displaced(&away, known) else {
-                let staging = &self.tree.root.own().staging;
-                let back = staging.rename(&away, &parent, name, Onto::Nothing);
-                return Err(back.map_or_else(reason, |()| Reason::Changed));
+            let gone = match self.displaced(&away, known) {
+                Some(found) => self.discard(path, &away, known, (&found, false)),
+                None => Err(Reason::Changed),
             };
-            self.discard(path, &away, known, (&found, false))?;
+            if let Err(why) = gone {
+                self.tree.left_aside = true;
+                let back = self.tree.root.own().staging.rename(&away, &parent, name, Onto::Nothing);
+                return Err(back.map_or_else(reason, |()| why));
+            }
         }
         self.touch(path, &parent);
         self.done.push(Done::Gone { path: path.to_vec() });

@@ -109,6 +109,8 @@ pub struct Tree {
     rested: Option<(i64, u64)>,
     /// Whether the next scan reads every file.
     doubt: bool,
+    /// Whether something that was moved out of its place may still be there, as it could not be put back or into the trash.
+    pub(crate) left_aside: bool,
     /// Whether what is known of chunks is gone through as a whole, and not only where something went.
     pub(crate) sweep: bool,
     /// Contents that are not to be had from the peer in this round.
@@ -192,6 +194,7 @@ impl Tree {
             unread: Vec::new(),
             rested: None,
             doubt: false,
+            left_aside: false,
             sweep: is_renewed,
             absent: HashSet::new(),
             missed: HashSet::new(),
@@ -285,6 +288,7 @@ impl Tree {
 
     /// Looks at what may have changed.
     fn look(&mut self) -> Result<()> {
+        leftovers::put_away(self);
         let told = self.watcher.as_mut().map_or(Extent::Everything, |w| w.get_mut().due(self.root.dir()));
         let extent = if self.doubt { Extent::Everything } else { told };
         if extent == Extent::nothing() {

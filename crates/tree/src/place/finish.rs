@@ -156,10 +156,11 @@ impl Batch<'_> {
             if undone.is_ok() {
                 let _ = staging.rename(&aside, staging, staged, Onto::Nothing);
             }
+            self.tree.left_aside = true;
             return Err(undone.err().unwrap_or(Reason::Changed));
         };
         let stays = known.cells.content.is_same(&task.cells.content);
-        self.discard(&task.path, &aside, known, (&found, stays))
+        self.discard(&task.path, &aside, known, (&found, stays)).inspect_err(|_| self.tree.left_aside = true)
     }
 
     fn write_down(&mut self) -> Result<()> {
