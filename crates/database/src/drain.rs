@@ -287,6 +287,7 @@ fn restamped(
             let state = stamp(Some(&state), &[mark], true, author).filter(|_| revived.contains(&id))?;
             return Some((tracked.number(), id, own_line(state, &row.key)));
         }
+        let millis = row.at.unwrap_or(millis);
         if row.anew {
             let stamp = state.next_stamp(millis, author.site);
             state.insert(stamp);

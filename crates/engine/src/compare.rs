@@ -18,7 +18,7 @@ pub use ask::Stores;
 use ask::{Questions, mixed, paired};
 use join::Join;
 pub(crate) use join::Keys;
-pub use review::{Differences, Reach, Reaches, Review};
+pub use review::{Differences, Doubtful, Reach, Reaches, Review};
 use sync_core::digest::{Node, Order, RowHash, Span, differing};
 use sync_store::digest::TOGETHER;
 use sync_store::{Answer, Method, Question, Scope};

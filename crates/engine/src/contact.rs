@@ -6,15 +6,16 @@
 //! before loses against one that has a stamp, which was written without knowledge of it: it is stamped as the oldest
 //! write there is, so that it is listed too. The same is done to rows from before that only one side has, if the other already
 //! knows somebody else: there they can meet rows from before that came another way, which look the same. A file from before does
-//! not go with a delete of another content at its path.
+//! not go with a delete of another content at its path, and one that was modified after what others have seen of
+//! its site there was written then.
 
 use std::collections::{HashMap, HashSet};
 
 use sync_core::row::compare_bases;
-use sync_core::{ColumnId, Row, RowState, Source, Value};
+use sync_core::{ColumnId, Row, RowState, SiteId, Source, Value};
 use sync_store::{Batch, Change, Mode, Restamp, Scope};
 
-use crate::compare::{self, Differences, Reaches, Traffic};
+use crate::compare::{self, Differences, Doubtful, Reaches, Traffic};
 use crate::copy;
 use crate::error::Result;
 use crate::gone::Gone;
@@ -156,7 +157,7 @@ impl Work<'_, '_> {
         self.object(differences)?;
         let mut left = &differences.differing[..];
         while !left.is_empty() && self.parties.mode == Mode::Write {
-            let done = self.decide(&left[..left.len().min(CHUNK)])?;
+            let done = self.decide(&left[..left.len().min(CHUNK)], &differences.doubtful)?;
             left = &left[done..];
         }
         // One direction after the other: what was sent is published there, and documents have to be there before it goes on.
@@ -176,7 +177,7 @@ impl Work<'_, '_> {
         }
         let now = self.now();
         let whole = |keys: &[Vec<Value>]| -> Vec<Restamp> {
-            keys.iter().map(|key| Restamp { key: key.clone(), columns: Vec::new(), anew: false }).collect()
+            keys.iter().map(|key| Restamp { key: key.clone(), columns: Vec::new(), anew: false, at: None }).collect()
         };
         let [master, slave] = &differences.unmarked;
         self.parties.master.restamp(self.table, &whole(master), now)?;
@@ -256,19 +257,36 @@ impl Work<'_, '_> {
 
     /// Rows that differ will be exchanged as they are: the cells that nothing decides between are stamped before. Returns how
     /// many keys that were: as many as both sides can bring in one batch.
-    fn decide(&mut self, keys: &[Vec<Value>]) -> Result<usize> {
+    fn decide(&mut self, keys: &[Vec<Value>], doubtful: &[Vec<Doubtful>; 2]) -> Result<usize> {
         let (master, done) = self.parties.master.rows(self.table, keys)?;
         let keys = first(keys, done);
         let (slave, done) = self.parties.slave.rows(self.table, keys)?;
         let keys = first(keys, done);
         self.restamp(&contested(&master, &slave))?;
         if self.settling.strangers {
-            let [here, there] =
-                [&self.parties.about.master, &self.parties.about.slave].map(|about| oldest(about.source));
-            self.parties.master.restamp(self.table, &unheard(&master, &slave), here)?;
-            self.parties.slave.restamp(self.table, &unheard(&slave, &master), there)?;
+            self.stamp(Direction::Push, unheard(&master, &slave), &doubtful[0])?;
+            self.stamp(Direction::Pull, unheard(&slave, &master), &doubtful[1])?;
         }
         Ok(keys.len())
+    }
+
+    /// The sender's rows from before that meet written ones count as the oldest write there is, but for edits that only a new index
+    /// knows.
+    fn stamp(&mut self, direction: Direction, mut rows: Vec<Restamp>, doubtful: &[Doubtful]) -> Result<()> {
+        let doubtful: HashMap<&Vec<Value>, &Doubtful> = doubtful.iter().map(|one| (&one.key, one)).collect();
+        let (now, sender) = (self.now(), self.parties.sender(direction));
+        let (site, oldest) = (sender.site, oldest(sender.source));
+        let about = &self.parties.about;
+        let skew = about.master.clock_micros.abs_diff(about.slave.clock_micros) / 1000;
+        for row in &mut rows {
+            let edited =
+                doubtful.get(&row.key).and_then(|one| Some((one, edited(one, site, (now, skew))?.max(oldest))));
+            row.at = edited.map(|(_, at)| at);
+            // What was inserted is replaced as a whole, or not at all.
+            row.anew =
+                edited.is_some_and(|(one, at)| one.other.inserted.is_written() && at > one.other.newest.millis());
+        }
+        Ok(self.parties.stores(direction).0.restamp(self.table, &rows, oldest)?)
     }
 
     fn restamp(&mut self, rows: &[Restamp]) -> Result<()> {
@@ -292,7 +310,7 @@ fn rest(keys: &[Vec<Value>], done: usize) -> &[Vec<Value>] {
 /// The rows that are there, to be inserted anew.
 fn anew(batch: &Batch) -> Vec<Restamp> {
     let live = batch.changes.iter().filter(|change| change.row.state.is_live());
-    live.map(|change| Restamp { key: change.key.clone(), columns: Vec::new(), anew: true }).collect()
+    live.map(|change| Restamp { key: change.key.clone(), columns: Vec::new(), anew: true, at: None }).collect()
 }
 
 /// The time of a write that is older than any: in the seventies, and the later the later the store's history began. No two
@@ -300,6 +318,15 @@ fn anew(batch: &Batch) -> Vec<Restamp> {
 /// others have seen of it as the oldest before. (What they have seen of its later writes covers it nevertheless.)
 fn oldest(source: Source) -> u64 {
     source.incarnation.millis() / 100
+}
+
+/// When a file from before was written, if it was modified after all that the other has seen this site write there (whose stamps can be
+/// ahead of a slow clock), or after the other's file: then it is an edit, which the other cannot have seen, although it may have
+/// seen the site's number since. Whatever is older came back from a copy.
+fn edited(doubtful: &Doubtful, site: SiteId, (now, skew): (u64, u64)) -> Option<u64> {
+    let seen = doubtful.other.seen.iter().filter(|stamp| stamp.site() == site).map(|stamp| stamp.millis()).max();
+    let seen = seen.unwrap_or_default();
+    (doubtful.modified + skew > seen || doubtful.is_later).then(|| doubtful.modified.min(now).max(seen + 1))
 }
 
 /// The columns that differ under equal stamps, row by row.
@@ -324,7 +351,7 @@ fn unwritten(batch: &Batch) -> Vec<Restamp> {
         let is_unwritten = |(i, _): &(usize, &String)| state.is_live() && !state.cell(*i as ColumnId).is_written();
         let columns: Vec<String> =
             head.columns.iter().enumerate().filter(is_unwritten).map(|(_, c)| c.clone()).collect();
-        (!columns.is_empty()).then(|| Restamp { key: change.key.clone(), columns, anew: false })
+        (!columns.is_empty()).then(|| Restamp { key: change.key.clone(), columns, anew: false, at: None })
     };
     batch.changes.iter().filter_map(one).collect()
 }
@@ -348,7 +375,37 @@ fn differing(
         let decides = |(i, j): &(usize, usize)| counts((&ours.state, *i as ColumnId), (&theirs.state, *j as ColumnId));
         let columns: Vec<String> =
             pairs.iter().filter(|pair| differ(pair) && decides(pair)).map(|(i, _)| head.columns[*i].clone()).collect();
-        (!columns.is_empty()).then(|| Restamp { key: change.key.clone(), columns, anew: false })
+        (!columns.is_empty()).then(|| Restamp { key: change.key.clone(), columns, anew: false, at: None })
     };
     batch.changes.iter().filter_map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use sync_core::Stamp;
+    use sync_store::Standpoint;
+
+    use super::*;
+
+    /// When a file of site 1, modified then, was written, if at 100 the other side has seen so much of sites 1 and 2, and the clocks
+    /// differ by 5.
+    fn written(modified: u64, seen: [u64; 2], is_later: bool) -> Option<u64> {
+        let site = |number| SiteId::new(number).unwrap();
+        let stamps: Vec<Stamp> = seen.iter().zip(1..).map(|(at, number)| Stamp::at(*at, site(number))).collect();
+        let newest = stamps.iter().copied().max().unwrap();
+        let other = Standpoint { seq: 1, origin: None, inserted: newest, newest, seen: stamps };
+        edited(&Doubtful { key: Vec::new(), modified, is_later, other }, site(1), (100, 5))
+    }
+
+    #[test]
+    fn what_was_modified_after_all_that_was_seen_is_an_edit_of_then() {
+        assert_eq!(written(50, [40, 10], true), Some(50));
+        assert_eq!(written(50, [40, 90], false), Some(50), "the other was written later");
+        assert_eq!(written(35, [40, 10], false), None, "it has been seen");
+        assert_eq!(written(36, [40, 10], false), Some(41), "the stamp was ahead of the clock");
+        assert_eq!(written(30, [40, 10], false), None, "an older one has come back");
+        assert_eq!(written(30, [40, 10], true), Some(41), "later than the other file");
+        assert_eq!(written(500, [40, 10], true), Some(100), "nothing was written in the future");
+        assert_eq!(written(500, [400, 10], true), Some(401), "the clock was set back");
+    }
 }

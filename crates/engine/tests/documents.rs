@@ -5,6 +5,7 @@ mod trees;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::time::Duration;
 
 use sync_store::{Contents, Manner, Store};
 use trees::{PAIR, RING, Site, assert_equal, pair_with, round, settle, sites, sync, try_sync};
@@ -166,6 +167,63 @@ fn an_edit_that_only_the_new_index_of_a_site_knows_is_kept() {
     settle(&mut all, &links);
     assert_equal(&all);
     assert_eq!((all[0].read("report.txt"), copies(&all[0])), ("2".to_owned(), Vec::new()));
+}
+
+/// Four in a row that have `report.txt`, `inserted` or edited by site `writer`; the second has written other things since. Its
+/// index is lost, and its file is now "2", modified `later` or earlier than the one that all had. Returns what all have, and the
+/// copies of what lost.
+fn edited_without_its_index(writer: usize, inserted: bool, later: bool) -> (String, Vec<String>) {
+    let mut all = sites::<4>();
+    let links = [(2, 3), (0, 1), (1, 2)];
+    if !inserted {
+        all[writer].write("report.txt", "0");
+    }
+    for (site, path) in [(writer, "report.txt"), (1, "other.txt")] {
+        settle(&mut all, &links);
+        all[site].write(path, "1");
+    }
+    settle(&mut all, &links);
+    all[1].delete_index();
+    let then = fs::metadata(all[1].at("report.txt")).unwrap().modified().unwrap();
+    let second = Duration::from_secs(1);
+    all[1].write("report.txt", "2");
+    let file = fs::File::options().write(true).open(all[1].at("report.txt")).unwrap();
+    file.set_modified(if later { then + second } else { then - second }).unwrap();
+    settle(&mut all, &links);
+    assert_equal(&all);
+    (all[0].read("report.txt"), copies(&all[0]).iter().map(|path| all[0].read(path)).collect())
+}
+
+#[test]
+fn an_edit_of_what_others_have_later_writes_of_survives_the_index() {
+    for (writer, inserted) in [(0, true), (1, true), (2, true), (0, false), (1, false), (2, false)] {
+        // What another wrote can be an edit of the same time.
+        let copies = vec!["1".to_owned(); usize::from(writer != 1)];
+        assert_eq!(edited_without_its_index(writer, inserted, true), ("2".to_owned(), copies), "{writer} {inserted}");
+    }
+}
+
+#[test]
+fn an_edit_that_only_a_new_index_knows_is_a_copy_beside_a_later_one() {
+    let mut pair = pair_with(&[("report.txt", "0")]);
+    pair[0].write("report.txt", "1");
+    round(&mut pair);
+    pair[0].write("report.txt", "an edit");
+    pair[0].delete_index();
+    pair[1].write("report.txt", "a later edit");
+    settle(&mut pair, &PAIR);
+    assert_equal(&pair);
+    assert_eq!(pair[0].read("report.txt"), "a later edit");
+    let copies = copies(&pair[0]);
+    assert_eq!((copies.len(), pair[0].read(&copies[0])), (1, "an edit".to_owned()));
+}
+
+#[test]
+fn an_old_file_that_came_back_without_an_index_does_not_replace_a_newer_one() {
+    for (writer, inserted) in [(0, true), (1, true), (2, true), (0, false), (1, false), (2, false)] {
+        let (content, _) = edited_without_its_index(writer, inserted, false);
+        assert_eq!(content, "1", "{writer} {inserted}");
+    }
 }
 
 /// The copies that a concurrent edit left.

@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use crate::error::{Fault, LinkError, Result};
 
 /// The version of frames, messages and their order. Both sides must speak the same.
-pub const PROTOCOL: u32 = 7;
+pub const PROTOCOL: u32 = 8;
 
 const BEGIN: &str = "server_sync link ";
 

@@ -33,6 +33,11 @@ impl Clock {
         self.0.store(millis, Ordering::SeqCst);
     }
 
+    /// What it shows, in milliseconds.
+    pub fn millis(&self) -> i64 {
+        self.0.load(Ordering::SeqCst)
+    }
+
     /// Makes a connection follow it.
     pub fn rule(&self, connection: &Connection) -> rusqlite::Result<()> {
         let clock = self.clone();

@@ -46,6 +46,15 @@ fn a_file_from_before_is_deleted_where_another_was() {
 #[test]
 fn what_only_a_new_index_knows() {
     all_are_good(14_000_679..14_000_680);
+    all_are_good(16_000_149..16_000_150);
+    all_are_good(19_000_279..19_000_280);
+}
+
+/// The disk was full in the moment in which a file made room for a directory; in the other, somebody had just written to it.
+#[test]
+fn what_could_not_be_put_into_the_trash_or_back() {
+    all_are_good(20_000_581..20_000_582);
+    all_are_good(21_000_898..21_000_899);
 }
 
 /// Somebody wrote to a file in the moment in which it was replaced, and the site died in the next.

@@ -139,15 +139,23 @@ pub struct Standing {
     pub unmarked: bool,
     /// The row's line, if it has one.
     pub line: Option<Standpoint>,
-    /// What is in its file, or was when the row was deleted, if that is known: the beginning of the hash, 0 of what is no file.
-    /// Rows of databases have no file.
-    pub content: Option<u128>,
+    /// What is in its file, or was when the row was deleted, if that is known. Rows of databases have no file.
+    pub content: Option<Content>,
+}
+
+/// What is in a file, as far as a compare tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content {
+    /// The beginning of the hash; 0 of what is no file.
+    pub hash: u128,
+    /// When it was modified, in nanoseconds since the Unix epoch, if it is there and a file.
+    pub modified: Option<i64>,
 }
 
 impl Standing {
     /// Whether the other's file has another content, as far as both can tell.
     pub fn is_another_file(&self, other: &Standing) -> bool {
-        self.content.zip(other.content).is_some_and(|(own, other)| own != other)
+        self.content.zip(other.content).is_some_and(|(own, other)| own.hash != other.hash)
     }
 }
 

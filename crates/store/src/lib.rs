@@ -18,7 +18,7 @@ mod travel;
 pub use batch::{Batch, Change, TableHead};
 pub use contents::{Contents, Hash, Lacking, Manner, Next, Piece, PieceSink, Realised, Reason, Settled, Skipped, Want};
 pub use description::{Description, Role, SlaveSettings, TableInfo, TableStatus};
-pub use digest::{Answer, Answers, Candidates, Method, Question, Scope, Standing, Standpoint};
+pub use digest::{Answer, Answers, Candidates, Content, Method, Question, Scope, Standing, Standpoint};
 pub use error::{Result, StoreError, Trouble};
 pub use opening::{Opened, Opening, Ready};
 pub use report::{Applied, ConflictEntry, Drained, Mode, Outline, ParkedEntry, ParkedKind, TableOutline};
@@ -218,6 +218,8 @@ pub struct Restamp {
     pub columns: Vec<String>,
     /// Whether the row counts as inserted then, whatever was known of it: no delete that it has not seen wins over it.
     pub anew: bool,
+    /// When it was written, in milliseconds since the Unix epoch, if not when the others were.
+    pub at: Option<u64>,
 }
 
 /// A row that is to be deleted, because it was elsewhere.

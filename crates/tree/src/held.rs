@@ -1,10 +1,12 @@
 //! What a compare is told of a path beside its row: the content of its file, or of the file that was there when the row was
-//! deleted. A deletion from before two sites met takes only what was alike at both. Reads only.
+//! deleted. A deletion from before two sites met takes only what was alike at both, and an edit that only a new index knows
+//! is told from an old content by the time of the file. Reads only.
 
 use sync_core::Value;
 use sync_database::Database;
-use sync_store::{Answer, Answers, Candidates, Question, Result, Store};
+use sync_store::{Answer, Answers, Candidates, Content, Question, Result, Store};
 
+use crate::cells;
 use crate::index::{ENTRY, Look};
 
 /// Answers like the database of the index, and tells the contents.
@@ -24,12 +26,22 @@ pub fn digest(inner: &mut Database, look: Look, question: &Question, answers: &m
 }
 
 /// Of a path's row, or from when that was deleted; nothing if there was never anything at the path.
-fn content(look: Look, key: &[Value]) -> Result<Option<u128>> {
-    const CONTENT: &str =
-        "SELECT hash FROM entry WHERE path=?1 UNION ALL SELECT hash FROM removed WHERE path=?1 LIMIT 1";
+fn content(look: Look, key: &[Value]) -> Result<Option<Content>> {
     let Some(Value::Bytes(path)) = key.first() else { return Ok(None) };
-    let hash: Option<Option<[u8; 32]>> = look.first(CONTENT, [path], |row| row.get(0))?;
-    Ok(hash.map(|hash| hash.map_or(0, start)))
+    let packed: Option<Vec<u8>> = look.first("SELECT content FROM entry WHERE path=?1", [path], |row| row.get(0))?;
+    if let Some(packed) = packed {
+        return Ok(Some(there(&packed)));
+    }
+    let hash: Option<Option<[u8; 32]>> =
+        look.first("SELECT hash FROM removed WHERE path=?1", [path], |row| row.get(0))?;
+    Ok(hash.map(|hash| Content { hash: hash.map_or(0, start), modified: None }))
+}
+
+fn there(packed: &[u8]) -> Content {
+    match cells::Content::unpack(packed) {
+        Ok(cells::Content::File { hash, mtime, .. }) => Content { hash: start(hash.0), modified: Some(mtime) },
+        _ => Content { hash: 0, modified: None },
+    }
 }
 
 /// Whether anything was deleted here.

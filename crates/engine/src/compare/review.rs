@@ -72,8 +72,23 @@ pub struct Differences {
     /// Of the rows only at the master, and only at the slave, those from before whose deletion at the other was of something else, and
     /// a stamp that is no lower than the grave's.
     pub unseen: [Vec<(Vec<Value>, Stamp)>; SIDES],
+    /// Of those that differ, the master's and the slave's files from before whose content is not what somebody wrote at the other.
+    pub doubtful: [Vec<Doubtful>; SIDES],
     /// Those that differ now, and will not once what was written has been streamed.
     pub on_the_way: Vec<Vec<Value>>,
+}
+
+/// A file from before that differs from one that was written: an old content of that, or an edit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Doubtful {
+    /// The key of its row.
+    pub key: Vec<Value>,
+    /// When it was modified, in milliseconds since the Unix epoch.
+    pub modified: u64,
+    /// Whether that is after the other file was.
+    pub is_later: bool,
+    /// The other's row.
+    pub other: Standpoint,
 }
 
 impl Differences {
@@ -97,6 +112,7 @@ impl Differences {
         extend(&mut self.renewed, other.renewed);
         extend(&mut self.unmarked, other.unmarked);
         extend(&mut self.unseen, other.unseen);
+        extend(&mut self.doubtful, other.doubtful);
     }
 }
 
@@ -216,6 +232,7 @@ fn sorted(
             if let Some(grave) = unseen(standing, other) {
                 differences.unseen[side].push((key.clone(), grave.highest()));
             }
+            differences.doubtful[side].extend(doubtful(&key, standing, other));
         }
         match (ours.hash, theirs.hash) {
             (Some(_), None) => differences.only_master.push(key),
@@ -228,9 +245,22 @@ fn sorted(
 
 /// The grave at the other side of a row from before, if that is of something else: there was another content when it was deleted.
 fn unseen<'a>(here: &Standing, there: &'a Standing) -> Option<&'a Standpoint> {
-    let is_from_before = here.hash.is_some() && here.line.is_none() && !here.travels;
-    let grave = there.line.as_ref().filter(|_| is_from_before && there.hash.is_none())?;
+    let grave = there.line.as_ref().filter(|_| is_from_before(here) && there.hash.is_none())?;
     here.is_another_file(there).then_some(grave)
+}
+
+/// A file from before, if somebody wrote another content at the other side.
+fn doubtful(key: &[Value], here: &Standing, there: &Standing) -> Option<Doubtful> {
+    let other = there.line.clone().filter(|line| there.hash.is_some() && line.newest.is_written())?;
+    let [modified, others] = [here, there].map(|standing| standing.content.and_then(|content| content.modified));
+    let nanoseconds = modified.filter(|_| is_from_before(here) && here.is_another_file(there))?;
+    let modified = u64::try_from(nanoseconds / 1_000_000).unwrap_or_default();
+    Some(Doubtful { key: key.to_vec(), modified, is_later: others.is_some_and(|other| nanoseconds > other), other })
+}
+
+/// Whether nothing is known of how the row came there.
+fn is_from_before(standing: &Standing) -> bool {
+    standing.hash.is_some() && standing.line.is_none() && !standing.travels
 }
 
 #[cfg(test)]

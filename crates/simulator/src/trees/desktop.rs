@@ -13,6 +13,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::accounts::Accounts;
 use super::action::Action;
+use crate::clock::Clock;
 use crate::tap::lock;
 
 /// Never touched by an application, so that no directory is ever emptied on purpose.
@@ -46,6 +47,8 @@ pub struct Written {
     /// It was, and lives again as a copy that somebody made of it elsewhere, or before that was known: what it was destroyed in
     /// goes nevertheless.
     pub copied: bool,
+    /// Its file says that it was modified earlier.
+    pub backdated: bool,
 }
 
 /// All contents that were ever written, at all sites.
@@ -76,12 +79,13 @@ impl Journal {
         let mark = format!("{:06}~", self.count);
         content[..mark.len().min(7)].copy_from_slice(&mark.as_bytes()[..7]);
         self.note(site, content, path);
+        self.contents.entry(content.to_vec()).and_modify(|written| written.backdated = true);
     }
 
     fn note(&mut self, site: usize, content: &[u8], path: &Path) {
         let by = format!("{} at site {site}", path.as_os_str().as_bytes().escape_ascii());
         let copied = self.contents.get(content).is_some_and(|written| written.destroyed || written.copied);
-        self.contents.insert(content.to_vec(), Written { by, site, destroyed: false, copied });
+        self.contents.insert(content.to_vec(), Written { by, site, destroyed: false, copied, backdated: false });
     }
 
     /// This content went knowingly.
@@ -97,7 +101,8 @@ pub struct Desktop {
     site: usize,
     root: PathBuf,
     journal: Arc<Mutex<Journal>>,
-    ticks: u64,
+    clock: Clock,
+    ticks: u32,
 }
 
 /// What is at a path.
@@ -108,9 +113,9 @@ struct Item {
 }
 
 impl Desktop {
-    /// One that has not done anything.
-    pub fn new(site: usize, root: &Path, journal: &Arc<Mutex<Journal>>) -> Self {
-        Desktop { site, root: root.to_owned(), journal: Arc::clone(journal), ticks: 0 }
+    /// One that has not done anything, at a site whose clock is this.
+    pub fn new(site: usize, root: &Path, journal: &Arc<Mutex<Journal>>, clock: &Clock) -> Self {
+        Desktop { site, root: root.to_owned(), journal: Arc::clone(journal), clock: clock.clone(), ticks: 0 }
     }
 
     /// Does it; says what it did.
@@ -259,7 +264,8 @@ impl Desktop {
     /// A time that no other write has.
     fn tick(&mut self, path: &Path) -> io::Result<()> {
         self.ticks += 1;
-        let time = UNIX_EPOCH + Duration::new(1_700_000_000 + self.ticks, self.site as u32 * 1000);
+        let fraction = Duration::from_nanos(u64::from(self.ticks % 1000) * 1000 + self.site as u64);
+        let time = UNIX_EPOCH + Duration::from_millis(self.clock.millis().unsigned_abs()) + fraction;
         File::open(path)?.set_times(FileTimes::new().set_modified(time))
     }
 
@@ -324,7 +330,7 @@ impl Desktop {
         if to.is_dir() {
             return Ok("nothing: a directory is there".to_owned());
         }
-        if from != to && !from.is_dir() {
+        if from != to && (from.is_symlink() || !from.is_dir()) {
             self.destroy(to);
         }
         fs::rename(from, to)?;

@@ -62,7 +62,9 @@ impl Site {
         fs::write(&kept, KEPT)?;
         // Alike at all sites, however long it takes to make them: a seed is always the same history.
         fs::File::open(&kept)?.set_modified(UNIX_EPOCH + Duration::from_secs(1_700_000_000))?;
-        let desktop = Arc::new(Mutex::new(Desktop::new(place, &folder.join("root"), journal)));
+        let skew = scenario.skews[place];
+        let clock = Clock::new(now + skew);
+        let desktop = Arc::new(Mutex::new(Desktop::new(place, &folder.join("root"), journal, &clock)));
         let disk = Arc::new(SiteDisk::new(&desktop, &folder.join("index"), scenario.calm, slip));
         let number = SiteId::new(place as u64 + 1).map_err(|e| Failure::new(e.to_string()))?;
         let card = Card {
@@ -73,8 +75,7 @@ impl Site {
             role: Role::Slave(SlaveSettings { masters: (0..scenario.sites).map(name).collect() }),
             rules: Rules::default(),
         };
-        let skew = scenario.skews[place];
-        Ok(Site { place, clock: Clock::new(now + skew), skew, desktop, disk, folder, tree: None, card })
+        Ok(Site { place, clock, skew, desktop, disk, folder, tree: None, card })
     }
 
     /// Its directory.
@@ -161,7 +162,9 @@ impl Site {
     /// Puts something of it back; says whether there was a copy.
     pub fn restore(&mut self, part: Part) -> Result<bool> {
         let copy = self.folder.join("backup");
-        if !copy.is_dir() {
+        // A directory without a marker is refused until a person says that it is the right one.
+        let is_usable = part != Part::Directory || copy.join("root/.server_sync").is_dir();
+        if !copy.is_dir() || !is_usable {
             return Ok(false);
         }
         self.close();

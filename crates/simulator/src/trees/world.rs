@@ -144,7 +144,7 @@ impl World {
             Step::Reopen { site } => self.sites[*site].close(),
             Step::Backup { site } => return self.sites[*site].backup(),
             Step::Restore { site, part } => return self.restore(*site, *part),
-            Step::DeleteIndex { site } => self.sites[*site].delete_index(),
+            Step::DeleteIndex { site } => return self.delete_index(*site),
             Step::Damage { site, damage } => return self.damage(*site, *damage),
         }
         Ok(())
@@ -205,6 +205,18 @@ impl World {
             self.sites.get_disjoint_mut([master, slave]).map_err(|e| EngineError::new(Kind::Failure, e.to_string()))?;
         let options = Options { steady: still, ..Options::expecting(expected) };
         round_documents(a.tree()?, b.tree()?, &options, &mut ())
+    }
+
+    /// What says that it was modified earlier than it was is not told from an old content without an index.
+    fn delete_index(&mut self, site: usize) -> Result<()> {
+        let (here, elsewhere) = (self.contents(|i| i == site)?, self.contents(|i| i != site)?);
+        let mut journal = lock(&self.journal);
+        let is_backdated = |content: &&Vec<u8>| journal.contents.get(*content).is_some_and(|written| written.backdated);
+        let lost: Vec<&Vec<u8>> = here.difference(&elsewhere).filter(is_backdated).collect();
+        lost.into_iter().for_each(|content| journal.destroy(content));
+        drop(journal);
+        self.sites[site].delete_index();
+        Ok(())
     }
 
     /// What is nowhere else goes with the state that is replaced; what is put back may be known as destroyed.

@@ -1,5 +1,8 @@
 //! What the standings of both sides amount to.
 
+use sync_core::SiteId;
+use sync_store::Content;
+
 use super::*;
 
 fn standing(hash: Option<u128>, travels: bool, unmarked: bool) -> Standing {
@@ -46,8 +49,9 @@ fn line() -> Standpoint {
 
 /// Whether a row at the master is none that the slave, which has a grave of it, could delete.
 fn is_unseen(here: Option<u128>, there: Option<u128>, written: Option<Standpoint>) -> bool {
-    let master = Standing { hash: Some(1), content: here, line: written, ..Standing::default() };
-    let slave = Standing { content: there, line: Some(line()), travels: true, ..Standing::default() };
+    let content = |hash: u128| Content { hash, modified: None };
+    let master = Standing { hash: Some(1), content: here.map(content), line: written, ..Standing::default() };
+    let slave = Standing { content: there.map(content), line: Some(line()), travels: true, ..Standing::default() };
     let nothing = Lost::default();
     let found = sorted("t", vec![vec![Value::Int(1)]], [vec![master], vec![slave]], [&nothing; 2]);
     assert_eq!((found.only_master.len(), found.unseen[1].len()), (1, 0));
@@ -61,4 +65,34 @@ fn a_delete_is_of_what_was_there() {
     assert!(!is_unseen(None, Some(1), None));
     assert!(!is_unseen(Some(1), None, None));
     assert!(!is_unseen(Some(1), Some(2), Some(line())));
+}
+
+/// When the master's file from before was modified, if it is doubtful beside the slave's, which was written `at`, and whether that
+/// was later.
+fn doubted(here: (u128, Option<i64>), there: u128, at: Stamp) -> Option<(u64, bool)> {
+    let content = |hash, modified| Some(Content { hash, modified });
+    let master = Standing { hash: Some(1), content: content(here.0, here.1), ..Standing::default() };
+    let written = Standpoint { newest: at, ..line() };
+    let slave = Standing {
+        hash: Some(2),
+        content: content(there, Some(5)),
+        line: Some(written),
+        travels: true,
+        ..Standing::default()
+    };
+    let nothing = Lost::default();
+    let found = sorted("t", vec![vec![Value::Int(1)]], [vec![master], vec![slave]], [&nothing; 2]);
+    assert_eq!((found.differing.len(), found.doubtful[1].len()), (1, 0));
+    found.doubtful[0].first().map(|doubtful| (doubtful.modified, doubtful.is_later))
+}
+
+#[test]
+fn a_file_from_before_is_doubtful_beside_another_that_was_written() {
+    let at = Stamp::at(7, SiteId::new(1).unwrap());
+    assert_eq!(doubted((1, Some(6_999_999)), 2, at), Some((6, true)));
+    assert_eq!(doubted((1, Some(5)), 2, at), Some((0, false)), "of the same time");
+    assert_eq!(doubted((1, Some(-1_000_000)), 2, at), Some((0, false)), "before 1970");
+    assert_eq!(doubted((1, Some(6_000_000)), 1, at), None, "the same content");
+    assert_eq!(doubted((0, None), 2, at), None, "no file");
+    assert_eq!(doubted((1, Some(6_000_000)), 2, Stamp::BASELINE), None, "nobody wrote it");
 }
