@@ -320,13 +320,14 @@ fn oldest(source: Source) -> u64 {
     source.incarnation.millis() / 100
 }
 
-/// When a file from before was written, if it was modified after all that the other has seen this site write there (whose stamps can be
-/// ahead of a slow clock), or after the other's file: then it is an edit, which the other cannot have seen, although it may have
-/// seen the site's number since. Whatever is older came back from a copy.
+/// When a file from before was written, if it was modified after all that the other has seen this site write there, or after the other's
+/// file: then it is an edit, which the other cannot have seen, although it may have seen the site's number since. Whatever is older
+/// came back from a copy. (Stamps can be ahead of a slow clock. Where another site wrote last, neither is lost by saying so.)
 fn edited(doubtful: &Doubtful, site: SiteId, (now, skew): (u64, u64)) -> Option<u64> {
     let seen = doubtful.other.seen.iter().filter(|stamp| stamp.site() == site).map(|stamp| stamp.millis()).max();
     let seen = seen.unwrap_or_default();
-    (doubtful.modified + skew > seen || doubtful.is_later).then(|| doubtful.modified.min(now).max(seen + 1))
+    let ahead = if doubtful.other.newest.site() == site { 0 } else { skew };
+    (doubtful.modified + ahead > seen || doubtful.is_later).then(|| doubtful.modified.min(now).max(seen + 1))
 }
 
 /// The columns that differ under equal stamps, row by row.
@@ -402,7 +403,8 @@ mod tests {
         assert_eq!(written(50, [40, 10], true), Some(50));
         assert_eq!(written(50, [40, 90], false), Some(50), "the other was written later");
         assert_eq!(written(35, [40, 10], false), None, "it has been seen");
-        assert_eq!(written(36, [40, 10], false), Some(41), "the stamp was ahead of the clock");
+        assert_eq!(written(36, [40, 10], false), None, "its own clock tells which is older");
+        assert_eq!(written(36, [40, 90], false), Some(41), "the stamp was ahead of the clock");
         assert_eq!(written(30, [40, 10], false), None, "an older one has come back");
         assert_eq!(written(30, [40, 10], true), Some(41), "later than the other file");
         assert_eq!(written(500, [40, 10], true), Some(100), "nothing was written in the future");

@@ -144,7 +144,7 @@ impl World {
             Step::Reopen { site } => self.sites[*site].close(),
             Step::Backup { site } => return self.sites[*site].backup(),
             Step::Restore { site, part } => return self.restore(*site, *part),
-            Step::DeleteIndex { site } => return self.delete_index(*site),
+            Step::DeleteIndex { site } => self.sites[*site].delete_index(),
             Step::Damage { site, damage } => return self.damage(*site, *damage),
         }
         Ok(())
@@ -179,6 +179,7 @@ impl World {
         master: usize,
         slave: usize,
     ) -> Result<std::result::Result<DocumentsReport, EngineError>> {
+        [master, slave].into_iter().try_for_each(|site| self.forgive_backdated(site))?;
         let before = [self.places(|i| i == master)?, self.places(|i| i == slave)?];
         let outcome = self.round(master, slave);
         [master, slave].into_iter().try_for_each(|site| self.sites[site].nothing_overlooked())?;
@@ -208,14 +209,15 @@ impl World {
     }
 
     /// What says that it was modified earlier than it was is not told from an old content without an index.
-    fn delete_index(&mut self, site: usize) -> Result<()> {
+    fn forgive_backdated(&mut self, site: usize) -> Result<()> {
+        if self.sites[site].index().exists() {
+            return Ok(());
+        }
         let (here, elsewhere) = (self.contents(|i| i == site)?, self.contents(|i| i != site)?);
         let mut journal = lock(&self.journal);
         let is_backdated = |content: &&Vec<u8>| journal.contents.get(*content).is_some_and(|written| written.backdated);
         let lost: Vec<&Vec<u8>> = here.difference(&elsewhere).filter(is_backdated).collect();
         lost.into_iter().for_each(|content| journal.destroy(content));
-        drop(journal);
-        self.sites[site].delete_index();
         Ok(())
     }
 
