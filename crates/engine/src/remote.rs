@@ -162,12 +162,14 @@ fn way_of(ssh: &sync_config::Ssh) -> Ssh {
         identity: ssh.identity_file.clone(),
         config: ssh.config_file.clone(),
         program: ssh.program.clone(),
+        ciphers: None,
     }
 }
 
 /// Starts the agent there, and hears who it is.
 fn reach(ssh: &Ssh, vd: &str, name: &str) -> sync_link::Result<(Mux, Process)> {
-    let (process, mut output, mut input) = Process::start(ssh.command(vd), name)?;
+    let command = ssh.clone().with_fast_cipher().command(vd);
+    let (process, mut output, mut input) = Process::start(command, name)?;
     let own = Hello::of(vd);
     let theirs = own.send(&mut input).and_then(|()| Hello::receive(&mut output));
     let theirs = match theirs {

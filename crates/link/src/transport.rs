@@ -4,6 +4,8 @@
 //! Keys, known hosts, ports, users and jump hosts are the administrator's own ssh configuration: nothing of it is
 //! overridden but what makes ssh ask questions. Host keys are verified as ssh does.
 
+mod cipher;
+
 use std::ffi::OsString;
 use std::io::Read;
 use std::path::PathBuf;
@@ -28,6 +30,8 @@ pub struct Ssh {
     pub config: Option<PathBuf>,
     /// The program at the other side.
     pub program: String,
+    /// The ciphers in the order in which they are offered; ssh's choice if none.
+    pub ciphers: Option<String>,
 }
 
 impl Ssh {
@@ -40,6 +44,7 @@ impl Ssh {
             identity: None,
             config: None,
             program: "server_sync".into(),
+            ciphers: None,
         }
     }
 
@@ -58,6 +63,7 @@ impl Ssh {
         option("-p", self.port.map(|p| p.to_string().into()));
         option("-l", self.user.clone().map(Into::into));
         option("-i", self.identity.clone().map(Into::into));
+        option("-c", self.ciphers.clone().map(Into::into));
         command.arg("--").arg(&self.host);
         command.arg(format!("{} agent -vd {}", quoted(&self.program), quoted(vd)));
         command

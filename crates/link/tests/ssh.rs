@@ -46,6 +46,24 @@ fn a_restricted_key_starts_its_own_command_whatever_is_asked_for() {
     assert_eq!((hello.vd.as_str(), hello.product.as_str()), ("other", "9.9"));
 }
 
+/// What was configured stays; else the cipher that this machine is best at comes first, and is what both agree on.
+#[test]
+fn the_cipher_is_chosen_only_where_nobody_did() {
+    let sshd = Sshd::start().unwrap();
+    let key = sshd.key("key", KeyType::Ed25519, None).unwrap();
+    let config = sshd.client_config("lyon", &key).unwrap();
+    let ssh = host(&sshd, config.clone()).with_fast_cipher();
+    // A machine without instructions for it has no choice to make.
+    assert!(ssh.ciphers.iter().all(|ciphers| ciphers.starts_with("aes128-gcm@openssh.com,")), "{ssh:?}");
+    assert_eq!(greet(&ssh).unwrap(), Hello::of("crm"));
+
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, format!("Ciphers aes256-ctr,aes128-gcm@openssh.com\n{text}")).unwrap();
+    let ssh = host(&sshd, config).with_fast_cipher();
+    assert_eq!(ssh.ciphers, None);
+    assert_eq!(greet(&ssh).unwrap(), Hello::of("crm"));
+}
+
 #[test]
 fn bytes_pass_unchanged_in_both_directions() {
     let sshd = Sshd::start().unwrap();
