@@ -86,7 +86,12 @@ pub fn is_due(index: &mut Index) -> Result<bool> {
         return Ok(false);
     }
     let writing = index.begin()?;
-    let query = format!("SELECT 1 WHERE EXISTS (SELECT 1 {ROWS}{DIFFER}{UNLESS_IGNORED}) OR EXISTS (SELECT 1 {LEFT})");
+    // Both in one pass: after a first copy every path is on the list. Only CASE leaves aside what need not be evaluated.
+    let query = format!(
+        "SELECT 1 FROM pending p LEFT JOIN entry e ON e.path=p.path LEFT JOIN disk d ON d.path=p.path \
+         WHERE CASE WHEN e.path IS NOT NULL THEN CASE WHEN {DIFFER} THEN NOT ignored(e.path, e.kind='d') END \
+         WHEN d.path IS NOT NULL THEN NOT ignored(d.path, d.kind=100) END LIMIT 1"
+    );
     let is_due = writing.look().one::<i64>(&query, [])?.is_some();
     if !is_due {
         writing.run("DELETE FROM pending", [])?;

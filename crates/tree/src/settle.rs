@@ -17,10 +17,16 @@ use crate::name::{self, Loser};
 use crate::scan::add_copy;
 use crate::stage::{self, Whereabouts};
 use crate::tree::Tree;
+use crate::{fresh, pending};
 
 /// Mends all there is to mend; says how many rows were written.
 pub fn settle(tree: &mut Tree) -> Result<u64> {
     let mut written = losses(tree)?;
+    // What came along with rows is at its place, or is seen to be wanted.
+    fresh::finish(tree)?;
+    if !pending::is_due(&mut tree.index)? {
+        return Ok(written);
+    }
     // Mending one thing can make another one visible, further up.
     for _ in 0..8 {
         let mended = shapes(tree)?;
