@@ -29,7 +29,7 @@ pub struct Folder {
     failed: bool,
     /// How many rounds have begun.
     begun: u32,
-    /// Reads what was edited until a round begins.
+    /// Finds out what it can until a round begins.
     reader: Option<Reader>,
 }
 
@@ -63,7 +63,7 @@ impl Folder {
         }))
     }
 
-    /// The same, of which this reads beforehand.
+    /// The same, of which this finds out beforehand.
     #[must_use]
     pub(crate) fn read_by(self, reader: Option<Reader>) -> Self {
         Folder { reader, ..self }
@@ -165,15 +165,8 @@ impl Folder {
 
     fn open(&mut self) -> Result<&mut Tree> {
         if self.tree.is_none() {
-            let options = sync_tree::Options {
-                keep: Keep { longest: self.settings.keep_deleted },
-                ignore: self.settings.ignore.clone(),
-                ignore_temporary: self.settings.ignore_temporary,
-                owners: owners(self.settings.owners),
-                special_bits: self.settings.keep_setuid,
-                watch: self.begun >= HELD,
-                ..sync_tree::Options::new(&self.settings.path, self.index())
-            };
+            let kept = options(&self.settings, &self.state_dir);
+            let options = sync_tree::Options { watch: self.begun >= HELD, ..kept };
             self.tree = Some(Tree::open(options, &self.card)?);
         }
         self.tree.as_mut().ok_or_else(not_begun)
@@ -183,6 +176,18 @@ impl Folder {
         let done = work(self.tree.as_mut().filter(|_| self.lock.is_some()).ok_or_else(not_begun)?);
         self.failed |= done.is_err();
         done
+    }
+}
+
+/// How a folder is kept.
+pub(crate) fn options(settings: &sync_config::Folder, state_dir: &Path) -> sync_tree::Options {
+    sync_tree::Options {
+        keep: Keep { longest: settings.keep_deleted },
+        ignore: settings.ignore.clone(),
+        ignore_temporary: settings.ignore_temporary,
+        owners: owners(settings.owners),
+        special_bits: settings.keep_setuid,
+        ..sync_tree::Options::new(&settings.path, index(state_dir, settings.name.as_str()))
     }
 }
 
@@ -281,9 +286,9 @@ impl Contents for Folder {
         if self.begun == HELD {
             self.tree = None;
         }
-        let read = self.reader.take().map(Reader::end);
+        let found = self.reader.take().map(Reader::end);
         let begun = self.open().and_then(|tree| {
-            read.into_iter().for_each(|read| tree.read_beforehand(read));
+            found.into_iter().for_each(|found| tree.found_beforehand(found));
             tree.begin(manner)
         });
         if begun.is_err() {

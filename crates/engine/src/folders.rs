@@ -53,14 +53,14 @@ impl Sides {
     }
 }
 
-/// Readers of what was edited in folders, by name.
+/// What finds out beforehand what changed in folders, by name.
 pub(crate) type Readers = BTreeMap<String, Reader>;
 
-/// Begins to read what was edited, while the other site is being reached.
+/// Begins to look at folders, while the other site is being reached.
 pub(crate) fn read_beforehand(settings: &Settings) -> Readers {
     let one = |folder: &sync_config::Folder| {
-        let index = folder::index(&settings.state_dir(), folder.name.as_str());
-        (folder.name.to_string(), Reader::begin(folder.path.clone(), index))
+        let options = folder::options(folder, &settings.state_dir());
+        (folder.name.to_string(), Reader::begin(&options))
     };
     settings.documents.iter().map(one).collect()
 }

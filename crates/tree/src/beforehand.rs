@@ -1,22 +1,25 @@
-//! Large files that were edited, read while the line to the other site is being made: until it is there, nobody needs the processor
-//! or the disk. Only of files that are known, and what was read counts only if the system says the same of the file when the
-//! scan meets it. Writes nothing, locks nothing, decides nothing.
+//! What can be found out of a tree while the line to the other site is being made: until it is there, nobody needs the processor
+//! or the disk. Large files that were edited are read (only such as are known, and what was read counts only if the system says the
+//! same of the file when the scan meets it), and the tree as a whole is looked at. Writes nothing, locks nothing, decides nothing.
+
+mod walked;
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::thread::{Builder, JoinHandle};
 
 use sync_store::{Reason, Result};
 
-use crate::Owners;
 use crate::accounts::{Accounts, Machine};
-use crate::disk::Disk;
+use crate::disk::{Dir, Disk};
 use crate::index::{self, Look, SEEN};
 use crate::look::{self, Known, Reading, Seen};
 use crate::root::Root;
 use crate::survey;
+use crate::watch::Extent;
+use crate::{Options, Owners};
+use walked::Walked;
 
 /// Files that are remembered.
 const MANY: usize = 16;
@@ -24,9 +27,13 @@ const MANY: usize = 16;
 /// Which files are large: the index of these has the same number in it.
 const LARGE: &str = "size>8388608 LIMIT 10000";
 
-/// What was read beforehand, by inode.
+/// What was found out beforehand.
 #[derive(Default)]
-pub struct Beforehand(HashMap<u64, Reading>);
+pub struct Beforehand {
+    /// What was read, by inode.
+    read: HashMap<u64, Reading>,
+    walked: Option<Walked>,
+}
 
 impl Beforehand {
     /// What a file is that the system says this of, in the light of what was known of it; nothing if it was not read, or changed
@@ -37,52 +44,73 @@ impl Beforehand {
         old: Option<&Known>,
         accounts: &Accounts,
     ) -> Option<std::result::Result<Reading, Reason>> {
-        let Reading { known, chunks } = self.0.get(&now.inode).filter(|read| read.known.seen == *now)?;
+        let Reading { known, chunks } = self.read.get(&now.inode).filter(|read| read.known.seen == *now)?;
         let known = look::read_already(known, old, accounts);
         Some(known.map(|known| Reading { known, chunks: chunks.clone() }))
     }
+
+    /// What has to be looked at.
+    pub(crate) fn due(&mut self, root: &Dir) -> Extent {
+        self.walked.as_mut().map_or(Extent::Everything, |walked| walked.due(root))
+    }
+
+    /// Everything has to be looked at.
+    pub(crate) fn distrust(&mut self) {
+        self.walked = None;
+    }
 }
 
-/// Reads beforehand, on a thread of its own, until it is asked what it has or dropped.
+/// Finds out beforehand, on threads of its own, until it is asked what it has or dropped.
 pub struct Reader {
+    /// Of reading.
     stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<Beforehand>>,
+    /// Of all.
+    dropped: Arc<AtomicBool>,
+    read: Option<JoinHandle<HashMap<u64, Reading>>>,
+    walked: Option<JoinHandle<Option<Walked>>>,
 }
 
 impl Reader {
-    /// Begins with this directory, which has this index. What cannot be read is left to the scan.
-    pub fn begin(root: PathBuf, index: PathBuf) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&stop);
-        let read = move || read(&root, &index, &seen).ok().flatten().unwrap_or_default();
-        Reader { stop, thread: std::thread::Builder::new().spawn(read).ok() }
+    /// Begins with a tree that is kept so. What cannot be found out is left to the scan.
+    pub fn begin(options: &Options) -> Self {
+        let [stop, dropped] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
+        let (seen, at) = (Arc::clone(&stop), options.clone());
+        let read = move || read(&at, &seen).ok().flatten().unwrap_or_default();
+        let (seen, at) = (Arc::clone(&dropped), options.clone());
+        let walk = move || walked::walk(&at, &seen).ok().flatten();
+        let (read, walked) = (Builder::new().spawn(read).ok(), Builder::new().spawn(walk).ok());
+        Reader { stop, dropped, read, walked }
     }
 
-    /// Begins with no more files, and says what was read. The one that is being read would have to be read anyway.
+    /// Begins with no more files, and says what was found out. What is being looked at would have to be looked at anyway.
     pub fn end(mut self) -> Beforehand {
         self.stop.store(true, Ordering::Relaxed);
-        self.thread.take().and_then(|thread| thread.join().ok()).unwrap_or_default()
+        let walked = self.walked.take().and_then(|thread| thread.join().ok()).flatten();
+        let read = self.read.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
+        Beforehand { read, walked }
     }
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        for stop in [&self.stop, &self.dropped] {
+            stop.store(true, Ordering::Relaxed);
+        }
     }
 }
 
-fn read(root: &Path, index: &Path, stop: &AtomicBool) -> Result<Option<Beforehand>> {
-    survey::look(index, |look| {
-        let (disk, mut read) = (Disk::default(), Beforehand::default());
+fn read(at: &Options, stop: &AtomicBool) -> Result<Option<HashMap<u64, Reading>>> {
+    survey::look(&at.index, |look| {
+        let (disk, mut read) = (Disk::default(), HashMap::new());
         let Some(marker) = index::root(look)? else { return Ok(read) };
-        let root = Root::open(&disk, root, Some(&marker))?;
+        let root = Root::open(&disk, &at.root, Some(&marker))?;
         let accounts = Accounts::new(Box::new(Machine), Owners::Numbers);
         for (path, seen) in large(look)? {
-            if stop.load(Ordering::Relaxed) || read.0.len() >= MANY {
+            if stop.load(Ordering::Relaxed) || read.len() >= MANY {
                 break;
             }
             if let Some(reading) = edited(&root, &path, &seen, &accounts) {
-                read.0.insert(reading.known.seen.inode, reading);
+                read.insert(reading.known.seen.inode, reading);
             }
         }
         Ok(read)
@@ -126,9 +154,13 @@ mod tests {
         (directory, tree)
     }
 
+    fn options(directory: &TempDir) -> Options {
+        Options::new(directory.path().join("root"), directory.path().join("index"))
+    }
+
     fn read(directory: &TempDir) -> Beforehand {
-        let [root, index] = ["root", "index"].map(|name| directory.path().join(name));
-        super::read(&root, &index, &AtomicBool::new(false)).unwrap().unwrap()
+        let read = super::read(&options(directory), &AtomicBool::new(false)).unwrap().unwrap();
+        Beforehand { read, walked: None }
     }
 
     fn hash(tree: &Tree, path: &[u8]) -> Hash {
@@ -141,13 +173,13 @@ mod tests {
     fn what_was_read_need_not_be_read_again() {
         let (directory, mut tree) = edited_file();
         let mut read = read(&directory);
-        assert_eq!(read.0.len(), 1);
-        let reading = read.0.values_mut().next().unwrap();
+        assert_eq!(read.read.len(), 1);
+        let reading = read.read.values_mut().next().unwrap();
         let Content::File { hash: found, .. } = &mut reading.known.cells.content else { unreachable!("a file") };
         assert_eq!(found.0, *blake3::hash(&vec![2; 9 << 20]).as_bytes());
         // Nobody but a test could tell otherwise.
         *found = Hash([7; 32]);
-        tree.read_beforehand(read);
+        tree.found_beforehand(read);
         tree.drain().unwrap();
         assert_eq!((hash(&tree, b"large"), hash(&tree, b"small").0), (Hash([7; 32]), *blake3::hash(b"2").as_bytes()));
         // It was edited a moment ago, and so it is read again.
@@ -160,7 +192,7 @@ mod tests {
         let (directory, mut tree) = edited_file();
         let read = read(&directory);
         fs::write(directory.path().join("root/large"), vec![3; 9 << 20]).unwrap();
-        tree.read_beforehand(read);
+        tree.found_beforehand(read);
         tree.drain().unwrap();
         assert_eq!(hash(&tree, b"large").0, *blake3::hash(&vec![3; 9 << 20]).as_bytes());
     }
@@ -168,9 +200,13 @@ mod tests {
     #[test]
     fn who_is_asked_to_stop_or_finds_nothing_has_nothing() {
         let (directory, _tree) = edited_file();
-        let [root, index] = ["root", "index"].map(|name| directory.path().join(name));
-        assert!(super::read(&root, &index, &AtomicBool::new(true)).unwrap().unwrap().0.is_empty());
-        assert!(Reader::begin(root, directory.path().join("no index")).end().0.is_empty());
-        assert!(Reader::begin(directory.path().to_owned(), index).end().0.is_empty());
+        let options = options(&directory);
+        assert!(super::read(&options, &AtomicBool::new(true)).unwrap().unwrap().is_empty());
+        let none = |options: &Options| {
+            let found = Reader::begin(options).end();
+            found.read.is_empty() && found.walked.is_none()
+        };
+        assert!(none(&Options { index: directory.path().join("no index"), ..options.clone() }));
+        assert!(none(&Options { root: directory.path().to_owned(), ..options }));
     }
 }

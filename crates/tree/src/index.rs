@@ -10,7 +10,9 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, Type, ValueRef};
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row, Transaction, TransactionBehavior, params};
+use rusqlite::{
+    Connection, OpenFlags, OptionalExtension, Params, Row, Statement, Transaction, TransactionBehavior, params,
+};
 use sync_core::codec::unpack_state;
 use sync_core::{RowId, RowState, Value};
 use sync_store::{Hash, Result, StoreError, Trouble};
@@ -289,6 +291,11 @@ impl<'a> Look<'a> {
     /// At an index that somebody else works on.
     pub fn on(connection: &'a Connection) -> Self {
         Look(connection)
+    }
+
+    /// A query of which there may be many rows.
+    pub fn prepare(&self, sql: &str) -> Result<Statement<'a>> {
+        self.0.prepare(sql).map_err(fault)
     }
 
     /// The first row of a query.

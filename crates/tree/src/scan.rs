@@ -11,7 +11,6 @@ mod take;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ahead::Ahead;
 use pass::{Gone, Looked, Pass, skip};
 use rustix::io::Errno;
 use sync_core::SiteId;
@@ -33,6 +32,7 @@ use crate::twins;
 use crate::walk::{self, Blind, Sight, Step, Walk};
 use crate::watch::Extent;
 
+pub(crate) use ahead::Ahead;
 pub use take::add_copy;
 
 /// What a scan works on.

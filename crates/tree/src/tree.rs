@@ -234,9 +234,13 @@ impl Tree {
         trash::bring_back(self, path, at)
     }
 
-    /// What was read beforehand, the next scan need not read again if it is still the same.
-    pub fn read_beforehand(&mut self, read: Beforehand) {
-        self.beforehand = read;
+    /// What was found out beforehand, the next scan need not find out again if it is still the same.
+    pub fn found_beforehand(&mut self, found: Beforehand) {
+        self.beforehand = found;
+        // Other things are left out than were when the index was written.
+        if self.sweep {
+            self.beforehand.distrust();
+        }
     }
 
     /// Whether the system tells what changes.
@@ -289,9 +293,13 @@ impl Tree {
     /// Looks at what may have changed.
     fn look(&mut self) -> Result<()> {
         leftovers::put_away(self);
-        let told = self.watcher.as_mut().map_or(Extent::Everything, |w| w.get_mut().due(self.root.dir()));
+        let told = match &mut self.watcher {
+            Some(watcher) => watcher.get_mut().due(self.root.dir()),
+            None => self.beforehand.due(self.root.dir()),
+        };
         let extent = if self.doubt { Extent::Everything } else { told };
         if extent == Extent::nothing() {
+            self.beforehand = Beforehand::default();
             self.unread.clear();
             return Ok(());
         }

@@ -9,22 +9,22 @@ use crate::look::Seen;
 use crate::walk::Sight;
 
 /// What is known, with one path in hand.
-pub(super) struct Ahead<'s> {
+pub(crate) struct Ahead<'s> {
     rows: Rows<'s>,
     path: Vec<u8>,
-    pub(super) seen: Seen,
-    pub(super) racy: bool,
+    pub(crate) seen: Seen,
+    pub(crate) racy: bool,
     is_over: bool,
 }
 
 impl<'s> Ahead<'s> {
-    pub(super) fn of(rows: Rows<'s>) -> Result<Self> {
+    pub(crate) fn of(rows: Rows<'s>) -> Result<Self> {
         let mut ahead = Ahead { rows, path: Vec::new(), seen: Seen::default(), racy: false, is_over: false };
         ahead.advance()?;
         Ok(ahead)
     }
 
-    pub(super) fn advance(&mut self) -> Result<()> {
+    pub(crate) fn advance(&mut self) -> Result<()> {
         let Some(row) = self.rows.next().map_err(fault)? else {
             self.is_over = true;
             return Ok(());
@@ -36,8 +36,13 @@ impl<'s> Ahead<'s> {
         Ok(())
     }
 
-    pub(super) fn next_is(&self, path: &[u8]) -> bool {
+    pub(crate) fn next_is(&self, path: &[u8]) -> bool {
         !self.is_over && self.path == path
+    }
+
+    /// The next path, if it lies before this one.
+    pub(crate) fn before(&self, path: Option<&[u8]>) -> Option<&[u8]> {
+        (!self.is_over && path.is_none_or(|path| self.path.as_slice() < path)).then_some(&self.path)
     }
 
     /// What lies before a path is not there any more, unless it could not be looked at.
@@ -48,7 +53,7 @@ impl<'s> Ahead<'s> {
         sight: Sight,
         pass: &mut Pass,
     ) -> Result<()> {
-        while !self.is_over && self.path.as_slice() < path {
+        while self.before(Some(path)).is_some() {
             self.miss(blind, sight, pass)?;
         }
         Ok(())
