@@ -322,10 +322,10 @@ fn oldest(source: Source) -> u64 {
 
 /// When a file from before was written, if it was modified after all that the other has seen this site write there, or after the other's
 /// file: then it is an edit, which the other cannot have seen, although it may have seen the site's number since. Whatever is older
-/// came back from a copy. (Stamps can be ahead of a slow clock. Where another site wrote last, neither is lost by saying so.)
+/// came back from a copy. (Stamps can be ahead of a slow clock. Where another site wrote last, neither is lost by saying so.) Where
+/// nothing of this site's was seen, nothing covers what it has.
 fn edited(doubtful: &Doubtful, site: SiteId, (now, skew): (u64, u64)) -> Option<u64> {
-    let seen = doubtful.other.seen.iter().filter(|stamp| stamp.site() == site).map(|stamp| stamp.millis()).max();
-    let seen = seen.unwrap_or_default();
+    let seen = doubtful.other.seen.iter().filter(|stamp| stamp.site() == site).map(|stamp| stamp.millis()).max()?;
     let ahead = if doubtful.other.newest.site() == site { 0 } else { skew };
     (doubtful.modified + ahead > seen || doubtful.is_later).then(|| doubtful.modified.min(now).max(seen + 1))
 }
@@ -392,7 +392,8 @@ mod tests {
     /// differ by 5.
     fn written(modified: u64, seen: [u64; 2], is_later: bool) -> Option<u64> {
         let site = |number| SiteId::new(number).unwrap();
-        let stamps: Vec<Stamp> = seen.iter().zip(1..).map(|(at, number)| Stamp::at(*at, site(number))).collect();
+        let told = seen.iter().zip(1..).filter(|(at, _)| **at > 0);
+        let stamps: Vec<Stamp> = told.map(|(at, number)| Stamp::at(*at, site(number))).collect();
         let newest = stamps.iter().copied().max().unwrap();
         let other = Standpoint { seq: 1, origin: None, inserted: newest, newest, seen: stamps };
         edited(&Doubtful { key: Vec::new(), modified, is_later, other }, site(1), (100, 5))
@@ -409,5 +410,6 @@ mod tests {
         assert_eq!(written(30, [40, 10], true), Some(41), "later than the other file");
         assert_eq!(written(500, [40, 10], true), Some(100), "nothing was written in the future");
         assert_eq!(written(500, [400, 10], true), Some(401), "the clock was set back");
+        assert_eq!(written(50, [0, 10], true), None, "a site that joins");
     }
 }
