@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use sync_config::{Link, Settings, VersionSource};
 use sync_database::Database;
 use sync_store::Store;
+use sync_tree::beforehand::Reader;
 
 use crate::documents::FolderReport;
 use crate::error::{EngineError, Kind, Result};
@@ -119,6 +120,7 @@ impl<'a> Session<'a> {
                 Err(error) => error,
             };
             self.stores = None;
+            self.readers.iter_mut().flat_map(Readers::values_mut).for_each(Reader::unwatch);
             tries.failed += 1;
             tries.lost_for = lost.get_or_insert_with(Instant::now).elapsed();
             let Some(wait) = patience(&tries, &error) else { return Err(error) };

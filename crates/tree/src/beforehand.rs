@@ -82,6 +82,12 @@ impl Reader {
         Reader { stop, dropped, read, walked }
     }
 
+    /// Watches no longer: the line may not be there for a long time, and who watches takes what there is little of. What was read stays.
+    pub fn unwatch(&mut self) {
+        self.dropped.store(true, Ordering::Relaxed);
+        self.walked = None;
+    }
+
     /// Begins with no more files, and says what was found out. What is being looked at would have to be looked at anyway.
     pub fn end(mut self) -> Beforehand {
         self.stop.store(true, Ordering::Relaxed);
@@ -207,6 +213,9 @@ mod tests {
             found.read.is_empty() && found.walked.is_none()
         };
         assert!(none(&Options { index: directory.path().join("no index"), ..options.clone() }));
+        let mut reader = Reader::begin(&options);
+        reader.unwatch();
+        assert!(reader.end().walked.is_none());
         assert!(none(&Options { root: directory.path().to_owned(), ..options }));
     }
 }
