@@ -4,15 +4,16 @@
 use std::collections::BTreeMap;
 
 use sync_core::ColumnId;
-use sync_store::{Result, StoreError, TableInfo, TableStatus, Trouble};
+use sync_store::{Result, TableInfo, TableStatus};
 
+use crate::connections::lock;
 use crate::constraints::{self, Constraints};
 use crate::dialect::Dialect;
 use crate::layout::Tracked;
 use crate::registration::{self, Registration, key_names};
 use crate::rules::Rules;
 use crate::schema::{ForeignKey, Op, Registered, Schema, Table};
-use crate::sql::{Fields, Sql};
+use crate::sql::Sql;
 use crate::{counters, rekey, sums};
 
 /// The number of the conflict list; the application's tables begin at 1.
@@ -111,10 +112,7 @@ fn look(sql: &mut dyn Sql, dialect: &dyn Dialect, rules: &Rules) -> Result<Seen>
 /// Runs `work` while no other process of ours renews triggers in this database.
 fn alone<T>(sql: &mut dyn Sql, dialect: &dyn Dialect, work: impl FnOnce(&mut dyn Sql) -> Result<T>) -> Result<T> {
     let Some([acquire, release]) = dialect.renewal_lock() else { return work(sql) };
-    let row = sql.first(acquire, &[])?.unwrap_or_default();
-    if Fields::of(row).int()? != 1 {
-        return Err(StoreError::new(Trouble::Contention, "another server_sync renews the triggers of this database"));
-    }
+    lock(sql, acquire, "another server_sync renews the triggers of this database")?;
     let result = work(sql);
     let released = sql.first(release, &[]);
     result.and_then(|value| released.map(|_| value))

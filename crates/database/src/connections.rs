@@ -36,13 +36,18 @@ impl UpgradeLock {
     /// Keeps the rounds of other sites away; `None` if the kind of database has no such lock.
     pub fn take(mut connections: Connections) -> Result<Option<Self>> {
         let Some([acquire, _, release]) = connections.dialect.upgrade_lock() else { return Ok(None) };
-        let row = connections.writer.first(acquire, &[])?.unwrap_or_default();
-        if Fields::of(row).int()? != 1 {
-            return Err(StoreError::new(Trouble::Contention, "another upgrade of this database is running"));
-        }
+        lock(connections.writer.as_mut(), acquire, "another upgrade of this database is running")?;
         // An upgrade may take longer than a server keeps an idle connection.
         connections.writer.run("SET wait_timeout=2147483")?;
         Ok(Some(UpgradeLock { connections, release }))
+    }
+}
+
+/// Takes a lock of the server by this query, which gives 1 on success; if somebody has it, that is why not.
+pub(crate) fn lock(sql: &mut dyn Sql, acquire: &str, why_not: &str) -> Result<()> {
+    match Fields::of(sql.first(acquire, &[])?.unwrap_or_default()).int()? {
+        1 => Ok(()),
+        _ => Err(StoreError::new(Trouble::Contention, why_not)),
     }
 }
 

@@ -177,7 +177,7 @@ impl Work<'_, '_> {
         }
         let now = self.now();
         let whole = |keys: &[Vec<Value>]| -> Vec<Restamp> {
-            keys.iter().map(|key| Restamp { key: key.clone(), columns: Vec::new(), anew: false, at: None }).collect()
+            keys.iter().map(|key| Restamp { key: key.clone(), ..Restamp::default() }).collect()
         };
         let [master, slave] = &differences.unmarked;
         self.parties.master.restamp(self.table, &whole(master), now)?;
@@ -246,10 +246,7 @@ impl Work<'_, '_> {
             horizon.check(&batch)?;
             self.parties.carry_documents(direction, &mut ())?;
             let applied = self.parties.stores(direction).1.apply(&batch, mode)?;
-            match direction {
-                Direction::Pull => self.report.pulled.add(applied),
-                Direction::Push => self.report.pushed.add(applied),
-            }
+            self.report.applied(direction).add(applied);
             keys = rest(keys, done);
         }
         Ok(())
@@ -279,12 +276,11 @@ impl Work<'_, '_> {
         let about = &self.parties.about;
         let skew = about.master.clock_micros.abs_diff(about.slave.clock_micros) / 1000;
         for row in &mut rows {
-            let edited =
-                doubtful.get(&row.key).and_then(|one| Some((one, edited(one, site, (now, skew))?.max(oldest))));
-            row.at = edited.map(|(_, at)| at);
+            let Some(one) = doubtful.get(&row.key) else { continue };
+            let Some(at) = edited(one, site, (now, skew)).map(|at| at.max(oldest)) else { continue };
+            row.at = Some(at);
             // What was inserted is replaced as a whole, or not at all.
-            row.anew =
-                edited.is_some_and(|(one, at)| one.other.inserted.is_written() && at > one.other.newest.millis());
+            row.anew = one.other.inserted.is_written() && at > one.other.newest.millis();
         }
         Ok(self.parties.stores(direction).0.restamp(self.table, &rows, oldest)?)
     }
@@ -310,7 +306,7 @@ fn rest(keys: &[Vec<Value>], done: usize) -> &[Vec<Value>] {
 /// The rows that are there, to be inserted anew.
 fn anew(batch: &Batch) -> Vec<Restamp> {
     let live = batch.changes.iter().filter(|change| change.row.state.is_live());
-    live.map(|change| Restamp { key: change.key.clone(), columns: Vec::new(), anew: true, at: None }).collect()
+    live.map(|change| Restamp { key: change.key.clone(), anew: true, ..Restamp::default() }).collect()
 }
 
 /// The time of a write that is older than any: in the seventies, and the later the later the store's history began. No two
@@ -352,7 +348,7 @@ fn unwritten(batch: &Batch) -> Vec<Restamp> {
         let is_unwritten = |(i, _): &(usize, &String)| state.is_live() && !state.cell(*i as ColumnId).is_written();
         let columns: Vec<String> =
             head.columns.iter().enumerate().filter(is_unwritten).map(|(_, c)| c.clone()).collect();
-        (!columns.is_empty()).then(|| Restamp { key: change.key.clone(), columns, anew: false, at: None })
+        (!columns.is_empty()).then(|| Restamp { key: change.key.clone(), columns, ..Restamp::default() })
     };
     batch.changes.iter().filter_map(one).collect()
 }
@@ -376,7 +372,7 @@ fn differing(
         let decides = |(i, j): &(usize, usize)| counts((&ours.state, *i as ColumnId), (&theirs.state, *j as ColumnId));
         let columns: Vec<String> =
             pairs.iter().filter(|pair| differ(pair) && decides(pair)).map(|(i, _)| head.columns[*i].clone()).collect();
-        (!columns.is_empty()).then(|| Restamp { key: change.key.clone(), columns, anew: false, at: None })
+        (!columns.is_empty()).then(|| Restamp { key: change.key.clone(), columns, ..Restamp::default() })
     };
     batch.changes.iter().filter_map(one).collect()
 }

@@ -130,9 +130,9 @@ impl Gone {
         for ((table, side), (keys, _)) in self.tables {
             let mut review = Review::of(&table, keys)?;
             while let Some(mut differences) = review.next(&mut parties.pair(), reaches, &mut traffic)? {
-                let applied = bury(parties, &table, side, &std::mem::take(&mut differences.gone[side]))?;
-                let into = if side == Side::Master as usize { &mut report.pulled } else { &mut report.pushed };
-                into.add(applied);
+                let direction = if side == Side::Master as usize { Direction::Pull } else { Direction::Push };
+                let applied = bury(parties, &table, direction, &std::mem::take(&mut differences.gone[side]))?;
+                report.applied(direction).add(applied);
             }
         }
         Ok(())
@@ -158,11 +158,10 @@ impl Gone {
     }
 }
 
-fn bury(parties: &mut Parties, table: &str, side: usize, rows: &[Burial]) -> Result<Applied> {
+fn bury(parties: &mut Parties, table: &str, direction: Direction, rows: &[Burial]) -> Result<Applied> {
     if rows.is_empty() {
         return Ok(Applied::default());
     }
-    let direction = if side == Side::Master as usize { Direction::Pull } else { Direction::Push };
     let clock = parties.about.master.clock_micros.min(parties.about.slave.clock_micros) / 1000;
     let (mode, now) = (parties.mode, u64::try_from(clock).unwrap_or_default());
     Ok(parties.stores(direction).1.bury(table, rows, now, mode)?)

@@ -5,7 +5,7 @@ mod trees;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use sync_store::{Contents, Manner, Store};
 use trees::{PAIR, RING, Site, assert_equal, pair_with, round, settle, sites, sync, try_sync};
@@ -49,8 +49,7 @@ fn permissions_times_and_owners_are_equal() {
     let mut pair = pair_with(&[("a", "1"), ("d/b", "1")]);
     fs::set_permissions(pair[0].at("a"), fs::Permissions::from_mode(0o4711)).unwrap();
     fs::set_permissions(pair[1].at("d"), fs::Permissions::from_mode(0o2750)).unwrap();
-    let file = fs::File::options().write(true).open(pair[0].at("d/b")).unwrap();
-    file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::new(1_000_000, 123_456_789)).unwrap();
+    pair[0].set_modified("d/b", UNIX_EPOCH + Duration::new(1_000_000, 123_456_789));
     if rustix::process::geteuid().is_root() {
         std::os::unix::fs::chown(pair[0].at("d/b"), Some(1234), Some(4321)).unwrap();
         std::os::unix::fs::lchown(pair[0].at("a"), Some(7), None).unwrap();
@@ -187,8 +186,7 @@ fn edited_without_its_index(writer: usize, inserted: bool, later: bool) -> (Stri
     let then = fs::metadata(all[1].at("report.txt")).unwrap().modified().unwrap();
     let second = Duration::from_secs(1);
     all[1].write("report.txt", "2");
-    let file = fs::File::options().write(true).open(all[1].at("report.txt")).unwrap();
-    file.set_modified(if later { then + second } else { then - second }).unwrap();
+    all[1].set_modified("report.txt", if later { then + second } else { then - second });
     settle(&mut all, &links);
     assert_equal(&all);
     (all[0].read("report.txt"), copies(&all[0]).iter().map(|path| all[0].read(path)).collect())

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown, symlink};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, UNIX_EPOCH};
 
 use rusqlite::Connection;
 use sync_store::{Reason, Store};
@@ -115,8 +116,7 @@ fn copies_from_before_synchronisation_are_alike() {
     for (site, number) in pair.iter().zip([3001, 3012]) {
         site.write("a", "1");
         give(site, "a", number);
-        let file = fs::File::options().write(true).open(site.at("a")).unwrap();
-        file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000)).unwrap();
+        site.set_modified("a", UNIX_EPOCH + Duration::from_secs(1_000_000));
     }
     for (site, accounts) in pair.iter_mut().zip([GENEVA, LYON]) {
         open(site, &Office::of(accounts), Owners::Names);

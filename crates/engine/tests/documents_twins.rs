@@ -8,6 +8,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
+use std::time::{Duration, UNIX_EPOCH};
 
 use rustix::io::Errno;
 use sync_store::Store;
@@ -222,8 +223,7 @@ fn first_contact_of_sites_that_have_the_files() {
         for (site, links) in pair.iter().zip(links) {
             for path in ["a", "b", "c"] {
                 site.write(path, "1");
-                let file = fs::File::options().write(true).open(site.at(path)).unwrap();
-                file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000)).unwrap();
+                site.set_modified(path, UNIX_EPOCH + Duration::from_secs(1_000_000));
             }
             for path in links {
                 site.remove(path);

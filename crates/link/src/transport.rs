@@ -51,6 +51,14 @@ impl Ssh {
     /// The command that starts the agent of a virtual desktop there. A key that is restricted to a command of its own
     /// ignores what is asked for.
     pub fn command(&self, vd: &str) -> Command {
+        let mut command = self.options();
+        command.arg("--").arg(&self.host);
+        command.arg(format!("{} agent -vd {}", quoted(&self.program), quoted(vd)));
+        command
+    }
+
+    /// ssh, and how it is to reach the host.
+    fn options(&self) -> Command {
         let mut command = Command::new("ssh");
         command.args(["-T", "-o", "BatchMode=yes", "-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=3"]);
         command.args(["-o", "ConnectTimeout=20", "-o", "ControlMaster=no", "-o", "ControlPath=none"]);
@@ -64,8 +72,6 @@ impl Ssh {
         option("-l", self.user.clone().map(Into::into));
         option("-i", self.identity.clone().map(Into::into));
         option("-c", self.ciphers.clone().map(Into::into));
-        command.arg("--").arg(&self.host);
-        command.arg(format!("{} agent -vd {}", quoted(&self.program), quoted(vd)));
         command
     }
 }

@@ -210,7 +210,7 @@ pub trait Store: Send {
 }
 
 /// Which columns of a row are to be stamped anew.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restamp {
     /// The row's key.
     pub key: Vec<Value>,

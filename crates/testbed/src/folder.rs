@@ -8,6 +8,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// Contents shorter than this are listed as they are.
 const SHORT: usize = 40;
@@ -42,6 +43,11 @@ impl Folder {
     /// A path in it.
     pub fn at(&self, path: impl AsRef<Path>) -> PathBuf {
         self.root.join(path)
+    }
+
+    /// Makes a file say that it was modified then.
+    pub fn set_modified(&self, path: impl AsRef<Path>, time: SystemTime) {
+        fs::File::options().write(true).open(self.at(path)).unwrap().set_modified(time).unwrap();
     }
 
     /// Writes a file, with the directories above it.

@@ -28,18 +28,17 @@ pub fn digest(inner: &mut Database, look: Look, question: &Question, answers: &m
 /// Of a path's row, or from when that was deleted; nothing if there was never anything at the path.
 fn content(look: Look, key: &[Value]) -> Result<Option<Content>> {
     let Some(Value::Bytes(path)) = key.first() else { return Ok(None) };
-    let packed: Option<Vec<u8>> = look.first("SELECT content FROM entry WHERE path=?1", [path], |row| row.get(0))?;
-    if let Some(packed) = packed {
-        return Ok(Some(there(&packed)));
+    if let Some(cells) = look.entry(path)? {
+        return Ok(Some(there(&cells.content)));
     }
     let hash: Option<Option<[u8; 32]>> =
         look.first("SELECT hash FROM removed WHERE path=?1", [path], |row| row.get(0))?;
     Ok(hash.map(|hash| Content { hash: hash.map_or(0, start), modified: None }))
 }
 
-fn there(packed: &[u8]) -> Content {
-    match cells::Content::unpack(packed) {
-        Ok(cells::Content::File { hash, mtime, .. }) => Content { hash: start(hash.0), modified: Some(mtime) },
+fn there(content: &cells::Content) -> Content {
+    match content {
+        cells::Content::File { hash, mtime, .. } => Content { hash: start(hash.0), modified: Some(*mtime) },
         _ => Content { hash: 0, modified: None },
     }
 }

@@ -86,13 +86,7 @@ pub fn is_due(index: &mut Index) -> Result<bool> {
         return Ok(false);
     }
     let writing = index.begin()?;
-    // Both in one pass: after a first copy every path is on the list. Only CASE leaves aside what need not be evaluated.
-    let query = format!(
-        "SELECT 1 FROM pending p LEFT JOIN entry e ON e.path=p.path LEFT JOIN disk d ON d.path=p.path \
-         WHERE CASE WHEN e.path IS NOT NULL THEN CASE WHEN {DIFFER} THEN NOT ignored(e.path, e.kind='d') END \
-         WHEN d.path IS NOT NULL THEN NOT ignored(d.path, d.kind=100) END LIMIT 1"
-    );
-    let is_due = writing.look().one::<i64>(&query, [])?.is_some();
+    let is_due = writing.look().one::<i64>(&format!("{} LIMIT 1", due("1")), [])?.is_some();
     if !is_due {
         writing.run("DELETE FROM pending", [])?;
         writing.commit()?;
@@ -103,17 +97,23 @@ pub fn is_due(index: &mut Index) -> Result<bool> {
 /// Takes from the list what is alike by now.
 pub fn shorten(index: &mut Index) -> Result<()> {
     let writing = index.begin()?;
-    let due = format!("SELECT p.path {ROWS}{DIFFER}{UNLESS_IGNORED} UNION ALL SELECT p.path {LEFT}");
-    writing.run(&format!("DELETE FROM pending WHERE path NOT IN ({due})"), [])?;
+    writing.run(&format!("DELETE FROM pending WHERE path NOT IN ({})", due("p.path")), [])?;
     writing.commit()
 }
 
 /// At how many paths something is to be done.
 pub fn count(index: &Index) -> Result<u64> {
-    let count = |rows: &str| index.look().one::<i64>(&format!("SELECT COUNT(*) {rows}"), []);
-    let differing = count(&format!("{ROWS}{DIFFER}{UNLESS_IGNORED}"))?;
-    let left = count(LEFT)?;
-    Ok((differing.unwrap_or_default() + left.unwrap_or_default()).cast_unsigned())
+    Ok(index.look().one::<i64>(&due("COUNT(*)"), [])?.unwrap_or_default().cast_unsigned())
+}
+
+/// This of the paths at which something is to be done: rows that differ, and paths without one. In one pass, as after a first copy
+/// every path is on the list; only CASE leaves aside what need not be evaluated.
+fn due(what: &str) -> String {
+    format!(
+        "SELECT {what} FROM pending p LEFT JOIN entry e ON e.path=p.path LEFT JOIN disk d ON d.path=p.path \
+         WHERE CASE WHEN e.path IS NOT NULL THEN CASE WHEN {DIFFER} THEN NOT ignored(e.path, e.kind='d') END \
+         WHEN d.path IS NOT NULL THEN NOT ignored(d.path, d.kind=100) END"
+    )
 }
 
 /// The paths that differ and are not on the list, which there must be none of: for tests, as it looks at everything.

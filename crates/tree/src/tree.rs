@@ -293,21 +293,22 @@ impl Tree {
     /// Looks at what may have changed.
     fn look(&mut self) -> Result<()> {
         leftovers::put_away(self);
+        // It counts for one scan.
+        let mut beforehand = std::mem::take(&mut self.beforehand);
         let told = match &mut self.watcher {
             Some(watcher) => watcher.get_mut().due(self.root.dir()),
-            None => self.beforehand.due(self.root.dir()),
+            None => beforehand.due(self.root.dir()),
         };
         let extent = if self.doubt { Extent::Everything } else { told };
         if extent == Extent::nothing() {
-            self.beforehand = Beforehand::default();
             self.unread.clear();
             return Ok(());
         }
         let (force, site, doubt) = (self.options.force, self.inner.card().site, self.doubt);
-        let Tree { root, index, hook, ignore, accounts, watcher, beforehand, edits, .. } = self;
+        let Tree { root, index, hook, ignore, accounts, watcher, edits, .. } = self;
         let sight = Sight { root, ignore, accounts, watcher: watcher.as_ref() };
+        let beforehand = &beforehand;
         self.unread = scan::Scan { sight, index, site, force, doubt, beforehand, edits, hook }.run(&extent)?;
-        self.beforehand = Beforehand::default();
         if doubt {
             pending::renew(&mut self.index, &self.options.patterns())?;
             self.sweep = true;

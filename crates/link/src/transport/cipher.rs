@@ -1,10 +1,8 @@
 //! Which cipher ssh begins with. Its own first choice is made for processors without instructions for AES, and takes several times
-//! as much of those that have them: half of what a large first copy needs besides the files. So where the administrator left the
-//! choice to ssh, AES-GCM comes first, of the same ciphers. Whatever is configured stays, and so does everything if ssh cannot be
-//! asked.
+//! as much of those that have them. So where the administrator left the choice to ssh, AES-GCM comes first, of the same ciphers.
+//! Whatever is configured stays, and so does everything if ssh cannot be asked.
 
-use std::ffi::OsStr;
-use std::process::{Command, Stdio};
+use std::process::{Child, Stdio};
 
 use super::Ssh;
 
@@ -18,28 +16,23 @@ impl Ssh {
         if !has_instructions() {
             return self;
         }
-        let asked = [self.ciphers_of(None), self.ciphers_of(Some(OsStr::new("none")))];
-        let [configured, usual] = asked.map(|child| child.and_then(list));
+        // The configuration in which there is nothing.
+        let empty = Ssh { config: Some("none".into()), ..self.clone() };
+        let [configured, usual] = [&self, &empty].map(Ssh::ask).map(|child| child.and_then(ciphers));
         Ssh { ciphers: configured.zip(usual).and_then(|(configured, usual)| reordered(&configured, &usual)), ..self }
     }
 
-    /// Asks ssh, which connects to nobody for it. `none` is the configuration in which there is nothing.
-    fn ciphers_of(&self, config: Option<&OsStr>) -> Option<std::process::Child> {
-        let mut command = Command::new("ssh");
-        command.args(["-T", "-G"]);
-        if let Some(config) = config.or(self.config.as_ref().map(|config| config.as_os_str())) {
-            command.arg("-F").arg(config);
-        }
-        let account = self.user.iter().flat_map(|user| ["-l", user]);
-        command.args(account).arg("--").arg(&self.host);
+    /// Asks ssh what is configured; it connects to nobody for that.
+    fn ask(&self) -> Option<Child> {
+        let mut command = self.options();
+        command.arg("-G").arg("--").arg(&self.host);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()
     }
 }
 
-fn list(child: std::process::Child) -> Option<String> {
+fn ciphers(child: Child) -> Option<String> {
     let told = child.wait_with_output().ok()?.stdout;
-    let told = String::from_utf8_lossy(&told).into_owned();
-    told.lines().find_map(|line| line.strip_prefix("ciphers ")).map(str::to_owned)
+    String::from_utf8_lossy(&told).lines().find_map(|line| line.strip_prefix("ciphers ")).map(str::to_owned)
 }
 
 /// The usual ciphers with the fast one first; nothing if others are configured, or it is first or not among them.

@@ -79,7 +79,9 @@ impl Journal {
         let mark = format!("{:06}~", self.count);
         content[..mark.len().min(7)].copy_from_slice(&mark.as_bytes()[..7]);
         self.note(site, content, path);
-        self.contents.entry(content.to_vec()).and_modify(|written| written.backdated = true);
+        if let Some(written) = self.contents.get_mut(content) {
+            written.backdated = true;
+        }
     }
 
     fn note(&mut self, site: usize, content: &[u8], path: &Path) {

@@ -2,6 +2,7 @@
 //! at what differed from the index then, and at what was told since. Reads no file, writes nothing, decides nothing.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sync_store::Result;
@@ -67,50 +68,32 @@ fn differing(look: Look, sight: Sight, go_on: impl Fn() -> bool) -> Result<Optio
     let mut statement = look.prepare(&format!("SELECT path, {SEEN} FROM disk ORDER BY path"))?;
     let mut rows = Ahead::of(statement.query([]).map_err(fault)?)?;
     let mut walk = Walk::below(sight, b"").map_err(|e| failed("list", sight.root.path(), e))?;
-    let mut found = Found { extent: Extent::nothing(), count: 0 };
+    let mut places = BTreeMap::new();
     while let Some(step) = walk.step() {
-        found.missing(&mut rows, Some(walk.path()))?;
+        missing(&mut rows, Some(walk.path()), &mut places)?;
         let Step::Found(stat) = step else { return Ok(None) };
-        if !rows.next_is(walk.path()) {
-            found.add(walk.path());
-        } else {
-            if rows.racy || rows.seen != Seen::of(&stat) {
-                found.add(walk.path());
-            }
+        let is_known = rows.next_is(walk.path());
+        if !is_known || rows.racy || rows.seen != Seen::of(&stat) {
+            places.insert(walk.path().to_vec(), true);
+        }
+        if is_known {
             rows.advance()?;
         }
-        if found.is_much() || !go_on() {
+        if places.len() > MANY || !go_on() {
             return Ok(None);
         }
     }
-    found.missing(&mut rows, None)?;
-    Ok(if found.is_much() { None } else { Some(found.extent) })
+    missing(&mut rows, None, &mut places)?;
+    Ok((places.len() <= MANY).then_some(Extent::Places(places)))
 }
 
-/// What differs.
-struct Found {
-    extent: Extent,
-    count: usize,
-}
-
-impl Found {
-    fn add(&mut self, path: &[u8]) {
-        self.extent.add(path.to_vec(), true);
-        self.count += 1;
+/// What is known of paths that are not there any more.
+fn missing(rows: &mut Ahead, before: Option<&[u8]>, places: &mut BTreeMap<Vec<u8>, bool>) -> Result<()> {
+    while let Some(path) = rows.before(before).filter(|_| places.len() <= MANY) {
+        places.insert(path.to_vec(), true);
+        rows.advance()?;
     }
-
-    fn is_much(&self) -> bool {
-        self.count > MANY
-    }
-
-    /// What is known of paths that are not there any more.
-    fn missing(&mut self, rows: &mut Ahead, before: Option<&[u8]>) -> Result<()> {
-        while let Some(path) = rows.before(before).filter(|_| !self.is_much()) {
-            self.add(path);
-            rows.advance()?;
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 #[cfg(test)]

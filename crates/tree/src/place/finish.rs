@@ -132,7 +132,7 @@ impl Batch<'_> {
         known: Option<&Known>,
     ) -> std::result::Result<(), Reason> {
         if let Some(known) = known {
-            self.exchange(task, parent, staged, known)?;
+            self.exchange(task, parent, staged, known).inspect_err(|_| self.tree.left_aside = true)?;
             self.report.replaced += 1;
             return Ok(());
         }
@@ -156,11 +156,10 @@ impl Batch<'_> {
             if undone.is_ok() {
                 let _ = staging.rename(&aside, staging, staged, Onto::Nothing);
             }
-            self.tree.left_aside = true;
             return Err(undone.err().unwrap_or(Reason::Changed));
         };
         let stays = known.cells.content.is_same(&task.cells.content);
-        self.discard(&task.path, &aside, known, (&found, stays)).inspect_err(|_| self.tree.left_aside = true)
+        self.discard(&task.path, &aside, known, (&found, stays))
     }
 
     fn write_down(&mut self) -> Result<()> {
