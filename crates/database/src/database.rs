@@ -6,7 +6,7 @@ use std::time::Instant;
 use sync_core::{Incarnation, Knowledge, Position, Purgeable, Registry, SiteId, Source, Stamp, StoreId, Value};
 use sync_store::steady::since;
 use sync_store::{
-    Answers, Applied, Batch, Burial, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Outline,
+    Answers, Applied, Batch, Burial, Completed, ConflictEntry, Description, Drained, Greeting, Mode, Opening, Outline,
     ParkedEntry, Question, Restamp, Result, Since, Sink, Store, StoreError, Streamed, TableStatus, Trouble,
 };
 
@@ -245,6 +245,15 @@ pub(crate) fn random() -> Result<u64> {
 
 fn random_u128() -> Result<u128> {
     Ok(u128::from(random()?) << 64 | u128::from(random()?))
+}
+
+/// What a round of a prepared store is opened with, whoever works on it; nothing if it was not prepared.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn opening_of(connections: &mut Connections) -> Result<Option<Opening>> {
+    let Some(identity) = identity::read(connections.writer.as_mut())? else { return Ok(None) };
+    Ok(Some(Opening { master: identity.source, knowledge: vector::read(connections.writer.as_mut())? }))
 }
 
 impl Store for Database {

@@ -56,6 +56,6 @@ mod world;
 
 pub use conflicts::REKEYED;
 pub use connections::{Connections, UpgradeLock};
-pub use database::{Database, PROTOCOL};
+pub use database::{Database, PROTOCOL, opening_of};
 pub use identity::Card;
 pub use rules::Rules;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use story_files::Files;
 use sync_link::serve::serve;
-use sync_link::{Mux, RemoteStore};
+use sync_link::{Mux, Openings, RemoteStore};
 use sync_store::{Batch, Mode, Since, Store, StoreError, Trouble};
 use sync_story::{Bench, BenchSite, Watched};
 
@@ -42,7 +42,7 @@ fn linked<T>(store: &mut dyn Store, work: impl FnOnce(&mut RemoteStore) -> T) ->
         let served = scope.spawn(|| {
             let mux = Mux::start(there.try_clone().unwrap(), there, 2);
             let (channel, _) = mux.accept().unwrap().unwrap();
-            serve(&channel, store)
+            serve(&channel, store, &Openings::default())
         });
         let mux = Mux::start(here.try_clone().unwrap(), here, 1);
         let mut remote = RemoteStore::new(mux.open("database").unwrap());

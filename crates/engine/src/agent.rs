@@ -8,7 +8,7 @@ use sync_config::Settings;
 use sync_database::Database;
 use sync_link::mux::{Channel, Mux};
 use sync_link::serve::{refuse, serve};
-use sync_link::{Hello, LinkError, contents};
+use sync_link::{Hello, LinkError, Openings, contents};
 use sync_store::{Store, StoreError};
 
 use crate::error::{EngineError, Kind, Result};
@@ -32,7 +32,7 @@ pub fn run(
     let names: Vec<String> = settings.documents.iter().map(|f| f.name.to_string()).collect();
     // That the link broke is seen by `accept` too.
     let _ = contents::announce(&link, Ok(&names));
-    each(&link, &|channel, service| answer(settings, channel, service))
+    each(&link, &|channel, service, openings| answer(settings, channel, service, openings))
 }
 
 /// Tells whoever asks for anything why this site serves nothing: its settings cannot be used.
@@ -49,7 +49,7 @@ pub fn refuse_all(
     let error = store_error(why);
     let link = Mux::start(from, to, 2);
     let _ = contents::announce(&link, Err(&error));
-    each(&link, &|channel, _| refuse(channel, &error))
+    each(&link, &|channel, _, _| refuse(channel, &error))
 }
 
 fn greet(vd: &str, from: &mut dyn Read, to: &mut dyn Write) -> Result<()> {
@@ -58,16 +58,26 @@ fn greet(vd: &str, from: &mut dyn Read, to: &mut dyn Write) -> Result<()> {
     own.check(&theirs).map_err(broken)
 }
 
+/// What answers a conversation with a service.
+type Answer<'a> = dyn Fn(&Channel, &str, &Openings) -> sync_link::Result<()> + Sync + 'a;
+
 /// Answers each conversation on a thread of its own, until the link ends.
-fn each(link: &Mux, answer: &(dyn Fn(&Channel, &str) -> sync_link::Result<()> + Sync)) -> Result<()> {
+fn each(link: &Mux, answer: &Answer) -> Result<()> {
+    let openings = Openings::default();
     thread::scope(|scope| {
-        while let Some((channel, service)) = link.accept().map_err(broken)? {
-            scope.spawn(move || {
-                // That the link broke is seen by `accept` too.
-                let _ = answer(&channel, &service);
-            });
-        }
-        Ok(())
+        let ended = loop {
+            match link.accept().transpose() {
+                Some(Ok((channel, service))) => {
+                    let openings = &openings;
+                    // That the link broke is seen by `accept` too.
+                    scope.spawn(move || answer(&channel, &service, openings).unwrap_or_default());
+                }
+                Some(Err(e)) => break Err(broken(e)),
+                None => break Ok(()),
+            }
+        };
+        openings.end();
+        ended
     })
 }
 
@@ -75,15 +85,15 @@ fn broken(error: LinkError) -> EngineError {
     StoreError::from(error).into()
 }
 
-fn answer(settings: &Settings, channel: &Channel, service: &str) -> sync_link::Result<()> {
+fn answer(settings: &Settings, channel: &Channel, service: &str, openings: &Openings) -> sync_link::Result<()> {
     if service == DATABASE {
         return match database(settings).map_err(store_error) {
-            Ok(mut store) => serve(channel, &mut store),
+            Ok(mut store) => serve(channel, &mut store, openings),
             Err(error) => refuse(channel, &error),
         };
     }
     match folder(settings, service).map_err(store_error) {
-        Ok(mut folder) => contents::serve(channel, &mut folder),
+        Ok(mut folder) => contents::serve(channel, &mut folder, openings),
         Err(error) => refuse(channel, &error),
     }
 }

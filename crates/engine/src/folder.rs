@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use sync_config::Settings;
-use sync_database::Card;
+use sync_database::{Card, opening_of, sqlite};
 use sync_store::{
-    Contents, Drained, Lacking, Manner, Piece, PieceSink, Realised, Result, Skipped, Store, StoreError, Trouble, Want,
+    Contents, Drained, Lacking, Manner, Opening, Piece, PieceSink, Realised, Result, Skipped, Store, StoreError,
+    Trouble, Want,
 };
 use sync_tree::beforehand::Reader;
 use sync_tree::{Keep, Owners, Tree, Version};
@@ -63,10 +64,9 @@ impl Folder {
         }))
     }
 
-    /// The same, of which this finds out beforehand.
-    #[must_use]
-    pub(crate) fn read_by(self, reader: Option<Reader>) -> Self {
-        Folder { reader, ..self }
+    /// This finds out of it beforehand.
+    pub(crate) fn read_by(&mut self, reader: Option<Reader>) {
+        self.reader = reader;
     }
 
     /// Its name.
@@ -77,6 +77,13 @@ impl Folder {
     /// Its index, whether or not it is there.
     pub fn index(&self) -> PathBuf {
         index(&self.state_dir, self.name())
+    }
+
+    /// What a round would be opened with, if it was set up: as its index says, whoever works on it.
+    pub(crate) fn opening(&self) -> Option<Opening> {
+        let index = self.index();
+        let read = || opening_of(&mut sqlite::connect(&index)?);
+        index.exists().then(read)?.ok().flatten()
     }
 
     /// Looks whether the directory is what the settings mean, and changes nothing.
@@ -129,12 +136,13 @@ impl Folder {
     /// If something cannot be removed, or a round works on it.
     pub fn remove(&mut self) -> Result<()> {
         self.tree = None;
-        self.lock()?;
+        self.lock(PATIENCE)?;
         sync_tree::survey::remove(&self.settings.path, &self.index())?;
         self.rest()
     }
 
-    fn lock(&mut self) -> Result<()> {
+    /// Takes the lock; waits at most so long for whoever has it.
+    fn lock(&mut self, patience: Duration) -> Result<()> {
         if self.lock.is_some() {
             return Ok(());
         }
@@ -149,7 +157,7 @@ impl Folder {
         loop {
             match file.try_lock() {
                 Ok(()) => break,
-                Err(TryLockError::WouldBlock) if since.elapsed() < PATIENCE => std::thread::sleep(LOOK),
+                Err(TryLockError::WouldBlock) if since.elapsed() < patience => std::thread::sleep(LOOK),
                 Err(TryLockError::WouldBlock) => return Err(self.busy()),
                 Err(TryLockError::Error(e)) => return Err(cannot(e)),
             }
@@ -281,7 +289,7 @@ impl Contents for Folder {
             )
             .hint("the first round that is not a dry run sets them up"));
         }
-        self.lock()?;
+        self.lock(if manner.at_once { Duration::ZERO } else { PATIENCE })?;
         self.begun = self.begun.saturating_add(1);
         if self.begun == HELD {
             self.tree = None;

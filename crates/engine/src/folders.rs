@@ -2,10 +2,11 @@
 //! with one is told of it, and stops neither the others nor the database.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use sync_config::{Link, Settings};
-use sync_link::RemoteTree;
-use sync_store::{Contents, Manner};
+use sync_link::{Openings, RemoteTree};
+use sync_store::{Contents, Manner, Store};
 use sync_tree::beforehand::Reader;
 
 use crate::brake::Brake;
@@ -22,6 +23,10 @@ use crate::verify::{self, FolderFindings, VerifiedFolder};
 /// The folders of a link, kept open from round to round.
 pub(crate) struct Folders {
     folders: Vec<Linked>,
+    /// The other site.
+    peer: String,
+    /// Whether it is known which folders the other site has.
+    is_met: bool,
     /// Of two sites the one whose name comes first is begun with, so that rounds in a ring never wait for one another.
     slave_first: bool,
 }
@@ -30,9 +35,12 @@ struct Linked {
     name: String,
     brake: Brake,
     sides: Sides,
+    /// A round was opened ahead with the other site's.
+    is_ahead: bool,
 }
 
 enum Sides {
+    /// Of the other site's it is not known whether it is there before [`Folders::meet`].
     Both(Box<(Folder, RemoteTree)>),
     Paused(String),
     Failed(EngineError),
@@ -66,22 +74,53 @@ pub(crate) fn read_beforehand(settings: &Settings) -> Readers {
 }
 
 impl Folders {
-    /// Finds out which folders both sites have.
-    pub fn open(settings: &Settings, link: &Link, remote: &mut Remote, mut readers: Readers) -> Self {
+    /// Those of this site, and what the other one may have of them.
+    pub fn begin(settings: &Settings, link: &Link, remote: &mut Remote) -> Self {
         let peer = link.slave.to_string();
-        let slave_first = peer.as_str() < settings.site.as_str();
         // Without folders of our own nobody is bothered to ask for the others'.
-        let theirs = match settings.documents.is_empty() && !remote.has_agent() {
-            true => Ok(Vec::new()),
-            false => remote.folders(),
+        let reached = if settings.documents.is_empty() { Ok(()) } else { remote.begin_agent() };
+        let mut one = |folder: &sync_config::Folder| {
+            let both = reached.clone().and_then(|()| both(settings, folder.name.as_str(), remote));
+            Linked {
+                name: folder.name.to_string(),
+                brake: brake(folder),
+                sides: both.unwrap_or_else(Sides::Failed),
+                is_ahead: false,
+            }
         };
-        let mut folders: Vec<Linked> =
-            settings.documents.iter().map(|f| linked(settings, link, f, &theirs, (remote, &mut readers))).collect();
-        for name in theirs.unwrap_or_default().into_iter().filter(|name| settings.folder(name).is_none()) {
-            let why = format!("{peer} names it in its settings, this site does not");
-            folders.push(Linked { name, brake: Brake::default(), sides: Sides::Paused(why) });
+        let folders = settings.documents.iter().map(&mut one).collect();
+        Folders { folders, slave_first: peer.as_str() < settings.site.as_str(), peer, is_met: false }
+    }
+
+    /// The same, once it is known which the other one has.
+    pub fn open(settings: &Settings, link: &Link, remote: &mut Remote) -> Self {
+        let mut folders = Self::begin(settings, link, remote);
+        folders.meet(remote, &mut None);
+        folders
+    }
+
+    /// Finds out which folders both sites have, if that is not known. What was found out beforehand is theirs then.
+    pub fn meet(&mut self, remote: &mut Remote, readers: &mut Option<Readers>) {
+        if std::mem::replace(&mut self.is_met, true) {
+            return;
         }
-        Folders { folders, slave_first }
+        let theirs = if remote.has_agent() { remote.folders() } else { Ok(Vec::new()) };
+        let mut readers = readers.take().unwrap_or_default();
+        self.folders.iter_mut().for_each(|folder| folder.meet(&theirs, &self.peer, &mut readers));
+        for name in theirs.unwrap_or_default() {
+            if !self.folders.iter().any(|folder| folder.name == name) {
+                let sides = Sides::Paused(format!("{} names it in its settings, this site does not", self.peer));
+                self.folders.push(Linked { name, brake: Brake::default(), sides, is_ahead: false });
+            }
+        }
+    }
+
+    /// Opens a round with the first that the other site may have, before anybody waits for that; it comes after `rows` there. Only with
+    /// one: it is kept from others from then on, and the round of a folder can take long.
+    pub fn open_ahead(&mut self, options: &Options, rows: &Arc<Openings>) {
+        if let Some(first) = self.folders.iter_mut().find(|folder| matches!(folder.sides, Sides::Both(_))) {
+            first.open_ahead(manner(options), rows);
+        }
     }
 
     /// Whether there is one that both sites have.
@@ -110,42 +149,52 @@ impl Folders {
     }
 }
 
-fn linked(
-    settings: &Settings,
-    link: &Link,
-    folder: &sync_config::Folder,
-    theirs: &Result<Vec<String>>,
-    (remote, readers): (&mut Remote, &mut Readers),
-) -> Linked {
-    let name = folder.name.to_string();
-    let brake =
-        Brake { share: folder.max_deleted_share, rows: folder.max_deleted_files, files: true, ..Brake::default() };
-    let sides = match theirs {
-        Err(error) => Sides::Failed(error.clone()),
-        Ok(names) if !names.contains(&name) => {
-            Sides::Paused(format!("this site names it in its settings, {} does not", link.slave))
-        }
-        Ok(_) => both(settings, &name, (remote, readers)).unwrap_or_else(Sides::Failed),
-    };
-    Linked { name, brake, sides }
+fn brake(folder: &sync_config::Folder) -> Brake {
+    Brake { share: folder.max_deleted_share, rows: folder.max_deleted_files, files: true, ..Brake::default() }
 }
 
-fn both(settings: &Settings, name: &str, (remote, readers): (&mut Remote, &mut Readers)) -> Result<Sides> {
+fn manner(options: &Options) -> Manner {
+    Manner { force: options.force, doubt: options.init, preview: options.dry_run, at_once: false }
+}
+
+fn both(settings: &Settings, name: &str, remote: &mut Remote) -> Result<Sides> {
     let own = Folder::of(settings, name)?;
     let own = own.ok_or_else(|| EngineError::new(Kind::Failure, "a folder is not in the settings any more"))?;
-    Ok(Sides::Both(Box::new((own.read_by(readers.remove(name)), remote.folder(name)?))))
+    Ok(Sides::Both(Box::new((own, remote.folder(name)?))))
 }
 
 impl Linked {
+    fn meet(&mut self, theirs: &Result<Vec<String>>, peer: &str, readers: &mut Readers) {
+        let is_named = theirs.as_ref().map(|names| names.contains(&self.name));
+        match (is_named, &mut self.sides) {
+            (Err(error), sides) => *sides = Sides::Failed(error.clone()),
+            (Ok(false), sides) => {
+                *sides = Sides::Paused(format!("this site names it in its settings, {peer} does not"));
+            }
+            (Ok(true), Sides::Both(both)) => both.0.read_by(readers.remove(&self.name)),
+            (Ok(true), _) => {}
+        }
+    }
+
+    fn open_ahead(&mut self, manner: Manner, rows: &Arc<Openings>) {
+        let Sides::Both(both) = &mut self.sides else { return };
+        let (own, theirs) = &mut **both;
+        let Some(opening) = own.opening() else { return };
+        // What the link broke of is heard when the other site is met.
+        let asked = theirs.begin_ahead(Manner { at_once: true, ..manner });
+        self.is_ahead = asked.and_then(|()| theirs.open_ahead(&opening, rows)).is_ok();
+    }
+
     fn round(&mut self, options: &Options, slave_first: bool, watch: &mut dyn Watch) -> Outcome {
+        let is_ahead = std::mem::take(&mut self.is_ahead);
         let (own, theirs) = match self.sides.both(Outcome::Paused, Outcome::Failed) {
             Ok(both) => both,
             Err(outcome) => return outcome,
         };
         watch.event(Event::Folder(&self.name));
         let options = Options { brake: self.brake, ..options.clone() };
-        let manner = Manner { force: options.force, doubt: options.init, preview: options.dry_run };
-        let done = begin(own, theirs, manner, slave_first)
+        let begin = if is_ahead { begin_behind } else { begin };
+        let done = begin(own, theirs, manner(&options), slave_first)
             .and_then(|()| round_documents(own, theirs, &options, &mut Quietly(watch)));
         // Whatever became of it, others may have it.
         let _ = (own.rest(), theirs.rest());
@@ -184,6 +233,21 @@ fn compare(
         unread: (own.unread().len() + theirs.unread().len()) as u64,
         waiting: own.unrealised()? + theirs.unrealised()?,
     })
+}
+
+/// Begins at this side with what was opened ahead at the other, without having been waited for. Whoever holds theirs may wait for his own
+/// only where theirs comes first; else, and where others work on theirs, it is let go, and both are waited for in order.
+fn begin_behind(own: &mut Folder, theirs: &mut RemoteTree, manner: Manner, slave_first: bool) -> Result<()> {
+    let begun = match theirs.confirm() {
+        Ok(()) => own.begin(Manner { at_once: !slave_first, ..manner }).is_ok(),
+        Err(_) => false,
+    };
+    if begun {
+        return Ok(());
+    }
+    theirs.forgo()?;
+    theirs.rest()?;
+    begin(own, theirs, manner, slave_first)
 }
 
 fn begin(own: &mut Folder, theirs: &mut RemoteTree, manner: Manner, slave_first: bool) -> Result<()> {

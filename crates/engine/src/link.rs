@@ -5,19 +5,19 @@ use std::time::{Duration, Instant};
 
 use sync_config::{Link, Settings, VersionSource};
 use sync_database::Database;
-use sync_store::Store;
+use sync_store::{Opening, Store};
 use sync_tree::beforehand::Reader;
 
 use crate::documents::FolderReport;
 use crate::error::{EngineError, Kind, Result};
 use crate::folders::{self, Folders, Readers};
-use crate::open;
 use crate::parties::Documents;
 use crate::remote::Remote;
 use crate::report::{Event, RoundReport, Watch};
 use crate::round::{Beside, Options, round_beside};
 use crate::scrub::{Pace, Scrub};
 use crate::state::{self, LinkState, Remembered, State};
+use crate::{open, opening};
 
 /// How the person wants this round.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,6 +73,22 @@ const VERSION_AGE: Duration = Duration::from_secs(10);
 
 /// How often rounds that moved nothing are recorded.
 const QUIET_RECORD: Duration = Duration::from_secs(10);
+
+impl Stores {
+    /// Opens a round with what is at the other end of a line, without waiting until it is reached; then waits for that.
+    fn open_ahead(&mut self, options: &Options, readers: &mut Option<Readers>) -> Result<Opening> {
+        let opening = opening::of(&mut self.local)?;
+        let asked = self.remote.open_ahead(&opening);
+        if let Ok(Some(rows)) = &asked {
+            self.folders.open_ahead(options, rows);
+        }
+        // What keeps the other site from being reached is better known here.
+        self.remote.meet()?;
+        asked?;
+        self.folders.meet(&mut self.remote, readers);
+        Ok(opening)
+    }
+}
 
 impl<'a> Session<'a> {
     /// A session; nothing is opened yet.
@@ -138,8 +154,9 @@ impl<'a> Session<'a> {
             Some(stores) => stores,
             None => self.open(flags, watch)?,
         };
-        tries.connected |= stores.remote.is_open();
         let options = self.options(flags);
+        let opening = stores.open_ahead(&options, &mut self.readers)?;
+        tries.connected |= stores.remote.is_open();
         let (folders, documents) = (&mut stores.folders, &mut self.documents);
         // Without folders in common no row has to wait.
         let is_needed = folders.are_common();
@@ -151,6 +168,7 @@ impl<'a> Session<'a> {
             scrub: self.scrub.as_mut(),
             documents: is_needed.then_some(&mut go_through as &mut Documents),
             is_followed: false,
+            opening: Some(opening),
         };
         let mut watch = Meeting { watch, is_met: &mut tries.connected };
         let mut report = round_beside(&mut stores.local, stores.remote.store(), &options, beside, &mut watch)?;
@@ -169,14 +187,16 @@ impl<'a> Session<'a> {
 
     fn open(&mut self, flags: Flags, watch: &mut dyn Watch) -> Result<Stores> {
         self.readers.get_or_insert_with(|| folders::read_beforehand(self.settings));
+        // What is wrong here is told first, but the other site is the one that takes time.
+        let remote = Remote::begin(self.link);
         let (local, notes) = match flags.dry_run {
             true => (open_prepared(self.settings)?, Vec::new()),
             false => open::prepare(self.settings)?,
         };
         notes.iter().for_each(|note| watch.event(Event::Note(note)));
-        let mut remote = Remote::open(self.link)?;
-        let (now, readers) = (Instant::now(), self.readers.take().unwrap_or_default());
-        let folders = Folders::open(self.settings, self.link, &mut remote, readers);
+        let mut remote = remote?;
+        let now = Instant::now();
+        let folders = Folders::begin(self.settings, self.link, &mut remote);
         Ok(Stores { local, folders, remote, peer: None, notes, used: now, version: now })
     }
 

@@ -21,10 +21,20 @@ pub(crate) struct Begun {
     pub early: Early,
 }
 
-/// Begins a round.
-pub(crate) fn begin(master: &mut dyn Store, slave: &mut dyn Store, options: &Options) -> Result<Begun> {
+/// What a master opens a round with.
+pub(crate) fn of(master: &mut dyn Store) -> Result<Opening> {
+    Ok(Opening { master: master.own_source()?, knowledge: master.knowledge()? })
+}
+
+/// Begins a round, of which the slave may have been told already.
+pub(crate) fn begin(
+    master: &mut dyn Store,
+    slave: &mut dyn Store,
+    options: &Options,
+    told: Option<Opening>,
+) -> Result<Begun> {
     let (bound, steady) = (options.expected.max_clock_difference, options.steady);
-    let opening = Opening { master: master.own_source()?, knowledge: master.knowledge()? };
+    let opening = told.map_or_else(|| of(master), Ok)?;
     let mut here = Here::default();
     let ready = open((master, slave), &opening, bound, &mut here)?;
     let mut knowledge = Sides { master: opening.knowledge, slave: here.peer };

@@ -1,12 +1,15 @@
 //! The store at the other end of a link, whichever way leads there: a direct connection to its database, or its agent by
 //! ssh. Only reaches it; rounds are others' business.
 
+use std::process::ChildStdout;
+use std::sync::Arc;
+
 use sync_config::Link;
 use sync_database::Database;
 use sync_link::mux::{Channel, Mux};
 use sync_link::transport::{Process, Ssh};
-use sync_link::{Fault, Hello, LinkError, RemoteStore, RemoteTree};
-use sync_store::{Store, Trouble};
+use sync_link::{Fault, Hello, LinkError, Openings, RemoteStore, RemoteTree};
+use sync_store::{Opening, Store, StoreError, Trouble};
 
 use crate::error::{EngineError, Kind, Result};
 use crate::open;
@@ -35,9 +38,11 @@ enum Place {
 /// The agent at the other end.
 struct Agent {
     mux: Mux,
+    /// What it writes, until it is listened to.
+    output: Option<ChildStdout>,
     /// The folders of documents that it told of, once that was heard.
     folders: Option<Vec<String>>,
-    _process: Process,
+    process: Option<Process>,
 }
 
 impl Remote {
@@ -46,10 +51,21 @@ impl Remote {
     /// # Errors
     /// What keeps it from being reached, and what to do about it.
     pub fn open(link: &Link) -> Result<Self> {
+        let mut remote = Self::begin(link)?;
+        remote.meet()?;
+        Ok(remote)
+    }
+
+    /// Begins to reach it. What is asked goes there at once; before anything is heard, and for what kept it from being reached, comes
+    /// [`Remote::meet`].
+    ///
+    /// # Errors
+    /// What keeps it from being begun.
+    pub(crate) fn begin(link: &Link) -> Result<Self> {
         let (database, agent) = match (&link.database, &link.ssh) {
             (Some(database), _) => (Place::Direct(Box::new(direct(link, database)?)), None),
             (None, Some(ssh)) => {
-                let agent = Agent::reach(link, ssh)?;
+                let mut agent = Agent::begin(link, ssh)?;
                 let store = RemoteStore::new(agent.open(link, DATABASE)?).named(link.slave.as_str());
                 (Place::Agent(Box::new(store)), Some(agent))
             }
@@ -62,6 +78,36 @@ impl Remote {
             }
         };
         Ok(Remote { database, agent, link: link.clone() })
+    }
+
+    /// Waits until its database is reached. Does nothing if it was met.
+    ///
+    /// # Errors
+    /// What keeps it from being reached, and what to do about it.
+    pub(crate) fn meet(&mut self) -> Result<()> {
+        match (&self.database, &mut self.agent) {
+            (Place::Agent(_), Some(agent)) => agent.meet(&self.link),
+            _ => Ok(()),
+        }
+    }
+
+    /// Begins to reach its agent, if the database is reached in another way.
+    ///
+    /// # Errors
+    /// What keeps it from being begun.
+    pub(crate) fn begin_agent(&mut self) -> Result<()> {
+        self.agent().map(|_| ())
+    }
+
+    /// Opens a round with a database that is at the other end of a line, before anybody waits for it; says how many there were, for what
+    /// has to come after it.
+    ///
+    /// # Errors
+    /// What the link broke of.
+    pub(crate) fn open_ahead(&mut self, opening: &Opening) -> Result<Option<Arc<Openings>>> {
+        let Place::Agent(store) = &mut self.database else { return Ok(None) };
+        store.open_ahead(opening)?;
+        Ok(Some(store.openings()))
     }
 
     /// The database.
@@ -88,7 +134,9 @@ impl Remote {
     /// If its agent cannot be reached.
     pub fn folders(&mut self) -> Result<Vec<String>> {
         let slave = self.link.slave.to_string();
+        let link = self.link.clone();
         let agent = self.agent()?;
+        agent.meet(&link)?;
         if let Some(names) = &agent.folders {
             return Ok(names.clone());
         }
@@ -116,7 +164,7 @@ impl Remote {
             Some(agent) => agent,
             None => {
                 let ssh = self.link.ssh.as_ref().ok_or_else(|| no_way(&self.link))?;
-                Agent::reach(&self.link, ssh)?
+                Agent::begin(&self.link, ssh)?
             }
         };
         Ok(self.agent.insert(agent))
@@ -129,14 +177,44 @@ fn no_way(link: &Link) -> EngineError {
 }
 
 impl Agent {
-    fn reach(link: &Link, ssh: &sync_config::Ssh) -> Result<Self> {
-        let reached = reach(&way_of(ssh), link.remote_vd.as_str(), link.slave.as_str());
-        let (mux, process) = reached.map_err(|e| of_link(e, link))?;
-        Ok(Agent { mux, folders: None, _process: process })
+    /// Starts it there, and says who asks.
+    fn begin(link: &Link, ssh: &sync_config::Ssh) -> Result<Self> {
+        let command = way_of(ssh).with_fast_cipher().command(link.remote_vd.as_str());
+        let started = Process::start(command, link.slave.as_str());
+        let (process, output, mut input) = started.map_err(|e| of_link(e, link))?;
+        // Why it does not listen any more is heard where it is met.
+        let _ = Hello::of(link.remote_vd.as_str()).send(&mut input);
+        Ok(Agent { mux: Mux::begin(input, 1), output: Some(output), folders: None, process: Some(process) })
     }
 
-    fn open(&self, link: &Link, service: &str) -> Result<Channel> {
-        self.mux.open(service).map_err(|e| of_link(e, link))
+    /// Hears who it is, and from then on what it answers.
+    fn meet(&mut self, link: &Link) -> Result<()> {
+        let Some(mut output) = self.output.take() else { return Ok(()) };
+        if let Err(e) = self.recognise(link, &mut output) {
+            // Nothing of what was asked waits to be written any longer.
+            self.mux.fail(e.clone());
+            return Err(of_link(e, link));
+        }
+        self.mux.listen(output);
+        Ok(())
+    }
+
+    fn recognise(&mut self, link: &Link, output: &mut ChildStdout) -> sync_link::Result<()> {
+        let theirs = match Hello::receive(output) {
+            Err(e) if e.fault == Fault::Unreachable => {
+                return Err(self.process.take().map_or(e, Process::explain));
+            }
+            other => other?,
+        };
+        Hello::of(link.remote_vd.as_str()).check(&theirs)
+    }
+
+    fn open(&mut self, link: &Link, service: &str) -> Result<Channel> {
+        match self.mux.open(service) {
+            Ok(channel) => Ok(channel),
+            // What it died of is known better there.
+            Err(e) => self.meet(link).and_then(|()| Err(of_link(e, link))),
+        }
     }
 }
 
@@ -166,25 +244,6 @@ fn way_of(ssh: &sync_config::Ssh) -> Ssh {
     }
 }
 
-/// Starts the agent there, and hears who it is.
-fn reach(ssh: &Ssh, vd: &str, name: &str) -> sync_link::Result<(Mux, Process)> {
-    let command = ssh.clone().with_fast_cipher().command(vd);
-    let (process, mut output, mut input) = Process::start(command, name)?;
-    let own = Hello::of(vd);
-    let theirs = own.send(&mut input).and_then(|()| Hello::receive(&mut output));
-    let theirs = match theirs {
-        Err(e) if e.fault == Fault::Unreachable => return Err(process.explain()),
-        other => other?,
-    };
-    own.check(&theirs)?;
-    if theirs.vd != vd {
-        let text = format!("the agent at {name} serves the virtual desktop {}, not {vd}", theirs.vd);
-        return Err(LinkError::new(Fault::Setup, text)
-            .hint("check remote_vd here, and the command that the key is restricted to there"));
-    }
-    Ok((Mux::start(output, input, 1), process))
-}
-
 fn of_link(error: LinkError, link: &Link) -> EngineError {
-    EngineError::from(sync_store::StoreError::from(error)).at(link.slave.as_str())
+    EngineError::from(StoreError::from(error)).at(link.slave.as_str())
 }

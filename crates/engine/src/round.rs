@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use sync_core::{Incarnation, Knowledge, Position, Source};
 use sync_store::steady::Steady;
-use sync_store::{Completed, Description, Drained, Greeting, Mode, Store};
+use sync_store::{Completed, Description, Drained, Greeting, Mode, Opening, Store};
 
 use crate::brake::Brake;
 use crate::compare::Reaches;
@@ -73,6 +73,8 @@ pub struct Beside<'a> {
     /// Whether whoever began the round goes on at once, and asks what became of the last rows that were pushed
     /// ([`Store::applied`]).
     pub is_followed: bool,
+    /// What the slave was told already, if it was.
+    pub opening: Option<Opening>,
 }
 
 /// Runs a round. `master` is the local store, which starts it.
@@ -114,7 +116,8 @@ pub(crate) fn unconfirmed(
 ) -> Result<RoundReport> {
     let started = Instant::now();
     let mut report = RoundReport { dry_run: options.dry_run, ..RoundReport::default() };
-    let Begun { mut knowledge, drained, about, early } = opening::begin(master, slave, options)?;
+    let Beside { scrub, documents, is_followed, opening } = beside;
+    let Begun { mut knowledge, drained, about, early } = opening::begin(master, slave, options, opening)?;
     let left = Sides { master: drained.master.left, slave: drained.slave.left };
     note(drained, &mut report, watch);
     let agreement = handshake::check(&about.master, &about.slave, &options.expected)?;
@@ -127,7 +130,6 @@ pub(crate) fn unconfirmed(
     let horizon = Horizon::new(latest, options);
     let mode = if options.dry_run { Mode::Preview } else { Mode::Write };
     let carried = Sides { master: about.master.head.seq, slave: about.slave.head.seq };
-    let Beside { scrub, documents, is_followed } = beside;
     let mut documents = documents.map(|documents| |watch: &mut dyn Watch| documents(watch));
     let documents = documents.as_mut().map(|documents| documents as &mut Documents);
     let mut parties = Parties {

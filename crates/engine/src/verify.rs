@@ -8,7 +8,7 @@ use sync_core::Value;
 
 use crate::compare::{self, Differences, Found, Reaches, Stores, Traffic};
 use crate::error::{EngineError, Kind, Result};
-use crate::folders::{Folders, Readers};
+use crate::folders::Folders;
 use crate::handshake::{self, Expectation};
 use crate::link::open_prepared;
 use crate::remote::Remote;
@@ -165,7 +165,7 @@ pub fn verify_link(settings: &Settings, link: &Link, watch: &mut dyn Watch) -> R
             Err(e) if e.retryable && e.kind == Kind::Failure && tries < TRIES => tries += 1,
             Err(e) => return Err(e),
             Ok(found) => {
-                let documents = Folders::open(settings, link, &mut there, Readers::new()).verify(&expected, watch);
+                let documents = Folders::open(settings, link, &mut there).verify(&expected, watch);
                 return Ok(Verification { documents, ..found });
             }
         }

@@ -11,7 +11,7 @@ use support::{Site, run_all, sync};
 use sync_database::Database;
 use sync_engine::documents::round_documents;
 use sync_link::mux::Channel;
-use sync_link::{Mux, RemoteStore, RemoteTree};
+use sync_link::{Mux, Openings, RemoteStore, RemoteTree};
 use sync_store::{Contents, Manner};
 use sync_testbed::{MariaDb, Options, Server};
 use sync_tree::Tree;
@@ -84,7 +84,9 @@ fn served<S: Send, R, T>(
 
 /// The same with a folder.
 fn served_folder<T>(slave: &mut trees::Site, rounds: impl FnOnce(&mut RemoteTree) -> T) -> T {
-    let serve = |channel: &Channel, tree: &mut Tree| sync_link::contents::serve(channel, tree).unwrap_or_default();
+    let serve = |channel: &Channel, tree: &mut Tree| {
+        sync_link::contents::serve(channel, tree, &Openings::default()).unwrap_or_default()
+    };
     served(slave.tree(), serve, |channel| RemoteTree::new(channel, "lyon"), rounds)
 }
 
@@ -100,7 +102,9 @@ fn a_quiet_round_waits_for_one_answer_of_a_database() {
     };
     geneva.run("INSERT INTO t0 SELECT seq, 'v' FROM seq_1_to_100");
     lyon.run("INSERT INTO t1 VALUES (1, 'v')");
-    let serve = |channel: &Channel, store: &mut Database| sync_link::serve::serve(channel, store).unwrap_or_default();
+    let serve = |channel: &Channel, store: &mut Database| {
+        sync_link::serve::serve(channel, store, &Openings::default()).unwrap_or_default()
+    };
     served(&mut lyon.store, serve, RemoteStore::new, |slave| {
         while !round(&mut geneva, slave).0 {}
         // What was deleted is not forgotten for a month.
@@ -126,8 +130,9 @@ fn a_first_round_waits_for_few_answers_of_a_database() {
         if rows > 0 {
             geneva.run(&format!("INSERT INTO t0 SELECT seq, 'v' FROM seq_1_to_{rows}"));
         }
-        let serve =
-            |channel: &Channel, store: &mut Database| sync_link::serve::serve(channel, store).unwrap_or_default();
+        let serve = |channel: &Channel, store: &mut Database| {
+            sync_link::serve::serve(channel, store, &Openings::default()).unwrap_or_default()
+        };
         served(&mut lyon.store, serve, RemoteStore::new, |slave| {
             let report = sync_engine::round(&mut geneva.store, slave, &options, &mut ()).unwrap();
             assert_eq!(report.pushed.total().inserted, rows);

@@ -3,6 +3,7 @@
 //! the next verb, and the credit of the channel bounds what is on its way.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use sync_core::{Knowledge, Position, Registry, Source};
@@ -14,6 +15,7 @@ use sync_store::{
 
 use crate::message::{ContentsRequest, Part, Request, answer, opened, unpack};
 use crate::mux::{Channel, Mux};
+use crate::openings::Openings;
 use crate::remote::RemoteStore;
 use crate::serve::Service;
 
@@ -25,6 +27,8 @@ pub struct RemoteTree {
     unread: Vec<Skipped>,
     /// Whether nothing was to be done there when the round began, and nothing was written since.
     rests: bool,
+    /// The database of the link, and how many rounds it was opened for when this was opened ahead.
+    after: Option<(Arc<Openings>, u64)>,
 }
 
 /// What a store of files answers when a round begins: what any store does, what the scan could not take in, and whether the
@@ -39,7 +43,27 @@ impl RemoteTree {
             site: site.to_owned(),
             unread: Vec::new(),
             rests: false,
+            after: None,
         }
+    }
+
+    /// As [`RemoteStore::open_ahead`]; it is opened once the database of the link is, for the last round there was. If that is opened
+    /// once more after all, this counts for nothing.
+    ///
+    /// # Errors
+    /// What the link broke of.
+    pub fn open_ahead(&mut self, opening: &Opening, rows: &Arc<Openings>) -> Result<()> {
+        let count = rows.count();
+        self.after = Some((Arc::clone(rows), count));
+        self.store.ask_ahead(&open_after(opening, count), opening)
+    }
+
+    /// Gives up a round that was opened ahead.
+    ///
+    /// # Errors
+    /// What the link broke of.
+    pub fn forgo(&mut self) -> Result<()> {
+        Ok(self.store.forgo()?)
     }
 
     /// As [`RemoteStore::waits`].
@@ -70,9 +94,12 @@ impl Store for RemoteTree {
 
     /// Also hears what the scan could not take in, and whether anything is to be done there.
     fn open_round(&mut self, opening: &Opening, told: &mut dyn FnMut(&Knowledge) -> Result<()>) -> Result<Opened> {
-        let request = Request::Contents(ContentsRequest::Open(Cow::Borrowed(opening)));
         self.rests = false;
-        let (opened, unread, rests): OpenedTree = self.store.open_by(&request, told)?;
+        let is_after = self.after.take().is_some_and(|(rows, count)| rows.count() == count);
+        if !(is_after && self.store.is_opened(opening)) {
+            self.store.ask_ahead(&open_after(opening, 0), opening)?;
+        }
+        let (opened, unread, rests): OpenedTree = self.store.hear_opened(told)?;
         (self.unread, self.rests) = (unread.into_owned(), rests);
         Ok(opened)
     }
@@ -182,6 +209,10 @@ impl Contents for RemoteTree {
     }
 }
 
+fn open_after(opening: &Opening, count: u64) -> Request<'_> {
+    Request::Contents(ContentsRequest::Open(Cow::Borrowed(opening), count))
+}
+
 /// A limit, as it is asked for.
 fn packed(limit: usize) -> u32 {
     u32::try_from(limit).unwrap_or(u32::MAX)
@@ -197,11 +228,11 @@ pub(crate) fn no_files() -> StoreError {
     StoreError::new(Trouble::Corrupt, "a database was asked for files")
 }
 
-/// Answers until the other side closes the channel.
+/// Answers until the other side closes the channel. What is to come after the rows waits for these.
 ///
 /// # Errors
 /// What the link broke of. What goes wrong with the store is the other side's to hear.
-pub fn serve(channel: &Channel, tree: &mut dyn Contents) -> crate::Result<()> {
+pub fn serve(channel: &Channel, tree: &mut dyn Contents, rows: &Openings) -> crate::Result<()> {
     let mut service = Service::new(channel);
     let mut late: Option<StoreError> = None;
     // A dry run clears nothing away.
@@ -223,7 +254,10 @@ pub fn serve(channel: &Channel, tree: &mut dyn Contents) -> crate::Result<()> {
             request => match late.take() {
                 Some(error) => service.end(Err::<(), _>(error))?,
                 None => match request {
-                    Request::Contents(ContentsRequest::Open(opening)) => {
+                    Request::Contents(ContentsRequest::Open(opening, count)) => {
+                        if !rows.wait_for(count) {
+                            return Ok(());
+                        }
                         service.begin();
                         open(&service, tree, &opening, preview)?;
                     }
@@ -251,7 +285,7 @@ fn answer_one(service: &mut Service, tree: &mut dyn Contents, request: Request) 
         ContentsRequest::Lacking => service.end(tree.lacking()),
         ContentsRequest::Unrealised => service.end(tree.unrealised()),
         ContentsRequest::Unread => service.end(Ok(tree.unread())),
-        ContentsRequest::Meet | ContentsRequest::Receive(_) | ContentsRequest::Open(_) => Ok(()),
+        ContentsRequest::Meet | ContentsRequest::Receive(_) | ContentsRequest::Open(..) => Ok(()),
     }
 }
 

@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use crate::error::{Fault, LinkError, Result};
 
 /// The version of frames, messages and their order. Both sides must speak the same.
-pub const PROTOCOL: u32 = 8;
+pub const PROTOCOL: u32 = 9;
 
 const BEGIN: &str = "server_sync link ";
 
@@ -70,19 +70,31 @@ impl Hello {
         Err(unheard(&noise))
     }
 
-    /// Whether both speak the same; product versions are compared by the handshake of a round.
+    /// Whether both speak the same, and of the same virtual desktop. Either side looks: what is asked may be on its way before the
+    /// master has heard who is there. Product versions are compared by the handshake of a round.
     ///
     /// # Errors
     /// [`Fault::Setup`] naming both.
     pub fn check(&self, other: &Hello) -> Result<()> {
-        if self.protocol == other.protocol {
-            return Ok(());
+        match self.protocol == other.protocol {
+            false => Err(self.unlike(other)),
+            true if self.vd != other.vd => Err(self.stranger_to(other)),
+            true => Ok(()),
         }
+    }
+
+    fn stranger_to(&self, other: &Hello) -> LinkError {
+        let text = format!("the other side is of the virtual desktop {}, not {}", other.vd, self.vd);
+        LinkError::new(Fault::Setup, text)
+            .hint("check remote_vd at the master, and the command that its key is restricted to at the slave")
+    }
+
+    fn unlike(&self, other: &Hello) -> LinkError {
         let text = format!(
             "server_sync {} here speaks protocol {}, server_sync {} at the other side speaks {}",
             self.product, self.protocol, other.product, other.protocol
         );
-        Err(LinkError::new(Fault::Setup, text).hint("install the same version of server_sync at both sites"))
+        LinkError::new(Fault::Setup, text).hint("install the same version of server_sync at both sites")
     }
 }
 
@@ -146,8 +158,15 @@ mod tests {
 
     #[test]
     fn another_protocol_is_refused_by_name() {
-        let other = heard("server_sync link 9 4.5.6 crm\n").unwrap();
+        let other = heard("server_sync link 99 4.5.6 crm\n").unwrap();
         let error = Hello::of("crm").check(&other).unwrap_err();
-        assert!(error.message.contains("4.5.6") && error.message.contains('9'), "{error}");
+        assert!(error.message.contains("4.5.6") && error.message.contains("99"), "{error}");
+    }
+
+    #[test]
+    fn another_virtual_desktop_is_refused_by_name() {
+        let error = Hello::of("crm").check(&Hello::of("hr")).unwrap_err();
+        assert!(error.message.contains("hr, not crm"), "{error}");
+        assert_eq!(Hello::of("crm").check(&Hello::of("crm")), Ok(()));
     }
 }

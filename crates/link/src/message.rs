@@ -69,7 +69,7 @@ impl Request<'_> {
                 request,
                 ContentsRequest::Begin(_)
                     | ContentsRequest::Rest
-                    | ContentsRequest::Open(_)
+                    | ContentsRequest::Open(..)
                     | ContentsRequest::Settle
                     | ContentsRequest::SettleAndWant(..)
                     | ContentsRequest::Wanted(_)
@@ -95,8 +95,9 @@ pub(crate) enum ContentsRequest<'a> {
     Unrealised,
     Lacking,
     Unread,
-    /// As [`Request::Open`], with what the scan could not take in, and whether the tree is at rest.
-    Open(Cow<'a, Opening>),
+    /// As [`Request::Open`], with what the scan could not take in, and whether the tree is at rest; not before the database was
+    /// opened so often ([`crate::Openings`]).
+    Open(Cow<'a, Opening>, u64),
     SettleAndWant(u32, bool),
     WantOrRealise(u32),
 }

@@ -74,14 +74,26 @@ struct State {
 impl Mux {
     /// Begins to carry frames. `first` is the number of this side's first channel: the sides take odd and even ones.
     pub fn start(from: impl Read + Send + 'static, to: impl Write + Send + 'static, first: u32) -> Self {
+        let link = Self::begin(to, first);
+        link.listen(from);
+        link
+    }
+
+    /// Begins to carry frames one way: what is to be asked can go out before anything is known of the other side. Nothing is
+    /// heard before [`Mux::listen`].
+    pub fn begin(to: impl Write + Send + 'static, first: u32) -> Self {
         let state = State { next: first, ..State::default() };
         let shared = Arc::new(Shared { state: Mutex::new(state), ..Shared::default() });
-        let reads = shared.clone();
-        // Never joined: it ends with the stream, which the other side ends.
-        std::thread::spawn(move || reads.read_all(&mut BufReader::with_capacity(2 * BODY_LIMIT, from)));
         let writes = shared.clone();
         let writer = std::thread::spawn(move || writes.write_all(&mut BufWriter::with_capacity(2 * BODY_LIMIT, to)));
         Mux { shared, writer: Some(writer) }
+    }
+
+    /// Carries them the other way as well; called once.
+    pub fn listen(&self, from: impl Read + Send + 'static) {
+        let reads = self.shared.clone();
+        // Never joined: it ends with the stream, which the other side ends.
+        std::thread::spawn(move || reads.read_all(&mut BufReader::with_capacity(2 * BODY_LIMIT, from)));
     }
 
     /// Opens a conversation with a service of the other side.

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,6 +16,7 @@ use sync_store::{
 use crate::error::LinkError;
 use crate::message::{Part, Request, opened, pack, unpack};
 use crate::mux::Channel;
+use crate::openings::Openings;
 
 /// A store that is reached over a channel.
 pub struct RemoteStore {
@@ -23,10 +26,28 @@ pub struct RemoteStore {
     /// Why something that was posted could not be done, until that is told.
     refused: Option<StoreError>,
     ahead: Ahead,
+    /// A round that was opened before it is waited for.
+    early: Option<Early>,
+    openings: Arc<Openings>,
     /// Where it is, for messages.
     site: Option<String>,
     /// How often it was waited for.
     waits: u64,
+}
+
+/// A round that was opened ahead, behind all that has no answer.
+struct Early {
+    opening: Opening,
+    at: Instant,
+}
+
+/// An answer to a question that is older is not used: what was told of clocks and graves would be of then.
+const FRESH: Duration = Duration::from_secs(5);
+
+impl Early {
+    fn is_of(&self, opening: &Opening) -> bool {
+        self.opening == *opening && self.at.elapsed() < FRESH
+    }
 }
 
 /// A request that nobody waited for.
@@ -53,7 +74,16 @@ const AHEAD: usize = 32;
 impl RemoteStore {
     /// The store that the other side serves on this channel.
     pub fn new(channel: Channel) -> Self {
-        RemoteStore { channel, open: VecDeque::new(), refused: None, ahead: Ahead::default(), site: None, waits: 0 }
+        RemoteStore {
+            channel,
+            open: VecDeque::new(),
+            refused: None,
+            ahead: Ahead::default(),
+            early: None,
+            openings: Arc::default(),
+            site: None,
+            waits: 0,
+        }
     }
 
     /// The same, and this is the site: what keeps it from beginning a round names it.
@@ -90,6 +120,7 @@ impl RemoteStore {
         request: &Request,
         sink: &mut dyn FnMut(I) -> Result<()>,
     ) -> Result<T> {
+        self.forgo()?;
         if !request.may_follow_rows() {
             self.hear_ahead(0)?;
         }
@@ -97,6 +128,11 @@ impl RemoteStore {
             self.confirm()?;
         }
         self.ask(request)?;
+        self.hear(sink)
+    }
+
+    /// Hears the answer to what was asked last.
+    fn hear<I: DeserializeOwned, T: DeserializeOwned>(&mut self, sink: &mut dyn FnMut(I) -> Result<()>) -> Result<T> {
         self.waits += 1;
         self.hear_all()?;
         let mut refused = self.refused.take();
@@ -125,6 +161,7 @@ impl RemoteStore {
 impl RemoteStore {
     /// Asks for something that has no result, and goes on: what goes wrong is told with the next verb.
     pub(crate) fn post(&mut self, request: &Request) -> Result<()> {
+        self.forgo()?;
         self.ask(request)?;
         self.open.push_back(Unanswered::Posted);
         Ok(())
@@ -159,15 +196,55 @@ impl RemoteStore {
         Ok(())
     }
 
-    /// Begins a round by such a request; says what came at its end. The other side says what it contains exactly once. Errors of
-    /// the other side name it, and not those of who is told.
-    pub(crate) fn open_by<T: DeserializeOwned>(
+    /// Opens a round before anybody waits for that: [`Store::open_round`] of the same then hears the answer, if that is not old
+    /// meanwhile. Whatever else is asked first, it is given up.
+    ///
+    /// # Errors
+    /// What the link broke of.
+    pub fn open_ahead(&mut self, opening: &Opening) -> Result<()> {
+        self.ask_ahead(&Request::Open(Cow::Borrowed(opening)), opening)?;
+        self.openings.note();
+        Ok(())
+    }
+
+    /// The same by such a request.
+    pub(crate) fn ask_ahead(&mut self, request: &Request, opening: &Opening) -> Result<()> {
+        self.forgo()?;
+        self.hear_ahead(0)?;
+        self.ask(request)?;
+        self.early = Some(Early { opening: opening.clone(), at: Instant::now() });
+        Ok(())
+    }
+
+    /// How many rounds were opened, for what has to come after this.
+    pub fn openings(&self) -> Arc<Openings> {
+        Arc::clone(&self.openings)
+    }
+
+    /// Whether this round was opened, and nobody has heard the answer yet.
+    pub(crate) fn is_opened(&self, opening: &Opening) -> bool {
+        self.early.as_ref().is_some_and(|early| early.is_of(opening))
+    }
+
+    /// Gives up a round that was opened ahead.
+    pub(crate) fn forgo(&mut self) -> crate::Result<()> {
+        if self.early.take().is_none() {
+            return Ok(());
+        }
+        self.hear_all()?;
+        while opened(&self.heard()?)?.0 == Part::Item {}
+        Ok(())
+    }
+
+    /// Hears the answer to a round that was opened; says what came at its end. The other side says what it contains exactly once.
+    /// Errors of the other side name it, and not those of who is told.
+    pub(crate) fn hear_opened<T: DeserializeOwned>(
         &mut self,
-        request: &Request,
         told: &mut dyn FnMut(&Knowledge) -> Result<()>,
     ) -> Result<T> {
+        self.early = None;
         let (mut times, mut ours) = (0, None);
-        let end = self.stream(request, &mut |knowledge: Knowledge| {
+        let end = self.hear(&mut |knowledge: Knowledge| {
             times += 1;
             if times > 1 {
                 return Err(unlike_a_beginning());
@@ -213,7 +290,10 @@ fn unlike_a_beginning() -> StoreError {
 
 impl Store for RemoteStore {
     fn open_round(&mut self, opening: &Opening, told: &mut dyn FnMut(&Knowledge) -> Result<()>) -> Result<Opened> {
-        self.open_by(&Request::Open(Cow::Borrowed(opening)), told)
+        if !self.is_opened(opening) {
+            self.open_ahead(opening)?;
+        }
+        self.hear_opened(told)
     }
 
     fn is_far(&self) -> bool {
@@ -330,6 +410,9 @@ impl Store for RemoteStore {
     }
 
     fn restamp(&mut self, table: &str, rows: &[Restamp], millis: u64) -> Result<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
         self.call(&Request::Restamp(table.into(), rows.into(), millis))
     }
 

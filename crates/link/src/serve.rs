@@ -7,17 +7,22 @@ use sync_store::{Batch, Mode, Result as StoreResult, Store};
 use crate::error::Result;
 use crate::message::{Part, Request, answer, stopped, unpack};
 use crate::mux::Channel;
+use crate::openings::Openings;
 
-/// Answers until the other side closes the channel.
+/// Answers until the other side closes the channel, and counts the rounds that are opened.
 ///
 /// # Errors
 /// What the link broke of. What goes wrong with the store is the other side's to hear.
-pub fn serve(channel: &Channel, store: &mut dyn Store) -> Result<()> {
+pub fn serve(channel: &Channel, store: &mut dyn Store, openings: &Openings) -> Result<()> {
     let mut service = Service::new(channel);
     while let Some(message) = channel.receive()? {
         let request = unpack(&message)?;
         drop(message);
+        let opens = matches!(request, Request::Open(_));
         service.answer(store, request)?;
+        if opens {
+            openings.note();
+        }
     }
     Ok(())
 }

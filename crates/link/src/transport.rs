@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use crate::error::{Fault, LinkError, Result};
 
@@ -94,6 +95,9 @@ pub struct Process {
     name: String,
 }
 
+/// How long a process may take to end.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Bytes of what a process says on its standard error that are kept: the last ones.
 const SAID: usize = 8 << 10;
 
@@ -129,13 +133,15 @@ impl Process {
 }
 
 impl Drop for Process {
-    /// It ends as its input does; one that does not is ended.
+    /// It ends as its input does, mostly at once; one that does not is ended.
     fn drop(&mut self) {
-        for _ in 0..50 {
+        let (began, mut pause) = (Instant::now(), Duration::from_millis(1));
+        while began.elapsed() < PATIENCE {
             if let Ok(Some(_)) | Err(_) = self.child.try_wait() {
                 return;
             }
-            std::thread::sleep(std::time::Duration::from_millis(20));
+            std::thread::sleep(pause);
+            pause = (pause * 5 / 4).min(Duration::from_millis(20));
         }
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -7,7 +7,7 @@ use std::thread;
 
 use sync_core::{Incarnation, Knowledge, Position, SiteId, Source, StoreId};
 use sync_link::mux::Mux;
-use sync_link::{RemoteTree, contents};
+use sync_link::{Openings, RemoteTree, contents};
 use sync_store::contents::{Ask, Body, PIECE};
 use sync_store::{
     Applied, Batch, Completed, Contents, Drained, Hash, Lacking, Manner, Mode, Opened, Opening, Piece, PieceSink,
@@ -154,14 +154,19 @@ fn piece(content: Hash, size: usize) -> Piece {
 }
 
 /// A store behind a link, as long as `with` runs.
-fn linked(mut store: Told, with: impl FnOnce(&mut RemoteTree)) {
+fn linked(store: Told, with: impl FnOnce(&mut RemoteTree)) {
+    linked_beside(store, &Openings::default(), with);
+}
+
+/// The same, beside a database that was opened so often there.
+fn linked_beside(mut store: Told, rows: &Openings, with: impl FnOnce(&mut RemoteTree)) {
     let (near, far) = UnixStream::pair().unwrap();
     let (near_writer, far_writer) = (near.try_clone().unwrap(), far.try_clone().unwrap());
     thread::scope(|scope| {
         scope.spawn(move || {
             let link = Mux::start(far, far_writer, 2);
             let (channel, _) = link.accept().unwrap().unwrap();
-            let _ = contents::serve(&channel, &mut store);
+            let _ = contents::serve(&channel, &mut store, rows);
         });
         let link = Mux::start(near, near_writer, 1);
         with(&mut RemoteTree::new(link.open("documents/x").unwrap(), "lyon"));
@@ -173,7 +178,7 @@ fn every_verb_arrives() {
     let store = Told { unread: vec![Skipped { path: b"pipe".to_vec(), reason: Reason::Special }], ..Told::default() };
     let heard = store.heard.clone();
     linked(store, |tree| {
-        let manner = Manner { force: true, doubt: false, preview: true };
+        let manner = Manner { force: true, preview: true, ..Manner::default() };
         tree.begin(manner).unwrap();
         assert!(tree.unread().is_empty());
         tree.drain().unwrap();
@@ -212,6 +217,97 @@ fn a_round_begins_and_ends_with_one_answer() {
         assert_eq!(tree.settle().unwrap(), 7);
         assert_eq!(*heard.lock().unwrap(), [format!("{:?}", Manner::default()), "open".to_owned(), "rest".to_owned()]);
     });
+}
+
+#[test]
+fn a_round_that_was_opened_ahead_comes_after_the_rows() {
+    let (store, rows, begun) = (Told::default(), Arc::new(Openings::default()), Openings::default());
+    let heard = store.heard.clone();
+    rows.note();
+    linked_beside(store, &begun, |tree| {
+        tree.begin_ahead(Manner::default()).unwrap();
+        tree.open_ahead(&opening(), &rows).unwrap();
+        while heard.lock().unwrap().is_empty() {
+            thread::yield_now();
+        }
+        heard.lock().unwrap().push("rows".to_owned());
+        begun.note();
+        let opened = tree.open_round(&opening(), &mut |_| Ok(())).unwrap();
+        assert!(matches!(opened, Opened::Forgot(_)));
+        assert_eq!(heard.lock().unwrap()[1..], ["rows", "open"]);
+        assert_eq!(tree.waits(), 1);
+        // It is used once.
+        tree.open_round(&opening(), &mut |_| Ok(())).unwrap();
+        assert_eq!(heard.lock().unwrap()[1..], ["rows", "open", "open"]);
+    });
+}
+
+#[test]
+fn a_round_that_was_opened_ahead_does_not_count_once_something_else_is_asked() {
+    let rows = Arc::new(Openings::default());
+    let others: [&dyn Fn(&mut RemoteTree); 5] = [
+        &|tree| assert_eq!(tree.settle().unwrap(), 7),
+        &|tree| tree.rest().unwrap(),
+        &|tree| tree.forgo().unwrap(),
+        &|tree| tree.begin_ahead(Manner::default()).unwrap(),
+        // The rows are opened once more: files that they cite may have come since.
+        &|_| rows.note(),
+    ];
+    for other in others {
+        let (store, begun) = (Told::default(), Openings::default());
+        (0..rows.count()).for_each(|_| begun.note());
+        let heard = store.heard.clone();
+        linked_beside(store, &begun, |tree| {
+            tree.open_ahead(&opening(), &rows).unwrap();
+            other(tree);
+            tree.open_round(&opening(), &mut |_| Ok(())).unwrap();
+            let opened = heard.lock().unwrap().iter().filter(|what| *what == "open").count();
+            assert_eq!(opened, 2);
+            assert_eq!(tree.settle().unwrap(), 7);
+        });
+    }
+}
+
+#[test]
+fn a_round_that_was_opened_ahead_by_somebody_else_does_not_count() {
+    let (store, rows) = (Told::default(), Arc::new(Openings::default()));
+    let heard = store.heard.clone();
+    linked(store, |tree| {
+        let mut restored = opening();
+        restored.master.incarnation = Incarnation(77);
+        tree.open_ahead(&opening(), &rows).unwrap();
+        tree.open_round(&restored, &mut |_| Ok(())).unwrap();
+        assert_eq!(*heard.lock().unwrap(), ["open", "open"]);
+    });
+}
+
+#[test]
+fn what_keeps_a_round_from_being_opened_ahead_is_told_when_it_is_opened() {
+    let rows = Arc::new(Openings::default());
+    linked(Told { locked: true, ..Told::default() }, |tree| {
+        tree.begin_ahead(Manner::default()).unwrap();
+        tree.open_ahead(&opening(), &rows).unwrap();
+        assert_eq!(tree.confirm().unwrap_err().message, "lyon: another round works on it");
+        tree.forgo().unwrap();
+        tree.begin_ahead(Manner::default()).unwrap();
+        tree.open_ahead(&opening(), &rows).unwrap();
+        let error = tree.open_round(&opening(), &mut |_| panic!("it is not open")).unwrap_err();
+        assert_eq!(error.message, "lyon: another round works on it");
+        assert_eq!(tree.settle().unwrap(), 7);
+    });
+}
+
+#[test]
+fn an_agent_whose_link_ends_waits_for_no_rows() {
+    let (store, rows, begun) = (Told::default(), Arc::new(Openings::default()), Openings::default());
+    let heard = store.heard.clone();
+    rows.note();
+    linked_beside(store, &begun, |tree| {
+        tree.open_ahead(&opening(), &rows).unwrap();
+        begun.end();
+        assert!(tree.open_round(&opening(), &mut |_| Ok(())).is_err());
+    });
+    assert!(heard.lock().unwrap().is_empty());
 }
 
 /// The end of a stream.

@@ -17,7 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sync_core::{Incarnation, Knowledge, Position, SiteId, Source, StoreId, Value};
-use sync_link::{Mux, RemoteStore, RemoteTree, contents};
+use sync_link::{Mux, Openings, RemoteStore, RemoteTree, contents};
 use sync_store::batch::baseline_row;
 use sync_store::contents::{Ask, Body, Chunk};
 use sync_store::{
@@ -173,7 +173,7 @@ fn serve(mux: &Mux) -> Refusals {
                 Ok(Some((channel, _))) => {
                     let refusals = &refusals;
                     scope.spawn(move || {
-                        let served = contents::serve(&channel, &mut Small);
+                        let served = contents::serve(&channel, &mut Small, &Openings::default());
                         refusals.lock().unwrap().note(served);
                     });
                 }

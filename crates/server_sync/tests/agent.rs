@@ -54,7 +54,7 @@ fn refusals_of_the_other_side_are_told_here() {
     let authorized = sshd.home().join("authorized_keys");
     let text = fs::read_to_string(&authorized).unwrap();
     fs::write(&authorized, text.replace("-vd crm", "-vd hr")).unwrap();
-    sites.geneva.run(&["check"]).says(78, &["the agent at lyon serves the virtual desktop hr, not crm"]);
+    sites.geneva.run(&["check"]).says(78, &["lyon: the other side is of the virtual desktop hr, not crm"]);
     fs::write(&authorized, text.replace("--config-dir ", "--config-dir /no/such")).unwrap();
     sites.geneva.run(&[]).says(10, &["lyon: ", "/no/such"]);
     fs::write(&authorized, text.replace(" agent ", " --version ")).unwrap();

@@ -467,6 +467,31 @@ fn three_daemons_in_a_ring_agree() {
     }
 }
 
+/// A round takes the other site's folder before it is known whether this site's is free. While others work on either, it waits for
+/// them, whichever of the two it has to wait for first, and keeps neither from who has the other.
+#[test]
+fn a_folder_that_others_work_on_is_waited_for() {
+    let network = ring();
+    network.settle();
+    let file = |n: usize| fs::File::open(network.sites[n].index().with_extension("lock")).unwrap();
+    for (master, slave) in [(0, 1), (1, 2)] {
+        for (held, other) in [(master, slave), (slave, master)] {
+            let lock = file(held);
+            lock.lock().unwrap();
+            network.sites[held].write("new", format!("of {held} for {other}"));
+            let mut round = network.sites[master].start(&["-v"]);
+            round.wait_for("documents archives");
+            if files::NAMES[held] < files::NAMES[other] {
+                // What comes first by name is waited for by who has nothing yet.
+                wait_until("the other is free", LIMIT, || file(other).try_lock().is_ok()).unwrap();
+            }
+            lock.unlock().unwrap();
+            assert_eq!(round.end(), 0, "{}", round.log());
+            assert_eq!(network.sites[master].listing(), network.sites[slave].listing());
+        }
+    }
+}
+
 /// A folder has a list of its own of who takes part.
 #[test]
 fn a_site_that_left_has_left_the_folders_too() {

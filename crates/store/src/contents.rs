@@ -164,6 +164,8 @@ pub struct Manner {
     pub doubt: bool,
     /// Nothing is set up that was not there.
     pub preview: bool,
+    /// If somebody else works on it, nobody waits for that: it is refused.
+    pub at_once: bool,
 }
 
 /// A store whose rows stand for files.

@@ -8,7 +8,7 @@ use sync_core::{Knowledge, Position, Registry, SiteId, Source};
 use crate::{Description, Drained, Greeting, Outline, Result, Since, Store, TableStatus};
 
 /// What a master says when it begins a round.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opening {
     /// Who it is.
     pub master: Source,

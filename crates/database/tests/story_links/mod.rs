@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sync_link::serve::serve;
-use sync_link::{Mux, RemoteStore};
+use sync_link::{Mux, Openings, RemoteStore};
 use sync_store::{Result, Store};
 use sync_story::{Bench, BenchSite, Speech};
 
@@ -63,7 +63,7 @@ impl Link {
             let mux = Mux::start(there.try_clone().unwrap(), there, 2);
             if let Ok(Some((channel, _))) = mux.accept() {
                 // The suite hears of what goes wrong at its end.
-                let _ = serve(&channel, &mut store);
+                let _ = serve(&channel, &mut store, &Openings::default());
             }
         });
         let store = RemoteStore::new(here.open("database").unwrap());

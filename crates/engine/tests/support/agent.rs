@@ -7,8 +7,8 @@ use std::os::unix::net::UnixStream;
 use sync_engine::report::Watch;
 use sync_engine::{Options, Result, RoundReport, round};
 use sync_link::serve::serve;
-use sync_link::{Mux, RemoteStore};
-use sync_store::Store;
+use sync_link::{Mux, Openings, RemoteStore};
+use sync_store::{Opening, Store};
 
 use super::Site;
 
@@ -50,11 +50,13 @@ fn linked_round(master: &mut Site, slave: &mut Site, options: &Options, watch: &
             let mux = Mux::start(there.try_clone().unwrap(), there, 2);
             if let Ok(Some((channel, _))) = mux.accept() {
                 // The round hears of what goes wrong at its end.
-                let _ = serve(&channel, served);
+                let _ = serve(&channel, served, &Openings::default());
             }
         });
         let mux = Mux::start(here.try_clone().unwrap(), here, 1);
         let mut remote = RemoteStore::new(mux.open("database").unwrap());
+        let opening = Opening { master: master.store.own_source()?, knowledge: master.store.knowledge()? };
+        remote.open_ahead(&opening)?;
         round(&mut master.store as &mut dyn Store, &mut remote, options, watch)
     })
 }
