@@ -59,7 +59,7 @@ fn copy_table(
             return Err(EngineError::new(Kind::Failure, "too much is left aside"));
         }
         horizon.check(batch)?;
-        batch.contents.iter().for_each(|piece| passage.passed(piece));
+        batch.contents.iter().for_each(|whole| passage.passed_whole(whole));
         if !batch.changes.is_empty() {
             // Their documents may not be there yet; these rows come with the stream.
             batch.changes.retain(|change| late.is_none_or(|late| change.row.state.newest().millis() < late));

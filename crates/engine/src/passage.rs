@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use sync_store::contents::Whole;
 use sync_store::{Hash, Lacking, Piece};
 
 use crate::rate::Bucket;
@@ -40,14 +41,24 @@ impl<'a> Passage<'a> {
         }
     }
 
-    /// Waits as long as the limit demands. Nobody holds a lock of a database meanwhile; the line and the other side's disk
-    /// are held up by what is not taken from them.
+    /// A piece went by.
     pub fn passed(&mut self, piece: &Piece) {
-        let bytes = piece.weight() as u64;
-        self.bytes += bytes;
         if self.last.replace(piece.content) != Some(piece.content) {
             self.files += 1;
         }
+        self.count(piece.weight() as u64);
+    }
+
+    /// A small content went by as a whole.
+    pub fn passed_whole(&mut self, whole: &Whole) {
+        self.files += 1;
+        self.count(whole.weight() as u64);
+    }
+
+    /// Waits as long as the limit demands. Nobody holds a lock of a database meanwhile; the line and the other side's disk
+    /// are held up by what is not taken from them.
+    fn count(&mut self, bytes: u64) {
+        self.bytes += bytes;
         let now = self.since.elapsed();
         if now - self.told >= OFTEN {
             self.told = now;

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sync_core::{Knowledge, Position, Purgeable, Registry, SiteId, Source, Stamp, Value};
+use sync_store::squeeze;
 use sync_store::{Batch, Burial, Completed, Manner, Mode, Opening, Piece, Question, Restamp, Since, StoreError, Want};
 
 use crate::error::{Fault, LinkError, Result};
@@ -122,14 +123,45 @@ impl Part {
 /// # Errors
 /// [`Fault::Protocol`], which what is sent here never gives.
 pub(crate) fn pack(what: &impl Serialize) -> Result<Vec<u8>> {
-    rmp_serde::to_vec(what).map_err(|e| LinkError::new(Fault::Protocol, format!("a message cannot be written: {e}")))
+    squeezed(plain(Vec::new(), what)?, 0)
+}
+
+/// The same of contents, which are as small as they can be.
+pub(crate) fn pack_content(what: &impl Serialize) -> Result<Vec<u8>> {
+    plain(Vec::new(), what)
 }
 
 /// A message of an answer.
 pub(crate) fn answer(part: Part, what: &impl Serialize) -> Result<Vec<u8>> {
-    let mut message = vec![part as u8];
+    squeezed(answer_content(part, what)?, 1)
+}
+
+/// As [`pack_content`].
+pub(crate) fn answer_content(part: Part, what: &impl Serialize) -> Result<Vec<u8>> {
+    plain(vec![part as u8], what)
+}
+
+/// A message behind what it begins with.
+fn plain(mut message: Vec<u8>, what: &impl Serialize) -> Result<Vec<u8>> {
+    message.push(squeeze::PLAIN);
     rmp_serde::encode::write(&mut message, what)
-        .map_err(|e| LinkError::new(Fault::Protocol, format!("an answer cannot be written: {e}")))?;
+        .map_err(|e| LinkError::new(Fault::Protocol, format!("a message cannot be written: {e}")))?;
+    Ok(message)
+}
+
+/// Fewer bytes go with others in a packet of the line.
+const SMALL: usize = 512;
+
+/// More bytes are not made smaller, so that who makes them larger again needs no more room than this.
+const LARGE: usize = 16 << 20;
+
+/// The same message, smaller behind so many bytes. Rows are alike: in most messages there is little but keys and stamps.
+fn squeezed(mut message: Vec<u8>, begin: usize) -> Result<Vec<u8>> {
+    let bytes = &message[begin + 1..];
+    if let Some(small) = (SMALL..=LARGE).contains(&bytes.len()).then(|| squeeze::squeezed(bytes)).flatten() {
+        message.truncate(begin);
+        message.extend(small);
+    }
     Ok(message)
 }
 
@@ -140,7 +172,9 @@ pub(crate) fn answer(part: Part, what: &impl Serialize) -> Result<Vec<u8>> {
 pub(crate) fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     let refused =
         |why: String| LinkError::new(Fault::Protocol, format!("the other side sent what cannot be read: {why}"));
-    let mut input = rmp_serde::Deserializer::new(bytes);
+    let bytes =
+        squeeze::unpacked(bytes, LARGE).ok_or_else(|| refused("it is not packed as it should be".to_owned()))?;
+    let mut input = rmp_serde::Deserializer::new(&*bytes);
     let value = T::deserialize(&mut input).map_err(|e| refused(e.to_string()))?;
     match input.get_ref().is_empty() {
         true => Ok(value),

@@ -14,7 +14,7 @@ use sync_store::{
 };
 
 use crate::error::LinkError;
-use crate::message::{Part, Request, opened, pack, unpack};
+use crate::message::{Part, Request, opened, pack, pack_content, unpack};
 use crate::mux::Channel;
 use crate::openings::Openings;
 
@@ -102,7 +102,7 @@ impl RemoteStore {
 
     /// The same for one of many, that nobody answers: it may go out with what follows.
     pub(crate) fn ask_along(&self, request: &impl Serialize) -> crate::Result<()> {
-        self.channel.send_along(pack(request)?)
+        self.channel.send_along(pack_content(request)?)
     }
 
     fn heard(&self) -> crate::Result<Vec<u8>> {

@@ -5,7 +5,7 @@ use serde::Serialize;
 use sync_store::{Batch, Mode, Result as StoreResult, Store};
 
 use crate::error::Result;
-use crate::message::{Part, Request, answer, stopped, unpack};
+use crate::message::{Part, Request, answer, answer_content, stopped, unpack};
 use crate::mux::Channel;
 use crate::openings::Openings;
 
@@ -129,7 +129,7 @@ impl<'a> Service<'a> {
     /// The same, and it may go out with what follows, of which the end is the last.
     pub fn item_along(&self, item: &impl Serialize) -> StoreResult<()> {
         self.go_on()?;
-        Ok(self.channel.send_along(answer(Part::Item, item)?)?)
+        Ok(self.channel.send_along(answer_content(Part::Item, item)?)?)
     }
 
     fn go_on(&self) -> StoreResult<()> {

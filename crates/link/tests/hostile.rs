@@ -47,7 +47,7 @@ impl Store for Small {
     }
 
     fn scan(&mut self, _: &str, _: bool, sink: &mut sync_store::Sink) -> Result<()> {
-        sink(batch())
+        sink(batch(1)).and_then(|()| sink(batch(MANY)))
     }
 }
 
@@ -113,12 +113,15 @@ fn answer(want: &Want) -> Piece {
     Piece::asked(want.hash, body)
 }
 
-fn batch() -> Batch {
+/// Rows of which a message is made smaller.
+const MANY: usize = 40;
+
+fn batch(rows: usize) -> Batch {
     let values = [Value::Null, Value::unsigned(7), Value::Text("seven".into()), Value::Bytes(vec![0, 255])];
     let row = baseline_row(values.to_vec());
     let heads = vec![TableHead { name: "t".to_owned(), columns: ["a", "b", "c", "d"].map(str::to_owned).to_vec() }];
     let change = Change { table: 0, key: vec![Value::unsigned(7)], row };
-    Batch { changes: vec![change], heads, ..Batch::empty(source()) }
+    Batch { changes: vec![change; rows], heads, ..Batch::empty(source()) }
 }
 
 fn source() -> Source {
@@ -146,15 +149,17 @@ fn talk(mux: &Mux) -> Refusals {
     let since = Since { receiver: source(), position: Position::default(), held: vec![], tables: vec![], upto: None };
     refusals.note(store.changes(&since, &mut |_| Ok(())));
     refusals.note(store.scan("t", true, &mut |_| Ok(())));
-    for _ in 0..3 {
-        refusals.note(store.apply_ahead(&batch(), Mode::Write));
+    for rows in [1, 1, MANY] {
+        refusals.note(store.apply_ahead(&batch(rows), Mode::Write));
     }
     refusals.note(store.applied());
     let opening = Opening { master: source(), knowledge: Knowledge::default() };
-    refusals.note(store.open_round(&opening, &mut |_| Ok(())));
+    refusals.note(store.open_ahead(&opening));
     let mut tree = RemoteTree::new(files, "there");
     refusals.note(tree.begin(Manner::default()));
     refusals.note(tree.begin_ahead(Manner::default()));
+    refusals.note(tree.open_ahead(&opening, &store.openings()));
+    refusals.note(store.open_round(&opening, &mut |_| Ok(())));
     refusals.note(tree.open_round(&opening, &mut |_| Ok(())));
     let wants = refusals.note(tree.wanted(8)).unwrap_or_default();
     refusals.note(tree.supply(&wants, &mut |_| Ok(())));
@@ -166,14 +171,17 @@ fn talk(mux: &Mux) -> Refusals {
 
 /// Serves whatever is opened until the other side ends.
 fn serve(mux: &Mux) -> Refusals {
-    let refusals = Mutex::new(Refusals::default());
+    let (refusals, openings) = (Mutex::new(Refusals::default()), Openings::default());
     thread::scope(|scope| {
         loop {
             match mux.accept() {
-                Ok(Some((channel, _))) => {
-                    let refusals = &refusals;
+                Ok(Some((channel, service))) => {
+                    let (refusals, openings) = (&refusals, &openings);
                     scope.spawn(move || {
-                        let served = contents::serve(&channel, &mut Small, &Openings::default());
+                        let served = match service.as_str() {
+                            "database" => sync_link::serve::serve(&channel, &mut Small, openings),
+                            _ => contents::serve(&channel, &mut Small, openings),
+                        };
                         refusals.lock().unwrap().note(served);
                     });
                 }
@@ -184,6 +192,7 @@ fn serve(mux: &Mux) -> Refusals {
                 }
             }
         }
+        openings.end();
     });
     refusals.into_inner().unwrap()
 }

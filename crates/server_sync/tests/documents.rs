@@ -467,6 +467,28 @@ fn three_daemons_in_a_ring_agree() {
     }
 }
 
+/// Over a long line each answer costs: what a round is opened with is there before the agent, which here is not started until then,
+/// has said a word.
+#[test]
+fn a_round_is_opened_before_the_other_site_is_heard() {
+    let network = pair();
+    let [geneva, lyon] = network.sites.as_slice() else { panic!() };
+    let (script, heard) = (lyon.home.join("agent.sh"), lyon.home.join("heard"));
+    let agent = fs::read_to_string(&script).unwrap();
+    let (tee, rest) = agent.split_once(" | ").unwrap();
+    let both = format!("grep -q database {0} && grep -q documents/archives {0}", heard.display());
+    let waits = format!("n=0; until {both} || [ $n = 600 ]; do n=$((n+1)); sleep 0.1; done; {both} && {rest}");
+    fs::write(&script, format!("{tee} | {{ {waits} }}\n")).unwrap();
+    for text in ["first copy", "edit"] {
+        geneva.write("a", text);
+        geneva.sql(&format!("INSERT INTO file VALUES ('{text}', 1)"));
+        let _ = fs::remove_file(&heard);
+        geneva.run(&[]).expect(0);
+        network.assert_equal();
+        assert_eq!(lyon.rows(), geneva.rows());
+    }
+}
+
 /// A round takes the other site's folder before it is known whether this site's is free. While others work on either, it waits for
 /// them, whichever of the two it has to wait for first, and keeps neither from who has the other.
 #[test]

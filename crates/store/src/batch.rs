@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sync_core::{Position, Row, RowState, Source, Value};
 
-use crate::contents::Piece;
+use crate::contents::Whole;
 use crate::travel;
 
 /// A table as the sender numbers its columns.
@@ -48,12 +48,12 @@ pub struct Batch {
     pub heads: Vec<TableHead>,
     /// The rows.
     pub changes: Vec<Change>,
-    /// Small contents of rows that went before, as a whole and unasked ([`Piece::ahead`]); [`ALONG`] bytes of them at most.
-    #[serde(deserialize_with = "travel::read_pieces")]
-    pub contents: Vec<Piece>,
+    /// Small contents of rows that went before, unasked; [`ALONG`] bytes of them at most.
+    #[serde(deserialize_with = "travel::read_along")]
+    pub contents: Vec<Whole>,
 }
 
-/// A batch takes so many bytes of contents along, as [`Piece::weight`] counts them.
+/// A batch takes so many bytes of contents along, as [`Whole::weight`] counts them.
 pub const ALONG: usize = 1 << 20;
 
 impl Batch {
@@ -72,7 +72,7 @@ impl Batch {
 
     /// Bytes of memory, roughly.
     pub fn weight(&self) -> usize {
-        let contents = self.contents.iter().map(Piece::weight).sum::<usize>();
+        let contents = self.contents.iter().map(Whole::weight).sum::<usize>();
         contents + self.changes.iter().map(Change::weight).sum::<usize>()
     }
 

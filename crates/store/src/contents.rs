@@ -128,6 +128,20 @@ pub enum Body {
     Groups(#[serde(deserialize_with = "travel::read_list::<_, _, CHUNKS>")] Vec<Chunk>),
 }
 
+/// A small content as a whole, of at most [`PIECE`] bytes. Its hash does not go with it: whoever gets it has to find that out in any
+/// case, as it is believed nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Whole(
+    #[serde(serialize_with = "travel::content", deserialize_with = "travel::read_content::<_, PIECE>")] pub Vec<u8>,
+);
+
+impl Whole {
+    /// As [`Piece::weight`].
+    pub fn weight(&self) -> usize {
+        48 + self.0.len()
+    }
+}
+
 /// The most chunks that one piece lists.
 pub const CHUNKS: usize = 4096;
 

@@ -12,6 +12,7 @@ pub mod error;
 pub mod opening;
 mod pass_on;
 pub mod report;
+pub mod squeeze;
 pub mod steady;
 mod travel;
 

@@ -1,7 +1,7 @@
 //! How contents are put into messages: bytes as bytes, and lists no longer than anybody sends, so that hostile messages end
 //! here. Rows travel as `sync_core` packs them.
 
-use std::cell::RefCell;
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -9,7 +9,8 @@ use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::batch::ALONG;
-use crate::contents::{Hash, Piece};
+use crate::contents::{Hash, Whole};
+use crate::squeeze;
 
 /// Bytes of a message, at most so many.
 struct Bytes(usize);
@@ -52,70 +53,16 @@ pub(crate) fn read_bytes<'de, D: Deserializer<'de>, const MOST: usize>(input: D)
     input.deserialize_bytes(Bytes(MOST))
 }
 
-/// What bytes begin with that are as they are, and those that were made smaller.
-const PLAIN: u8 = 0;
-const ZSTD: u8 = 1;
-
 /// Writes contents: smaller, where that is worth anything.
 pub(crate) fn content<S: Serializer>(bytes: &[u8], out: S) -> Result<S::Ok, S::Error> {
-    let packed = squeezed(bytes).unwrap_or_else(|| [&[PLAIN], bytes].concat());
-    out.serialize_bytes(&packed)
-}
-
-/// Fast: lines are slow, but not that slow.
-const LEVEL: i32 = 1;
-/// What is compressed already is known by its beginning.
-const SAMPLE: usize = 4096;
-
-/// Made smaller by an eighth at least; nothing if that cannot be.
-fn squeezed(bytes: &[u8]) -> Option<Vec<u8>> {
-    let pays = |small: usize, large: usize| small < large - large / 8;
-    let sample = &bytes[..bytes.len().min(SAMPLE)];
-    if is_noise(sample) {
-        return None;
-    }
-    let first = compressed(sample).filter(|first| pays(first.len(), sample.len()))?;
-    let all = if bytes.len() > SAMPLE { compressed(bytes)? } else { first };
-    pays(all.len(), bytes.len()).then(|| [&[ZSTD], all.as_slice()].concat())
-}
-
-/// Whether all bytes are about as frequent, as in what was compressed before: asking zstd costs twenty times as much. Too few
-/// bytes say nothing.
-fn is_noise(sample: &[u8]) -> bool {
-    let mut counts = [0_u32; 256];
-    sample.iter().for_each(|byte| counts[usize::from(*byte)] += 1);
-    // The expectation for bytes of chance is n²/256 + n.
-    let squares: u64 = counts.iter().map(|count| u64::from(*count).pow(2)).sum();
-    let n = sample.len() as u64;
-    n >= SAMPLE as u64 / 2 && squares < n * n / 256 * 5 / 4 + n
-}
-
-/// By a compressor that is kept: making one costs more than a small content.
-fn compressed(bytes: &[u8]) -> Option<Vec<u8>> {
-    thread_local! {
-        static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
-    }
-    COMPRESSOR.with_borrow_mut(|kept| {
-        let compressor = match kept {
-            Some(compressor) => compressor,
-            none => none.insert(zstd::bulk::Compressor::new(LEVEL).ok()?),
-        };
-        compressor.compress(bytes).ok()
-    })
+    out.serialize_bytes(&squeeze::packed(bytes))
 }
 
 /// Reads contents that are at most `MOST` bytes, whatever they claim to become.
 pub(crate) fn read_content<'de, D: Deserializer<'de>, const MOST: usize>(input: D) -> Result<Vec<u8>, D::Error> {
-    let mut packed = input.deserialize_bytes(Bytes(MOST + 1))?;
-    match packed.first() {
-        Some(&PLAIN) => Ok(packed.split_off(1)),
-        Some(&ZSTD) => {
-            // No more room is made than a piece has; what goes on behind it is an error. Nothing is never packed.
-            let content = zstd::bulk::decompress(&packed[1..], MOST).ok().filter(|content| !content.is_empty());
-            content.ok_or_else(|| D::Error::custom("a content that cannot be unpacked"))
-        }
-        _ => Err(D::Error::custom("a content that is packed in an unknown way")),
-    }
+    let packed = input.deserialize_bytes(Bytes(MOST + 1))?;
+    let content = squeeze::unpacked(&packed, MOST).map(Cow::into_owned);
+    content.ok_or_else(|| D::Error::custom("a content that cannot be unpacked"))
 }
 
 /// Reads a list of at most `MOST`.
@@ -147,29 +94,29 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
 }
 
 /// Reads contents that go along with a batch: no more bytes of them than anybody sends.
-pub(crate) fn read_pieces<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<Piece>, D::Error> {
-    input.deserialize_seq(Pieces)
+pub(crate) fn read_along<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<Whole>, D::Error> {
+    input.deserialize_seq(Along)
 }
 
-struct Pieces;
+struct Along;
 
-impl<'de> Visitor<'de> for Pieces {
-    type Value = Vec<Piece>;
+impl<'de> Visitor<'de> for Along {
+    type Value = Vec<Whole>;
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
         write!(f, "contents of at most {ALONG} bytes")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<Piece>, A::Error> {
-        let (mut pieces, mut bytes) = (Vec::new(), 0);
-        while let Some(piece) = items.next_element::<Piece>()? {
-            bytes += piece.weight();
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<Whole>, A::Error> {
+        let (mut contents, mut bytes) = (Vec::new(), 0);
+        while let Some(whole) = items.next_element::<Whole>()? {
+            bytes += whole.weight();
             if bytes > ALONG {
                 return Err(A::Error::invalid_length(bytes, &self));
             }
-            pieces.push(piece);
+            contents.push(whole);
         }
-        Ok(pieces)
+        Ok(contents)
     }
 }
 
@@ -178,19 +125,10 @@ impl<'de> Visitor<'de> for Pieces {
 mod tests {
     use super::*;
     use crate::contents::{Body, PIECE, Piece};
+    use crate::squeeze::tests::{bomb, noise};
 
     fn data(bytes: Vec<u8>) -> Piece {
         Piece::asked(Hash([7; 32]), Body::Data { offset: 5, bytes })
-    }
-
-    /// Bytes that nobody can make smaller.
-    fn noise(length: usize) -> Vec<u8> {
-        let mut reader = 0x9e37_79b9_7f4a_7c15_u64;
-        let next = || {
-            reader = reader.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (reader >> 56) as u8
-        };
-        std::iter::repeat_with(next).take(length).collect()
     }
 
     #[test]
@@ -212,20 +150,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_noise_is_seen_without_trying() {
-        for length in [SAMPLE / 2, SAMPLE] {
-            assert!(is_noise(&noise(length)));
-            assert!(!is_noise(&b"text ".repeat(length / 5)) && !is_noise(&vec![0; length]));
-        }
-        let digits: Vec<u8> = noise(SAMPLE).iter().map(|byte| b'0' + byte % 10).collect();
-        assert!(!is_noise(&digits) && !is_noise(b"short"));
-    }
-
-    #[test]
     fn a_bomb_is_refused_before_it_bursts() {
-        let bomb = [&[ZSTD], zstd::bulk::compress(&vec![0; 1 << 30], 1).unwrap().as_slice()].concat();
-        assert!(bomb.len() < PIECE);
-        for bad in [bomb, vec![ZSTD], vec![ZSTD, 1, 2, 3], vec![9, 9], vec![], vec![0; PIECE + 2]] {
+        assert!(bomb().len() < PIECE);
+        for bad in [bomb(), vec![1], vec![1, 1, 2, 3], vec![9, 9], vec![], vec![0; PIECE + 2]] {
             let mut packed = rmp_serde::Serializer::new(Vec::new());
             serde::Serializer::serialize_bytes(&mut packed, &bad).unwrap();
             let packed = packed.into_inner();

@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 
 use sync_core::Value;
 use sync_store::batch::ALONG;
-use sync_store::contents::{Body, PIECE, WANTS};
-use sync_store::{Batch, Change, Hash, Piece, Result, Sink, Store};
+use sync_store::contents::{PIECE, WANTS, Whole};
+use sync_store::{Batch, Change, Hash, Result, Sink, Store};
 
 use crate::cells::Content;
 use crate::contents::{self, Lack, Large};
@@ -65,23 +65,18 @@ pub fn note(tree: &mut Tree, batch: &Batch) {
 }
 
 /// Takes what came along; says how many bytes of contents that is, and how many of those were left aside.
-pub fn take(tree: &mut Tree, pieces: &[Piece]) -> Result<(u64, u64)> {
-    if pieces.is_empty() {
+pub fn take(tree: &mut Tree, along: &[Whole]) -> Result<(u64, u64)> {
+    if along.is_empty() {
         return Ok((0, 0));
     }
     if std::mem::take(&mut tree.along.is_due) {
         expect(tree)?;
     }
     let (mut bytes, mut in_vain) = (0, 0);
-    for piece in pieces {
-        if !piece.ahead {
-            return Err(contents::unasked());
-        }
-        let is_wanted = tree.asked.expects(piece);
-        contents::receive(tree, piece)?;
-        bytes += piece.weight() as u64;
-        if !is_wanted || tree.absent.contains(&piece.content) {
-            in_vain += piece.weight() as u64;
+    for whole in along {
+        bytes += whole.weight() as u64;
+        if !contents::receive_whole(tree, whole)? {
+            in_vain += whole.weight() as u64;
         }
     }
     Ok((bytes, in_vain))
@@ -150,11 +145,11 @@ pub fn scan(tree: &mut Tree, table: &str, sink: &mut Sink) -> Result<()> {
         for Small { path, hash, size } in small {
             let bytes = if is_first(index.look(), &path, hash)? { read(&path, size) } else { None };
             let Some(bytes) = bytes else { continue };
-            let piece = Piece::ahead(hash, Body::Data { offset: 0, bytes });
-            if along.weight() + piece.weight() > ALONG {
+            let whole = Whole(bytes);
+            if along.weight() + whole.weight() > ALONG {
                 sink(std::mem::replace(&mut along, Batch::empty(sender)))?;
             }
-            along.contents.push(piece);
+            along.contents.push(whole);
         }
         if along.contents.is_empty() { Ok(()) } else { sink(along) }
     })

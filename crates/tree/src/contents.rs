@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::io;
 
 use rusqlite::params;
-use sync_store::contents::{Ask, Body, PIECE};
+use sync_store::contents::{Ask, Body, PIECE, Whole};
 use sync_store::{Hash, Lacking, Piece, Result, StoreError, Trouble, Want};
 
 use crate::along::Along;
@@ -59,11 +59,6 @@ impl Asked {
     /// The first path whose content has not come.
     pub(crate) fn first_open(&self) -> Option<&[u8]> {
         self.open.values().map(|open| open.path.as_slice()).min()
-    }
-
-    /// Whether this is a piece of what may come.
-    pub(crate) fn expects(&self, piece: &Piece) -> bool {
-        self.open.get(&piece.content).is_some_and(|open| open.want.fits(piece))
     }
 
     /// From here on other contents come along; directories are made for them beforehand.
@@ -241,9 +236,8 @@ pub fn receive(tree: &mut Tree, piece: &Piece) -> Result<()> {
     tree.moment("receive: keep")?;
     let open = tree.asked.open.get(&piece.content).filter(|open| !piece.ahead || open.want.fits(piece)).cloned();
     let Some(Open { want, path, fresh }) = open else { return if piece.ahead { Ok(()) } else { Err(unasked()) } };
-    if matches!(want.ask, Ask::Whole) && !tree.asked.has_directories {
-        // Each content is made where it will be.
-        realise::place(tree, &[])?;
+    if matches!(want.ask, Ask::Whole) {
+        make_directories(tree)?;
     }
     let kept = match (&piece.body, &want.ask) {
         (Body::Absent, _) => {
@@ -275,10 +269,35 @@ pub fn receive(tree: &mut Tree, piece: &Piece) -> Result<()> {
         (Body::Chunks(chunks), Ask::Chunks { from }) => return parts::list(tree, &want, *from, chunks),
         _ => return Err(unasked()),
     };
-    // A full disk concerns this content; others may be smaller.
+    kept_or_not(tree, piece.content, kept)
+}
+
+/// Keeps a content that came along, if it is one of those that are expected; says whether it is here. Whoever sent it did not look
+/// whether it is still what the row says.
+pub fn receive_whole(tree: &mut Tree, Whole(bytes): &Whole) -> Result<bool> {
+    tree.moment("receive: keep")?;
+    let hash = Hash(*blake3::hash(bytes).as_bytes());
+    let is_it = |open: &&Open| open.want.ask == Ask::Whole && open.want.size == bytes.len() as u64;
+    let Some(Open { want, path, fresh }) = tree.asked.open.get(&hash).filter(is_it).cloned() else { return Ok(false) };
+    make_directories(tree)?;
+    let kept = keep(tree, &want, (&path, fresh.as_ref()), bytes);
+    kept_or_not(tree, hash, kept)?;
+    Ok(!tree.absent.contains(&hash))
+}
+
+/// Each content is made where it will be.
+fn make_directories(tree: &mut Tree) -> Result<()> {
+    if !tree.asked.has_directories {
+        realise::place(tree, &[])?;
+    }
+    Ok(())
+}
+
+/// A full disk concerns this content; others may be smaller.
+fn kept_or_not(tree: &mut Tree, content: Hash, kept: io::Result<()>) -> Result<()> {
     match kept {
-        Err(e) if e.kind() == io::ErrorKind::StorageFull => has_no_room(tree, piece.content, 0),
-        Err(_) => drop(tree.absent.insert(piece.content)),
+        Err(e) if e.kind() == io::ErrorKind::StorageFull => has_no_room(tree, content, 0),
+        Err(_) => drop(tree.absent.insert(content)),
         Ok(()) => {}
     }
     place(tree)

@@ -177,3 +177,56 @@ fn lists_that_are_longer_than_anybody_sends_are_refused() {
     assert!(unpack::<Hash>(&bytes).is_ok());
     assert!(unpack::<Hash>(&pack(&"x".repeat(32)).unwrap()).is_err());
 }
+
+/// A batch of so many rows that are alike, as rows of a table are.
+fn alike(rows: i64) -> Batch {
+    let row = |id| {
+        let site = SiteId::new(7).unwrap();
+        let values = Some(vec![Value::Int(id), Value::Text(format!("customer {id}")), Value::Text("Lausanne".into())]);
+        Change {
+            table: 0,
+            key: vec![Value::Int(id)],
+            row: Row { state: RowState::inserted_at(Stamp::at(5, site)), values },
+        }
+    };
+    Batch { changes: (0..rows).map(row).collect(), ..Batch::empty(source()) }
+}
+
+#[test]
+fn rows_that_are_alike_take_little_and_contents_are_left_as_they_are() {
+    let batch = alike(1000);
+    let request = Request::ApplyAhead(Cow::Borrowed(&batch), Mode::Write);
+    let (small, plain) = (pack(&request).unwrap(), pack_content(&request).unwrap());
+    assert!(small.len() < plain.len() / 2, "{} of {} bytes", small.len(), plain.len());
+    for bytes in [small, plain] {
+        let Request::ApplyAhead(received, _) = unpack(&bytes).unwrap() else { panic!("another verb") };
+        assert_eq!(*received, batch);
+    }
+    let answered = answer(Part::Item, &batch).unwrap();
+    let (part, body) = opened(&answered).unwrap();
+    assert!(part == Part::Item && body.len() < answer_content(part, &batch).unwrap().len() / 2);
+    assert_eq!(unpack::<Batch>(body).unwrap(), batch);
+}
+
+/// Who makes messages larger again needs no more room than was said, whatever they claim to become.
+#[test]
+fn what_becomes_too_much_is_refused() {
+    let large = vec![0_u8; LARGE + 1];
+    assert_eq!(pack(&serde_bytes(&large)).unwrap().len(), LARGE + 7, "it is sent as it is");
+    let mut bomb = squeeze::squeezed(&large).unwrap();
+    assert!(bomb.len() < 1 << 16);
+    assert_eq!(unpack::<Batch>(&bomb).unwrap_err().fault, Fault::Protocol);
+    bomb.truncate(20);
+    assert_eq!(unpack::<Batch>(&bomb).unwrap_err().fault, Fault::Protocol);
+}
+
+/// Bytes as bytes.
+fn serde_bytes(bytes: &[u8]) -> impl Serialize + '_ {
+    struct Bytes<'a>(&'a [u8]);
+    impl Serialize for Bytes<'_> {
+        fn serialize<S: serde::Serializer>(&self, out: S) -> std::result::Result<S::Ok, S::Error> {
+            out.serialize_bytes(self.0)
+        }
+    }
+    Bytes(bytes)
+}
