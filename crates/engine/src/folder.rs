@@ -15,7 +15,7 @@ use sync_tree::beforehand::Reader;
 use sync_tree::{Keep, Owners, Tree, Version};
 
 use crate::error::EngineError;
-use crate::open;
+use crate::{open, opening};
 
 /// A folder of documents, as a store.
 pub struct Folder {
@@ -80,7 +80,10 @@ impl Folder {
     }
 
     /// What a round would be opened with, if it was set up: as its index says, whoever works on it.
-    pub(crate) fn opening(&self) -> Option<Opening> {
+    pub(crate) fn opening(&mut self) -> Option<Opening> {
+        if let Some(tree) = &mut self.tree {
+            return opening::of(tree).ok();
+        }
         let index = self.index();
         let read = || opening_of(&mut sqlite::connect(&index)?);
         index.exists().then(read)?.ok().flatten()

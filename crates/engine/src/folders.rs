@@ -171,7 +171,10 @@ impl Linked {
             (Ok(false), sides) => {
                 *sides = Sides::Paused(format!("this site names it in its settings, {peer} does not"));
             }
-            (Ok(true), Sides::Both(both)) => both.0.read_by(readers.remove(&self.name)),
+            (Ok(true), Sides::Both(both)) => {
+                both.0.read_by(readers.remove(&self.name));
+                both.1.met();
+            }
             (Ok(true), _) => {}
         }
     }
@@ -238,12 +241,11 @@ fn compare(
 /// Begins at this side with what was opened ahead at the other, without having been waited for. Whoever holds theirs may wait for his own
 /// only where theirs comes first; else, and where others work on theirs, it is let go, and both are waited for in order.
 fn begin_behind(own: &mut Folder, theirs: &mut RemoteTree, manner: Manner, slave_first: bool) -> Result<()> {
-    let begun = match theirs.confirm() {
-        Ok(()) => own.begin(Manner { at_once: !slave_first, ..manner }).is_ok(),
-        Err(_) => false,
-    };
-    if begun {
-        return Ok(());
+    if theirs.confirm().is_ok() {
+        let begun = own.begin(Manner { at_once: !slave_first, ..manner });
+        if begun.is_ok() || slave_first {
+            return Ok(begun?);
+        }
     }
     theirs.forgo()?;
     theirs.rest()?;

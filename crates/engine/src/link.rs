@@ -154,9 +154,9 @@ impl<'a> Session<'a> {
             Some(stores) => stores,
             None => self.open(flags, watch)?,
         };
+        tries.connected |= stores.remote.is_open();
         let options = self.options(flags);
         let opening = stores.open_ahead(&options, &mut self.readers)?;
-        tries.connected |= stores.remote.is_open();
         let (folders, documents) = (&mut stores.folders, &mut self.documents);
         // Without folders in common no row has to wait.
         let is_needed = folders.are_common();

@@ -57,8 +57,7 @@ fn sign(file: &mut File, purpose: &str) -> std::io::Result<()> {
     let holder = Holder { pid: std::process::id(), since, purpose: purpose.to_owned() };
     file.set_len(0)?;
     file.rewind()?;
-    serde_json::to_writer(&mut *file, &holder)?;
-    file.flush()
+    file.write_all(&serde_json::to_vec(&holder)?)
 }
 
 fn read(file: &mut File) -> Option<Holder> {

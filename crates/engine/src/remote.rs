@@ -85,10 +85,12 @@ impl Remote {
     /// # Errors
     /// What keeps it from being reached, and what to do about it.
     pub(crate) fn meet(&mut self) -> Result<()> {
-        match (&self.database, &mut self.agent) {
-            (Place::Agent(_), Some(agent)) => agent.meet(&self.link),
-            _ => Ok(()),
+        if let (Place::Agent(store), Some(agent)) = (&mut self.database, &mut self.agent)
+            && agent.meet(&self.link)?
+        {
+            store.met();
         }
+        Ok(())
     }
 
     /// Begins to reach its agent, if the database is reached in another way.
@@ -187,16 +189,16 @@ impl Agent {
         Ok(Agent { mux: Mux::begin(input, 1), output: Some(output), folders: None, process: Some(process) })
     }
 
-    /// Hears who it is, and from then on what it answers.
-    fn meet(&mut self, link: &Link) -> Result<()> {
-        let Some(mut output) = self.output.take() else { return Ok(()) };
+    /// Hears who it is, and from then on what it answers; says whether that was not known.
+    fn meet(&mut self, link: &Link) -> Result<bool> {
+        let Some(mut output) = self.output.take() else { return Ok(false) };
         if let Err(e) = self.recognise(link, &mut output) {
             // Nothing of what was asked waits to be written any longer.
             self.mux.fail(e.clone());
             return Err(of_link(e, link));
         }
         self.mux.listen(output);
-        Ok(())
+        Ok(true)
     }
 
     fn recognise(&mut self, link: &Link, output: &mut ChildStdout) -> sync_link::Result<()> {
@@ -213,7 +215,7 @@ impl Agent {
         match self.mux.open(service) {
             Ok(channel) => Ok(channel),
             // What it died of is known better there.
-            Err(e) => self.meet(link).and_then(|()| Err(of_link(e, link))),
+            Err(e) => self.meet(link).and_then(|_| Err(of_link(e, link))),
         }
     }
 }

@@ -176,8 +176,7 @@ impl State {
     fn write(&self, dir: &Path) -> std::io::Result<()> {
         fs::create_dir_all(dir)?;
         let mut file = tempfile::NamedTempFile::new_in(dir)?;
-        serde_json::to_writer_pretty(&mut file, self)?;
-        file.flush()?;
+        file.write_all(&serde_json::to_vec_pretty(self)?)?;
         file.as_file().sync_all()?;
         file.persist(path(dir))?;
         fs::File::open(dir)?.sync_all()

@@ -58,6 +58,11 @@ impl RemoteTree {
         self.store.ask_ahead(&open_after(opening, count), opening)
     }
 
+    /// As [`RemoteStore::met`].
+    pub fn met(&mut self) {
+        self.store.met();
+    }
+
     /// Gives up a round that was opened ahead.
     ///
     /// # Errors

@@ -207,6 +207,11 @@ impl RemoteStore {
         Ok(())
     }
 
+    /// The other side was met only now, however long that took: what was opened ahead is answered from now on.
+    pub fn met(&mut self) {
+        self.early.iter_mut().for_each(|early| early.at = Instant::now());
+    }
+
     /// The same by such a request.
     pub(crate) fn ask_ahead(&mut self, request: &Request, opening: &Opening) -> Result<()> {
         self.forgo()?;

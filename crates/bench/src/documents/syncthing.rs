@@ -177,8 +177,11 @@ impl Tool for Syncthing<'_> {
     }
 
     fn stop(&mut self) -> Result<()> {
-        for mut child in self.running.drain(..) {
-            child.kill()?;
+        for (end, mut child) in self.ends.iter().zip(self.running.drain(..)) {
+            // What was started has a process of its own, which goes on, with its port, if only the first one is killed.
+            if end.ask("POST", "/rest/system/shutdown").is_err() {
+                child.kill()?;
+            }
             child.wait()?;
         }
         Ok(())
