@@ -164,7 +164,13 @@ impl Writers {
     /// # Errors
     /// When a thread cannot be started.
     pub fn start(server: &Server, database: &str, options: WritersOptions) -> Result<Self> {
-        let connect = server.opts().db_name(Some(database)).tcp_connect_timeout(Some(Duration::from_secs(5)));
+        // A server that is killed while it has not yet taken a connection leaves the client alone with it, waiting for ever for the
+        // first word.
+        let connect = server
+            .opts()
+            .db_name(Some(database))
+            .tcp_connect_timeout(Some(Duration::from_secs(5)))
+            .tcp_keepalive_time_ms(Some(1_000));
         let shared = Arc::new(Shared {
             connect: connect.into(),
             deadline: Instant::now() + options.duration,
