@@ -65,17 +65,15 @@ type Answer<'a> = dyn Fn(&Channel, &str, &Openings) -> sync_link::Result<()> + S
 fn each(link: &Mux, answer: &Answer) -> Result<()> {
     let openings = Openings::default();
     thread::scope(|scope| {
-        let ended = loop {
-            match link.accept().transpose() {
-                Some(Ok((channel, service))) => {
-                    let openings = &openings;
-                    // That the link broke is seen by `accept` too.
-                    scope.spawn(move || answer(&channel, &service, openings).unwrap_or_default());
-                }
-                Some(Err(e)) => break Err(broken(e)),
-                None => break Ok(()),
+        let answer_all = || {
+            while let Some((channel, service)) = link.accept().map_err(broken)? {
+                let openings = &openings;
+                // That the link broke is seen by `accept` too.
+                scope.spawn(move || answer(&channel, &service, openings).unwrap_or_default());
             }
+            Ok(())
         };
+        let ended = answer_all();
         openings.end();
         ended
     })

@@ -90,6 +90,11 @@ fn served_folder<T>(slave: &mut trees::Site, rounds: impl FnOnce(&mut RemoteTree
     served(slave.tree(), serve, |channel| RemoteTree::new(channel, "lyon"), rounds)
 }
 
+/// Serves a database.
+fn serve_rows(channel: &Channel, store: &mut Database) {
+    sync_link::serve::serve(channel, store, &Openings::default()).unwrap_or_default();
+}
+
 #[test]
 fn a_quiet_round_waits_for_one_answer_of_a_database() {
     let server = MariaDb::start(Options::new()).unwrap();
@@ -102,10 +107,7 @@ fn a_quiet_round_waits_for_one_answer_of_a_database() {
     };
     geneva.run("INSERT INTO t0 SELECT seq, 'v' FROM seq_1_to_100");
     lyon.run("INSERT INTO t1 VALUES (1, 'v')");
-    let serve = |channel: &Channel, store: &mut Database| {
-        sync_link::serve::serve(channel, store, &Openings::default()).unwrap_or_default()
-    };
-    served(&mut lyon.store, serve, RemoteStore::new, |slave| {
+    served(&mut lyon.store, serve_rows, RemoteStore::new, |slave| {
         while !round(&mut geneva, slave).0 {}
         // What was deleted is not forgotten for a month.
         geneva.run("DELETE FROM t0 WHERE id<10");
@@ -130,10 +132,7 @@ fn a_first_round_waits_for_few_answers_of_a_database() {
         if rows > 0 {
             geneva.run(&format!("INSERT INTO t0 SELECT seq, 'v' FROM seq_1_to_{rows}"));
         }
-        let serve = |channel: &Channel, store: &mut Database| {
-            sync_link::serve::serve(channel, store, &Openings::default()).unwrap_or_default()
-        };
-        served(&mut lyon.store, serve, RemoteStore::new, |slave| {
+        served(&mut lyon.store, serve_rows, RemoteStore::new, |slave| {
             let report = sync_engine::round(&mut geneva.store, slave, &options, &mut ()).unwrap();
             assert_eq!(report.pushed.total().inserted, rows);
             println!("a first round of {rows} rows waits for {} answers", slave.waits());

@@ -123,7 +123,7 @@ impl Part {
 /// # Errors
 /// [`Fault::Protocol`], which what is sent here never gives.
 pub(crate) fn pack(what: &impl Serialize) -> Result<Vec<u8>> {
-    squeezed(plain(Vec::new(), what)?, 0)
+    Ok(squeezed(pack_content(what)?, 0))
 }
 
 /// The same of contents, which are as small as they can be.
@@ -133,7 +133,7 @@ pub(crate) fn pack_content(what: &impl Serialize) -> Result<Vec<u8>> {
 
 /// A message of an answer.
 pub(crate) fn answer(part: Part, what: &impl Serialize) -> Result<Vec<u8>> {
-    squeezed(answer_content(part, what)?, 1)
+    Ok(squeezed(answer_content(part, what)?, 1))
 }
 
 /// As [`pack_content`].
@@ -156,13 +156,13 @@ const SMALL: usize = 512;
 const LARGE: usize = 16 << 20;
 
 /// The same message, smaller behind so many bytes. Rows are alike: in most messages there is little but keys and stamps.
-fn squeezed(mut message: Vec<u8>, begin: usize) -> Result<Vec<u8>> {
+fn squeezed(mut message: Vec<u8>, begin: usize) -> Vec<u8> {
     let bytes = &message[begin + 1..];
     if let Some(small) = (SMALL..=LARGE).contains(&bytes.len()).then(|| squeeze::squeezed(bytes)).flatten() {
         message.truncate(begin);
         message.extend(small);
     }
-    Ok(message)
+    message
 }
 
 /// Reads something from the bytes of a hostile side.

@@ -60,9 +60,26 @@ pub(crate) fn content<S: Serializer>(bytes: &[u8], out: S) -> Result<S::Ok, S::E
 
 /// Reads contents that are at most `MOST` bytes, whatever they claim to become.
 pub(crate) fn read_content<'de, D: Deserializer<'de>, const MOST: usize>(input: D) -> Result<Vec<u8>, D::Error> {
-    let packed = input.deserialize_bytes(Bytes(MOST + 1))?;
-    let content = squeeze::unpacked(&packed, MOST).map(Cow::into_owned);
-    content.ok_or_else(|| D::Error::custom("a content that cannot be unpacked"))
+    input.deserialize_bytes(Packed(MOST))
+}
+
+/// A content that was packed, of at most so many bytes.
+struct Packed(usize);
+
+impl Visitor<'_> for Packed {
+    type Value = Vec<u8>;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "a content of at most {} bytes", self.0)
+    }
+
+    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+        if bytes.len() > self.0 + 1 {
+            return Err(E::invalid_length(bytes.len(), &self));
+        }
+        let content = squeeze::unpacked(bytes, self.0).map(Cow::into_owned);
+        content.ok_or_else(|| E::custom("a content that cannot be unpacked"))
+    }
 }
 
 /// Reads a list of at most `MOST`.

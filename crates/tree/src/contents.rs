@@ -312,7 +312,7 @@ fn expect(tree: &mut Tree, want: Want, path: Vec<u8>) -> Result<()> {
     Ok(())
 }
 
-/// What came must be what it was asked for as. What came along was not verified by the sender.
+/// What came must be what it was asked for as.
 fn is_like(bytes: &[u8], hash: Hash) -> bool {
     blake3::hash(bytes) == hash.0
 }
