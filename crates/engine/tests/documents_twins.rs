@@ -13,7 +13,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use rustix::io::Errno;
 use sync_store::Store;
 use sync_tree::{Disk, Fault, Op, Seams};
-use trees::{PAIR, RING, Site, assert_equal, pair_with, round, settle, sites, sync, try_sync};
+use trees::{PAIR, RING, Site, assert_equal, options, pair_with, round, settle, sites, sync, try_sync};
 
 /// A pair with `a` and `b` that are one file at both, and `c` that is not.
 fn joined() -> [Site; 2] {
@@ -172,6 +172,31 @@ fn links_made_at_two_sites_become_one() {
     pair[1].link("a", "d");
     settle(&mut pair, &PAIR);
     assert_twins(&pair, &[&["a", "c", "d"]]);
+}
+
+/// An edit here lost against a deletion there, and the round broke before it was put back.
+#[test]
+fn a_file_is_given_a_name_while_its_own_is_to_be_put_back() {
+    let mut pair = pair_with(&[("a", "1"), ("c", "1")]);
+    pair[1].write("a", "edited");
+    pair[1].tree().drain().unwrap();
+    pair[0].remove("a");
+    let [a, b] = &mut pair;
+    let options = options(b.name);
+    sync_engine::round(a.tree(), b.tree(), &options, &mut ()).unwrap();
+    b.link("a", "b");
+    while is_racy(b, "b") {
+        b.tree().drain().unwrap();
+    }
+    settle(&mut pair, &PAIR);
+    assert_eq!((pair[0].read("a"), pair[0].read("b")), ("edited".to_owned(), "edited".to_owned()));
+    assert_eq!(pair[0].twins(), pair[1].twins());
+}
+
+/// The next scan will look at it again, as it was changed just before it was looked at, or was not looked at yet.
+fn is_racy(site: &Site, path: &str) -> bool {
+    let index = rusqlite::Connection::open(site.index()).unwrap();
+    index.query_row("SELECT MIN(racy) FROM disk WHERE path=?", [path.as_bytes()], |row| row.get(0)) != Ok(Some(false))
 }
 
 #[test]

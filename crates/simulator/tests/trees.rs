@@ -77,6 +77,12 @@ fn contents_that_live_again_as_a_copy() {
     }
 }
 
+/// A file is given another name while its own, deleted elsewhere, is still to be put back.
+#[test]
+fn a_file_with_a_name_that_has_no_row_yet() {
+    all_are_good(25_000_359..25_000_360);
+}
+
 #[test]
 fn a_seed_is_always_the_same_history() {
     for seed in [2, 1_000] {

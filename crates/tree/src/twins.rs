@@ -91,8 +91,11 @@ fn join(writing: &Writing, names: &[Name]) -> Result<()> {
         Some(twin) => twin.clone(),
         None => new_twin(writing, names)?,
     };
-    for name in names.iter().filter(|name| name.is_settled() && name.twin != twin) {
-        writing.run("UPDATE entry SET twin=? WHERE path=?", params![twin, name.path])?;
+    for name in names.iter().filter(|name| name.twin != twin) {
+        // What its row wants is still to be made, and is seen to differ from what is there.
+        if name.is_settled() {
+            writing.run("UPDATE entry SET twin=? WHERE path=?", params![twin, name.path])?;
+        }
         writing.run("UPDATE disk SET twin=? WHERE path=?", params![twin, name.path])?;
     }
     Ok(())
