@@ -13,7 +13,7 @@ use sync_core::{Author, Knowledge, Position, Relation, Row, RowId, RowState, Sou
 use sync_store::{Applied, Batch, Completed, ConflictEntry, Mode, Result, StoreError, TableHead, Trouble};
 
 use crate::catalog::{CONFLICTS, Catalog};
-use crate::clock::Clock;
+use crate::clock::{Clock, Times};
 use crate::conflicts;
 use crate::connections::{Connections, Ended};
 use crate::database::Database;
@@ -147,10 +147,10 @@ fn drained(
     lines: &Lines,
     marks: &Marks,
     current: &HashMap<RowId, Vec<Value>>,
-    (author, latest): (Author, u64),
+    (author, times): (Author, Times),
 ) -> HashMap<RowId, Option<RowState>> {
     let one = |row: &marks::Marked| {
-        let state = stamp_one(lines, row, current.contains_key(&row.id), author, latest);
+        let state = stamp_one(lines, row, current.contains_key(&row.id), author, times);
         (row.id.clone(), state)
     };
     marks.rows.iter().map(one).collect()
@@ -261,9 +261,9 @@ impl Work<'_> {
         marks::gather(sql, dialect, catalog)?;
         let mut lines = meta::load(sql, tracked.number(), &ids)?;
         let marks = marks::of_rows(sql, dialect, tracked, &keys)?;
-        let latest = self.clock.for_marks(sql, dialect, &marks)?.latest();
-        let mut drained = drained(&lines, &marks, &current, (author, latest));
-        let brief = brief::find(sql, tracked, &incoming, (&lines, &current), (&marks, (author, latest)))?;
+        let times = self.clock.for_marks(sql, dialect, &marks)?.times();
+        let mut drained = drained(&lines, &marks, &current, (author, times));
+        let brief = brief::find(sql, tracked, &incoming, (&lines, &current), (&marks, (author, times)))?;
         drained.extend(brief.into_iter().map(|(id, grave)| (id, Some(grave))));
         let deciding = Deciding {
             epoch: lines.epoch,

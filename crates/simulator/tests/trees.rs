@@ -83,6 +83,12 @@ fn a_file_with_a_name_that_has_no_row_yet() {
     all_are_good(25_000_359..25_000_360);
 }
 
+/// An index is put back to a backup, and the clock was set back since: an edit is no write that others have seen.
+#[test]
+fn an_index_from_a_backup_and_a_clock_that_was_set_back() {
+    all_are_good(21_000_275..21_000_276);
+}
+
 #[test]
 fn a_seed_is_always_the_same_history() {
     for seed in [2, 1_000] {
