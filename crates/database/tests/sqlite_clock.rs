@@ -84,7 +84,6 @@ fn who_left_a_history_goes_on_after_it() {
     assert!(written(&site).deleted > newest);
     site.app("INSERT INTO item(id) VALUES (2)");
     store.drain().unwrap();
-    let last: Vec<u8> =
-        site.app.query_row("SELECT state FROM server_sync_row WHERE dead=0", [], |r| r.get(0)).unwrap();
+    let last: Vec<u8> = site.app.query_row("SELECT state FROM server_sync_row WHERE dead=0", [], |r| r.get(0)).unwrap();
     assert!(codec::unpack_state(&last).unwrap().inserted.millis() > heard);
 }

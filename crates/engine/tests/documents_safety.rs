@@ -5,12 +5,13 @@
 mod trees;
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::symlink;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sync_core::{Row, RowState, SiteId, Stamp, Value};
 use sync_database::sql::Sql;
@@ -468,6 +469,48 @@ fn what_was_put_into_its_place_is_read_again_only_if_an_edit_could_hide() {
     round(&mut pair);
     assert_eq!(pair[0].read("old"), "TEXT");
     assert_equal(&pair);
+}
+
+/// Somebody changes a file once it is at its place, before it is looked at there.
+struct Touches {
+    path: PathBuf,
+    text: &'static str,
+    done: AtomicBool,
+}
+
+/// What they give it.
+const TOUCHED: Duration = Duration::from_secs(1_000_000_000);
+
+impl Fault for Touches {
+    fn before(&self, op: Op, _name: &[u8]) -> rustix::io::Result<()> {
+        let is_placed = || fs::read(&self.path).is_ok_and(|text| text == self.text.as_bytes());
+        if matches!(op, Op::Look | Op::Stat) && is_placed() && !self.done.swap(true, Ordering::SeqCst) {
+            fs::File::open(&self.path).unwrap().set_modified(UNIX_EPOCH + TOUCHED).unwrap();
+            fs::set_permissions(&self.path, Permissions::from_mode(0o604)).unwrap();
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn what_becomes_of_a_file_right_after_it_was_placed_is_seen() {
+    for is_there in [false, true] {
+        let mut pair = sites::<2>();
+        if is_there {
+            pair[0].write("a", "before");
+        }
+        round(&mut pair);
+        pair[0].write("a", "text");
+        let touches = Arc::new(Touches { path: pair[1].at("a"), text: "text", done: AtomicBool::new(false) });
+        pair[1].open_on(Seams { disk: Disk::faulty(touches.clone()), ..Seams::default() }).unwrap();
+        round(&mut pair);
+        settle(&mut pair, &PAIR);
+        assert!(touches.done.load(Ordering::SeqCst));
+        let metadata = pair[0].at("a").metadata().unwrap();
+        assert_eq!(metadata.modified().unwrap(), UNIX_EPOCH + TOUCHED, "{is_there}");
+        assert_eq!(metadata.permissions().mode() & 0o777, 0o604, "{is_there}");
+        assert_equal(&pair);
+    }
 }
 
 /// A pair of which the second site died when rows were merged and nothing was made of them.

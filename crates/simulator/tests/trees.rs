@@ -89,6 +89,12 @@ fn an_index_from_a_backup_and_a_clock_that_was_set_back() {
     all_are_good(21_000_275..21_000_276);
 }
 
+/// Somebody sets the time of a file just after it was put into its place.
+#[test]
+fn a_time_that_is_set_right_after_a_file_was_placed() {
+    all_are_good(21_000_737..21_000_738);
+}
+
 #[test]
 fn a_seed_is_always_the_same_history() {
     for seed in [2, 1_000] {

@@ -7,12 +7,34 @@ use sync_store::Reason;
 use crate::accounts::{Accounts, Kind};
 use crate::cells::{self, Cells, Content};
 use crate::disk::{self, Dir, Handle};
-use crate::look::{self, reason};
+use crate::look::{self, Seen, reason};
 use crate::tree::{Options, Owners};
 
-/// Makes a file or directory what its cells say; what the system does not let us write is left, and what is so already. Says
-/// what extended attributes there are then.
-pub(crate) fn write(file: &Handle, cells: &Cells, how: How) -> Result<Vec<u8>, Reason> {
+/// What a file is after its attributes were written.
+#[derive(Clone)]
+pub(crate) struct Dressed {
+    /// Its extended attributes, packed.
+    pub attributes: Vec<u8>,
+    /// What the system said of it then; nothing if nothing was written.
+    pub seen: Option<Seen>,
+}
+
+impl Dressed {
+    /// Something that is as it was.
+    pub fn as_it_was(attributes: Vec<u8>) -> Self {
+        Dressed { attributes, seen: None }
+    }
+
+    /// What is known of it once it is at its place and this is found there. What somebody did to it since we wrote is not ours: the
+    /// next scan has to see it.
+    pub fn known(&self, found: Seen) -> Seen {
+        let ours = self.seen.as_ref().filter(|seen| !found.is_but_for_names(seen));
+        ours.cloned().unwrap_or(found)
+    }
+}
+
+/// Makes a file or directory what its cells say; what the system does not let us write is left, and what is so already.
+pub(crate) fn write(file: &Handle, cells: &Cells, how: How) -> Result<Dressed, Reason> {
     let (who, found) = (how.who(cells)?, file.stat().map_err(reason)?);
     let is_given = who.is_other(&found);
     if is_given {
@@ -20,7 +42,7 @@ pub(crate) fn write(file: &Handle, cells: &Cells, how: How) -> Result<Vec<u8>, R
     }
     let before = look::attributes(file)?;
     let has_others = before != cells.attributes;
-    let there = if has_others { write_attributes(file, &before, &cells.attributes)? } else { before };
+    let attributes = if has_others { write_attributes(file, &before, &cells.attributes)? } else { before };
     // Giving a file away takes away its set-user-id bit; an access list contains the permissions: they come last.
     let mode = how.mode(cells, who);
     if is_given || has_others || found.st_mode & 0o7777 != mode {
@@ -29,7 +51,8 @@ pub(crate) fn write(file: &Handle, cells: &Cells, how: How) -> Result<Vec<u8>, R
     if let Content::File { mtime, .. } = cells.content {
         tolerate(file.set_times(&times(mtime)))?;
     }
-    Ok(there)
+    let seen = Some(Seen::of(&file.stat().map_err(reason)?));
+    Ok(Dressed { attributes, seen })
 }
 
 /// The owner of a link; it has nothing else.

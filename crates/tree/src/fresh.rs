@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 
 use sync_store::{Hash, Reason, Result, Want};
 
-use crate::attributes::{self, How};
+use crate::attributes::{self, Dressed, How};
 use crate::cells::{self, Cells};
 use crate::disk::{self, File, Slip};
 use crate::index;
@@ -28,7 +28,7 @@ struct Fresh {
     cells: Cells,
     hash: Hash,
     file: File,
-    attributes: Vec<u8>,
+    dressed: Dressed,
 }
 
 /// A file that was given its name, or a directory, and what is known of it.
@@ -128,10 +128,10 @@ pub(crate) fn make(tree: &mut Tree, want: &Want, path: &[u8], cells: &Cells, byt
         Err(_) => return Ok(false),
     };
     file.write_all_at(bytes, 0)?;
-    let Ok(attributes) = attributes::write(&file, cells, how) else { return Ok(false) };
+    let Ok(dressed) = attributes::write(&file, cells, how) else { return Ok(false) };
     tide.weight += want.size;
     tide.contents.insert(want.hash);
-    tide.gathered.push(Fresh { path: path.to_vec(), cells: cells.clone(), hash: want.hash, file, attributes });
+    tide.gathered.push(Fresh { path: path.to_vec(), cells: cells.clone(), hash: want.hash, file, dressed });
     Ok(true)
 }
 
@@ -144,8 +144,9 @@ pub(crate) fn make_directory(tree: &mut Tree, path: &[u8], cells: Cells) {
     let made = near.at(root, directory).and_then(|parent| {
         parent.make_directory(name).ok()?;
         let child = parent.child(name).ok()?;
-        let attributes = attributes::write(&child, &cells, How::of(options, accounts)).ok()?;
-        let seen = Seen::of(&parent.look(name).ok()??);
+        let dressed = attributes::write(&child, &cells, How::of(options, accounts)).ok()?;
+        let found = Seen::of(&parent.look(name).ok()??);
+        let (seen, attributes) = (dressed.known(found), dressed.attributes);
         (seen.kind == cells::DIRECTORY).then_some(Known { cells, seen, attributes, racy: true })
     });
     if let Some(known) = made {
@@ -206,9 +207,9 @@ fn give_name(tree: &mut Tree, fresh: &Fresh) -> std::result::Result<(), Reason> 
     directory.name(&fresh.file, name).map_err(reason)?;
     tree.early.created += 1;
     if let Ok(stat) = fresh.file.stat() {
-        let seen = Seen::of(&stat);
+        let seen = fresh.dressed.known(Seen::of(&stat));
         let racy = !look::shows_edits(root.disk(), &fresh.cells.content, &seen);
-        let known = Known { cells: fresh.cells.clone(), seen, attributes: fresh.attributes.clone(), racy };
+        let known = Known { cells: fresh.cells.clone(), seen, attributes: fresh.dressed.attributes.clone(), racy };
         tide.named.push(Named { path: fresh.path.clone(), known });
     }
     Ok(())

@@ -11,6 +11,7 @@ use rusqlite::params;
 use rustix::io::Errno;
 use sync_store::{Reason, Result};
 
+use crate::attributes::Dressed;
 use crate::cells::{Cells, Content};
 use crate::disk::{self, File};
 use crate::index::{self, KNOWN, Writing, columns_of};
@@ -30,7 +31,7 @@ pub(crate) struct Sibling {
 /// Another name of a file, not in its place yet.
 pub(crate) struct Name {
     pub staged: String,
-    pub attributes: Vec<u8>,
+    pub dressed: Dressed,
     /// What was known of the file, if it is the same.
     pub before: Option<Seen>,
 }
@@ -314,17 +315,17 @@ impl Batch<'_> {
             let _ = staging.remove(&staged);
             return Err(Reason::Changed);
         }
-        Ok(Name { staged, attributes: known.attributes, before: Some(known.seen) })
+        Ok(Name { staged, dressed: Dressed::as_it_was(known.attributes), before: Some(known.seen) })
     }
 
     fn copy_of(&self, file: &mut File, task: &Task) -> std::result::Result<Name, Reason> {
         let Content::File { hash, .. } = task.cells.content else { return Err(Reason::Changed) };
         self.stage_copy(hash, file)?;
         let from = From::Staged { name: hash.to_string(), safe: false };
-        let attributes = self.dress(&from, &task.cells)?;
+        let dressed = self.dress(&from, &task.cells)?;
         let staging = &self.tree.root.own().staging;
         staging.open(hash.to_string()).and_then(|file| file.sync_data()).map_err(reason)?;
-        Ok(Name { staged: hash.to_string(), attributes, before: None })
+        Ok(Name { staged: hash.to_string(), dressed, before: None })
     }
 
     /// What was put into its place in this batch.

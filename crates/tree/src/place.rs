@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use sync_store::{Hash, Realised, Reason, Result};
 
 use crate::aside::Aside;
-use crate::attributes::{self, How};
+use crate::attributes::{self, Dressed, How};
 use crate::cells::{self, Cells, Content};
 use crate::disk::{self, Dir, Onto, Slip};
 use crate::index;
@@ -59,7 +59,7 @@ pub(crate) struct Prepared {
     pub(crate) task: Task,
     parent: Rc<Dir>,
     pub(crate) from: From,
-    attributes: Vec<u8>,
+    dressed: Dressed,
 }
 
 /// Where it is.
@@ -231,15 +231,15 @@ impl<'a> Batch<'a> {
             Err(reason) => return Ok(Err(reason)),
         };
         let dressed = self.dress(&from, &task.cells);
-        Ok(dressed.map(|attributes| Some(Prepared { task, parent, from, attributes })))
+        Ok(dressed.map(|dressed| Some(Prepared { task, parent, from, dressed })))
     }
 
     /// Only what is not content changes.
     pub(crate) fn retouch(&mut self, task: &Task, parent: &Rc<Dir>) -> std::result::Result<(), Reason> {
         let (_, name) = name::split(&task.path);
-        let attributes = if let Content::Link(_) = task.cells.content {
+        let dressed = if let Content::Link(_) = task.cells.content {
             attributes::write_link(parent, name, &task.cells, self.how())?;
-            Vec::new()
+            Dressed::as_it_was(Vec::new())
         } else {
             let file = parent.open(name).map_err(reason)?;
             let seen = Seen::of(&file.stat().map_err(reason)?);
@@ -249,7 +249,7 @@ impl<'a> Batch<'a> {
             attributes::write(&file, &task.cells, self.how())?
         };
         self.report.touched += 1;
-        let seen = self.note_placed(task, parent, attributes, Origin::Tree)?;
+        let seen = self.note_placed(task, parent, dressed, Origin::Tree)?;
         if let Some(known) = task.known.as_ref().filter(|known| known.seen.links > 1) {
             self.stir_attributes(task, &known.seen, &seen);
         }
@@ -271,45 +271,49 @@ impl<'a> Batch<'a> {
         let directory = parent.child(name).map_err(|_| Reason::Changed)?;
         // Until everything is in it, we have to be able to write to it.
         let open = Cells { mode: task.cells.mode | 0o700, ..task.cells.clone() };
-        let attributes = attributes::write(&directory, &open, self.how())?;
+        let dressed = attributes::write(&directory, &open, self.how())?;
         let task = Task { cells: open, path: task.path.clone(), known: None };
         self.report.created += 1;
         self.touch(&task.path, &parent);
-        self.note_placed(&task, &parent, attributes, Origin::Tree).map(drop)
+        self.note_placed(&task, &parent, dressed, Origin::Tree).map(drop)
     }
 
     fn note_placed(
         &mut self,
         task: &Task,
         parent: &Dir,
-        attributes: Vec<u8>,
+        dressed: Dressed,
         origin: Origin,
     ) -> std::result::Result<Seen, Reason> {
         let (_, name) = name::split(&task.path);
         let found = parent.look(name).map_err(reason)?.map(|stat| Seen::of(&stat));
         // Somebody may have put something else there since: of that nothing is known yet.
-        let seen = found.filter(|seen| seen.kind == task.cells.content.kind()).ok_or(Reason::Changed)?;
+        let found = found.filter(|seen| seen.kind == task.cells.content.kind()).ok_or(Reason::Changed)?;
+        let seen = dressed.known(found);
         let racy = origin == Origin::Tree || !look::shows_edits(self.tree.root.disk(), &task.cells.content, &seen);
         self.joined.placed(task, &seen);
+        let attributes = dressed.attributes;
         let known = Box::new(Known { cells: task.cells.clone(), seen: seen.clone(), attributes, racy });
         self.done.push(Done::Placed { path: task.path.clone(), known });
         Ok(seen)
     }
 
     /// Gives it its attributes before anybody sees it.
-    pub(crate) fn dress(&self, from: &From, cells: &Cells) -> std::result::Result<Vec<u8>, Reason> {
+    pub(crate) fn dress(&self, from: &From, cells: &Cells) -> std::result::Result<Dressed, Reason> {
         let open = |at: &Dir, name: &[u8]| at.open(name).map_err(reason);
         match (from, &cells.content) {
             (From::Staged { name, .. }, Content::Link(_)) => {
                 attributes::write_link(&self.tree.root.own().staging, name.as_bytes(), cells, self.how())
-                    .map(|()| Vec::new())
+                    .map(|()| Dressed::as_it_was(Vec::new()))
             }
             (From::Staged { name, .. }, _) => {
                 attributes::write(&*open(&self.tree.root.own().staging, name.as_bytes())?, cells, self.how())
             }
             // It has been given them, and is there under other names as well.
-            (From::Twin(_), _) => Ok(Vec::new()),
-            (From::Path { holder, .. }, _) if holder.known.seen.links > 1 => Ok(holder.known.attributes.clone()),
+            (From::Twin(_), _) => Ok(Dressed::as_it_was(Vec::new())),
+            (From::Path { holder, .. }, _) if holder.known.seen.links > 1 => {
+                Ok(Dressed::as_it_was(holder.known.attributes.clone()))
+            }
             (From::Path { holder, parent }, _) => {
                 attributes::write(&*open(parent, name::split(&holder.path).1)?, cells, self.how())
             }

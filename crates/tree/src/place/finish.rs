@@ -63,11 +63,11 @@ impl Batch<'_> {
             return Ok(());
         }
         let writing = self.tree.index.begin()?;
-        for Prepared { task, from, attributes, .. } in &self.prepared {
+        for Prepared { task, from, dressed, .. } in &self.prepared {
             if let From::Staged { name, .. } = from
                 && let Ok(Some(stat)) = self.tree.root.own().staging.look(name)
             {
-                let (cells, attributes) = (task.cells.clone(), attributes.clone());
+                let (cells, attributes) = (task.cells.clone(), dressed.attributes.clone());
                 writing.put_known(&task.path, &Known { cells, seen: Seen::of(&stat), attributes, racy: true })?;
             }
         }
@@ -90,14 +90,14 @@ impl Batch<'_> {
     }
 
     fn place(&mut self, prepared: &Prepared) -> std::result::Result<(), Reason> {
-        let Prepared { task, parent, from, attributes } = prepared;
+        let Prepared { task, parent, from, dressed } = prepared;
         let (_, name) = name::split(&task.path);
         let known = task.known.as_ref().map(|known| self.current(known));
         let is_seen = self.tree.root.disk().slips(Slip::NoSecondLook);
         if !is_seen && !is_as_known(parent, name, known.as_ref()).map_err(reason)? {
             return Err(Reason::Changed);
         }
-        let (mut attributes, mut before) = (attributes.clone(), None);
+        let (mut dressed, mut before) = (dressed.clone(), None);
         match from {
             From::Path { holder, parent: old } => {
                 let (_, old_name) = name::split(&holder.path);
@@ -112,12 +112,12 @@ impl Batch<'_> {
             From::Twin(sibling) => {
                 let twin = self.twin_of(sibling, task)?;
                 self.put_in_place(task, parent, &twin.staged, known.as_ref())?;
-                (attributes, before) = (twin.attributes, twin.before);
+                (dressed, before) = (twin.dressed, twin.before);
             }
         }
         self.touch(&task.path, parent);
         let origin = if matches!(from, From::Staged { .. }) { Origin::Staging } else { Origin::Tree };
-        let seen = self.note_placed(task, parent, attributes, origin)?;
+        let seen = self.note_placed(task, parent, dressed, origin)?;
         if let Some(before) = before {
             self.stir_names(&before, &seen);
         }
