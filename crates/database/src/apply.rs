@@ -13,7 +13,7 @@ use sync_core::{Author, Knowledge, Position, Relation, Row, RowId, RowState, Sou
 use sync_store::{Applied, Batch, Completed, ConflictEntry, Mode, Result, StoreError, TableHead, Trouble};
 
 use crate::catalog::{CONFLICTS, Catalog};
-use crate::clock::{Clock, Times};
+use crate::clock::Clock;
 use crate::conflicts;
 use crate::connections::{Connections, Ended};
 use crate::database::Database;
@@ -147,10 +147,10 @@ fn drained(
     lines: &Lines,
     marks: &Marks,
     current: &HashMap<RowId, Vec<Value>>,
-    (author, times): (Author, Times),
+    (author, latest): (Author, u64),
 ) -> HashMap<RowId, Option<RowState>> {
     let one = |row: &marks::Marked| {
-        let state = stamp_one(lines, row, current.contains_key(&row.id), author, times);
+        let state = stamp_one(lines, row, current.contains_key(&row.id), author, latest);
         (row.id.clone(), state)
     };
     marks.rows.iter().map(one).collect()
@@ -261,9 +261,9 @@ impl Work<'_> {
         marks::gather(sql, dialect, catalog)?;
         let mut lines = meta::load(sql, tracked.number(), &ids)?;
         let marks = marks::of_rows(sql, dialect, tracked, &keys)?;
-        let times = self.clock.for_marks(sql, dialect, &marks)?.times();
-        let mut drained = drained(&lines, &marks, &current, (author, times));
-        let brief = brief::find(sql, tracked, &incoming, (&lines, &current), (&marks, (author, times)))?;
+        let latest = self.clock.for_marks(sql, dialect, &marks)?.latest();
+        let mut drained = drained(&lines, &marks, &current, (author, latest));
+        let brief = brief::find(sql, tracked, &incoming, (&lines, &current), (&marks, (author, latest)))?;
         drained.extend(brief.into_iter().map(|(id, grave)| (id, Some(grave))));
         let deciding = Deciding {
             epoch: lines.epoch,

@@ -10,7 +10,6 @@ use sync_core::capture::{Brief, brief};
 use sync_core::{Author, RowId, RowState, Stamp, Value, codec};
 use sync_store::Result;
 
-use crate::clock::Times;
 use crate::connections::Connections;
 use crate::layout::{Tracked, powers, rows};
 use crate::marks::{Marked, Marks};
@@ -31,11 +30,11 @@ const DROPPED: usize = 4_000;
 const KEY: [&str; 3] = ["tab", "id", "inserted"];
 
 /// What became of a row that is not there, if it came and went unheard.
-pub(crate) fn of(row: &Marked, lines: &Lines, (author, times): (Author, Times)) -> Option<Brief> {
+pub(crate) fn of(row: &Marked, lines: &Lines, (author, latest): (Author, u64)) -> Option<Brief> {
     if lines.contains_key(&row.id) {
         return None;
     }
-    brief(lines.state_of(&row.id).unwrap_or_default(), &row.clamped(times), author)
+    brief(lines.state_of(&row.id).unwrap_or_default(), &row.clamped(latest), author)
 }
 
 /// Remembers the brief ones among marked rows.
@@ -44,7 +43,7 @@ pub(crate) fn remember(
     tracked: &Tracked,
     marks: &Marks,
     lines: &Lines,
-    by: (Author, Times),
+    by: (Author, u64),
 ) -> Result<()> {
     let gone = marks.rows.iter().filter(|row| !row.present);
     let brief = gone.filter_map(|row| Some((&row.id, of(row, lines, by)?)));
@@ -54,7 +53,7 @@ pub(crate) fn remember(
         return Ok(());
     }
     save(c, params)?;
-    drop_old(c.writer.as_mut(), by.1.latest.saturating_sub(KEEP))
+    drop_old(c.writer.as_mut(), by.1.saturating_sub(KEEP))
 }
 
 const WIDTH: usize = 5;
@@ -102,7 +101,7 @@ pub(crate) fn find(
     tracked: &Tracked,
     incoming: &[Incoming],
     (lines, current): (&Lines, &HashMap<RowId, Vec<Value>>),
-    (marks, by): (&Marks, (Author, Times)),
+    (marks, by): (&Marks, (Author, u64)),
 ) -> Result<HashMap<RowId, RowState>> {
     let is_known = |id: &RowId| lines.contains_key(id) || current.contains_key(id);
     let is_lost = |i: &&Incoming| {

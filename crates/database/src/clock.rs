@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use sync_core::capture::Mark;
 use sync_store::Result;
 use sync_store::steady::{Steady, since};
 
@@ -21,34 +20,12 @@ pub(crate) struct Clock {
     read: Instant,
     micros: i64,
     steady: Steady,
-    floor: u64,
-}
-
-/// Between which times something was written, in milliseconds since the Unix epoch: whatever its mark says.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Times {
-    pub earliest: u64,
-    pub latest: u64,
-}
-
-impl Times {
-    /// The time that a mark is taken for. An application can set its session's clock into the future, and nobody could overwrite
-    /// what it wrote for that long.
-    pub fn of(self, mark: &Mark) -> u64 {
-        mark.millis.max(self.earliest).min(self.latest)
-    }
 }
 
 impl Clock {
     /// The clock of a server that has just said that it is `micros` microseconds after the Unix epoch.
     pub fn says(micros: i64, steady: Steady) -> Self {
-        Clock { read: steady(), micros, steady, floor: 0 }
-    }
-
-    /// The same, that is never earlier than this, in milliseconds since the Unix epoch: what a store stamped before it was restored
-    /// it does not know, and must not stamp again.
-    pub fn not_before(self, floor: u64) -> Self {
-        Clock { floor, ..self }
+        Clock { read: steady(), micros, steady }
     }
 
     /// The clock to judge these marks by: this one, or if some are later than it says, what the server says now. Its clock can have
@@ -61,22 +38,17 @@ impl Clock {
             return Ok(self);
         }
         let row = sql.first(&format!("SELECT {}", dialect.now_micros()), &[])?.unwrap_or_default();
-        Ok(Clock::says(Fields::of(row).int()?, self.steady).not_before(self.floor))
+        Ok(Clock::says(Fields::of(row).int()?, self.steady))
     }
 
     /// Milliseconds since the Unix epoch.
     pub fn now(self) -> u64 {
         let elapsed = i64::try_from(since(self.read, self.steady).as_micros()).unwrap_or(i64::MAX);
-        u64::try_from(self.micros.saturating_add(elapsed) / 1000).unwrap_or_default().max(self.floor)
+        u64::try_from(self.micros.saturating_add(elapsed) / 1000).unwrap_or_default()
     }
 
     /// Now and a second more: what is later than this was not written yet.
     pub fn latest(self) -> u64 {
         self.now() + 1000
-    }
-
-    /// When what is marked was written.
-    pub fn times(self) -> Times {
-        Times { earliest: self.floor, latest: self.latest() }
     }
 }

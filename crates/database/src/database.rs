@@ -184,21 +184,12 @@ impl Database {
         Ok(())
     }
 
-    /// When a site last wrote to a table, as far as this store knows, in milliseconds since the Unix epoch; 0 if it never did.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub fn last_heard_in(&mut self, site: SiteId, table: &str) -> Result<u64> {
-        restored::last_heard(self, site, |tracked| tracked.table.name == table)
-    }
-
     /// The server's clock, which is asked only if it was never read.
     pub(crate) fn clock(&mut self) -> Result<Clock> {
-        let clock = match self.clock {
-            Some(clock) => clock,
-            None => self.read_clock().map(|(micros, ..)| Clock::says(micros, self.connections.steady()))?,
-        };
-        Ok(clock.not_before(self.identity.floor))
+        match self.clock {
+            Some(clock) => Ok(clock),
+            None => self.read_clock().map(|(micros, ..)| Clock::says(micros, self.connections.steady())),
+        }
     }
 
     /// The server's clock, its uncertainty, and whether somebody holds the upgrade lock.
@@ -316,7 +307,7 @@ impl Store for Database {
     }
 
     fn last_heard(&mut self, site: SiteId) -> Result<u64> {
-        restored::last_heard(self, site, |tracked| !tracked.counters.is_empty())
+        restored::last_heard(self, site)
     }
 
     fn leave_history(&mut self, latest: u64) -> Result<Source> {

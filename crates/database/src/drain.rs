@@ -9,7 +9,7 @@ use sync_core::{Author, Position, RowId, RowState, SiteId, Source, Stamp, Value}
 use sync_store::{Drained, Restamp, Result, StoreError, Trouble};
 
 use crate::catalog::Catalog;
-use crate::clock::{Clock, Times};
+use crate::clock::Clock;
 use crate::connections::{Connections, Ended};
 use crate::database::{Database, random};
 use crate::kept::Kept;
@@ -176,8 +176,8 @@ pub(crate) fn publish_marked(
 ) -> Result<(Position, Vec<Numbered>)> {
     let clock = clock.for_marks(c.writer.as_mut(), c.dialect.as_ref(), marks)?;
     let known = meta::load(c.writer.as_mut(), tracked.number(), &marks.row_ids())?;
-    let mut lines = stamp_rows(tracked, marks, &known, author, clock.times());
-    brief::remember(c, tracked, marks, &known, (author, clock.times()))?;
+    let mut lines = stamp_rows(tracked, marks, &known, author, clock.latest());
+    brief::remember(c, tracked, marks, &known, (author, clock.latest()))?;
     let gone: Vec<&[Value]> = marks.rows.iter().filter(|row| !row.present).map(|row| row.key.as_slice()).collect();
     let mut suspect = suspects::forgotten(c, catalog, tracked, &gone)?;
     suspect.extend(suspects::unfounded(c, catalog, tracked, &marks.rows)?);
@@ -189,10 +189,10 @@ pub(crate) fn publish_marked(
 }
 
 /// The new lines of marked rows; `lines` are those they have.
-fn stamp_rows(tracked: &Tracked, marks: &Marks, lines: &Lines, author: Author, times: Times) -> Vec<Numbered> {
+fn stamp_rows(tracked: &Tracked, marks: &Marks, lines: &Lines, author: Author, latest: u64) -> Vec<Numbered> {
     let one = |row: &Marked| {
         let known = lines.get(&row.id);
-        let line = match stamp_one(lines, row, row.present, author, times) {
+        let line = match stamp_one(lines, row, row.present, author, latest) {
             Some(state) => {
                 let kept = known.map(|l| l.kept_under(&state)).unwrap_or_default();
                 Line { kept, ..own_line(state, &row.key) }
@@ -205,13 +205,13 @@ fn stamp_rows(tracked: &Tracked, marks: &Marks, lines: &Lines, author: Author, t
 }
 
 /// The new state of one marked row.
-pub(crate) fn stamp_one(lines: &Lines, row: &Marked, present: bool, author: Author, times: Times) -> Option<RowState> {
+pub(crate) fn stamp_one(lines: &Lines, row: &Marked, present: bool, author: Author, latest: u64) -> Option<RowState> {
     let known = lines.state_of(&row.id);
     if !present && !lines.contains_key(&row.id) && known.is_some() {
         // It came and went before anybody could hear of it.
         return None;
     }
-    stamp(known.as_ref(), &row.clamped(times), present, author)
+    stamp(known.as_ref(), &row.clamped(latest), present, author)
 }
 
 /// Marks that say nothing new (a cascade that was announced and did not happen): the row is published once more, because

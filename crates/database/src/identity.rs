@@ -10,7 +10,7 @@ use crate::rules::{self, Rules};
 use crate::sql::{Fields, Sql};
 
 /// The version of the stored formats. A store with another one is refused.
-pub const FORMAT: i64 = 7;
+pub const FORMAT: i64 = 6;
 
 /// What a site publishes of its settings in its own database, so that a master can read it there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,12 +42,10 @@ pub struct Identity {
     pub head: Position,
     /// The authoritative restores that it has met.
     pub epochs: Epochs,
-    /// Before this nothing is stamped any more, in milliseconds since the Unix epoch; 0 if it was never restored.
-    pub floor: u64,
 }
 
 const COLUMNS: &str = "format, store, incarnation, site, site_name, vd, vd_version, product_version, slave, masters, \
-     excluded, together, trees, counters, rekey, seq, token, epochs, floor";
+     excluded, together, trees, counters, rekey, seq, token, epochs";
 
 /// Reads the identity; `None` if the database was never prepared.
 pub fn read(sql: &mut dyn Sql) -> Result<Option<Identity>> {
@@ -71,12 +69,12 @@ fn format_of(sql: &mut dyn Sql) -> Result<Option<i64>> {
 }
 
 /// The columns that older formats did not have, with their types. They may be NULL. Format 3 added the first two, format 4 the
-/// registry, which is a table of its own, format 5 the third, format 6 a table again, of brief rows, and format 7 the last.
-const ADDED: [(&str, &str); 4] = [("counters", "TEXT"), ("rekey", "TEXT"), ("epochs", "BLOB"), ("floor", "BIGINT")];
+/// registry, which is a table of its own, format 5 the last, and format 6 a table again, of brief rows.
+const ADDED: [(&str, &str); 3] = [("counters", "TEXT"), ("rekey", "TEXT"), ("epochs", "BLOB")];
 
-/// Brings a store of formats 2 to 6 to this one, once our tables are there. Harmless to repeat after a crash at any point.
+/// Brings a store of formats 2 to 5 to this one, once our tables are there. Harmless to repeat after a crash at any point.
 pub fn upgrade(sql: &mut dyn Sql) -> Result<()> {
-    if !matches!(format_of(sql)?, Some(2..=6)) {
+    if !matches!(format_of(sql)?, Some(2..=5)) {
         return Ok(());
     }
     for (column, kind) in ADDED {
@@ -127,14 +125,14 @@ const TOKENS_KEPT: u64 = 1_000_000;
 
 /// Writes the first identity of a store.
 pub fn create(sql: &mut dyn Sql, source: Source, card: &Card) -> Result<()> {
-    let statement = format!("INSERT INTO server_sync_store (one, {COLUMNS}) VALUES (1{})", ",?".repeat(19));
+    let statement = format!("INSERT INTO server_sync_store (one, {COLUMNS}) VALUES (1{})", ",?".repeat(18));
     let mut params = vec![
         Value::Int(FORMAT),
         Value::Bytes(source.store.0.to_be_bytes().to_vec()),
         Value::unsigned(source.incarnation.0),
     ];
     params.extend(card_params(card));
-    params.extend([Value::Int(0), Value::Int(0), Value::Null, Value::Int(0)]);
+    params.extend([Value::Int(0), Value::Int(0), Value::Null]);
     sql.execute(&statement, &params).map(drop)
 }
 
@@ -154,11 +152,6 @@ pub fn replace(sql: &mut dyn Sql, source: Source) -> Result<()> {
 /// Takes another incarnation.
 pub fn set_incarnation(sql: &mut dyn Sql, incarnation: Incarnation) -> Result<()> {
     sql.execute("UPDATE server_sync_store SET incarnation=? WHERE one=1", &[Value::unsigned(incarnation.0)]).map(drop)
-}
-
-/// From now on nothing is stamped before this, in milliseconds since the Unix epoch.
-pub fn set_floor(sql: &mut dyn Sql, floor: u64) -> Result<()> {
-    sql.execute("UPDATE server_sync_store SET floor=? WHERE one=1", &[Value::unsigned(floor)]).map(drop)
 }
 
 fn card_params(card: &Card) -> [Value; 12] {
@@ -198,10 +191,9 @@ fn parse(row: Vec<Value>) -> Result<Identity> {
     let (counters, rekey) = (rules::read(&fields.text()?), lines(&fields.text()?));
     let head = Position { seq: fields.unsigned()?, token: fields.unsigned()? };
     let epochs = Epochs::unpack(fields.value())?;
-    let floor = fields.unsigned()?;
     let card =
         Card { site, site_name, vd, vd_version, role, rules: Rules { excluded, together, trees, counters, rekey } };
-    Ok(Identity { source, card, product_version, head, epochs, floor })
+    Ok(Identity { source, card, product_version, head, epochs })
 }
 
 fn lines(text: &str) -> Vec<String> {

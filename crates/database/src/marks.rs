@@ -9,7 +9,6 @@ use sync_core::capture::{Mark, Operation};
 use sync_store::{Result, StoreError, Trouble};
 
 use crate::catalog::Catalog;
-use crate::clock::Times;
 use crate::dialect::Dialect;
 use crate::layout::{Tracked, powers};
 use crate::sql::{Fields, Sql};
@@ -55,9 +54,10 @@ pub struct Marked {
 }
 
 impl Marked {
-    /// The marks, as of when they can have been made.
-    pub fn clamped(&self, times: Times) -> Vec<Mark> {
-        let taken = |mark: &Mark| Mark { millis: times.of(mark), ..mark.clone() };
+    /// The marks, those from the future as of `latest`: an application can set its session's clock, and nobody could overwrite what
+    /// it wrote for that long.
+    pub fn clamped(&self, latest: u64) -> Vec<Mark> {
+        let taken = |mark: &Mark| Mark { millis: mark.millis.min(latest), ..mark.clone() };
         self.marks.iter().map(taken).collect()
     }
 }

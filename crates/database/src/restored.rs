@@ -23,12 +23,12 @@ use crate::{brief, identity, retry, vector};
 /// Marks read at a time.
 const PAGE: usize = 2_000;
 
-/// When a site last wrote to these tables, as far as the lines tell.
-pub fn last_heard(db: &mut Database, site: SiteId, counts: impl Fn(&Tracked) -> bool) -> Result<u64> {
+/// When a site last wrote to a table with counters, as far as the lines tell.
+pub fn last_heard(db: &mut Database, site: SiteId) -> Result<u64> {
     // This comes before a drain, which looks at the tables first.
     db.refresh()?;
     let (sql, mut latest) = (db.connections.writer.as_mut(), 0);
-    for tracked in db.catalog.tracked.iter().filter(|t| counts(t)) {
+    for tracked in db.catalog.tracked.iter().filter(|t| !t.counters.is_empty()) {
         let query = "SELECT state FROM server_sync_row WHERE tab=?";
         sql.query(query, &[Value::Int(tracked.number().into())], &mut |row| {
             let state = codec::unpack_state(&Fields::of(row).bytes()?)?;
@@ -40,11 +40,10 @@ pub fn last_heard(db: &mut Database, site: SiteId, counts: impl Fn(&Tracked) -> 
     Ok(latest)
 }
 
-/// Takes a new incarnation; additions that were marked until `latest` are stamped as part of the old one before, and all that is
-/// written later gets later stamps.
+/// Takes a new incarnation; additions that were marked until `latest` are stamped as part of the old one before.
 pub fn leave_history(db: &mut Database, latest: u64) -> Result<Source> {
     db.refresh()?;
-    let (clock, floor) = (db.clock()?, db.identity.floor.max(latest + u64::from(latest > 0)));
+    let clock = db.clock()?;
     let incarnation = db.identity.source.incarnation.next(clock.now(), random()?);
     let (catalog, site) = (&db.catalog, db.identity.card.site);
     retry::contention(|| {
@@ -64,11 +63,10 @@ pub fn leave_history(db: &mut Database, latest: u64) -> Result<Source> {
             }
             vector::leave(c.writer.as_mut(), source)?;
             identity::set_incarnation(c.writer.as_mut(), incarnation)?;
-            identity::set_floor(c.writer.as_mut(), floor)?;
             Ok(Ended::Commit(()))
         })
     })?;
-    (db.identity.source.incarnation, db.identity.floor) = (incarnation, floor);
+    db.identity.source.incarnation = incarnation;
     Ok(db.identity.source)
 }
 
@@ -107,7 +105,7 @@ fn drain_all(
     let lines = meta::load(c.writer.as_mut(), tracked.number(), &read.row_ids())?;
     let (mut graves, mut others) = (Vec::new(), Marks::default());
     for row in read.rows {
-        match brief::of(&row, &lines, (author, clock.times())).filter(|_| !row.present) {
+        match brief::of(&row, &lines, (author, clock.latest())).filter(|_| !row.present) {
             // It was never heard of here, and may have been elsewhere.
             Some(brief) => graves.push((tracked.number(), row.id.clone(), own_line(brief.grave, &row.key))),
             None => others.rows.push(row),

@@ -60,30 +60,3 @@ fn what_is_from_the_future_is_of_now() {
     store.drain().unwrap();
     assert!(written(&site).inserted.millis() <= now(&site) + 1_000);
 }
-
-/// A store that was restored, and whose clock was set back, stamps nothing again that it stamped in the history it left, whoever
-/// opens it later.
-#[test]
-fn who_left_a_history_goes_on_after_it() {
-    let site = Site::bare("CREATE TABLE item(id INTEGER PRIMARY KEY, name TEXT);");
-    let (mut store, _) = Database::prepare(connect(&site.path).unwrap(), &card("geneva", 1)).unwrap();
-    let heard = now(&site) + 3_600_000;
-    store.leave_history(heard).unwrap();
-    site.app("INSERT INTO item(id) VALUES (1)");
-    store.drain().unwrap();
-    let inserted = written(&site).inserted;
-    assert!(inserted.millis() > heard && inserted.millis() < heard + 60_000);
-    store.leave_history(heard - 5_000).unwrap();
-    let (mut store, _) = Database::prepare(connect(&site.path).unwrap(), &card("geneva", 1)).unwrap();
-    site.app("UPDATE item SET name='x'");
-    store.drain().unwrap();
-    let newest = written(&site).newest();
-    assert!(newest > inserted && newest.millis() < heard + 60_000);
-    site.app("DELETE FROM item");
-    store.drain().unwrap();
-    assert!(written(&site).deleted > newest);
-    site.app("INSERT INTO item(id) VALUES (2)");
-    store.drain().unwrap();
-    let last: Vec<u8> = site.app.query_row("SELECT state FROM server_sync_row WHERE dead=0", [], |r| r.get(0)).unwrap();
-    assert!(codec::unpack_state(&last).unwrap().inserted.millis() > heard);
-}

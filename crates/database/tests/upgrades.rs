@@ -15,7 +15,7 @@ const PAIR: [(usize, usize); 1] = [(0, 1)];
 const ROWS: &str = "SELECT id, name FROM person ORDER BY id";
 
 /// The columns of `server_sync_store` that older formats did not have, with the format that added each.
-const LATER: [(&str, u32); 4] = [("counters", 3), ("rekey", 3), ("epochs", 5), ("floor", 7)];
+const LATER: [(&str, u32); 3] = [("counters", 3), ("rekey", 3), ("epochs", 5)];
 
 /// How each kind of database declared the columns of `server_sync_store`.
 struct Then {
@@ -44,7 +44,6 @@ const SQLITE: Then = Then {
         ("seq", "INTEGER NOT NULL"),
         ("token", "INTEGER NOT NULL"),
         ("epochs", "BLOB"),
-        ("floor", "BIGINT"),
     ],
     tail: "",
 };
@@ -70,7 +69,6 @@ const MARIADB: Then = Then {
         ("seq", "BIGINT UNSIGNED NOT NULL"),
         ("token", "BIGINT UNSIGNED NOT NULL"),
         ("epochs", "BLOB"),
-        ("floor", "BIGINT"),
     ],
     tail: " ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin",
 };
@@ -91,9 +89,7 @@ fn age(site: &mut impl BenchSite, format: u32, then: &Then) {
     site.app(&format!("INSERT INTO server_sync_store ({names}) SELECT {names} FROM server_sync_today"));
     site.app(&format!("UPDATE server_sync_store SET format={format}"));
     site.app("DROP TABLE server_sync_today");
-    if format < 6 {
-        site.app("DROP TABLE server_sync_brief");
-    }
+    site.app("DROP TABLE server_sync_brief");
     if format < 4 {
         site.app("DROP TABLE server_sync_registry");
     }
@@ -120,7 +116,7 @@ fn goes_on(bench: &impl Bench, format: u32, then: &Then) {
     }
     // Preparing again is what `init-site` and each round of this site do.
     network.prepare();
-    assert_eq!(network.rows(0, "SELECT format FROM server_sync_store"), ["7"]);
+    assert_eq!(network.rows(0, "SELECT format FROM server_sync_store"), ["6"]);
     assert_eq!((network.store(0).describe().unwrap().source, network.heads()), (identity, heads));
     assert_eq!((network.conflicts(0), network.store(0).parked().unwrap()), (list, parked));
     network.app(1, "UPDATE person SET name='since' WHERE id=2");
@@ -161,7 +157,7 @@ fn after_any_interruption(bench: &impl Bench, then: &Then, added: &[&str]) {
     }
 }
 
-const ADDED: [&str; 4] = ["counters TEXT", "rekey TEXT", "epochs BLOB", "floor BIGINT"];
+const ADDED: [&str; 3] = ["counters TEXT", "rekey TEXT", "epochs BLOB"];
 
 fn servers() -> Servers {
     Servers::of(vec![MariaDb::shared().unwrap()])
@@ -188,11 +184,6 @@ fn format_5_of_sqlite() {
 }
 
 #[test]
-fn format_6_of_sqlite() {
-    goes_on(&Files, 6, &SQLITE);
-}
-
-#[test]
 fn format_2_of_mariadb() {
     goes_on(&servers(), 2, &MARIADB);
 }
@@ -210,11 +201,6 @@ fn format_4_of_mariadb() {
 #[test]
 fn format_5_of_mariadb() {
     goes_on(&servers(), 5, &MARIADB);
-}
-
-#[test]
-fn format_6_of_mariadb() {
-    goes_on(&servers(), 6, &MARIADB);
 }
 
 #[test]

@@ -297,7 +297,7 @@ fn versions() {
 exit 0
 server_sync 0.1.0
 protocol 5
-format 7
+format 6
 
 "#]]
     );

@@ -93,13 +93,11 @@ pub trait Store: Send {
     /// it has only marks may have been heard of. Gives its site.
     fn forgot(&mut self, peer: &Knowledge) -> Result<Option<SiteId>>;
 
-    /// When a site last wrote to a table with counters, or in a tree to any path, as far as this store knows, in milliseconds since
-    /// the Unix epoch.
+    /// When a site last wrote to a table with counters, as far as this store knows, in milliseconds since the Unix epoch.
     fn last_heard(&mut self, site: SiteId) -> Result<u64>;
 
     /// Takes a new incarnation after a restore. What was added to counters until `latest` was added before the backup, and is
-    /// stamped as part of the history that is left, in which it may have been published; what was added later was since. Nothing
-    /// that is written from now on is stamped before `latest`.
+    /// stamped as part of the history that is left, in which it may have been published; what was added later was since.
     fn leave_history(&mut self, latest: u64) -> Result<Source>;
 
     /// Brings capture up to date with the schema, then turns the pending marks into stamped rows; where there are very

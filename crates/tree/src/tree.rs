@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fs::FileType;
-use sync_core::{SiteId, Source};
+use sync_core::Source;
 use sync_database::{Card, Database, identity, sqlite};
 use sync_store::contents::NAMED;
 use sync_store::{
@@ -371,7 +371,7 @@ impl Tree {
 
 impl Store for Tree {
     sync_store::pass_on! {
-        own_source describe knowledge forgot leave_history recognises greet reincarnate changes complete enter rows
+        own_source describe knowledge forgot last_heard leave_history recognises greet reincarnate changes complete enter rows
         oldest_line restamp bury registry register purge compared conflicts parked restore
     }
 
@@ -388,12 +388,6 @@ impl Store for Tree {
         }
         looked?;
         self.inner.drain()
-    }
-
-    /// With an index from a backup, and a clock that was set back since, an edit would get a stamp that others have seen of its
-    /// site, and be taken for known.
-    fn last_heard(&mut self, site: SiteId) -> Result<u64> {
-        self.inner.last_heard_in(site, ENTRY)
     }
 
     /// A file that was moved is not gone: the brake does not count it.

@@ -19,7 +19,7 @@ const STORE: &str = "server_sync_store (one TINYINT PRIMARY KEY, format INT NOT 
      vd VARCHAR(64) NOT NULL, vd_version VARCHAR(64) NOT NULL, product_version VARCHAR(64) NOT NULL, \
      slave TINYINT NOT NULL, masters TEXT NOT NULL, excluded TEXT NOT NULL, together TEXT NOT NULL, \
      trees TEXT NOT NULL, counters TEXT, rekey TEXT, seq BIGINT UNSIGNED NOT NULL, token BIGINT UNSIGNED NOT NULL, \
-     epochs BLOB, floor BIGINT)";
+     epochs BLOB)";
 const TABLE: &str = "server_sync_table (number SMALLINT UNSIGNED PRIMARY KEY, name VARCHAR(64) NOT NULL UNIQUE, \
      columns_by_id MEDIUMBLOB NOT NULL, key_columns BLOB NOT NULL)";
 const ROW: &str = "server_sync_row (tab SMALLINT UNSIGNED NOT NULL, id VARBINARY(32) NOT NULL, \

@@ -18,7 +18,7 @@ const STORE: &str = "server_sync_store (one INTEGER PRIMARY KEY, format INTEGER 
      incarnation INTEGER NOT NULL, site INTEGER NOT NULL, site_name TEXT NOT NULL, vd TEXT NOT NULL, \
      vd_version TEXT NOT NULL, product_version TEXT NOT NULL, slave INTEGER NOT NULL, masters TEXT NOT NULL, \
      excluded TEXT NOT NULL, together TEXT NOT NULL, trees TEXT NOT NULL, counters TEXT, rekey TEXT, \
-     seq INTEGER NOT NULL, token INTEGER NOT NULL, epochs BLOB, floor BIGINT)";
+     seq INTEGER NOT NULL, token INTEGER NOT NULL, epochs BLOB)";
 const TABLE: &str = "server_sync_table (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, \
      columns_by_id BLOB NOT NULL, key_columns BLOB NOT NULL)";
 const ROW: &str = "server_sync_row (tab INTEGER NOT NULL, id BLOB NOT NULL, seq INTEGER NOT NULL, \
