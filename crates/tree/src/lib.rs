@@ -34,6 +34,7 @@ mod pending;
 mod place;
 mod realise;
 mod reconcile;
+mod restored;
 mod retention;
 mod root;
 mod scan;

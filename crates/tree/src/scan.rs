@@ -305,7 +305,7 @@ fn reason(why: Blind) -> Reason {
     }
 }
 
-fn emptied(root: &Root, count: u64) -> StoreError {
+pub(crate) fn emptied(root: &Root, count: u64) -> StoreError {
     StoreError::new(
         Trouble::Halt,
         format!("the directory {} is empty, and {count} files and directories were in it", root.path().display()),

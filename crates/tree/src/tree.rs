@@ -31,7 +31,8 @@ use crate::seams::{Hook, Seams};
 use crate::walk::{self, Sight};
 use crate::watch::{Extent, WatchTrouble, Watcher};
 use crate::{
-    contents, fresh, held, hostile, leftovers, moves, newcomers, parts, pending, realise, scan, settle, supply, trash,
+    contents, fresh, held, hostile, leftovers, moves, newcomers, parts, pending, realise, restored, scan, settle,
+    supply, trash,
 };
 
 /// How a tree is kept.
@@ -290,8 +291,12 @@ impl Tree {
         }
     }
 
+    fn look_unless_restored(&mut self) -> Result<()> {
+        if restored::is_due(self.index.look())? { restored::check(self) } else { self.look() }
+    }
+
     /// Looks at what may have changed.
-    fn look(&mut self) -> Result<()> {
+    pub(crate) fn look(&mut self) -> Result<()> {
         leftovers::put_away(self);
         // It counts for one scan.
         let mut beforehand = std::mem::take(&mut self.beforehand);
@@ -371,8 +376,14 @@ impl Tree {
 
 impl Store for Tree {
     sync_store::pass_on! {
-        own_source describe knowledge forgot last_heard leave_history recognises greet reincarnate changes complete enter rows
+        own_source describe knowledge forgot last_heard recognises greet reincarnate changes complete enter rows
         oldest_line restamp bury registry register purge compared conflicts parked restore
+    }
+
+    /// What changed on the disk is looked at when rows have come.
+    fn leave_history(&mut self, latest: u64) -> Result<Source> {
+        restored::note(&mut self.index)?;
+        self.inner.leave_history(latest)
     }
 
     /// Takes in what changed on the disk, then stamps it.
@@ -382,7 +393,7 @@ impl Store for Tree {
         // Another directory may have its path by now.
         self.near = Near::default();
         self.accounts.forget();
-        let looked = self.root.check().and_then(|()| self.look());
+        let looked = self.root.check().and_then(|()| self.look_unless_restored());
         if let (Err(_), Some(watcher)) = (&looked, &mut self.watcher) {
             watcher.get_mut().distrust();
         }
@@ -433,14 +444,16 @@ impl Contents for Tree {
     }
 
     fn rests(&mut self) -> Result<bool> {
-        if settle::is_due(&self.index)? || !newcomers::arrived(self)?.is_empty() {
+        if restored::is_due(self.index.look())? || settle::is_due(&self.index)? || !newcomers::arrived(self)?.is_empty()
+        {
             return Ok(false);
         }
         realise::rest(self)
     }
 
     fn settle(&mut self) -> Result<u64> {
-        settle::settle(self)
+        let is_found = restored::catch_up(self)?;
+        Ok(settle::settle(self)?.max(is_found.into()))
     }
 
     fn wanted(&mut self, limit: usize) -> Result<Vec<Want>> {
