@@ -1,6 +1,6 @@
 //! What a compare is told of a path beside its row: the content of its file, or of the file that was there when the row was
 //! deleted. A deletion from before two sites met takes only what was alike at both, and an edit that only a new index knows
-//! is told from an old content by the time of the file. Reads only.
+//! is told from an old content by the time of the file. One from a backup knows no edit before rows came. Reads only.
 
 use sync_core::Value;
 use sync_database::Database;
@@ -8,17 +8,20 @@ use sync_store::{Answer, Answers, Candidates, Content, Question, Result, Store};
 
 use crate::cells;
 use crate::index::{ENTRY, Look};
+use crate::restored;
 
 /// Answers like the database of the index, and tells the contents.
 pub fn digest(inner: &mut Database, look: Look, question: &Question, answers: &mut Answers) -> Result<()> {
     let Question::Standings(candidates) = question else { return inner.digest(question, answers) };
+    let is_old = restored::is_due(look)?;
     inner.digest(question, &mut |mut answer| {
         if let Answer::Standings { scope, standings } = &mut answer
             && let Some(Candidates { table, keys, .. }) = candidates.get(*scope)
             && table == ENTRY
         {
             for (standing, key) in standings.iter_mut().zip(keys) {
-                standing.content = content(look, key)?;
+                let told = content(look, key)?;
+                standing.content = told.map(|told| Content { modified: told.modified.filter(|_| !is_old), ..told });
             }
         }
         answers(answer)
