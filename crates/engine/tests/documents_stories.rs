@@ -175,10 +175,7 @@ fn edits_at_a_restored_site_meet_its_own_of_before() {
         pair[1].remove("c");
         pair[1].remove("gone");
         if breaks {
-            let [a, b] = &mut pair;
-            a.open_hooked(Box::new(|_| Err(StoreError::new(Trouble::Failure, "dies")))).unwrap();
-            try_sync(a, b).unwrap_err();
-            a.drop_tree();
+            a_round_breaks(&mut pair);
             pair[1].write("a", "since then");
         }
         round(&mut pair);
@@ -192,6 +189,37 @@ fn edits_at_a_restored_site_meet_its_own_of_before() {
         assert_eq!(pair[0].paths().iter().filter(|path| path.starts_with("gone")).count(), 0);
         assert_equal(&pair);
     }
+}
+
+/// Rows do not get as far as the second site.
+fn a_round_breaks(pair: &mut [Site; 2]) {
+    let [a, b] = pair;
+    a.write("in the way", "");
+    a.open_hooked(Box::new(|_| Err(StoreError::new(Trouble::Failure, "dies")))).unwrap();
+    try_sync(a, b).unwrap_err();
+    a.drop_tree();
+}
+
+/// The index was not in the backup, and is made anew; the first round breaks, and people go on.
+#[test]
+fn a_folder_from_a_backup_without_its_index() {
+    let mut pair = pair_with(&[("a", "1"), ("b", "1")]);
+    let copies = backup(&mut pair[1], &["root"]);
+    pair[1].write("a", "lost");
+    pair[1].write("new", "lost as well");
+    round(&mut pair);
+    put_back(&mut pair[1], &copies);
+    pair[1].tree().drain().unwrap();
+    a_round_breaks(&mut pair);
+    pair[1].write("a", "since");
+    pair[1].write("new", "since the restore");
+    pair[1].write("b", "since as well");
+    settle(&mut pair, &PAIR);
+    let texts: Vec<String> = pair[0].paths().iter().map(|path| pair[0].read(path)).collect();
+    for text in ["lost", "lost as well", "since", "since the restore", "since as well"] {
+        assert!(texts.iter().any(|t| t == text), "{text} of {texts:?}");
+    }
+    assert_equal(&pair);
 }
 
 /// A directory that lost all it had is not filled before it was looked at.

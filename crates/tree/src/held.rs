@@ -8,12 +8,12 @@ use sync_store::{Answer, Answers, Candidates, Content, Question, Result, Store};
 
 use crate::cells;
 use crate::index::{ENTRY, Look};
-use crate::restored;
+use crate::rows_first::{self, Why};
 
 /// Answers like the database of the index, and tells the contents.
 pub fn digest(inner: &mut Database, look: Look, question: &Question, answers: &mut Answers) -> Result<()> {
     let Question::Standings(candidates) = question else { return inner.digest(question, answers) };
-    let is_old = restored::is_due(look)?;
+    let is_old = rows_first::why(look)? == Some(Why::Backup);
     inner.digest(question, &mut |mut answer| {
         if let Answer::Standings { scope, standings } = &mut answer
             && let Some(Candidates { table, keys, .. }) = candidates.get(*scope)

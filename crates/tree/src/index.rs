@@ -37,8 +37,18 @@ pub const ENTRY: &str = "entry";
 
 /// The tables that stay here.
 pub const LOCAL: [&str; 12] = [
-    "disk", "trash", "removed", "settled", "chunk", "root", "pending", "listed", "joined", "vain", "stranger",
-    "restored",
+    "disk",
+    "trash",
+    "removed",
+    "settled",
+    "chunk",
+    "root",
+    "pending",
+    "listed",
+    "joined",
+    "vain",
+    "stranger",
+    "rows_first",
 ];
 
 /// `kind` and `hash` are for queries and for people. `owner` and `grp` hold a number as an integer or a name as bytes, which
@@ -72,7 +82,7 @@ CREATE TABLE IF NOT EXISTS joined (dev INTEGER NOT NULL, ino INTEGER NOT NULL, P
 CREATE TABLE IF NOT EXISTS stranger (kind TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (kind, name)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS root (one INTEGER PRIMARY KEY CHECK (one=1), marker TEXT NOT NULL, ino INTEGER NOT NULL, \
     realised INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS restored (one INTEGER PRIMARY KEY CHECK (one=1));
+CREATE TABLE IF NOT EXISTS rows_first (one INTEGER PRIMARY KEY CHECK (one=1), why INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS vain (hash BLOB NOT NULL PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS pending (path BLOB NOT NULL PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS listed (one INTEGER PRIMARY KEY CHECK (one=1), patterns TEXT NOT NULL);";

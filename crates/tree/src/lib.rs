@@ -34,9 +34,9 @@ mod pending;
 mod place;
 mod realise;
 mod reconcile;
-mod restored;
 mod retention;
 mod root;
+mod rows_first;
 mod scan;
 #[doc(hidden)]
 pub mod seams;

@@ -5,12 +5,12 @@ use std::fs;
 
 use sync_core::SiteId;
 use sync_database::{Card, Rules};
-use sync_store::Role;
+use sync_store::{Contents, Role, Store};
 use tempfile::TempDir;
 
 use crate::{Options, Tree};
 
-/// A tree over the folder `root`, in which these files are, beside its `index`.
+/// A tree over the folder `root`, in which these files are, beside its `index`; it has met another.
 pub(crate) fn tree(directory: &TempDir, files: &[(&str, &[u8])]) -> Tree {
     let root = directory.path().join("root");
     fs::create_dir(&root).unwrap();
@@ -23,5 +23,8 @@ pub(crate) fn tree(directory: &TempDir, files: &[(&str, &[u8])]) -> Tree {
         role: Role::NotSlave,
         rules: Rules::default(),
     };
-    Tree::open(Options::new(&root, directory.path().join("index")), &card).unwrap()
+    let mut tree = Tree::open(Options::new(&root, directory.path().join("index")), &card).unwrap();
+    tree.drain().unwrap();
+    tree.settle().unwrap();
+    tree
 }

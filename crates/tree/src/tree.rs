@@ -27,12 +27,12 @@ use crate::ignore::Ignore;
 use crate::index::{ENTRY, Index, LOCAL};
 use crate::retention::Keep;
 use crate::root::{self, Near, Root};
+use crate::rows_first::{self, Why};
 use crate::seams::{Hook, Seams};
 use crate::walk::{self, Sight};
 use crate::watch::{Extent, WatchTrouble, Watcher};
 use crate::{
-    contents, fresh, held, hostile, leftovers, moves, newcomers, parts, pending, realise, restored, scan, settle,
-    supply, trash,
+    contents, fresh, held, hostile, leftovers, moves, newcomers, parts, pending, realise, scan, settle, supply, trash,
 };
 
 /// How a tree is kept.
@@ -110,6 +110,8 @@ pub struct Tree {
     rested: Option<(i64, u64)>,
     /// Whether the next scan reads every file.
     doubt: bool,
+    /// Whether the directory was looked at in this round.
+    pub(crate) has_looked: bool,
     /// Whether something that was moved out of its place may still be there, as it could not be put back or into the trash.
     pub(crate) left_aside: bool,
     /// Whether what is known of chunks is gone through as a whole, and not only where something went.
@@ -181,6 +183,7 @@ impl Tree {
             let (edits, beforehand) = (&mut Edits::default(), &Beforehand::default());
             scan::Scan { sight, index: &mut index, site, force, doubt: false, beforehand, edits, hook: &mut hook }
                 .run(&Extent::Everything)?;
+            rows_first::note(&mut index, Why::New)?;
         }
         let (inner, _) = Database::prepare(connections, &own_card(card))?;
         let watcher = options.watch.then(|| RefCell::new(Watcher::new(root.dir(), options.rescan)));
@@ -195,6 +198,7 @@ impl Tree {
             unread: Vec::new(),
             rested: None,
             doubt: false,
+            has_looked: false,
             left_aside: false,
             sweep: is_renewed,
             absent: HashSet::new(),
@@ -291,10 +295,6 @@ impl Tree {
         }
     }
 
-    fn look_unless_restored(&mut self) -> Result<()> {
-        if restored::is_due(self.index.look())? { restored::check(self) } else { self.look() }
-    }
-
     /// Looks at what may have changed.
     pub(crate) fn look(&mut self) -> Result<()> {
         leftovers::put_away(self);
@@ -382,7 +382,7 @@ impl Store for Tree {
 
     /// What changed on the disk is looked at when rows have come.
     fn leave_history(&mut self, latest: u64) -> Result<Source> {
-        restored::note(&mut self.index)?;
+        rows_first::note(&mut self.index, Why::Backup)?;
         self.inner.leave_history(latest)
     }
 
@@ -393,11 +393,11 @@ impl Store for Tree {
         // Another directory may have its path by now.
         self.near = Near::default();
         self.accounts.forget();
-        let looked = self.root.check().and_then(|()| self.look_unless_restored());
+        let looked = self.root.check().and_then(|()| rows_first::begin(self));
         if let (Err(_), Some(watcher)) = (&looked, &mut self.watcher) {
             watcher.get_mut().distrust();
         }
-        looked?;
+        self.has_looked = looked?;
         self.inner.drain()
     }
 
@@ -444,7 +444,9 @@ impl Contents for Tree {
     }
 
     fn rests(&mut self) -> Result<bool> {
-        if restored::is_due(self.index.look())? || settle::is_due(&self.index)? || !newcomers::arrived(self)?.is_empty()
+        if rows_first::why(self.index.look())?.is_some()
+            || settle::is_due(&self.index)?
+            || !newcomers::arrived(self)?.is_empty()
         {
             return Ok(false);
         }
@@ -452,7 +454,7 @@ impl Contents for Tree {
     }
 
     fn settle(&mut self) -> Result<u64> {
-        let is_found = restored::catch_up(self)?;
+        let is_found = rows_first::catch_up(self)?;
         Ok(settle::settle(self)?.max(is_found.into()))
     }
 
