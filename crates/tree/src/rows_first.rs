@@ -6,9 +6,8 @@
 use sync_store::{Result, Store};
 
 use crate::index::{Index, Look};
-use crate::root::Root;
 use crate::tree::Tree;
-use crate::{fresh, scan, walk};
+use crate::{fresh, scan};
 
 /// Why the index does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,10 +48,11 @@ pub fn begin(tree: &mut Tree) -> Result<bool> {
 
 /// Files come along with the rows, and a directory that is empty would not be seen to be so any more.
 fn check(tree: &Tree) -> Result<()> {
-    let Tree { root, ignore, index, options, .. } = tree;
-    let count: u64 = index.look().one::<i64>("SELECT COUNT(*) FROM disk", [])?.unwrap_or_default().cast_unsigned();
-    let is_empty = |root: &Root| walk::is_empty(root, ignore).unwrap_or(true);
-    if count > 0 && !options.force && is_empty(root) { Err(scan::emptied(root, count)) } else { Ok(()) }
+    if tree.options.force {
+        return Ok(());
+    }
+    let count = tree.index.look().one::<i64>("SELECT COUNT(*) FROM disk", [])?.unwrap_or_default();
+    scan::refuse_emptied(&tree.root, &tree.ignore, count.cast_unsigned())
 }
 
 /// Rows came: looks, if that was put off in this round. Says whether what was found has to go to the other site.
@@ -70,6 +70,5 @@ pub fn catch_up(tree: &mut Tree) -> Result<bool> {
 fn look(tree: &mut Tree) -> Result<u64> {
     fresh::finish(tree)?;
     tree.look()?;
-    tree.has_looked = true;
     Ok(tree.inner.drain()?.rows)
 }

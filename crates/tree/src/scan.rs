@@ -23,6 +23,7 @@ use crate::beforehand::Beforehand;
 use crate::cells;
 use crate::disk::{Dir, Slip};
 use crate::foresight::Edits;
+use crate::ignore::Ignore;
 use crate::index::{Index, KNOWN, SEEN, fault, known};
 use crate::look::{self, Known, Reading, Seen};
 use crate::name;
@@ -83,12 +84,8 @@ impl Scan<'_> {
         }
         self.flush(&mut pass.changes, &mut pass.skipped)?;
         let root = self.sight.root;
-        if pass.met == 0
-            && pass.gone.count > 0
-            && !self.force
-            && walk::is_empty(root, self.sight.ignore).unwrap_or(true)
-        {
-            return Err(emptied(root, pass.gone.count));
+        if pass.met == 0 && !self.force {
+            refuse_emptied(root, self.sight.ignore, pass.gone.count)?;
         }
         // What is gone comes last: a file that was moved is then at its new path before it leaves the old one.
         root.check()?;
@@ -305,10 +302,14 @@ fn reason(why: Blind) -> Reason {
     }
 }
 
-pub(crate) fn emptied(root: &Root, count: u64) -> StoreError {
-    StoreError::new(
+/// Refuses a directory that lost all it had, which was so much. Nobody looks into it where it had nothing.
+pub(crate) fn refuse_emptied(root: &Root, ignore: &Ignore, count: u64) -> Result<()> {
+    if count == 0 || !walk::is_empty(root, ignore).unwrap_or(true) {
+        return Ok(());
+    }
+    Err(StoreError::new(
         Trouble::Halt,
         format!("the directory {} is empty, and {count} files and directories were in it", root.path().display()),
     )
-    .hint("nothing was deleted anywhere; put the files back, or run once with -force if it was emptied on purpose")
+    .hint("nothing was deleted anywhere; put the files back, or run once with -force if it was emptied on purpose"))
 }
