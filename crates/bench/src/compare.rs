@@ -8,12 +8,11 @@ use std::time::Instant;
 use mysql::prelude::Queryable;
 use sync_engine::compare::Stores;
 use sync_engine::verify::{Verification, verify};
-use sync_testbed::Server;
+use sync_testbed::{Line, Server};
 
 use crate::Result;
 use crate::arguments::Arguments;
 use crate::process::{Cpu, own_peak_mib};
-use crate::proxy::Proxy;
 use crate::report::{self, median};
 use crate::servers::{self, DATABASE, set_durable};
 use crate::site::{self, Site, expectation};
@@ -47,11 +46,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     Site::prepare(&site::local(&a), site::MASTER)?;
     Site::prepare(&site::local(&b), site::SLAVE)?;
     table(&a, &b, arguments, "no differences", 0)?;
-    let proxy = Proxy::to(b.port())?;
-    let equal = over_network(&a, &b, arguments, &proxy, 0)?;
+    let line = Line::to(b.port())?;
+    let equal = over_network(&a, &b, arguments, &line, 0)?;
     let differing = differ(&a, &b, rows)?;
     table(&a, &b, arguments, &format!("{differing} of them differ, spread"), differing)?;
-    let different = over_network(&a, &b, arguments, &proxy, differing)?;
+    let different = over_network(&a, &b, arguments, &line, differing)?;
     report::table(
         &format!("The same over a direct connection: 2 x {rows} rows"),
         "Bytes are those that pass the network to the far server, both ways.",
@@ -71,13 +70,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// Verifies by reading the far side's rows, then by sums that the databases make.
-fn over_network(a: &Server, b: &Server, arguments: &Arguments, proxy: &Proxy, expected: u64) -> Result<[Run; 2]> {
+fn over_network(a: &Server, b: &Server, arguments: &Arguments, line: &Line, expected: u64) -> Result<[Run; 2]> {
     let run = |far: bool| {
         median_of(arguments, || {
-            let (master, slave) = (site::local(a), site::remote(proxy.port()));
-            let before = proxy.bytes();
+            let (master, slave) = (site::local(a), site::remote(line.port()));
+            let before = line.bytes();
             let run = compare((a, &mut Site::open(&master)?), (b, &mut Site::open_far(&slave, far)?))?;
-            Ok(Run { bytes: proxy.bytes() - before, ..run })
+            Ok(Run { bytes: line.bytes() - before, ..run })
         })
     };
     let runs = [run(false)?, run(true)?];

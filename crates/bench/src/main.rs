@@ -13,7 +13,6 @@ mod documents;
 mod idle;
 mod memory;
 mod process;
-mod proxy;
 mod replication;
 mod report;
 mod servers;

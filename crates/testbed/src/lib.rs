@@ -7,6 +7,7 @@ mod crm;
 mod dump;
 mod error;
 mod folder;
+mod line;
 mod load;
 mod options;
 mod port;
@@ -20,6 +21,7 @@ pub use crm::{create_crm, create_load_tables, insert_rows, run_transaction};
 pub use dump::{Cell, DatabaseDump, SchemaDump, TableDump, assert_equal, difference, dump, schema_dump};
 pub use error::TestbedError;
 pub use folder::Folder;
+pub use line::Line;
 pub use load::{
     Change, CheckReport, LoadReport, Violation, Write, Writers, WritersOptions, check_journals, fill_load_tables,
 };

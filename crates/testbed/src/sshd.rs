@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::error::Context;
 use crate::port::Port;
 use crate::server::supervisor::{Job, Supervisor};
-use crate::{Result, TestbedError, wait_until};
+use crate::{Line, Result, TestbedError, wait_until};
 
 /// The kinds of keys that a test can log in with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +111,18 @@ impl Sshd {
             self.known_hosts().display(),
         );
         write(&path, &text)?;
+        Ok(path)
+    }
+
+    /// The same by way of a line.
+    ///
+    /// # Errors
+    /// As [`Sshd::client_config`].
+    pub fn client_config_over(&self, line: &Line, alias: &str, key: &Path) -> Result<PathBuf> {
+        let (path, port) = (self.client_config(alias, key)?, self.port());
+        let text = fs::read_to_string(&path).context("read the settings of ssh")?;
+        let way = format!("Port {}\n  HostKeyAlias [127.0.0.1]:{port}", line.port());
+        write(&path, &text.replace(&format!("Port {port}"), &way))?;
         Ok(path)
     }
 

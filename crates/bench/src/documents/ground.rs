@@ -4,15 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sync_testbed::{KeyType, Sshd};
+use sync_testbed::{KeyType, Line, Sshd};
 
 use crate::Result;
-use crate::proxy::Proxy;
 
 /// The ground of one bench.
 pub struct Ground {
     sshd: Sshd,
-    way: Proxy,
+    way: Line,
     delay: Duration,
 }
 
@@ -20,7 +19,7 @@ impl Ground {
     /// With a line of this delay, there and back.
     pub fn new(delay: Duration) -> Result<Self> {
         let sshd = Sshd::start()?;
-        let way = Proxy::delayed(sshd.port(), delay / 2)?;
+        let way = Line::long(sshd.port(), delay / 2)?;
         let ground = Ground { sshd, way, delay };
         fs::create_dir_all(ground.here())?;
         ground.clear()?;
@@ -76,17 +75,12 @@ impl Ground {
 
     /// Another way with the same delay, to a port of a program that does not use ssh; its bytes count as well.
     pub fn also_to(&self, port: u16) -> Result<u16> {
-        self.way.another(port, self.delay / 2)
+        Ok(self.way.another(port, self.delay / 2)?)
     }
 
     /// A file of settings for ssh with a host of this name, whose key may do only this or, without it, everything.
     pub fn ssh_config(&self, host: &str, restricted_to: Option<&str>) -> Result<PathBuf> {
         let key = self.sshd.key(host, KeyType::Ed25519, restricted_to)?;
-        let path = self.sshd.client_config(host, &key)?;
-        let port = self.sshd.port();
-        let text = fs::read_to_string(&path)?
-            .replace(&format!("Port {port}"), &format!("Port {}\n  HostKeyAlias [127.0.0.1]:{port}", self.way.port()));
-        fs::write(&path, text)?;
-        Ok(path)
+        Ok(self.sshd.client_config_over(&self.way, host, &key)?)
     }
 }

@@ -1,71 +1,113 @@
-//! A way to a server that counts the bytes which pass, both ways: what really crosses the network. If asked, it makes the way
-//! longer: bytes arrive later, but no fewer of them.
+//! A line to a server, which counts the bytes that pass, both ways: what really crosses the network. If asked, it is long: bytes
+//! arrive later, but no fewer of them. It can be cut.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::Result;
+use crate::error::Context;
 
 /// Passes connections on until the process ends.
-pub struct Proxy {
+pub struct Line {
     port: u16,
-    bytes: Arc<AtomicU64>,
+    passed: Arc<Passed>,
 }
 
-impl Proxy {
-    /// A way to this port.
+/// What went over a line.
+#[derive(Default)]
+struct Passed {
+    bytes: AtomicU64,
+    /// The connections that there ever were.
+    connections: Mutex<Vec<TcpStream>>,
+}
+
+impl Passed {
+    fn connections(&self) -> MutexGuard<'_, Vec<TcpStream>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Line {
+    /// A line to this port.
+    ///
+    /// # Errors
+    /// When there is no port left to listen on.
     pub fn to(target: u16) -> Result<Self> {
-        Proxy::delayed(target, Duration::ZERO)
+        Line::long(target, Duration::ZERO)
     }
 
-    /// A way on which each byte takes so long, in either direction.
-    pub fn delayed(target: u16, delay: Duration) -> Result<Self> {
-        let bytes = Arc::new(AtomicU64::new(0));
-        Ok(Proxy { port: open(target, delay, &bytes)?, bytes })
+    /// One on which each byte takes so long, in either direction.
+    ///
+    /// # Errors
+    /// As [`Line::to`].
+    pub fn long(target: u16, delay: Duration) -> Result<Self> {
+        let passed = Arc::default();
+        Ok(Line { port: open(target, delay, &passed)?, passed })
     }
 
-    /// The port of a further way, whose bytes are counted together with these.
+    /// The port of a further line, whose bytes are counted together with these.
+    ///
+    /// # Errors
+    /// As [`Line::to`].
     pub fn another(&self, target: u16, delay: Duration) -> Result<u16> {
-        open(target, delay, &self.bytes)
+        open(target, delay, &self.passed)
     }
 
     /// Where it listens.
+    #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
     /// How many bytes have passed so far.
+    #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
+        self.passed.bytes.load(Ordering::Relaxed)
+    }
+
+    /// How many connections there were.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.passed.connections().len()
+    }
+
+    /// Ends all connections that there are.
+    pub fn cut(&self) {
+        for connection in self.passed.connections().iter() {
+            // One that has ended is cut already.
+            let _ = connection.shutdown(Shutdown::Both);
+        }
     }
 }
 
-fn open(target: u16, delay: Duration, bytes: &Arc<AtomicU64>) -> Result<u16> {
-    let listener = TcpListener::bind(("127.0.0.1", 0))?;
-    let (port, counter) = (listener.local_addr()?.port(), bytes.clone());
+fn open(target: u16, delay: Duration, passed: &Arc<Passed>) -> Result<u16> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).context("listen for a line")?;
+    let port = listener.local_addr().context("listen for a line")?.port();
+    let passed = passed.clone();
     thread::spawn(move || {
         for client in listener.incoming().flatten() {
             // A client whose server is gone sees its connection end.
-            let _ = connect(client, target, delay, &counter);
+            let _ = connect(client, target, delay, &passed);
         }
     });
     Ok(port)
 }
 
-fn connect(client: TcpStream, target: u16, delay: Duration, bytes: &Arc<AtomicU64>) -> std::io::Result<()> {
+fn connect(client: TcpStream, target: u16, delay: Duration, passed: &Arc<Passed>) -> std::io::Result<()> {
     let server = TcpStream::connect(("127.0.0.1", target))?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
+    passed.connections().push(client.try_clone()?);
     for (from, to) in [(client.try_clone()?, server.try_clone()?), (server, client)] {
-        let bytes = bytes.clone();
+        let passed = passed.clone();
         match delay {
-            Duration::ZERO => thread::spawn(move || pass(from, to, &bytes)),
-            delay => thread::spawn(move || pass_late(from, to, delay, &bytes)),
+            Duration::ZERO => thread::spawn(move || pass(from, to, &passed.bytes)),
+            delay => thread::spawn(move || pass_late(from, to, delay, &passed.bytes)),
         };
     }
     Ok(())
