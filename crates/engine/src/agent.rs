@@ -2,13 +2,14 @@
 //! by this site's own settings; whoever may start it may run rounds with this site, as the settings allow, and no more.
 
 use std::io::{Read, Write};
+use std::os::fd::AsFd;
 use std::thread;
 
 use sync_config::Settings;
 use sync_database::Database;
 use sync_link::mux::{Channel, Mux};
 use sync_link::serve::{refuse, serve};
-use sync_link::{Hello, LinkError, Openings, contents};
+use sync_link::{Hello, LinkError, Openings, contents, lanes};
 use sync_store::{Store, StoreError};
 
 use crate::error::{EngineError, Kind, Result};
@@ -17,22 +18,29 @@ use crate::link::open_prepared;
 use crate::open;
 use crate::remote::{DATABASE, folder_service};
 
-/// Serves until the other side ends the link.
+/// Serves until the other side ends the link. If it wants one more lane for another link, that one's agent gets the streams: they are
+/// pipes or sockets, of which nothing was read ahead.
 ///
 /// # Errors
 /// If what comes is not the protocol, or another version of it. What is wrong with this site's stores is the other side's to
 /// hear.
 pub fn run(
     settings: &Settings,
-    mut from: impl Read + Send + 'static,
-    mut to: impl Write + Send + 'static,
+    mut from: impl Read + AsFd + Send + 'static,
+    mut to: impl Write + AsFd + Send + 'static,
 ) -> Result<()> {
-    greet(settings.vd.as_str(), &mut from, &mut to)?;
+    if let Some(pass) = greet(settings.vd.as_str(), &mut from, &mut to)?.lane {
+        return lanes::hand_over(&pass, from.as_fd(), to.as_fd()).map_err(broken);
+    }
     let link = Mux::start(from, to, 2);
+    let ways = link.lanes();
     let names: Vec<String> = settings.documents.iter().map(|f| f.name.to_string()).collect();
     // That the link broke is seen by `accept` too.
     let _ = contents::announce(&link, Ok(&names));
-    each(&link, &|channel, service, openings| answer(settings, channel, service, openings))
+    each(&link, &|channel, service, openings| match service {
+        lanes::SERVICE => lanes::serve(channel, &ways),
+        _ => answer(settings, channel, service, openings),
+    })
 }
 
 /// Tells whoever asks for anything why this site serves nothing: its settings cannot be used.
@@ -52,10 +60,11 @@ pub fn refuse_all(
     each(&link, &|channel, _, _| refuse(channel, &error))
 }
 
-fn greet(vd: &str, from: &mut dyn Read, to: &mut dyn Write) -> Result<()> {
+fn greet(vd: &str, from: &mut dyn Read, to: &mut dyn Write) -> Result<Hello> {
     let own = Hello::of(vd);
     let theirs = own.send(to).and_then(|()| Hello::receive(from)).map_err(broken)?;
-    own.check(&theirs).map_err(broken)
+    own.check(&theirs).map_err(broken)?;
+    Ok(theirs)
 }
 
 /// What answers a conversation with a service.

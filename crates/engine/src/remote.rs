@@ -8,7 +8,7 @@ use sync_config::Link;
 use sync_database::Database;
 use sync_link::mux::{Channel, Mux};
 use sync_link::transport::{Process, Ssh};
-use sync_link::{Fault, Hello, LinkError, Openings, RemoteStore, RemoteTree};
+use sync_link::{Fault, Hello, LinkError, Openings, RemoteStore, RemoteTree, Widening};
 use sync_store::{Opening, Store, StoreError, Trouble};
 
 use crate::error::{EngineError, Kind, Result};
@@ -37,7 +37,10 @@ enum Place {
 
 /// The agent at the other end.
 struct Agent {
+    // As above: what goes over the lanes ends before they do.
     mux: Mux,
+    lanes: Option<Widening>,
+    way: Ssh,
     /// What it writes, until it is listened to.
     output: Option<ChildStdout>,
     /// The folders of documents that it told of, once that was heard.
@@ -181,12 +184,13 @@ fn no_way(link: &Link) -> EngineError {
 impl Agent {
     /// Starts it there, and says who asks.
     fn begin(link: &Link, ssh: &sync_config::Ssh) -> Result<Self> {
-        let command = way_of(ssh).with_fast_cipher().command(link.remote_vd.as_str());
-        let started = Process::start(command, link.slave.as_str());
+        let way = way_of(ssh).with_fast_cipher();
+        let started = Process::start(way.command(link.remote_vd.as_str()), link.slave.as_str());
         let (process, output, mut input) = started.map_err(|e| of_link(e, link))?;
         // Why it does not listen any more is heard where it is met.
         let _ = Hello::of(link.remote_vd.as_str()).send(&mut input);
-        Ok(Agent { mux: Mux::begin(input, 1), output: Some(output), folders: None, process: Some(process) })
+        let (mux, output, process) = (Mux::begin(input, 1), Some(output), Some(process));
+        Ok(Agent { mux, lanes: None, way, output, folders: None, process })
     }
 
     /// Hears who it is, and from then on what it answers; says whether that was not known.
@@ -198,7 +202,16 @@ impl Agent {
             return Err(of_link(e, link));
         }
         self.mux.listen(output);
+        // Who limits what goes over the line wants no more of it.
+        if link.documents_bandwidth.is_none() {
+            self.lanes = Some(self.watch(link));
+        }
         Ok(true)
+    }
+
+    fn watch(&self, link: &Link) -> Widening {
+        let (way, vd, name) = (self.way.clone(), link.remote_vd.to_string(), link.slave.to_string());
+        Widening::watch(&self.mux, link.remote_vd.as_str(), move || Process::start(way.command(&vd), &name))
     }
 
     fn recognise(&mut self, link: &Link, output: &mut ChildStdout) -> sync_link::Result<()> {

@@ -22,10 +22,14 @@ pub enum Kind {
     Credit,
     /// Nothing more comes on this channel.
     Close,
+    /// What follows on this lane has this place in the order of all frames; the body is the number, in 4 bytes.
+    Turn,
+    /// Nothing more comes on this lane.
+    End,
 }
 
 impl Kind {
-    const ALL: [Kind; 4] = [Kind::Open, Kind::Data, Kind::Credit, Kind::Close];
+    const ALL: [Kind; 6] = [Kind::Open, Kind::Data, Kind::Credit, Kind::Close, Kind::Turn, Kind::End];
 
     fn from_byte(byte: u8) -> Option<Kind> {
         Self::ALL.into_iter().find(|kind| *kind as u8 == byte)
@@ -56,8 +60,13 @@ impl Frame {
         Frame { body: bytes.to_le_bytes().to_vec(), ..Frame::bare(Kind::Credit, channel) }
     }
 
-    /// The number in a [`Kind::Credit`] frame.
-    pub fn credited(&self) -> Option<u32> {
+    /// Says which place the next frame of a lane has.
+    pub fn turn(place: u32) -> Self {
+        Frame { body: place.to_le_bytes().to_vec(), ..Frame::bare(Kind::Turn, 0) }
+    }
+
+    /// The number in a [`Kind::Credit`] or [`Kind::Turn`] frame.
+    pub fn number(&self) -> Option<u32> {
         Some(u32::from_le_bytes(self.body.as_slice().try_into().ok()?))
     }
 

@@ -4,11 +4,15 @@
 use std::io::{self, Read, Write};
 
 use crate::error::{Fault, LinkError, Result};
+use crate::lanes::Pass;
 
 /// The version of frames, messages and their order. Both sides must speak the same.
-pub const PROTOCOL: u32 = 9;
+pub const PROTOCOL: u32 = 10;
 
 const BEGIN: &str = "server_sync link ";
+
+/// How it begins where it is of one lane more for a link that there is.
+const BEGIN_LANE: &str = "server_sync lane ";
 
 /// Bytes of noise that are read through.
 const NOISE: usize = 16 << 10;
@@ -22,22 +26,32 @@ pub struct Hello {
     pub product: String,
     /// The virtual desktop that this side serves or wants.
     pub vd: String,
+    /// The link that this is one more lane for; a link of its own if none.
+    pub lane: Option<Pass>,
 }
 
 impl Hello {
     /// Of this program.
     pub fn of(vd: &str) -> Self {
-        Hello { protocol: PROTOCOL, product: env!("CARGO_PKG_VERSION").to_owned(), vd: vd.to_owned() }
+        Hello { protocol: PROTOCOL, product: env!("CARGO_PKG_VERSION").to_owned(), vd: vd.to_owned(), lane: None }
     }
 
     fn line(&self) -> String {
-        format!("{BEGIN}{} {} {}\n", self.protocol, self.product, self.vd)
+        let begin = self.lane.as_ref().map_or_else(|| BEGIN.to_owned(), |pass| format!("{BEGIN_LANE}{pass} "));
+        format!("{begin}{} {} {}\n", self.protocol, self.product, self.vd)
     }
 
     fn parse(line: &str) -> Option<Hello> {
-        let mut words = line.strip_prefix(BEGIN)?.splitn(3, ' ');
+        let (lane, rest) = match line.strip_prefix(BEGIN_LANE) {
+            Some(of_lane) => {
+                let (pass, rest) = of_lane.split_once(' ')?;
+                (Some(Pass::parse(pass)?), rest)
+            }
+            None => (None, line.strip_prefix(BEGIN)?),
+        };
+        let mut words = rest.splitn(3, ' ');
         let protocol = words.next()?.parse().ok()?;
-        Some(Hello { protocol, product: words.next()?.to_owned(), vd: words.next()?.to_owned() })
+        Some(Hello { protocol, product: words.next()?.to_owned(), vd: words.next()?.to_owned(), lane })
     }
 
     /// Sends it.
@@ -137,6 +151,13 @@ mod tests {
         let hello = Hello::of("crm");
         assert_eq!(heard(&hello.line()), Ok(hello.clone()));
         assert_eq!(heard(&format!("Welcome to lyon!\n\n{}", hello.line())), Ok(hello));
+    }
+
+    #[test]
+    fn a_lane_says_which_link_it_is_for() {
+        let hello = Hello { lane: Some(Pass::new().unwrap()), ..Hello::of("crm") };
+        assert_eq!(heard(&hello.line()), Ok(hello));
+        assert_eq!(heard("server_sync lane ../../x 10 0.1.0 crm\n").unwrap_err().fault, Fault::Setup);
     }
 
     #[test]

@@ -1,20 +1,25 @@
 //! Several conversations over one pair of byte streams, so that a large file never delays a small change. Each channel
 //! carries messages of any length, cut into frames that take turns; a sender goes no further than the receiver gave it
-//! credit, so that what waits is bounded on both sides. Knows nothing of what the messages say.
+//! credit, so that what waits is bounded on both sides. More pairs may carry the same frames (lanes). Knows nothing of what the
+//! messages say.
 
 mod ends;
+mod lane;
+mod order;
 mod signal;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{BufReader, BufWriter, Read, Write};
+use std::io::{Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use ends::Ends;
+pub use lane::{Lane, Lanes};
+use order::Order;
 use signal::Signal;
 
 use crate::error::{Fault, LinkError, Result};
-use crate::frame::{BODY_LIMIT, Frame, Kind, invalid};
+use crate::frame::{Frame, Kind, invalid};
 
 /// Bytes that may be on their way on a channel before the receiver has taken them. Part of the protocol.
 pub const WINDOW: u32 = 16 << 20;
@@ -28,7 +33,6 @@ const CHANNELS: usize = 64;
 /// A link: the end of it that this process has.
 pub struct Mux {
     shared: Arc<Shared>,
-    writer: Option<JoinHandle<()>>,
 }
 
 /// When a message is to go out.
@@ -55,6 +59,10 @@ struct Shared {
     room: Signal,
     /// Something is to be written, credit came, or the link is over.
     outgoing: Signal,
+    /// The next frame of another lane may be the one that is next.
+    turn: Signal,
+    /// As much was carried as somebody waits for.
+    carried: Signal,
 }
 
 #[derive(Default)]
@@ -67,6 +75,9 @@ struct State {
     /// The channel that had the last turn.
     turn: u32,
     next: u32,
+    order: Order,
+    /// What writes, for each lane.
+    writers: Vec<JoinHandle<()>>,
     over: bool,
     broken: Option<LinkError>,
 }
@@ -84,16 +95,18 @@ impl Mux {
     pub fn begin(to: impl Write + Send + 'static, first: u32) -> Self {
         let state = State { next: first, ..State::default() };
         let shared = Arc::new(Shared { state: Mutex::new(state), ..Shared::default() });
-        let writes = shared.clone();
-        let writer = std::thread::spawn(move || writes.write_all(&mut BufWriter::with_capacity(2 * BODY_LIMIT, to)));
-        Mux { shared, writer: Some(writer) }
+        shared.write_on(0, to);
+        Mux { shared }
     }
 
     /// Carries them the other way as well; called once.
     pub fn listen(&self, from: impl Read + Send + 'static) {
-        let reads = self.shared.clone();
-        // Never joined: it ends with the stream, which the other side ends.
-        std::thread::spawn(move || reads.read_all(&mut BufReader::with_capacity(2 * BODY_LIMIT, from)));
+        self.shared.read_on(from);
+    }
+
+    /// More ways for the same frames.
+    pub fn lanes(&self) -> Lanes {
+        Lanes::of(self.shared.clone())
     }
 
     /// Opens a conversation with a service of the other side.
@@ -140,9 +153,10 @@ impl Drop for Mux {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
         state.over = true;
-        self.shared.outgoing.wake();
+        self.shared.wake_all();
+        let writers = std::mem::take(&mut state.writers);
         drop(state);
-        if let Some(writer) = self.writer.take() {
+        for writer in writers {
             let _ = writer.join();
         }
     }
@@ -285,7 +299,7 @@ impl State {
             Kind::Open => self.accept_open(frame),
             Kind::Data => self.accept_data(frame),
             Kind::Credit => {
-                let bytes = frame.credited().ok_or_else(|| invalid("credit without a number"))?;
+                let bytes = frame.number().ok_or_else(|| invalid("credit without a number"))?;
                 if let Some(ends) = self.channels.get_mut(&frame.channel) {
                     ends.credit = ends.credit.saturating_add(i64::from(bytes));
                 }
@@ -299,6 +313,8 @@ impl State {
                 }
                 Ok(())
             }
+            // They are of a lane.
+            Kind::Turn | Kind::End => Ok(()),
         }
     }
 
@@ -343,7 +359,7 @@ impl Shared {
     }
 
     fn wake_all(&self) {
-        for signal in [&self.arrived, &self.room, &self.outgoing] {
+        for signal in [&self.arrived, &self.room, &self.outgoing, &self.turn, &self.carried] {
             signal.wake();
         }
     }
@@ -353,55 +369,7 @@ impl Shared {
         self.wake_all();
     }
 
-    fn read_all<R: Read>(&self, from: &mut BufReader<R>) {
-        let error = loop {
-            match Frame::read(from).and_then(|frame| frame.map(|frame| self.lock().accept(frame)).transpose()) {
-                // Of frames that came together all are told at once.
-                Ok(Some(())) if Frame::begins(from.buffer()) => {}
-                Ok(Some(())) => self.wake_all(),
-                Ok(None) => break LinkError::closed(),
-                Err(e) => break e.into(),
-            }
-        };
-        self.fail(error);
-    }
-
-    fn write_all(&self, to: &mut dyn Write) {
-        while let Some(frame) = self.to_write(to) {
-            if let Err(e) = frame.write(to) {
-                return self.fail(e.into());
-            }
-        }
-        let _ = to.flush();
-    }
-
-    /// The next frame, once there is one; nothing when the link is over. Before it waits, what was written is flushed.
-    fn to_write(&self, to: &mut dyn Write) -> Option<Frame> {
-        if let Some(frame) = self.take_out() {
-            return Some(frame);
-        }
-        if let Err(e) = to.flush() {
-            self.fail(e.into());
-        }
-        let mut state = self.lock();
-        loop {
-            if state.broken.is_some() {
-                return None;
-            }
-            match self.next_frame(&mut state) {
-                Some(frame) => return Some(frame),
-                None if state.over => return None,
-                None => state = self.outgoing.wait(state),
-            }
-        }
-    }
-
-    /// A frame that can be written at once.
-    fn take_out(&self) -> Option<Frame> {
-        self.next_frame(&mut self.lock())
-    }
-
-    /// The same. Whoever waits for room may send the next message once there is much.
+    /// The next frame. Whoever waits for room may send the next message once there is much.
     fn next_frame(&self, state: &mut State) -> Option<Frame> {
         let frame = state.next_frame()?;
         if state.channels.get(&frame.channel).is_none_or(Ends::has_much_room) {

@@ -121,6 +121,11 @@ impl Process {
         Ok((Process { child, said, listener: Some(listener), name: name.to_owned() }, output, input))
     }
 
+    /// Ends it now.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+    }
+
     /// Why there is no link, once it has ended by itself. Waits for its end.
     pub fn explain(mut self) -> LinkError {
         let status = self.child.wait().ok();

@@ -1,3 +1,4 @@
+use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -6,6 +7,7 @@ use proptest::prelude::*;
 
 use super::ends::OVERHEAD;
 use super::*;
+use crate::frame::BODY_LIMIT;
 
 /// Two ends of one link.
 fn link() -> (Mux, Mux) {
@@ -230,4 +232,92 @@ fn more_than_the_credit_is_refused() {
         state.accept(piece()).unwrap();
     }
     assert!(state.accept(piece()).is_err());
+}
+
+/// Adds a lane to a link; gives its ends, by which it can be broken.
+fn add_lane(a: &Mux, b: &Mux) -> [UnixStream; 2] {
+    let (here, there) = UnixStream::pair().unwrap();
+    let ends = [here.try_clone().unwrap(), there.try_clone().unwrap()];
+    let reserved = (a.lanes().reserve(), b.lanes().reserve());
+    reserved.0.join(here.try_clone().unwrap(), Closing(here));
+    reserved.1.join(there.try_clone().unwrap(), Closing(there));
+    ends
+}
+
+/// Messages go over whichever lane has room and arrive as over one, in both directions at a time, also while lanes are added.
+#[test]
+fn messages_over_several_lanes_arrive_whole_and_in_order() {
+    let (a, b) = link();
+    let channels: Vec<Channel> = (0..3).map(|_| a.open("documents").unwrap()).collect();
+    let message = |number: u32| number.to_le_bytes().repeat(1 + (number as usize * 7919) % 40_000);
+    let talk = |channel: &Channel| {
+        for number in 0..400 {
+            channel.send(message(number)).unwrap();
+            assert!(number < 20 || channel.receive().unwrap() == Some(message(number - 20)), "message {number}");
+        }
+        assert!((380..400).all(|number| channel.receive().unwrap() == Some(message(number))));
+    };
+    std::thread::scope(|scope| {
+        let there: Vec<Channel> = channels.iter().map(|_| accept(&b)).collect();
+        there.into_iter().for_each(|channel| drop(scope.spawn(move || talk(&channel))));
+        channels.into_iter().for_each(|channel| drop(scope.spawn(move || talk(&channel))));
+        (0..3).for_each(|_| drop(add_lane(&a, &b)));
+    });
+    drop(a);
+    assert!(b.accept().unwrap().is_none(), "nothing was missing at the end");
+}
+
+/// What was on its way over it is lost, and nobody waits for it.
+#[test]
+fn a_lane_that_breaks_breaks_the_link() {
+    let (a, b) = link();
+    let here = a.open("documents").unwrap();
+    let there = accept(&b);
+    let ends = add_lane(&a, &b);
+    here.send(vec![1; 3 * BODY_LIMIT]).unwrap();
+    assert_eq!(there.receive().unwrap(), Some(vec![1; 3 * BODY_LIMIT]));
+    ends.iter().for_each(|end| end.shutdown(std::net::Shutdown::Both).unwrap());
+    assert_eq!(there.receive().unwrap_err().fault, Fault::Unreachable);
+    assert_eq!(here.receive().unwrap_err().fault, Fault::Unreachable);
+}
+
+#[test]
+fn a_lane_that_comes_to_nothing_is_not_waited_for() {
+    let (a, b) = link();
+    drop(a.lanes().reserve());
+    let here = a.open("database").unwrap();
+    here.send(vec![7]).unwrap();
+    assert_eq!(accept(&b).receive().unwrap(), Some(vec![7]));
+    drop(here);
+    drop(a);
+    assert!(b.accept().unwrap().is_none());
+}
+
+/// A peer that says that something else comes first, and does not send it.
+#[test]
+fn frames_that_never_come_are_not_waited_for() {
+    let (mut hostile, ours) = UnixStream::pair().unwrap();
+    let link = Mux::start(ours.try_clone().unwrap(), Closing(ours), 2);
+    let waits = link.lanes().reserve();
+    Frame::turn(5).write(&mut hostile).unwrap();
+    Frame::bare(Kind::Open, 1).write(&mut hostile).unwrap();
+    drop(waits);
+    assert!(link.accept().is_err_and(|e| e.fault == Fault::Protocol));
+}
+
+#[test]
+fn who_waits_for_much_hears_when_it_was_carried_and_when_it_never_will_be() {
+    let (a, b) = link();
+    let (lanes, never) = (a.lanes(), b.lanes());
+    let (here, much) = (a.open("documents").unwrap(), 10 * BODY_LIMIT);
+    let there = accept(&b);
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| lanes.wait_until_carried(much as u64));
+        let waits_longer = scope.spawn(|| never.wait_until_carried(u64::MAX));
+        here.send(vec![0; much]).unwrap();
+        assert!(there.receive().unwrap().is_some());
+        assert!(waits.join().unwrap());
+        drop((here, a));
+        assert!(!waits_longer.join().unwrap());
+    });
 }

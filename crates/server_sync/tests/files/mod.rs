@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
-use sync_testbed::{Folder, KeyType, Sshd};
+use sync_testbed::{Folder, KeyType, Line, Sshd};
 use tempfile::TempDir;
 
 use crate::support::{Running, Said, program};
@@ -166,6 +166,12 @@ impl Network {
         fs::write(&script, text).unwrap();
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
         self.sshd.key(&format!("to-{}", slave.name), KeyType::Ed25519, Some(&script.display().to_string())).unwrap()
+    }
+
+    /// From now on a site is reached by way of this line.
+    pub fn reach_over(&self, line: &Line, slave: usize) {
+        let name = self.sites[slave].name;
+        self.sshd.client_config_over(line, name, &self.sshd.home().join(format!("to-{name}"))).unwrap();
     }
 
     /// Bytes that went to and from a site's agent so far.
