@@ -293,6 +293,36 @@ fn a_lane_that_comes_to_nothing_is_not_waited_for() {
     assert!(b.accept().unwrap().is_none());
 }
 
+/// Frames with places, as somebody may send them who knows what lanes are.
+fn turning() -> impl Strategy<Value = Frame> {
+    prop_oneof![
+        (0u32..8).prop_map(Frame::turn),
+        Just(Frame::bare(Kind::End, 0)),
+        (0u32..4).prop_map(|number| Frame::bare(Kind::Open, 2 * number + 1)),
+        (0u32..4).prop_map(|number| Frame { last: true, body: vec![7; 3], ..Frame::bare(Kind::Data, 2 * number + 1) }),
+        (0u32..4).prop_map(|number| Frame::bare(Kind::Close, 2 * number + 1)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// Whatever comes over two lanes, in whatever order, the link ends when they do: nobody waits for what cannot come.
+    #[test]
+    fn hostile_lanes_end(lanes in proptest::collection::vec(proptest::collection::vec(turning(), 0..12), 2)) {
+        let [first, second] = [0, 1].map(|lane| {
+            let mut bytes = Vec::new();
+            lanes[lane].iter().for_each(|frame| frame.write(&mut bytes).unwrap());
+            std::io::Cursor::new(bytes)
+        });
+        let link = Mux::begin(std::io::sink(), 2);
+        let reserved = link.lanes().reserve();
+        link.listen(first);
+        reserved.join(second, std::io::sink());
+        while let Ok(Some(_)) = link.accept() {}
+    }
+}
+
 /// A peer that says that something else comes first, and does not send it.
 #[test]
 fn frames_that_never_come_are_not_waited_for() {
