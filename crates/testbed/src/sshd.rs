@@ -102,16 +102,7 @@ impl Sshd {
     /// # Errors
     /// When it cannot be written.
     pub fn client_config(&self, alias: &str, key: &Path) -> Result<PathBuf> {
-        let path = self.home.join(format!("config-{alias}"));
-        let text = format!(
-            "Host {alias}\n  HostName 127.0.0.1\n  Port {}\n  IdentityFile {}\n  IdentitiesOnly yes\n  \
-             UserKnownHostsFile {}\n  GlobalKnownHostsFile /dev/null\n",
-            self.port(),
-            key.display(),
-            self.known_hosts().display(),
-        );
-        write(&path, &text)?;
-        Ok(path)
+        self.write_client_config(alias, key, &format!("Port {}", self.port()))
     }
 
     /// The same by way of a line.
@@ -119,10 +110,19 @@ impl Sshd {
     /// # Errors
     /// As [`Sshd::client_config`].
     pub fn client_config_over(&self, line: &Line, alias: &str, key: &Path) -> Result<PathBuf> {
-        let (path, port) = (self.client_config(alias, key)?, self.port());
-        let text = fs::read_to_string(&path).context("read the settings of ssh")?;
-        let way = format!("Port {}\n  HostKeyAlias [127.0.0.1]:{port}", line.port());
-        write(&path, &text.replace(&format!("Port {port}"), &way))?;
+        let way = format!("Port {}\n  HostKeyAlias [127.0.0.1]:{}", line.port(), self.port());
+        self.write_client_config(alias, key, &way)
+    }
+
+    fn write_client_config(&self, alias: &str, key: &Path, way: &str) -> Result<PathBuf> {
+        let path = self.home.join(format!("config-{alias}"));
+        let text = format!(
+            "Host {alias}\n  HostName 127.0.0.1\n  {way}\n  IdentityFile {}\n  IdentitiesOnly yes\n  \
+             UserKnownHostsFile {}\n  GlobalKnownHostsFile /dev/null\n",
+            key.display(),
+            self.known_hosts().display(),
+        );
+        write(&path, &text)?;
         Ok(path)
     }
 
