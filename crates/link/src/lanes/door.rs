@@ -29,12 +29,7 @@ pub fn serve(channel: &Channel, lanes: &Lanes) -> Result<()> {
     let mut door = None;
     while let Some(request) = channel.receive()? {
         let answer = match request.as_slice() {
-            PASS if door.is_none() => {
-                let opened = Door::open(lanes)?;
-                let pass = opened.pass.to_string().into_bytes();
-                door = Some(opened);
-                pass
-            }
+            PASS if door.is_none() => door.insert(Door::open(lanes)?).pass.to_string().into_bytes(),
             ANSWER => ANSWER.to_vec(),
             _ => Vec::new(),
         };

@@ -15,7 +15,9 @@ use crate::output::Output;
 /// Runs it until the master ends the link. The master is told what is wrong with the settings: nobody else sees it.
 pub fn run(cli: &Cli, output: &Output) -> Result<u8> {
     let vd = vd(&cli.common, output.lang)?;
-    let (from, to) = streams()?;
+    let (from, to) = streams().map_err(|e| {
+        Failure::from(EngineError::new(Kind::Failure, format!("the streams of the link cannot be opened: {e}")))
+    })?;
     match settings(&cli.common, output.lang) {
         Ok(settings) => agent::run(&settings, from, to).map_err(Failure::from)?,
         Err(failure) => agent::refuse_all(vd, refusal(&failure), from, to).map_err(Failure::from)?,
@@ -24,12 +26,8 @@ pub fn run(cli: &Cli, output: &Output) -> Result<u8> {
 }
 
 /// What the link goes over. Not by way of this process's own buffers: one of them waits for ends of lines.
-fn streams() -> Result<(File, File)> {
-    let opened = |stream: std::io::Result<_>| stream.map(File::from);
-    let (from, to) = (opened(stdin().as_fd().try_clone_to_owned()), opened(stdout().as_fd().try_clone_to_owned()));
-    let unopened =
-        |e| Failure::from(EngineError::new(Kind::Failure, format!("the streams of the link cannot be opened: {e}")));
-    Ok((from.map_err(unopened)?, to.map_err(unopened)?))
+fn streams() -> std::io::Result<(File, File)> {
+    Ok((stdin().as_fd().try_clone_to_owned()?.into(), stdout().as_fd().try_clone_to_owned()?.into()))
 }
 
 fn refusal(failure: &Failure) -> EngineError {
